@@ -1,0 +1,60 @@
+"""Deep residual learning (He, Zhang, Ren, Sun 2015) as real software.
+
+Names are loaded when they are first used, so that `reslab --help` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reslab.config import RunConfig, override
+    from reslab.errors import Failure, Interrupted, UsageError
+    from reslab.families import model_names, model_spec
+    from reslab.modelfile import ModelFile, load_model, save_model
+    from reslab.models import create_model
+    from reslab.recipes import recipe, recipe_names
+    from reslab.run import train_run
+    from reslab.spec import ModelSpec, PreprocessSpec
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "reslab.config": ("RunConfig", "override"),
+    "reslab.errors": ("Failure", "Interrupted", "UsageError"),
+    "reslab.families": ("model_names", "model_spec"),
+    "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
+    "reslab.models": ("create_model",),
+    "reslab.recipes": ("recipe", "recipe_names"),
+    "reslab.run": ("train_run",),
+    "reslab.spec": ("ModelSpec", "PreprocessSpec"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Failure",
+    "Interrupted",
+    "ModelFile",
+    "ModelSpec",
+    "PreprocessSpec",
+    "RunConfig",
+    "UsageError",
+    "create_model",
+    "load_model",
+    "model_names",
+    "model_spec",
+    "override",
+    "recipe",
+    "recipe_names",
+    "save_model",
+    "train_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'reslab' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,206 @@
+"""From config to objects: the one place that knows RunConfig and the classes."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import torch
+
+from reslab.config import (
+    Constant,
+    Cosine,
+    DataConfig,
+    LinearWarmup,
+    NoAugment,
+    NoWarmup,
+    OneCycle,
+    PadCrop,
+    Plateau,
+    RunConfig,
+    Schedule,
+    StepDecay,
+    TrainConfig,
+    UntilTrainingError,
+    Warmup,
+)
+from reslab.data import ArrayDataset, Dataset, Splits
+from reslab.data.augment import PadCropFlip, no_augment
+from reslab.data.dataset import hold_out
+from reslab.data.preprocess import Normalizer, measure_preprocess
+from reslab.data.sources import open_splits
+from reslab.data.stream import MemoryStream, Stream
+from reslab.distributed import World
+from reslab.environment import cpu_flags
+from reslab.errors import Failure, UsageError
+from reslab.models import Network, ResNet, build
+from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd, schedules
+from reslab.spec import PreprocessSpec
+from reslab.train import Loop
+
+_COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
+
+
+def build_splits(config: DataConfig) -> Splits:
+    """Return the data; where it has no validation part and the config asks for one, it is held out of the training images."""
+    splits = open_splits(config.kind, config.path)
+    if splits.validation is None and config.validation_size:
+        train, validation = hold_out(splits.train, config.validation_size, config.validation_seed)
+        return Splits(train, validation, splits.test)
+    return splits
+
+
+def match_model_to_data(config: RunConfig, train: Dataset) -> RunConfig:
+    """Return the config with as many classes and input channels as the data has."""
+    model = replace(config.model, num_classes=len(train.class_names), in_channels=train.num_channels)
+    return replace(config, model=model)
+
+
+def build_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
+    """Measure the mean (and deviation) of the training part; sizes come from the images or from the crop."""
+    if isinstance(train, ArrayDataset):
+        return measure_preprocess(train, mean=config.mean, scale=config.scale)
+    raise UsageError(f"{train.name} has photos, and this version reads images in memory only.")
+
+
+def build_stream(
+    config: RunConfig, train: Dataset, preprocess: PreprocessSpec, device: torch.device, world: World
+) -> Stream:
+    """Return the endless stream of training batches."""
+    normalize = Normalizer(preprocess, device)
+    place = {"batch_size": config.train.batch_size, "seed": config.seed, "device": device}
+    place |= {"rank": world.rank, "world_size": world.size}
+    match (config.data.augment, train):
+        case (NoAugment(), ArrayDataset() as dataset):
+            return MemoryStream(dataset, normalize, no_augment, **place)
+        case (PadCrop() as augment, ArrayDataset() as dataset):
+            crop = PadCropFlip(augment.padding, augment.flip, augment.fill)
+            return MemoryStream(dataset, normalize, crop, **place)
+        case (augment, dataset):
+            allowed = "'none' or 'pad_crop'"
+            raise UsageError(f"data.augment.kind is {augment.kind!r}; {dataset.name} needs {allowed}.")
+
+
+def build_learning_rate(config: RunConfig) -> LearningRate:
+    """Return the learning rate at each step: base x schedule x warm-up."""
+    schedule = _build_schedule(config.schedule, config.train.iterations)
+    return LearningRate(config.optim.lr, schedule, _build_warmup(config.warmup))
+
+
+def _build_schedule(schedule: Schedule, iterations: int) -> schedules.Factor | PlateauDecay:
+    match schedule:
+        case Constant():
+            return schedules.constant()
+        case StepDecay():
+            return schedules.step_decay(schedule.milestones, schedule.factor)
+        case Plateau():
+            return PlateauDecay(
+                schedule.factor, schedule.patience_evaluations, schedule.min_improvement, schedule.max_drops
+            )
+        case Cosine():
+            return schedules.cosine(iterations, schedule.final_factor)
+        case OneCycle():
+            return schedules.one_cycle(iterations, schedule.rise, schedule.start_factor, schedule.final_factor)
+
+
+def _build_warmup(warmup: Warmup) -> schedules.Factor | ErrorWarmup:
+    match warmup:
+        case NoWarmup():
+            return schedules.constant()
+        case LinearWarmup():
+            return schedules.linear_warmup(warmup.iterations)
+        case UntilTrainingError():
+            return ErrorWarmup(warmup.factor, warmup.below_percent, warmup.window_iterations)
+
+
+def build_network(config: RunConfig, device: torch.device) -> Network:
+    """Return the network on its device, initialised from the seed, in channels_last, blocks compiled where it pays."""
+    torch.manual_seed(config.seed)
+    model = build(
+        config.model,
+        bn_group_size=config.train.bn_group_size,
+        checkpoint_activations=config.train.checkpoint_activations,
+    )
+    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if should_compile(config.train, device) and isinstance(model, ResNet):
+        compile_blocks(model)
+    return model
+
+
+def compile_blocks(model: ResNet) -> None:
+    """Compile each block by itself, so that the time to compile does not grow with depth; state-dict keys stay."""
+    # blocks of one kind and size share their code, but every shape, mode and precision counts against the limit
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+    for block in model.blocks():
+        block.compile(dynamic=False)
+
+
+def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
+    """Return the optimizer over all parameters of the network."""
+    optim = config.optim
+    return make_sgd(
+        model,
+        lr=optim.lr,
+        momentum=optim.momentum,
+        nesterov=optim.nesterov,
+        weight_decay=optim.weight_decay,
+        decay_norm_and_bias=optim.decay_norm_and_bias,
+    )
+
+
+def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
+    """Return the moving average of the weights, if the config asks for one."""
+    return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
+
+
+def build_loop(config: TrainConfig, device: torch.device) -> Loop:
+    """Return the loop's numbers, with the precision decided for the device."""
+    return Loop(
+        iterations=config.iterations,
+        accumulation=config.accumulation,
+        use_bf16=use_bf16(config, device),
+        clip_norm=config.clip_norm,
+        label_smoothing=config.label_smoothing,
+        log_every=config.log_every,
+        evaluate_every=config.evaluate_every,
+        checkpoint_every=config.checkpoint_every,
+        patience_evaluations=config.patience_evaluations,
+    )
+
+
+def choose_device(config: TrainConfig, world: World) -> torch.device:
+    """Return the device; Failure when CUDA is asked for and not there."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise Failure("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
+    if config.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", world.local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def use_bf16(config: TrainConfig, device: torch.device) -> bool:
+    """Return whether to compute in bfloat16; Failure when it is asked for on a device that only emulates it."""
+    if config.precision == "fp32":
+        return False
+    if device.type == "cuda":
+        is_native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        is_native = bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+    if config.precision == "bf16" and not is_native:
+        raise Failure(f"train.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
+    return is_native
+
+
+def should_compile(config: TrainConfig, device: torch.device) -> bool:
+    """Return whether to compile the blocks; Failure when it is asked for and there is no C++ compiler on a CPU.
+
+    "auto" compiles long runs on CUDA, and on CPUs with AMX. With AVX-512 alone, eager oneDNN was faster
+    (docs/lab-notes.md, 2026-11-21).
+    """
+    has_compiler = device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    if config.compile == "on" and not has_compiler:
+        raise Failure("train.compile is 'on', but there is no C++ compiler (g++) here; use --train.compile auto or off.")
+    if config.compile != "auto":
+        return config.compile == "on"
+    pays = device.type == "cuda" or "amx_tile" in cpu_flags()
+    return pays and has_compiler and config.iterations >= _COMPILE_FROM_ITERATIONS

@@ -1,0 +1,146 @@
+"""Checkpoints: one folder per step, whole or not there, checked when it is read.
+
+    checkpoints/
+      step-00001000/  model.safetensors  training.safetensors  state.json  SHA256SUMS
+      latest          the name of the newest one
+"""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from reslab.errors import Failure
+from reslab.files import read_json, to_json, write_atomically
+
+MODEL_NAME = "model.safetensors"  # a complete model file
+_TRAINING_NAME = "training.safetensors"
+_STATE_NAME = "state.json"
+_SUMS_NAME = "SHA256SUMS"
+_LATEST_NAME = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint in memory. model: the bytes of a model file; training: optimizer and averages; state: JSON values."""
+
+    step: int
+    model: bytes
+    training: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+class CheckpointFolder:
+    """The checkpoints of a run: writes them atomically, keeps the last, the one before it, and the best."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, checkpoint: Checkpoint, *, best_step: int | None) -> None:
+        """Write a checkpoint, point `latest` at it, then remove those no longer kept. Failure names what failed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        contents = {
+            MODEL_NAME: checkpoint.model,
+            _TRAINING_NAME: safetensors.torch.save(checkpoint.training),
+            _STATE_NAME: to_json({"step": checkpoint.step, **checkpoint.state}).encode(),
+        }
+        sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
+        folder = self._folder(checkpoint.step)
+        temporary = self.path / f".tmp-{folder.name}"
+        try:
+            temporary.mkdir()
+            for name, content in {**contents, _SUMS_NAME: sums.encode()}.items():
+                write_atomically(temporary / name, content)
+            if folder.exists():  # a corrupt one, or one from a longer run that was cut back
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+            _sync_folder(self.path)
+        except OSError as error:
+            raise Failure(f"{folder}: cannot be written: {error.strerror or error}.") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        write_atomically(self.path / _LATEST_NAME, folder.name + "\n")
+        self._prune(checkpoint.step, best_step)
+
+    def steps(self) -> list[int]:
+        """Return the steps that have a checkpoint, ascending."""
+        return sorted(int(folder.name.removeprefix("step-")) for folder in self.path.glob("step-*"))
+
+    def load_newest(self) -> tuple[Checkpoint | None, list[str]]:
+        """Return the newest checkpoint that is whole (None if there is none), and what is wrong with newer ones."""
+        problems: list[str] = []
+        for step in reversed(self.steps()):
+            try:
+                return self.load(step), problems
+            except Failure as error:
+                problems.append(str(error))
+        return None, problems
+
+    def load(self, step: int) -> Checkpoint:
+        """Read the checkpoint of a step; Failure names the file that is missing or damaged."""
+        folder = self._folder(step)
+        self._check_sums(folder)
+        try:
+            training = safetensors.torch.load((folder / _TRAINING_NAME).read_bytes())
+        except safetensors.SafetensorError as error:
+            raise Failure(f"{folder / _TRAINING_NAME}: damaged: {error}.") from None
+        state = read_json(folder / _STATE_NAME)
+        return Checkpoint(step, (folder / MODEL_NAME).read_bytes(), training, state)
+
+    def model_path(self, step: int) -> Path:
+        """Return the path of a checkpoint's model file."""
+        return self._folder(step) / MODEL_NAME
+
+    def _check_sums(self, folder: Path) -> None:
+        try:
+            lines = (folder / _SUMS_NAME).read_text().splitlines()
+            expected = dict(reversed(line.split("  ")) for line in lines)
+        except (OSError, ValueError):
+            raise Failure(f"{folder / _SUMS_NAME}: missing or damaged.") from None
+        for name in (MODEL_NAME, _TRAINING_NAME, _STATE_NAME):
+            path = folder / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected.get(name):
+                raise Failure(f"{path}: {'damaged (its checksum is wrong)' if path.is_file() else 'missing'}.")
+
+    def _folder(self, step: int) -> Path:
+        return self.path / f"step-{step:08d}"
+
+    def _prune(self, newest: int, best_step: int | None) -> None:
+        steps = self.steps()
+        for step in steps:
+            if step > newest:  # left over from the future of a run that was taken back
+                self._remove(step)
+        kept = {*[step for step in steps if step <= newest][-2:], best_step}
+        for step in steps:
+            if step not in kept:
+                self._remove(step)
+
+    def _remove(self, step: int) -> None:
+        folder = self._folder(step)
+        if folder.exists():
+            trash = folder.rename(self.path / f".trash-{folder.name}")  # never a half-removed step-* folder
+            shutil.rmtree(trash, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half-written or half-removed."""
+        for pattern in (".tmp-*", ".trash-*"):
+            for folder in self.path.glob(pattern):
+                shutil.rmtree(folder, ignore_errors=True)
+        for file in self.path.glob(f".{_LATEST_NAME}-*"):
+            file.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    # a rename is on the disk only when its folder is
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

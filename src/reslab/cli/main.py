@@ -1,0 +1,51 @@
+"""The `reslab` command: its verbs, and what becomes of errors. Verbs import torch only when they run."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from reslab import __version__
+from reslab.errors import Failure, Interrupted, UsageError
+
+from .train import train
+
+app = App(
+    name="reslab",
+    help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
+    version=__version__,
+)
+app.command(train)
+
+EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 failure, 2 usage, 130 interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return app(arguments, exit_on_error=False, result_action="return_value") or 0
+    except CycloptsError:  # already printed, with what was meant
+        return EXIT_USAGE
+    except UsageError as error:
+        return _say(error, EXIT_USAGE)
+    except Interrupted as error:
+        return _say(error, EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        return _say("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe has gone
+        sys.stderr.close()
+        return EXIT_FAILURE
+    except (Failure, OSError) as error:
+        return _say(error, EXIT_FAILURE)
+
+
+def _say(error: object, code: int) -> int:
+    print(f"reslab: {error}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

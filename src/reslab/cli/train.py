@@ -1,0 +1,113 @@
+"""`reslab train`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab.errors import UsageError
+
+from .overrides import parse_overrides
+
+if TYPE_CHECKING:
+    from reslab.config import RunConfig
+
+
+def train(
+    recipe: str | None = None,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    run_dir: Path | None = None,
+    resume: bool = False,
+    seed: int | None = None,
+    data: str | None = None,
+    data_kind: str | None = None,
+    config: Path | None = None,
+) -> int:
+    """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
+
+    Any setting of the recipe can be changed: --optim.lr 0.05, --train.iterations 1000, --schedule.kind cosine, ...
+    'reslab recipes show RECIPE' lists them.
+
+    Parameters
+    ----------
+    recipe
+        A recipe's name ('reslab recipes' lists them), or the config.json of an earlier run to repeat it.
+    run_dir
+        The run folder to make; runs/RECIPE/SEED by default.
+    resume
+        Go on with what is in the run folder, from its newest checkpoint.
+    seed
+        The seed of initialisation, order and augmentation.
+    data
+        A data set's folder or archive; by default it is looked for under RESLAB_DATA.
+    data_kind
+        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
+    config
+        A TOML file of settings; flags come after it.
+    """
+    from reslab.distributed import world_from_environment
+    from reslab.progress import make_progress
+    from reslab.run import train_run
+
+    settings = _settings(recipe, overrides, seed, data, data_kind, config)
+    chosen = _choose(recipe, run_dir, resume, settings)
+    folder = run_dir or Path("runs") / chosen.recipe / str(chosen.seed)
+    if not world_from_environment().is_main:
+        train_run(chosen, folder, resume=resume)
+        return 0
+    with make_progress(f"{chosen.recipe} seed {chosen.seed}", chosen.train.iterations, chosen.train.batch_size) as progress:
+        done = train_run(chosen, folder, resume=resume, observers=[progress])
+    _conclude(done)
+    return 0
+
+
+def _settings(
+    recipe: str | None, overrides: tuple[str, ...], seed: int | None, data: str | None, kind: str | None, file: Path | None
+) -> list[dict[str, Any]]:
+    """Return the changes in the order they apply: the file's, the settings', the named flags'."""
+    from reslab.config import read_toml
+
+    if recipe is not None and recipe.startswith("--"):
+        raise UsageError(f"the recipe comes first: reslab train RECIPE {recipe} ...")
+    named: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if data is not None:
+        named["data"] = {"path": str(Path(data).expanduser().resolve()), "kind": kind or "auto"}
+    elif kind is not None:
+        named["data"] = {"kind": kind}
+    return [read_toml(file) if file else {}, parse_overrides(overrides), named]
+
+
+def _choose(recipe: str | None, run_dir: Path | None, resume: bool, settings: list[dict[str, Any]]) -> "RunConfig":
+    """Return the config: of the recipe, of a config.json, or of the run to resume; with the changes."""
+    from reslab.config import from_dict, override
+    from reslab.recipes import recipe as find_recipe
+    from reslab.runfolder import RunFolder
+
+    if recipe is None:
+        if not (resume and run_dir):
+            raise UsageError("which recipe? 'reslab recipes' lists them; or go on with a run: --resume --run-dir DIR.")
+        chosen = from_dict(RunFolder.open(run_dir).config())
+    elif recipe.endswith("config.json"):
+        chosen = from_dict(RunFolder.open(Path(recipe).parent).config())
+    else:
+        chosen = find_recipe(recipe).make()
+    for changes in settings:
+        chosen = override(chosen, changes)
+    return chosen
+
+
+def _conclude(folder: Any) -> None:
+    """Write the report, and say on standard output what came out and where it is."""
+    result = folder.result()
+    for split, counts in result["final"].items():
+        wrong = counts["total"] - counts["correct"]
+        print(f"{split} error: {counts['error']:.2f} % ({wrong} of {counts['total']} wrong; {result['protocol']})")
+    print(f"selection: {result['selection']}")
+    print(f"model file: {folder.model_path}")
+    try:
+        from reslab.report import write_report
+    except ImportError as error:
+        print(f"no report: {error.name} is missing; install it with: pip install 'reslab[report]'", file=sys.stderr)
+        return
+    print(f"report: {write_report(folder)}")

@@ -1,0 +1,433 @@
+"""What a run is: frozen, typed, validated configuration, and the one way to override it. No torch here."""
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from pydantic import Discriminator, TypeAdapter, ValidationError
+
+from reslab.errors import UsageError, did_you_mean
+from reslab.spec import ModelSpec
+
+FORMAT_VERSION = 1
+
+
+def _require(condition: bool, field_name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise UsageError(f"{field_name} is {value!r}; allowed: {allowed}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoAugment:
+    """Every training image as it is."""
+
+    kind: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PadCrop:
+    """Pad each side, crop the original size at random, flip half of the images (paper Sec. 4.2).
+
+    fill: what the padding is: "mean" pads after the mean is subtracted (as fb.resnet.torch), "black" before.
+    """
+
+    kind: Literal["pad_crop"] = "pad_crop"
+    padding: int = 4
+    flip: bool = True
+    fill: Literal["mean", "black"] = "mean"
+
+    def __post_init__(self) -> None:
+        _require(self.padding >= 0, "padding", self.padding, "0 or more pixels")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScaleCrop:
+    """Resize the shorter side to a random size in [min, max], crop at random, flip half (paper Sec. 3.4).
+
+    color_std: standard deviation of the PCA colour augmentation (paper ref. 21: 0.1); 0 for none.
+    """
+
+    kind: Literal["scale_crop"] = "scale_crop"
+    min_short_side: int = 256
+    max_short_side: int = 480
+    crop_size: int = 224
+    flip: bool = True
+    color_std: float = 0.1
+
+    def __post_init__(self) -> None:
+        sizes = (self.crop_size, self.min_short_side, self.max_short_side)
+        _require(1 <= sizes[0] <= sizes[1] <= sizes[2], "crop_size, min_short_side, max_short_side", sizes, "1 <= crop_size <= min <= max")
+        _require(self.color_std >= 0, "color_std", self.color_std, "0 or more")
+
+
+Augment = Annotated[NoAugment | PadCrop | ScaleCrop, Discriminator("kind")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Where images come from and how they reach the network.
+
+    kind: the format; "auto" recognises what lies at `path` by its content.
+    path: a folder or archive; None looks under the data root (RESLAB_DATA) and downloads what can be downloaded.
+    validation_size: images held out of the training images, stratified by class; used when the data has no
+        validation part of its own.
+    mean: subtract a mean per pixel position (the paper) or per channel.
+    scale: divide by nothing (the paper) or by the standard deviation per channel. With batch norm after the first
+        convolution the network's output does not depend on it.
+    """
+
+    kind: Literal["auto", "digits", "cifar10", "cifar100", "idx", "folder"] = "auto"
+    path: str | None = None
+    validation_size: int = 0
+    validation_seed: int = 0
+    mean: Literal["pixel", "channel"] = "channel"
+    scale: Literal["none", "std"] = "none"
+    augment: Augment = field(default_factory=NoAugment)
+
+    def __post_init__(self) -> None:
+        _require(self.validation_size >= 0, "validation_size", self.validation_size, "0 or more images")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sgd:
+    """Stochastic gradient descent with momentum; `v = momentum * v + g + weight_decay * w; w -= lr * v`.
+
+    decay_norm_and_bias: whether weight decay also acts on batch-norm scales, shifts and biases. The paper does not say.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_norm_and_bias: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, "lr", self.lr, "a number above 0")
+        _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= momentum < 1")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _require(not self.nesterov or self.momentum > 0, "nesterov", self.nesterov, "true only with momentum above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constant:
+    """The learning rate stays where it is."""
+
+    kind: Literal["constant"] = "constant"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepDecay:
+    """Multiply the learning rate by `factor` at each milestone, in iterations (paper Sec. 4.2)."""
+
+    kind: Literal["step"] = "step"
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        ascending = all(a < b for a, b in zip((0, *self.milestones), self.milestones, strict=False))
+        _require(ascending, "milestones", self.milestones, "iterations above 0 in ascending order")
+        _require(0 < self.factor < 1, "factor", self.factor, "0 < factor < 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plateau:
+    """Multiply by `factor` when the validation error has not improved for a while (paper Sec. 3.4).
+
+    patience_evaluations: evaluations without improvement before a drop.
+    min_improvement: how many points of error (in %) count as an improvement.
+    max_drops: drop at most this often.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    factor: float = 0.1
+    patience_evaluations: int = 5
+    min_improvement: float = 0.1
+    max_drops: int = 3
+
+    def __post_init__(self) -> None:
+        _require(0 < self.factor < 1, "factor", self.factor, "0 < factor < 1")
+        _require(self.patience_evaluations >= 1, "patience_evaluations", self.patience_evaluations, "1 or more")
+        _require(self.min_improvement >= 0, "min_improvement", self.min_improvement, "0 or more")
+        _require(self.max_drops >= 1, "max_drops", self.max_drops, "1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cosine:
+    """Fall along half a cosine from the learning rate to `final_factor` times it over the whole run."""
+
+    kind: Literal["cosine"] = "cosine"
+    final_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneCycle:
+    """Rise linearly from `start_factor` to 1 over the first part `rise` of the run, then fall linearly to `final_factor`."""
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    rise: float = 0.3
+    start_factor: float = 0.1
+    final_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 < self.rise < 1, "rise", self.rise, "a part of the run, 0 < rise < 1")
+        _require(0 <= self.start_factor <= 1, "start_factor", self.start_factor, "0 to 1")
+        _require(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
+
+
+Schedule = Annotated[Constant | StepDecay | Plateau | Cosine | OneCycle, Discriminator("kind")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoWarmup:
+    """Start at the schedule's learning rate."""
+
+    kind: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinearWarmup:
+    """Rise linearly to the schedule's learning rate over `iterations`."""
+
+    kind: Literal["linear"] = "linear"
+    iterations: int = 500
+
+    def __post_init__(self) -> None:
+        _require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UntilTrainingError:
+    """Use `factor` times the learning rate until the training error is below a bound (paper Sec. 4.2, 110 layers).
+
+    The training error is that of the augmented batches, averaged over each `window_iterations` iterations.
+    """
+
+    kind: Literal["until_error"] = "until_error"
+    factor: float = 0.1
+    below_percent: float = 80.0
+    window_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        _require(0 < self.factor < 1, "factor", self.factor, "0 < factor < 1")
+        _require(0 < self.below_percent < 100, "below_percent", self.below_percent, "0 < below_percent < 100")
+        _require(self.window_iterations >= 1, "window_iterations", self.window_iterations, "1 or more")
+
+
+Warmup = Annotated[NoWarmup | LinearWarmup | UntilTrainingError, Discriminator("kind")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """The training loop. Everything is counted in iterations (optimizer steps); batch_size is over all processes.
+
+    accumulation: split each process's part of the batch into this many pieces to save memory; batch-norm
+        statistics are then those of a piece.
+    precision: "bf16" computes convolutions in bfloat16 where the device has it natively; "auto" picks it there.
+    compile: torch.compile per block; "auto" only for long runs on a machine where it was found to pay.
+    bn_group_size: batch-norm statistics over groups of this many samples; None: over each process's (piece of a) batch.
+    monitor: the split evaluated every `evaluate_every` iterations. "test" only draws a curve: nothing may depend on it.
+    select: which checkpoint is the result; "best" is by validation error.
+    final_training_error: at the end, also evaluate the clean training set (no augmentation, eval mode).
+    patience_evaluations: stop early after this many evaluations without a better validation error; None: never.
+    """
+
+    iterations: int
+    batch_size: int = 128
+    accumulation: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    checkpoint_activations: bool = False
+    bn_group_size: int | None = None
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    ema_decay: float | None = None
+    log_every: int = 100
+    evaluate_every: int = 1000
+    checkpoint_every: int = 1000
+    monitor: Literal["none", "validation", "test"] = "none"
+    select: Literal["last", "best"] = "last"
+    patience_evaluations: int | None = None
+    final_training_error: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "batch_size", "accumulation", "log_every", "evaluate_every", "checkpoint_every"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("bn_group_size", "patience_evaluations"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "1 or more, or none")
+        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "above 0, or none")
+        _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 <= label_smoothing < 1")
+        _require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay", self.ema_decay, "0 < ema_decay < 1, or none")
+        if self.monitor != "validation":
+            chooser = "select='best'" if self.select == "best" else "patience_evaluations" if self.patience_evaluations else None
+            if chooser:
+                raise UsageError(
+                    f"{chooser} chooses by the validation error, but train.monitor is {self.monitor!r}; "
+                    "use train.monitor='validation'. Nothing may be chosen by the test set."
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """A whole run: the same config, seed and data give the same run again."""
+
+    recipe: str
+    model: ModelSpec
+    data: DataConfig
+    train: TrainConfig
+    optim: Sgd = field(default_factory=Sgd)
+    schedule: Schedule = field(default_factory=Constant)
+    warmup: Warmup = field(default_factory=NoWarmup)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        if self.schedule.kind == "plateau" and self.train.monitor != "validation":
+            raise UsageError(
+                f"schedule.kind 'plateau' follows the validation error, but train.monitor is {self.train.monitor!r}; "
+                "use train.monitor='validation'. Nothing may be chosen by the test set."
+            )
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Return the config as plain JSON values, tuples as lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return plain(asdict(config))
+
+
+def from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """Return the config that `to_dict` wrote; UsageError names the first wrong key or value."""
+    return _validate(dict(values))
+
+
+def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Return `config` with nested `changes`, for example `{"optim": {"lr": 0.05}}`.
+
+    Naming another `kind` replaces the whole part by that kind's defaults. Raises UsageError for a key that does not
+    exist (with the nearest that does), a value of the wrong type, or one out of range.
+    """
+    return _validate(_merge(to_dict(config), changes))
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return every leaf that differs between two config dicts: {"optim.lr": (0.1, 0.05)}; None where one lacks it."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*a, *(key for key in b if key not in a)]:
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found.update(differences(left, right, f"{prefix}{key}."))
+        elif left != right:
+            found[prefix + key] = (left, right)
+    return found
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the nested changes in a TOML file; UsageError names the file and the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}.") from None
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if not isinstance(value, Mapping) or not isinstance(old, dict):
+            merged[key] = list(value) if isinstance(value, tuple) else value
+        elif "kind" in value and value["kind"] != old.get("kind") and key in _TAGGED_PARTS:
+            merged[key] = dict(value)
+        else:
+            merged[key] = _merge(old, value)
+    return merged
+
+
+# parts that are one of several dataclasses, told apart by `kind`; the data's `kind` is an ordinary value
+_TAGGED_PARTS = ("augment", "optim", "schedule", "warmup")
+
+
+def _validate(values: dict[str, Any]) -> RunConfig:
+    """Turn nested values into a RunConfig, strictly, or say in one sentence what is wrong with the first bad one."""
+    try:
+        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
+        return _ADAPTER.validate_json(json.dumps(values, default=str), strict=True, extra="forbid")
+    except ValidationError as error:
+        raise UsageError(_explain(error.errors()[0], values)) from None
+
+
+def _explain(problem: Any, values: dict[str, Any]) -> str:
+    """Put a pydantic error into words, with the key as a user writes it."""
+    path = _user_path(problem["loc"], values)
+    key = ".".join(path)
+    match problem["type"]:
+        case "unexpected_keyword_argument":
+            siblings = setting_names(path[:-1], values)
+            hint = did_you_mean(path[-1], siblings)
+            return f"no setting is called {key!r}; there are: {', '.join(siblings)}.{hint}"
+        case "missing":
+            return f"{key!r} is missing."
+        case "union_tag_invalid" | "union_tag_not_found":
+            tags = [str(tag).strip(" '") for tag in problem["ctx"].get("expected_tags", "").split(",")]
+            given = _get(values, [*path, "kind"])
+            allowed = ", ".join(filter(None, tags))
+            return f"{key}.kind is {given!r}; allowed: {allowed or 'see the documentation'}.{did_you_mean(given, tags)}"
+        case "literal_error":
+            choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+            given = problem["input"]
+            return f"{key} is {given!r}; allowed: {', '.join(choices)}.{did_you_mean(given, choices)}"
+        case "value_error":
+            return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+        case _:
+            wanted = problem["msg"].removeprefix("Input should be ").removesuffix(" without decimal")
+            return f"{key} is {problem['input']!r}; it should be {wanted}."
+
+
+def setting_names(path: list[str], values: dict[str, Any]) -> list[str]:
+    """Return the names of the settings in the part at `path`, as the `kind`s in `values` choose it."""
+    part: Any = RunConfig
+    for number, key in enumerate(path, start=1):
+        hint = get_type_hints(part)[key]
+        members = get_args(hint) or (hint,)
+        kind = _get(values, [*path[:number], "kind"])
+        part = next((member for member in members if _kind(member) == kind), members[0])
+    return [item.name for item in dataclasses.fields(part)]
+
+
+def _kind(part: Any) -> str | None:
+    return next((item.default for item in dataclasses.fields(part) if item.name == "kind"), None)
+
+
+def _user_path(location: tuple[Any, ...], values: dict[str, Any]) -> list[str]:
+    """Drop the union tags that pydantic puts between the keys."""
+    path: list[str] = []
+    for part in location:
+        in_tagged_part = path and path[-1] in _TAGGED_PARTS
+        if not (in_tagged_part and part == _get(values, [*path, "kind"])):
+            path.append(str(part))
+    return path
+
+
+def _get(values: Any, path: list[str]) -> Any:
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+_ADAPTER = TypeAdapter(RunConfig)

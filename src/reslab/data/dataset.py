@@ -1,0 +1,129 @@
+"""Labelled images: in memory, or as files."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from reslab.errors import Failure
+
+from .hashing import SPLIT, permutation
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayDataset:
+    """Images of one size in memory: uint8 [n, channels, height, width], labels int64 [n]."""
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_channels(self) -> int:
+        return self.images.shape[1]
+
+    def subset(self, indices: Tensor) -> "ArrayDataset":
+        """Return the samples at `indices`, in that order."""
+        return ArrayDataset(self.name, self.images[indices], self.labels[indices], self.class_names)
+
+    def fingerprint(self) -> str:
+        """Return a hash of every pixel and label, to tell whether two runs saw the same data."""
+        digest = hashlib.sha256(repr((self.class_names, tuple(self.images.shape))).encode())
+        digest.update(self.images.contiguous().numpy())
+        digest.update(self.labels.numpy())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class FileDataset:
+    """Images as files, decoded when they are needed; labels int64 [n]."""
+
+    name: str
+    paths: tuple[Path, ...]
+    labels: Tensor
+    class_names: tuple[str, ...]
+    num_channels: int = 3
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Tensor) -> "FileDataset":
+        """Return the samples at `indices`, in that order."""
+        paths = tuple(self.paths[i] for i in indices.tolist())
+        return FileDataset(self.name, paths, self.labels[indices], self.class_names, self.num_channels)
+
+    def fingerprint(self) -> str:
+        """Return a hash of every file's class, name and size, to tell whether two runs saw the same data."""
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        for path, label in zip(self.paths, self.labels.tolist(), strict=True):
+            digest.update(f"{label}/{path.name}/{path.stat().st_size}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+Dataset = ArrayDataset | FileDataset
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The parts of a data set; `test` is for the end, `validation` is for whatever is chosen."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+
+    def part(self, split: str) -> Dataset:
+        """Return one part by name; Failure says which parts there are."""
+        dataset = {"train": self.train, "validation": self.validation, "test": self.test}.get(split)
+        if dataset is None:
+            there = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
+            raise Failure(
+                f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}. "
+                "A validation part is held out of the training images with --data.validation_size N."
+            )
+        return dataset
+
+
+def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return (kept, held out) indices, both ascending, with `size` held out in the proportions of the classes.
+
+    Rounding gives the remaining places to the classes with the largest fractions (the largest-remainder method).
+    """
+    num_classes = int(labels.max()) + 1
+    counts = torch.bincount(labels, minlength=num_classes)
+    quotas = counts.double() * size / len(labels)
+    taken = quotas.floor().long()
+    remainder = torch.argsort(quotas - taken, descending=True, stable=True)[: size - int(taken.sum())]
+    taken[remainder] += 1
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    order = permutation(seed, SPLIT, 0, len(labels))
+    for label in range(num_classes):
+        members = order[labels[order] == label]
+        held[members[: int(taken[label])]] = True
+    return torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
+
+
+def hold_out(dataset: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
+    """Split a data set into (training, validation) parts, stratified by class and reproducible from the seed."""
+    if not 0 < size < len(dataset):
+        raise Failure(f"validation_size is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of.")
+    kept, held = stratified_indices(dataset.labels, size, seed)
+    return dataset.subset(kept), dataset.subset(held)
+
+
+def check_classes(name: str, splits: Sequence[Dataset]) -> None:
+    """Raise Failure unless all parts agree on the list of classes."""
+    expected = splits[0].class_names
+    for dataset in splits[1:]:
+        missing, extra = set(expected) - set(dataset.class_names), set(dataset.class_names) - set(expected)
+        if missing or extra:
+            raise Failure(
+                f"{name}: the splits have different classes (missing: {sorted(missing) or 'none'}, "
+                f"only there: {sorted(extra) or 'none'}); every split needs the same class folders."
+            )

@@ -1,0 +1,53 @@
+"""From uint8 pixels to the network's input, by a `PreprocessSpec`; one definition for training and evaluation."""
+
+import base64
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.spec import PreprocessSpec
+
+from .dataset import ArrayDataset
+
+
+class Normalizer:
+    """Subtract the mean (per pixel or per channel) and divide by the standard deviation, on one device."""
+
+    def __init__(self, spec: PreprocessSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.std = torch.tensor(spec.std, device=device).view(1, -1, 1, 1)
+        if spec.mean_image is None:
+            self.mean = torch.tensor(spec.mean, device=device).view(1, -1, 1, 1)
+        else:
+            pixels = np.frombuffer(base64.b64decode(spec.mean_image), "<f4").reshape(1, spec.channels, spec.height, spec.width)
+            self.mean = torch.from_numpy(pixels.astype(np.float32)).to(device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 [n, channels, height, width] -> float32 of the same shape."""
+        return (images.to(torch.float32) / 255 - self.mean) / self.std
+
+
+def measure_preprocess(dataset: ArrayDataset, *, mean: str, scale: str) -> PreprocessSpec:
+    """Return the spec whose mean and deviation are those of `dataset`, computed in exact integer sums."""
+    count, channels, height, width = dataset.images.shape
+    total = torch.zeros(channels, height, width, dtype=torch.int64)
+    squares = torch.zeros(channels, dtype=torch.int64)
+    for chunk in dataset.images.split(4096):
+        wide = chunk.to(torch.int64)
+        total += wide.sum(0)
+        squares += wide.square().sum((0, 2, 3))
+    pixel_mean = total.double() / count / 255
+    channel_mean = pixel_mean.mean((1, 2))
+    variance = squares.double() / (count * height * width) / 255**2 - channel_mean**2
+    std = variance.sqrt() if scale == "std" else torch.ones(channels)
+    image = pixel_mean.numpy().astype("<f4").tobytes() if mean == "pixel" else None
+    return PreprocessSpec(
+        channels=channels,
+        height=height,
+        width=width,
+        mean=tuple(channel_mean.tolist()),
+        # a constant channel has nothing to divide by
+        std=tuple(value if value > 0 else 1.0 for value in std.tolist()),
+        mean_image=None if image is None else base64.b64encode(image).decode(),
+    )

@@ -1,0 +1,83 @@
+"""Training data as one endless stream of samples, where the position is the step number and there is no other state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from .augment import Draws
+from .dataset import ArrayDataset
+from .hashing import ORDER, permutation
+from .preprocess import Normalizer
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """images: float32 [n, channels, height, width]; labels: int64 [n]; both on the training device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@lru_cache(maxsize=4)
+def _epoch_order(seed: int, epoch: int, length: int) -> Tensor:
+    return permutation(seed, ORDER, epoch, length)
+
+
+def sample_positions(seed: int, length: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Return (epoch, index) of the stream's samples start .. stop - 1: sample k is perm(seed, k // N)[k % N]."""
+    position = torch.arange(start, stop)
+    epoch, place = position // length, position % length
+    index = torch.empty_like(position)
+    for number in torch.unique(epoch).tolist():
+        chosen = epoch == number
+        index[chosen] = _epoch_order(seed, number, length)[place[chosen]]
+    return epoch, index
+
+
+class Stream:
+    """What every stream has: a position that is the step number. Step s is samples [s * batch_size, (s + 1) * batch_size).
+
+    Rank r of W takes the r-th of W equal parts of each batch, so that any world size sees the same global batches.
+    """
+
+    def __init__(self, length: int, *, batch_size: int, seed: int, rank: int, world_size: int) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self._part = batch_size // world_size
+        self._offset = rank * self._part
+
+    def positions(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return (epoch, index) of this process's samples of a step, int64 [batch_size / world_size] each."""
+        start = step * self.batch_size + self._offset
+        return sample_positions(self.seed, self.length, start, start + self._part)
+
+    def batch(self, step: int) -> Batch:
+        """Return this process's part of the batch of one step."""
+        raise NotImplementedError
+
+
+class MemoryStream(Stream):
+    """A stream over images in memory, kept and augmented on the training device."""
+
+    def __init__(
+        self,
+        dataset: ArrayDataset,
+        normalize: Normalizer,
+        augment: Callable[[Tensor, Normalizer, Draws], Tensor],
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
+        self._images, self._labels = dataset.images.to(device), dataset.labels.to(device)
+        self._normalize, self._augment, self._device = normalize, augment, device
+
+    def batch(self, step: int) -> Batch:
+        epoch, index = (part.to(self._device) for part in self.positions(step))
+        images = self._augment(self._images[index], self._normalize, Draws(self.seed, epoch, index))
+        return Batch(images, self._labels[index])

@@ -1,0 +1,96 @@
+"""Several processes, started by torchrun: who am I, and sums over all of us. With one process nothing happens."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from reslab.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process's place among all: rank 0 is the one that writes and speaks."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def world_from_environment() -> World:
+    """Return the place that torchrun put into the environment, or that of a single process."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return World()
+    return World(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@contextmanager
+def process_group(world: World, device: torch.device) -> Iterator[None]:
+    """Join the other processes for the length of the block (gloo on CPU, NCCL on CUDA)."""
+    if world.size == 1 or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Add up a tensor over all processes, in place."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Return whether the flag is set in any process; all processes get the same answer."""
+    if not dist.is_initialized():
+        return flag
+    return bool(sum_over_ranks(torch.tensor(int(flag), device=device)).item())
+
+
+def barrier() -> None:
+    """Wait until all processes are here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+@torch.no_grad()
+def average_running_statistics(model: nn.Module) -> None:
+    """Give every process the mean of all processes' batch-norm running statistics, in one message.
+
+    Running statistics are linear in the batch statistics, so this equals one process that takes the mean over groups
+    (`bn_group_size`); replicas stay equal after every step, and any of them can be saved.
+    """
+    if not dist.is_initialized():
+        return
+    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    if not buffers:
+        return
+    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for buffer, values in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
+        buffer.copy_(values.view_as(buffer))
+
+
+def check_batch(batch_size: int, world_size: int, accumulation: int) -> None:
+    """Raise UsageError unless the global batch divides among the processes and their pieces."""
+    pieces = world_size * accumulation
+    if batch_size % pieces:
+        lower = batch_size // pieces * pieces
+        nearest = [str(size) for size in (lower, lower + pieces) if size > 0]
+        raise UsageError(
+            f"train.batch_size is {batch_size}, which {world_size} process(es) x accumulation {accumulation} do not "
+            f"divide; nearest: {' or '.join(nearest)}."
+        )

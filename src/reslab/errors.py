@@ -1,0 +1,35 @@
+"""What went wrong, said to the person who can mend it.
+
+Every error a user can cause is one of two kinds, and the command turns the kind into an exit code:
+`UsageError` (exit 2) for a value that could never work, `Failure` (exit 1) for a run or a file that did not.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UsageError(ValueError):
+    """A value given by the user is not one of those allowed (exit code 2)."""
+
+
+class Failure(RuntimeError):
+    """Something that was asked for rightly could not be done (exit code 1)."""
+
+
+class Interrupted(Failure):
+    """The user or the system asked to stop, and the state was saved first (exit code 130)."""
+
+
+def did_you_mean(value: object, choices: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the choice nearest to `value`, or an empty string."""
+    near = get_close_matches(str(value), list(choices), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
+    """Raise `UsageError` unless `value` is one of `choices`."""
+    choices = list(choices)
+    if value not in choices:
+        allowed = ", ".join(repr(choice) for choice in choices)
+        hint = did_you_mean(value, [str(choice) for choice in choices])
+        raise UsageError(f"{what} is {value!r}; allowed: {allowed}.{hint}")

@@ -1,0 +1,35 @@
+"""The one definition of top-1 error, used by training, the command and the tests."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from reslab.data.stream import Batch
+from reslab.distributed import sum_over_ranks
+from reslab.metrics import Evaluation
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Iterable[Batch], *, num_classes: int, device: torch.device) -> Evaluation:
+    """Count what `model` gets right, in eval mode and float32, summed over all processes.
+
+    batches: this process's samples, each once; labels in [0, num_classes).
+    """
+    was_training = model.training
+    model.eval()
+    confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    for batch in batches:
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        logits = model(images)
+        loss += F.cross_entropy(logits, batch.labels, reduction="sum").double()
+        cells = batch.labels * num_classes + logits.argmax(1)
+        confusion += torch.bincount(cells, minlength=num_classes * num_classes)
+    model.train(was_training)
+    sum_over_ranks(confusion)
+    sum_over_ranks(loss)
+    matrix = confusion.view(num_classes, num_classes).cpu()
+    total = int(matrix.sum())
+    return Evaluation(int(matrix.diagonal().sum()), total, loss.item() / max(total, 1), matrix)

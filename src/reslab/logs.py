@@ -1,0 +1,48 @@
+"""What a run writes down as it goes: rows of JSON that a resume can cut back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import Failure
+from reslab.files import write_atomically
+
+
+class RowLog:
+    """A file with one JSON object per line; every row has a `step`.
+
+    What depends on the clock goes into a file of its own, so that the metrics of two equal runs are equal bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write one row; Failure names the file and the reason."""
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise Failure(f"{self.path}: cannot be written: {error.strerror or error}.") from None
+
+    def truncate(self, step: int) -> None:
+        """Drop the rows of steps after `step`, and a last line cut off in the middle."""
+        if self.path.exists():
+            kept = [row for row in read_rows(self.path) if row["step"] <= step]
+            write_atomically(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a log; a last line without its end is left out, any other bad line is a Failure."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
+    rows = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise Failure(f"{path}, line {number}: not a JSON object.") from None
+    return rows

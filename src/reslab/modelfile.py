@@ -1,0 +1,101 @@
+"""The model file: weights and everything needed to use them, in one safetensors file without any pickle.
+
+All that is not a tensor is one JSON document under the metadata key "reslab"; tensors have torchvision's names.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from reslab.errors import Failure, UsageError
+from reslab.files import write_atomically
+from reslab.models import Network, build
+from reslab.spec import ModelSpec, PreprocessSpec
+
+FORMAT_VERSION = 1
+_KEY = "reslab"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What a network needs beside its weights to be used: inputs, class names; and where it came from."""
+
+    preprocess: PreprocessSpec
+    class_names: tuple[str, ...]
+    recipe: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A loaded model file. model: in eval mode, on the CPU, float32."""
+
+    model: Network
+    card: ModelCard
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.model.spec
+
+
+def model_bytes(model: Network, card: ModelCard) -> bytes:
+    """Return the content of a model file; the same weights and card give the same bytes."""
+    document = {
+        "format_version": FORMAT_VERSION,
+        "model": model.spec.to_dict(),
+        "preprocess": card.preprocess.to_dict(),
+        "class_names": list(card.class_names),
+        "recipe": card.recipe,
+        "metrics": card.metrics,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # one key only: safetensors does not keep the order of several
+    return safetensors.torch.save(tensors, {_KEY: json.dumps(document, ensure_ascii=False, allow_nan=False)})
+
+
+def save_model(path: Path, model: Network, card: ModelCard) -> None:
+    """Write a complete model file, atomically."""
+    write_atomically(path, model_bytes(model, card))
+
+
+def load_model(path: Path) -> ModelFile:
+    """Read a model file written by `save_model`; Failure names the file and what is wrong with it."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise Failure(f"{path}: cannot be read as a model file: {error}.") from None
+    if _KEY not in metadata:
+        raise Failure(
+            f"{path}: holds tensors but says nothing of the network they belong to; "
+            "reslab reads model files that reslab wrote."
+        )
+    document = json.loads(metadata[_KEY])
+    if document.get("format_version") != FORMAT_VERSION:
+        raise Failure(
+            f"{path}: has format version {document.get('format_version')}; this reslab reads version {FORMAT_VERSION}."
+        )
+    return _rebuild(path, document, tensors)
+
+
+def _rebuild(path: Path, document: dict[str, Any], tensors: dict[str, torch.Tensor]) -> ModelFile:
+    try:
+        spec = ModelSpec.from_dict(document["model"])
+        card = ModelCard(
+            preprocess=PreprocessSpec.from_dict(document["preprocess"]),
+            class_names=tuple(document["class_names"]),
+            recipe=document["recipe"],
+            metrics=document["metrics"],
+        )
+        with torch.device("meta"):  # no random numbers drawn, no memory filled twice
+            model = build(spec)
+        model.load_state_dict(tensors, strict=True, assign=True)
+    except (KeyError, TypeError, UsageError, RuntimeError) as error:
+        raise Failure(f"{path}: damaged or not a model file of this reslab: {error}.") from None
+    return ModelFile(model.eval(), card)

@@ -1,0 +1,7 @@
+"""Networks: `create_model` by name, `build` from a spec."""
+
+from .build import Network, build, create_model
+from .resnet import ResNet
+from .vgg import VGG
+
+__all__ = ["VGG", "Network", "ResNet", "build", "create_model"]

@@ -1,0 +1,114 @@
+"""Residual blocks that look like their equation: y = relu(F(x) + shortcut(x)) (paper Eqs. 1 and 2, Figs. 2 and 5).
+
+A plain block is the same code with `shortcut` switched off: y = relu(F(x)).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.spec import ModelSpec
+
+from .normalization import make_norm
+
+
+class ZeroPad(nn.Module):
+    """Option A: the identity, subsampled by `stride`, with zeros for the channels it lacks; no parameters.
+
+    [batch, in_channels, h, w] -> [batch, out_channels, ceil(h / stride), ceil(w / stride)]
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, split: bool) -> None:
+        super().__init__()
+        missing = out_channels - in_channels
+        self.stride = stride
+        self.before = missing // 2 if split else 0
+        self.after = missing - self.before
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, self.before, self.after))
+
+
+def make_shortcut(spec: ModelSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """Return what stands between x and the addition; None for the identity itself and for a plain block."""
+    changes_dimensions = stride != 1 or in_channels != out_channels
+    if spec.shortcut == "C" or (spec.shortcut == "B" and changes_dimensions):
+        projection = nn.Conv2d(in_channels, out_channels, 1, stride, bias=spec.norm == "none")  # W_s
+        return nn.Sequential(projection, make_norm(spec, out_channels))
+    if spec.shortcut == "A" and changes_dimensions:
+        return ZeroPad(in_channels, out_channels, stride, split=spec.zero_pad == "split")
+    return None
+
+
+class _Block(nn.Module):
+    """What basic blocks and bottlenecks share: the addition, and the ReLU after it."""
+
+    def __init__(self, spec: ModelSpec, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.is_plain = spec.is_plain
+        self.downsample = make_shortcut(spec, in_channels, out_channels, stride)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """F(x, {W_i}), before the addition."""
+        raise NotImplementedError
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """x itself, padded x (option A) or W_s x."""
+        return x if self.downsample is None else self.downsample(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.is_plain:
+            return F.relu(self.residual(x))
+        return F.relu(self.residual(x) + self.shortcut(x))
+
+
+class BasicBlock(_Block):
+    """F(x) = W_2 relu(W_1 x) with two 3x3 layers, batch norm after each (paper Fig. 5 left)."""
+
+    def __init__(self, spec: ModelSpec, in_channels: int, width: int, stride: int) -> None:
+        super().__init__(spec, in_channels, width, stride)
+        has_bias = spec.norm == "none"
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=has_bias)
+        self.bn1 = make_norm(spec, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=has_bias)
+        self.bn2 = make_norm(spec, width)
+
+    def residual(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(x))
+
+
+class Bottleneck(_Block):
+    """F(x) = W_3 relu(W_2 relu(W_1 x)): 1x1 reduces, 3x3, 1x1 restores four times the width (paper Fig. 5 right).
+
+    The stride is on the first 1x1 (the paper's networks) or on the 3x3 (torchvision's): `spec.stride_on`.
+    """
+
+    def __init__(self, spec: ModelSpec, in_channels: int, width: int, stride: int) -> None:
+        out_channels = width * spec.expansion
+        super().__init__(spec, in_channels, out_channels, stride)
+        has_bias = spec.norm == "none"
+        stride_1x1, stride_3x3 = (stride, 1) if spec.stride_on == "1x1" else (1, stride)
+        self.conv1 = nn.Conv2d(in_channels, width, 1, stride_1x1, bias=has_bias)
+        self.bn1 = make_norm(spec, width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride_3x3, padding=1, bias=has_bias)
+        self.bn2 = make_norm(spec, width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=has_bias)
+        self.bn3 = make_norm(spec, out_channels)
+
+    def residual(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        return self.bn3(self.conv3(x))
+
+
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
+def zero_init_last_scale(block: BasicBlock | Bottleneck) -> None:
+    """Make F(x) = 0 at the start, so that a block begins as its shortcut (not in the paper)."""
+    last = block.bn2 if isinstance(block, BasicBlock) else block.bn3
+    torch.nn.init.zeros_(last.weight)  # type: ignore[arg-type]

@@ -1,0 +1,68 @@
+"""Batch normalization, also over groups smaller than the batch, as several GPUs would do it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.spec import ModelSpec
+
+
+class GroupedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose training statistics come from groups of `bn_group_size` samples ("ghost batches").
+
+    The paper trains CIFAR nets with batch 128 on two GPUs, so its statistics are over 64 samples (Sec. 4.2). One
+    process with groups of 64 equals two processes with 64 samples each: the running statistics take the mean of the
+    groups' updates. Without a group size, and in eval mode, it is `nn.BatchNorm2d`; keys and shapes are the same.
+    """
+
+    bn_group_size: int | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        size = self.bn_group_size
+        if size is None or not self.training or len(input) <= size:
+            return super().forward(input)
+        outputs, means, variances = [], [], []
+        for group in input.split(size):
+            mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)  # type: ignore[arg-type]
+            # momentum 1 writes this group's own (unbiased) statistics into the scratch buffers
+            outputs.append(F.batch_norm(group, mean, variance, self.weight, self.bias, True, 1.0, self.eps))
+            means.append(mean)
+            variances.append(variance)
+        if self.track_running_stats:
+            assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(torch.stack(means).mean(0), self.momentum)
+            self.running_var.lerp_(torch.stack(variances).mean(0), self.momentum)
+        return torch.cat(outputs)
+
+
+def make_norm(spec: ModelSpec, channels: int) -> nn.Module:
+    """Return batch norm, or nothing at all for `norm="none"`."""
+    return GroupedBatchNorm2d(channels) if spec.norm == "batch" else nn.Identity()
+
+
+def set_bn_group_size(model: nn.Module, size: int | None) -> None:
+    """Let every batch norm of `model` take its training statistics over groups of `size` samples."""
+    for module in model.modules():
+        if isinstance(module, GroupedBatchNorm2d):
+            module.bn_group_size = size
+
+
+@contextmanager
+def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Run batch norms in training mode without updating their running statistics.
+
+    Activation checkpointing runs a block's forward pass twice; without this its statistics would move twice.
+    """
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

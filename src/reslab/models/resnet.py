@@ -1,0 +1,88 @@
+"""Plain and residual networks: a stem, stages of blocks, global average pooling, one fully connected layer."""
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from reslab.spec import ModelSpec
+
+from .blocks import BLOCKS, zero_init_last_scale
+from .initialization import he_initialize
+from .normalization import frozen_running_statistics, make_norm
+
+
+class ResNet(nn.Module):
+    """A plain or residual network (paper Table 1 and Sec. 4.2), built from its spec.
+
+    Parameter names are torchvision's: `conv1, bn1, layer1.0.conv1, ..., layer1.0.downsample.0, ..., fc`; the paper's
+    conv2_x is `layer1`, and so on.
+
+    checkpoint_activations: recompute each block's activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(self, spec: ModelSpec, *, checkpoint_activations: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.checkpoint_activations = checkpoint_activations
+        kernel, stride = (7, 2) if spec.stem == "imagenet" else (3, 1)
+        self.conv1 = nn.Conv2d(
+            spec.in_channels, spec.stem_channels, kernel, stride, padding=kernel // 2, bias=spec.norm == "none"
+        )
+        self.bn1 = make_norm(spec, spec.stem_channels)
+        channels = spec.stem_channels
+        self.stage_names = tuple(f"layer{number}" for number in range(1, len(spec.num_blocks) + 1))
+        for number, (name, num_blocks, width) in enumerate(zip(self.stage_names, spec.num_blocks, spec.widths, strict=True)):
+            stage = self._make_stage(channels, num_blocks, width, stride=1 if number == 0 else 2)
+            setattr(self, name, stage)
+            channels = width * spec.expansion
+        self.fc = nn.Linear(channels, spec.num_classes)
+        he_initialize(self)
+        if spec.zero_init_residual:
+            for block in self.blocks():
+                zero_init_last_scale(block)  # type: ignore[arg-type]
+
+    def _make_stage(self, in_channels: int, num_blocks: int, width: int, stride: int) -> nn.Sequential:
+        block = BLOCKS[self.spec.block]
+        first = block(self.spec, in_channels, width, stride)
+        others = [block(self.spec, first.out_channels, width, 1) for _ in range(num_blocks - 1)]
+        return nn.Sequential(first, *others)
+
+    def stages(self) -> dict[str, nn.Sequential]:
+        """Return the stages by name, in order."""
+        return {name: getattr(self, name) for name in self.stage_names}
+
+    def blocks(self) -> list[nn.Module]:
+        """Return every block in order of depth."""
+        return [block for stage in self.stages().values() for block in stage]
+
+    def forward_stem(self, images: Tensor) -> Tensor:
+        """images [batch, in_channels, h, w] -> [batch, stem channels, h', w']"""
+        x = F.relu(self.bn1(self.conv1(images)))
+        return F.max_pool2d(x, 3, 2, padding=1) if self.spec.stem == "imagenet" else x
+
+    def forward_features(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the output of the stem and of each stage by name: "stem", "layer1", ... each [batch, channels, h, w]."""
+        features = {"stem": self.forward_stem(images)}
+        x = features["stem"]
+        for name, stage in self.stages().items():
+            for block in stage:
+                x = self._run(block, x)
+            features[name] = x
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images [batch, in_channels, h, w] -> logits [batch, num_classes]"""
+        x = self.forward_features(images)[self.stage_names[-1]]
+        return self.fc(x.mean((2, 3)))
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        if not (self.checkpoint_activations and self.training):
+            return block(x)
+        return checkpoint(block, x, use_reentrant=False, context_fn=partial(_recompute_contexts, block))  # type: ignore[return-value]
+
+
+def _recompute_contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), frozen_running_statistics(block)

@@ -1,0 +1,7 @@
+"""Optimizers, learning-rate schedules, weight averages."""
+
+from .ema import WeightAverage
+from .optimizers import make_sgd
+from .schedules import ErrorWarmup, LearningRate, PlateauDecay
+
+__all__ = ["ErrorWarmup", "LearningRate", "PlateauDecay", "WeightAverage", "make_sgd"]

@@ -1,0 +1,109 @@
+"""How far a training is: a live view on a terminal, plain lines elsewhere. Both only look on."""
+
+import math
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from torch import Tensor
+
+_SMOOTHING = 0.95
+
+
+class _Rate:
+    """Images per second since the first step seen, with the newest steps counting most."""
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._last = time.monotonic()
+        self._seconds_per_step: float | None = None
+
+    def step(self) -> None:
+        now = time.monotonic()
+        taken, self._last = now - self._last, now
+        old = self._seconds_per_step
+        self._seconds_per_step = taken if old is None else _SMOOTHING * old + (1 - _SMOOTHING) * taken
+
+    @property
+    def images_per_second(self) -> float:
+        return self._batch_size / self._seconds_per_step if self._seconds_per_step else math.nan
+
+    def seconds_left(self, steps: int) -> float:
+        return steps * (self._seconds_per_step or math.nan)
+
+
+def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class PlainProgress:
+    """One line per logged row, for pipes and log files."""
+
+    def __init__(self, name: str, iterations: int, batch_size: int) -> None:
+        self._name, self._iterations = name, iterations
+        self._rate = _Rate(batch_size)
+
+    def on_step(self, step: int, loss: Tensor) -> None:
+        self._rate.step()
+
+    def on_row(self, row: dict[str, Any]) -> None:
+        step = row["step"]
+        line = f"{self._name} {step}/{self._iterations} {row['split']}: loss {row['loss']:.4f}, error {row['error']:.2f} %"
+        if row["split"] == "train":
+            left = _duration(self._rate.seconds_left(self._iterations - step))
+            line += f", lr {row['lr']:g}, {self._rate.images_per_second:.0f} images/s, {left} left"
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> "PlainProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class _Figures(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(task.fields.get("figures", ""), style="cyan")
+
+
+class LiveProgress:
+    """A bar with time left, images per second, and the newest loss and errors."""
+
+    def __init__(self, name: str, iterations: int, batch_size: int, console: Console) -> None:
+        self._rate = _Rate(batch_size)
+        self._errors: dict[str, str] = {}
+        columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}")]
+        self._progress = Progress(*columns, TimeRemainingColumn(), _Figures(), console=console)
+        self._task = self._progress.add_task(name, total=iterations, figures="")
+
+    def on_step(self, step: int, loss: Tensor) -> None:
+        self._rate.step()
+        rate = self._rate.images_per_second
+        figures = " · ".join([f"{rate:.0f} images/s", *self._errors.values()])
+        self._progress.update(self._task, completed=step, figures=figures)
+
+    def on_row(self, row: dict[str, Any]) -> None:
+        if row["split"] == "train":
+            self._errors["loss"] = f"loss {row['loss']:.3f}"
+        self._errors[row["split"]] = f"{row['split']} error {row['error']:.2f} %"
+
+    def __enter__(self) -> "LiveProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def make_progress(name: str, iterations: int, batch_size: int) -> PlainProgress | LiveProgress:
+    """Return the live view when standard error is a terminal, plain lines otherwise. Use it as a context manager."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return LiveProgress(name, iterations, batch_size, console)
+    return PlainProgress(name, iterations, batch_size)

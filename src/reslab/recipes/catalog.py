@@ -1,0 +1,49 @@
+"""All recipes by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reslab.config import RunConfig
+from reslab.errors import UsageError, did_you_mean
+
+from .cifar import CIFAR_DEPTHS, cifar
+from .digits import DIGITS_DEPTHS, digits
+from .imagenet import IMAGENET_NETS, imagenet
+from .page import Page, cifar_page, digits_page, imagenet_page
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A named set-up. make: returns its config; page: what the paper says of it and what to expect."""
+
+    name: str
+    make: Callable[[], RunConfig]
+    page: Page
+
+
+def _all() -> dict[str, Recipe]:
+    found: list[Recipe] = []
+    for kind in ("plain", "resnet"):
+        for depth in DIGITS_DEPTHS:
+            found.append(Recipe(f"digits-{kind}{depth}", lambda k=kind, d=depth: digits(k, d), digits_page(kind, depth)))
+        for depth in CIFAR_DEPTHS:
+            found.append(Recipe(f"cifar-{kind}{depth}", lambda k=kind, d=depth: cifar(k, d), cifar_page(kind, depth)))
+    for kind, depth in IMAGENET_NETS:
+        name = f"imagenet-{kind}{depth}"
+        found.append(Recipe(name, lambda k=kind, d=depth: imagenet(k, d), imagenet_page(kind, depth)))
+    return {item.name: item for item in found}
+
+
+RECIPES: dict[str, Recipe] = _all()
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes."""
+    return list(RECIPES)
+
+
+def recipe(name: str) -> Recipe:
+    """Return a recipe by name; UsageError with the nearest name for one that does not exist."""
+    if name not in RECIPES:
+        raise UsageError(f"no recipe is called {name!r}; 'reslab recipes' lists them.{did_you_mean(name, RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,272 @@
+"""From a config to a complete run folder: the one place that composes build, train and evaluate."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reslab import build, environment
+from reslab.config import RunConfig, differences, from_dict, to_dict
+from reslab.data import ArrayDataset, Dataset, Splits
+from reslab.data.views import batches
+from reslab.distributed import World, barrier, check_batch, process_group, world_from_environment
+from reslab.errors import Failure, UsageError
+from reslab.evaluate import evaluate
+from reslab.metrics import Evaluation
+from reslab.modelfile import ModelCard, save_model
+from reslab.models import Network
+from reslab.runfolder import RunFolder
+from reslab.spec import PreprocessSpec
+from reslab.train import Monitor, Observer, Records, Trainer
+
+log = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a run is made of, once its config met its data and its machine."""
+
+    config: RunConfig
+    splits: Splits
+    preprocess: PreprocessSpec
+    device: torch.device
+    world: World
+
+
+def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers: Sequence[Observer] = ()) -> RunFolder:
+    """Train `config` into the run folder at `path`, evaluate the result, and write its model file.
+
+    resume: go on with what is in the folder, from its newest whole checkpoint; the config must be the same.
+
+    Raises UsageError for a folder that is not empty (without `resume`) or a config that differs from the folder's;
+    Failure for missing data, a full disk, a loss that is not finite; Interrupted after Ctrl-C or SIGTERM, saved.
+    """
+    world = world_from_environment()
+    check_batch(config.train.batch_size, world.size, config.train.accumulation)
+    device = build.choose_device(config.train, world)
+    if not resume:
+        _check_is_free(path)
+    with process_group(world, device):
+        setting = prepare(config, device, world)
+        folder = _open(path, setting) if resume else _create(path, setting)
+        if folder.result() is not None:
+            log.info("%s is complete already.", path)
+            return folder
+        trainer = _make_trainer(setting, folder, observers)
+        if resume:
+            _restore(trainer, folder)
+            _note_session(folder, setting, trainer.state.step)
+        trainer.fit()
+        _finish(trainer, setting, folder)
+    return folder
+
+
+def prepare(config: RunConfig, device: torch.device, world: World) -> Setting:
+    """Open the data and fit the config's network to it."""
+    splits = build.build_splits(config.data)
+    matched = build.match_model_to_data(config, splits.train)
+    if matched.model != config.model:
+        log.info("%s has %d classes and %d channel(s): the network was given as many.",
+                 splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
+    if config.train.monitor != "none":
+        splits.part(config.train.monitor)  # say now, not after hours, that it is missing
+    return Setting(matched, splits, build.build_preprocess(config.data, splits.train), device, world)
+
+
+def read_config(folder: RunFolder) -> RunConfig:
+    """Return the config of a run."""
+    return from_dict(folder.config())
+
+
+def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
+    """Evaluate a network on one part of the run's data, every sample once, over all processes."""
+    views = batches(
+        dataset,
+        setting.preprocess,
+        batch_size=EVALUATION_BATCH,
+        device=setting.device,
+        rank=setting.world.rank,
+        world_size=setting.world.size,
+    )
+    return evaluate(model, views, num_classes=len(dataset.class_names), device=setting.device)
+
+
+def protocol(dataset: Dataset, preprocess: PreprocessSpec) -> str:
+    """Say in words how each image is shown to the network."""
+    if isinstance(dataset, ArrayDataset):
+        return "single original view, fp32"
+    return f"single centre crop {preprocess.height}x{preprocess.width} of short side {preprocess.short_side}, fp32"
+
+
+# --- the folder -------------------------------------------------------------------------------------------------------
+
+
+def _check_is_free(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(
+            f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
+        )
+
+
+def _session(setting: Setting, step: int) -> dict[str, Any]:
+    return {
+        "from_step": step,
+        "device": setting.device.type,
+        "precision": "bf16" if build.use_bf16(setting.config.train, setting.device) else "fp32",
+        "is_compiled": build.should_compile(setting.config.train, setting.device),
+        "world_size": setting.world.size,
+        **environment.collect(),
+    }
+
+
+def _data_facts(setting: Setting) -> dict[str, Any]:
+    splits = setting.splits
+    sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        "name": splits.train.name,
+        "fingerprint": splits.train.fingerprint(),
+        "num_classes": len(splits.train.class_names),
+        "sizes": {name: len(part) for name, part in sizes.items() if part is not None},
+    }
+
+
+def _create(path: Path, setting: Setting) -> RunFolder:
+    facts = {"data": _data_facts(setting), "sessions": [_session(setting, 0)]}
+    folder = RunFolder(path)
+    if setting.world.is_main:
+        folder = RunFolder.create(path, to_dict(setting.config), facts)
+    barrier()
+    return folder
+
+
+def _open(path: Path, setting: Setting) -> RunFolder:
+    folder = RunFolder.open(path)
+    changed = differences(folder.config(), to_dict(setting.config))
+    changed.pop("data.path", None)  # the data may have moved; its fingerprint tells whether it is the same
+    if changed:
+        listed = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())
+        raise UsageError(f"{path} was started with another config ({listed}); resume with the same, or use a new --run-dir.")
+    there, now = folder.environment()["data"], _data_facts(setting)
+    if there["fingerprint"] != now["fingerprint"]:
+        raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
+    return folder
+
+
+def _restore(trainer: Trainer, folder: RunFolder) -> None:
+    checkpoint, problems = folder.checkpoints.load_newest()
+    for problem in problems:
+        log.warning("%s The checkpoint before it is used.", problem)
+    if checkpoint is None:
+        log.info("%s has no checkpoint yet: training starts at step 0.", folder.path)
+        trainer.cut_logs()
+    else:
+        trainer.restore(checkpoint)
+        log.info("resumed at step %d.", checkpoint.step)
+
+
+def _note_session(folder: RunFolder, setting: Setting, step: int) -> None:
+    """Add this start to the run's environment, and say when the numbers cannot repeat to the last bit."""
+    known = folder.environment()
+    session = _session(setting, step)
+    keys = ("device", "precision", "is_compiled", "world_size", "threads", "packages")
+    changed = [key for key in keys if known["sessions"][-1].get(key) != session.get(key)]
+    if changed:
+        log.warning("not as before: %s. The run goes on, but not to the same last bit.", ", ".join(changed))
+    if setting.world.is_main:
+        folder.write("environment.json", {**known, "sessions": [*known["sessions"], session]})
+
+
+# --- training and its end ---------------------------------------------------------------------------------------------
+
+
+def _make_trainer(setting: Setting, folder: RunFolder, observers: Sequence[Observer]) -> Trainer:
+    config, splits, device = setting.config, setting.splits, setting.device
+    model = build.build_network(config, device)
+    return Trainer(
+        model,
+        build.build_optimizer(config, model),
+        build.build_learning_rate(config),
+        build.build_stream(config, splits.train, setting.preprocess, device, setting.world),
+        build.build_loop(config.train, device),
+        card=ModelCard(
+            preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe
+        ),
+        device=device,
+        world=setting.world,
+        average=build.build_average(config.train, model),
+        monitor=_make_monitor(setting),
+        records=Records(folder.metrics, folder.timing, folder.checkpoints),
+        observers=observers,
+    )
+
+
+def _make_monitor(setting: Setting) -> Monitor | None:
+    split = setting.config.train.monitor
+    if split == "none":
+        return None
+    dataset = setting.splits.part(split)
+    # the test set may be watched for a figure, but nothing may be chosen by it
+    return Monitor(split, lambda model: evaluate_split(model, dataset, setting), may_choose=split != "test")
+
+
+def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
+    """Choose the result, evaluate it once, write result.json and then the model file."""
+    model, selected_step = _select(trainer, setting, folder)
+    final = {name: evaluate_split(model, dataset, setting) for name, dataset in _final_splits(setting).items()}
+    reported = next((name for name in ("test", "validation") if name in final), None)
+    counts = {name: {**evaluation.to_dict(), "error": evaluation.error} for name, evaluation in final.items()}
+    result = {
+        "recipe": setting.config.recipe,
+        "model": setting.config.model.label,
+        "seed": setting.config.seed,
+        "iterations": trainer.state.step,
+        "selection": _selection_in_words(setting, selected_step),
+        "selected_step": selected_step,
+        "protocol": protocol(setting.splits.train, setting.preprocess),
+        "reported_split": reported,
+        "final": counts,
+        "confusion": None if reported is None else final[reported].confusion.tolist(),
+        "monitor": setting.config.train.monitor,
+        "minutes": round(trainer.state.seconds / 60, 2),
+    }
+    if setting.world.is_main:
+        metrics = {"split": reported, "protocol": result["protocol"], **counts.get(reported or "", {})}
+        card = ModelCard(
+            preprocess=trainer.card.preprocess,
+            class_names=trainer.card.class_names,
+            recipe=trainer.card.recipe,
+            metrics=metrics,
+        )
+        save_model(folder.model_path, model, card)
+        folder.write("result.json", result)
+    barrier()
+
+
+def _final_splits(setting: Setting) -> dict[str, Dataset]:
+    splits = setting.splits
+    parts = {"test": splits.test, "validation": splits.validation}
+    if setting.config.train.final_training_error:
+        parts["train"] = splits.train
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _select(trainer: Trainer, setting: Setting, folder: RunFolder) -> tuple[Network, int]:
+    step = trainer.state.step
+    if setting.config.train.select == "best" and trainer.state.best_step is not None:
+        step = trainer.state.best_step
+        trainer.load_weights(folder.checkpoints.load(step))
+    if trainer.average is not None:
+        trainer.model.load_state_dict(trainer.average.state_dict(), strict=False)
+    return trainer.model, step
+
+
+def _selection_in_words(setting: Setting, step: int) -> str:
+    if setting.config.train.select == "best":
+        return f"lowest validation error (step {step})"
+    return "none: the last weights"

@@ -1,0 +1,109 @@
+"""A run on disk: what is in its folder, and how it is opened, created and completed.
+
+    config.json         the whole configuration: repeats the run
+    environment.json    where it ran (one entry per start), and which data it saw
+    metrics.jsonl       training and monitored errors by step; equal bytes for equal runs
+    timing.jsonl        seconds by step
+    checkpoints/        the last, the one before it, the best
+    result.json         the final counts, each with split and protocol   } at the end
+    model.safetensors   the model file                                   }
+    report.html         everything to look at
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reslab.checkpoint import CheckpointFolder
+from reslab.errors import Failure, UsageError
+from reslab.files import read_json, to_json, write_atomically
+from reslab.logs import RowLog, read_rows
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config: dict[str, Any], environment: dict[str, Any]) -> "RunFolder":
+        """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(
+                f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
+            )
+        was_there = path.exists()
+        folder = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder.write("environment.json", environment)
+            folder.write("config.json", config)
+        except (OSError, Failure) as error:
+            if not was_there:
+                shutil.rmtree(path, ignore_errors=True)
+            raise Failure(f"{path}: cannot make a run folder: {getattr(error, 'strerror', None) or error}") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open a run folder; Failure when it is none, or of another format version."""
+        if not (path / "config.json").is_file():
+            what = "is not a run folder (it has no config.json)" if path.exists() else "does not exist"
+            raise Failure(f"{path} {what}; 'reslab train RECIPE --run-dir {path}' makes one.")
+        folder = cls(path)
+        folder.config()
+        return folder
+
+    def write(self, name: str, values: dict[str, Any]) -> None:
+        """Write one of the JSON files, atomically."""
+        write_atomically(self.path / name, to_json({"format_version": FORMAT_VERSION, **values}))
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one of the JSON files; Failure when it is missing, damaged or of another format version."""
+        path = self.path / name
+        values = read_json(path)
+        version = values.pop("format_version", None) if isinstance(values, dict) else None
+        if version != FORMAT_VERSION:
+            raise Failure(f"{path}: format version is {version}; this reslab reads version {FORMAT_VERSION}.")
+        return values
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration as nested JSON values."""
+        return self.read("config.json")
+
+    def environment(self) -> dict[str, Any]:
+        """Return {"data": ..., "sessions": [...]}: which data, and where each start of the run ran."""
+        return self.read("environment.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the final counts; None while the run is not complete."""
+        return self.read("result.json") if (self.path / "result.json").exists() else None
+
+    def rows(self, split: str | None = None) -> list[dict[str, Any]]:
+        """Return the metrics written so far, of one split or of all."""
+        rows = read_rows(self.metrics.path) if self.metrics.path.exists() else []
+        return [row for row in rows if split in (None, row["split"])]
+
+    @property
+    def metrics(self) -> RowLog:
+        return RowLog(self.path / "metrics.jsonl")
+
+    @property
+    def timing(self) -> RowLog:
+        return RowLog(self.path / "timing.jsonl")
+
+    @property
+    def checkpoints(self) -> CheckpointFolder:
+        return CheckpointFolder(self.path / "checkpoints")
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"

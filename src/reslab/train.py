@@ -1,0 +1,341 @@
+"""The training loop: fit > train_step > forward and backward. It knows no config, no recipe and no model's name."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from reslab.checkpoint import Checkpoint, CheckpointFolder
+from reslab.data.stream import Batch, Stream
+from reslab.distributed import World, any_rank, average_running_statistics, barrier
+from reslab.errors import Failure, Interrupted
+from reslab.logs import RowLog
+from reslab.metrics import Evaluation, Meter
+from reslab.modelfile import ModelCard, model_bytes
+from reslab.models import Network
+from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loop:
+    """The numbers of the loop; everything is counted in iterations (optimizer steps)."""
+
+    iterations: int
+    accumulation: int = 1
+    use_bf16: bool = False
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    log_every: int = 100
+    evaluate_every: int = 1000
+    checkpoint_every: int = 1000
+    patience_evaluations: int | None = None
+
+
+@dataclass(slots=True)
+class TrainState:
+    """What changes while training, beside the weights and the optimizer. seconds: time spent in training so far."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_error: float | None = None
+    best_step: int | None = None
+    evaluations_since_best: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class Observer(Protocol):
+    """Something that looks on (a progress bar, a logger) and changes nothing."""
+
+    def on_step(self, step: int, loss: Tensor) -> None: ...
+    def on_row(self, row: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Where a run writes: metrics that repeat to the byte, timings that do not, checkpoints. None: nowhere."""
+
+    metrics: RowLog | None = None
+    timing: RowLog | None = None
+    checkpoints: CheckpointFolder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """An evaluation made along the way. split: its name in the rows; may_choose: False for the test set."""
+
+    split: str
+    evaluate: Callable[[nn.Module], Evaluation]
+    may_choose: bool = field(default=True)
+
+
+class Trainer:
+    """Trains `model` on `stream` for `loop.iterations` steps.
+
+    model: on its device already, blocks compiled or not; card: what its model file says beside the weights.
+    Two trainers with the same parts, seed, threads and precision end with the same bits on a CPU, however often one
+    of them was stopped and resumed.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        optimizer: Optimizer,
+        learning_rate: LearningRate,
+        stream: Stream,
+        loop: Loop,
+        *,
+        card: ModelCard,
+        device: torch.device,
+        world: World | None = None,
+        average: WeightAverage | None = None,
+        monitor: Monitor | None = None,
+        records: Records | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.model, self.optimizer, self.learning_rate = model, optimizer, learning_rate
+        self.stream, self.loop, self.card, self.device = stream, loop, card, device
+        self.world = world or World()
+        self.average, self.monitor = average, monitor
+        self.records, self.observers = records or Records(), observers
+        self.replica: nn.Module = model
+        if self.world.size > 1:
+            # running statistics are averaged after each step instead of being broadcast before it
+            self.replica = DistributedDataParallel(model, broadcast_buffers=False)
+        self.state = TrainState()
+        self.log_meter, self.warmup_meter = Meter(device), Meter(device)
+        is_watched = isinstance(learning_rate.warmup, ErrorWarmup)
+        self._meters = (self.log_meter, self.warmup_meter) if is_watched else (self.log_meter,)
+        self._was_asked_to_stop = False
+        self._last_saved: int | None = None
+        self._clock = 0.0
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Train to the end. Interrupted after Ctrl-C or SIGTERM (state saved); Failure when the loss is not finite."""
+        self._clock = time.monotonic()
+        with self._listening_for_signals():
+            while self.state.step < self.loop.iterations and not self._has_lost_patience():
+                loss = self.train_step()
+                for observer in self.observers:
+                    observer.on_step(self.state.step, loss)
+                is_last = self.state.step == self.loop.iterations
+                if is_last or self.is_due(self.loop.log_every):
+                    self.log()
+                if self.monitor and (is_last or self.is_due(self.loop.evaluate_every)):
+                    self.evaluate()
+                if is_last or self.is_due(self.loop.checkpoint_every):
+                    self.save()
+                if any_rank(self._was_asked_to_stop, self.device):
+                    self.save()
+                    raise Interrupted(f"stopped at step {self.state.step} of {self.loop.iterations}; the state is saved.")
+        self.save()
+
+    def is_due(self, every: int) -> bool:
+        """Return whether the step just made is a multiple of `every`."""
+        return self.state.step % every == 0
+
+    def train_step(self) -> Tensor:
+        """Make one optimizer step; return this process's mean loss (a scalar on the device)."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate.at(self.state.step)
+        self.optimizer.zero_grad()
+        batch = self.stream.batch(self.state.step)
+        loss = self.forward_backward(batch)
+        # one number to read on a CPU; on a GPU that would wait for the device, so only the windows are checked
+        if self.device.type == "cpu" and not math.isfinite(loss.item()):
+            self._stop_diverged()
+        if self.loop.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.loop.clip_norm)
+        self.optimizer.step()
+        average_running_statistics(self.model)
+        if self.average is not None:
+            self.average.update()
+        self.state.step += 1
+        self._watch_warmup()
+        return loss
+
+    def forward_backward(self, batch: Batch) -> Tensor:
+        """Add the gradients of the batch's mean loss, piece by piece; return that loss."""
+        pieces = self.loop.accumulation
+        total = torch.zeros((), device=self.device)
+        for number, (images, labels) in enumerate(
+            zip(batch.images.chunk(pieces), batch.labels.chunk(pieces), strict=True), start=1
+        ):
+            images = images.contiguous(memory_format=torch.channels_last)
+            is_last = number == pieces
+            with nullcontext() if is_last or self.world.size == 1 else self.replica.no_sync():  # type: ignore[operator]
+                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.loop.use_bf16):
+                    logits = self.replica(images)
+                loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.loop.label_smoothing)
+                (loss / pieces).backward()
+            for meter in self._meters:
+                meter.add(loss, logits.detach(), labels)
+            total += loss.detach() / pieces
+        return total
+
+    # --- what happens now and then ----------------------------------------------------------------------------------
+
+    def log(self) -> None:
+        """Write the training loss and error of the window that is over: of augmented batches, as they were trained on."""
+        loss, error = self.log_meter.read()
+        if not math.isfinite(loss):
+            self._stop_diverged()
+        self.log_meter.reset()
+        row = {
+            "step": self.state.step,
+            "split": "train",
+            "loss": loss,
+            "error": error,
+            "lr": self.learning_rate.at(self.state.step - 1),
+        }
+        self._write(row)
+        self._tick()
+        if self.records.timing and self.world.is_main:
+            self.records.timing.append({"step": self.state.step, "seconds": round(self.state.seconds, 3)})
+
+    def evaluate(self) -> None:
+        """Evaluate the monitored split; only a split that may choose reaches the schedule, `best` and the patience."""
+        assert self.monitor is not None
+        with self.average.applied() if self.average else nullcontext():
+            evaluation = self.monitor.evaluate(self.model)
+        self._write({"step": self.state.step, "split": self.monitor.split, **evaluation.to_dict(), "error": evaluation.error})
+        if not self.monitor.may_choose:
+            return
+        if isinstance(self.learning_rate.schedule, PlateauDecay):
+            self.learning_rate.schedule.observe(evaluation.error)
+        if self.state.best_error is None or evaluation.error < self.state.best_error:
+            self.state.best_error, self.state.best_step = evaluation.error, self.state.step
+            self.state.evaluations_since_best = 0
+            self.save()
+        else:
+            self.state.evaluations_since_best += 1
+
+    def save(self) -> None:
+        """Write a checkpoint of this step, once."""
+        if self.records.checkpoints is None or self._last_saved == self.state.step:
+            return
+        self._tick()
+        checkpoint = self.checkpoint()  # sums over the processes: every one must take part
+        if self.world.is_main:
+            self.records.checkpoints.save(checkpoint, best_step=self.state.best_step)
+        self._last_saved = self.state.step
+        barrier()
+
+    def _write(self, row: dict[str, Any]) -> None:
+        if self.records.metrics and self.world.is_main:
+            self.records.metrics.append(row)
+        for observer in self.observers:
+            observer.on_row(row)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.state.seconds += now - self._clock
+        self._clock = now
+
+    def _watch_warmup(self) -> None:
+        warmup = self.learning_rate.warmup
+        if isinstance(warmup, ErrorWarmup) and self.is_due(warmup.window_iterations):
+            warmup.observe(self.warmup_meter.read()[1])
+            self.warmup_meter.reset()
+
+    def _has_lost_patience(self) -> bool:
+        patience = self.loop.patience_evaluations
+        return patience is not None and self.state.evaluations_since_best >= patience
+
+    def _stop_diverged(self) -> None:
+        raise Failure(
+            f"the training loss is not finite at step {self.state.step + 1} "
+            f"(learning rate {self.learning_rate.at(self.state.step):g}). The last good checkpoint is kept. Try a lower "
+            "--optim.lr, a warm-up (--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
+        )
+
+    # --- state ------------------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """Return everything needed to go on from here."""
+        state = {
+            "train": self.state.state_dict(),
+            "learning_rate": self.learning_rate.state_dict(),
+            "log_meter": self.log_meter.state_dict(),
+            "warmup_meter": self.warmup_meter.state_dict(),
+        }
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        tensors = {
+            f"optimizer.{key}.{names[parameter]}": value.detach().cpu().contiguous()
+            for parameter, values in self.optimizer.state.items()
+            for key, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        if self.average is not None:
+            tensors |= {f"average.{key}": value.cpu().contiguous() for key, value in self.average.state_dict().items()}
+        return Checkpoint(self.state.step, model_bytes(self.model, self.card), tensors, state)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint: weights, optimizer, schedule, sums; and cut the logs back to its step."""
+        self.load_weights(checkpoint)
+        parameters = dict(self.model.named_parameters())
+        self.optimizer.state.clear()
+        for key, value in _under("optimizer.", checkpoint.training).items():
+            slot, _, name = key.partition(".")
+            # keep the parameter's memory layout, or the update would round in another order
+            self.optimizer.state[parameters[name]][slot] = torch.empty_like(parameters[name]).copy_(value)
+        self.state.load_state_dict(checkpoint.state["train"])
+        self.learning_rate.load_state_dict(checkpoint.state["learning_rate"])
+        self.log_meter.load_state_dict(checkpoint.state["log_meter"], is_main=self.world.is_main)
+        self.warmup_meter.load_state_dict(checkpoint.state["warmup_meter"], is_main=self.world.is_main)
+        self._last_saved = self.state.step
+        self.cut_logs()
+
+    def load_weights(self, checkpoint: Checkpoint) -> None:
+        """Take the weights of a checkpoint, and their moving averages where there are any."""
+        self.model.load_state_dict(safetensors.torch.load(checkpoint.model))
+        if self.average is not None:
+            self.average.load_state_dict(_under("average.", checkpoint.training))
+
+    def cut_logs(self) -> None:
+        """Drop the rows that were written after the current step, by a process that was killed."""
+        for log in (self.records.metrics, self.records.timing):
+            if log and self.world.is_main:
+                log.truncate(self.state.step)
+
+    @contextmanager
+    def _listening_for_signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM finish the step; a second Ctrl-C ends at once."""
+
+        def ask_to_stop(number: int, frame: Any) -> None:
+            if self._was_asked_to_stop and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._was_asked_to_stop = True
+
+        try:
+            previous = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not in the main thread: whoever runs this there handles signals
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
