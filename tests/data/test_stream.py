@@ -1,0 +1,95 @@
+"""The endless stream: full batches, any world size, positions that need no history; augmentation by hand."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reslab.data import ArrayDataset
+from reslab.data.augment import Draws, PadCropFlip, no_augment
+from reslab.data.hashing import CROP_X, CROP_Y, FLIP, ORDER, permutation
+from reslab.data.preprocess import Normalizer, measure_preprocess
+from reslab.data.stream import MemoryStream, sample_positions
+from reslab.spec import PreprocessSpec
+
+CPU = torch.device("cpu")
+
+
+def _dataset(length: int = 23, channels: int = 3, size: int = 6) -> ArrayDataset:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (length, channels, size, size), generator=generator, dtype=torch.uint8)
+    return ArrayDataset("noise", images, torch.arange(length) % 5, ("a", "b", "c", "d", "e"))
+
+
+def _stream(dataset: ArrayDataset, *, batch_size: int, rank: int = 0, world_size: int = 1, seed: int = 3) -> MemoryStream:
+    normalize = Normalizer(measure_preprocess(dataset, mean="pixel", scale="std"), CPU)
+    crop = PadCropFlip(2, flip=True, fill="mean")
+    return MemoryStream(
+        dataset, normalize, crop, batch_size=batch_size, seed=seed, device=CPU, rank=rank, world_size=world_size
+    )
+
+
+@given(st.integers(0, 99), st.integers(1, 40), st.integers(0, 500), st.integers(1, 100))
+def test_sample_k_is_the_kth_of_the_permutations(seed: int, length: int, start: int, count: int) -> None:
+    epoch, index = sample_positions(seed, length, start, start + count)
+    for k, e, i in zip(range(start, start + count), epoch.tolist(), index.tolist(), strict=True):
+        assert e == k // length
+        assert i == permutation(seed, ORDER, e, length)[k % length]
+
+
+def test_every_epoch_shows_every_sample_once_though_batches_straddle_epochs() -> None:
+    epoch, index = sample_positions(0, 23, 0, 23 * 5)
+    for number in range(5):
+        assert index[epoch == number].sort().values.tolist() == list(range(23))
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_any_world_size_sees_the_same_global_batches(world_size: int) -> None:
+    dataset = _dataset()
+    whole = _stream(dataset, batch_size=8).batch(5)
+    parts = [_stream(dataset, batch_size=8, rank=rank, world_size=world_size).batch(5) for rank in range(world_size)]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+
+
+def test_a_batch_does_not_depend_on_what_was_asked_before() -> None:
+    sequential = _stream(_dataset(), batch_size=7)
+    batches = [sequential.batch(step) for step in range(9)]
+    jumped = _stream(_dataset(), batch_size=7).batch(8)
+    assert torch.equal(jumped.images, batches[8].images)
+
+
+@pytest.mark.parametrize("fill", ["mean", "black"])
+def test_crop_and_flip_equal_slicing_by_hand(fill: str) -> None:
+    dataset = _dataset()
+    spec = measure_preprocess(dataset, mean="pixel", scale="std")
+    index = torch.arange(len(dataset))
+    draws = Draws(11, torch.full_like(index, 4), index)
+    batch = PadCropFlip(2, flip=True, fill=fill)(dataset.images, Normalizer(spec, CPU), draws)  # type: ignore[arg-type]
+    normalize = Normalizer(spec, CPU)
+    tops, lefts, flips = (draws.integers(5, CROP_Y), draws.integers(5, CROP_X), draws.integers(2, FLIP))
+    for i, (top, left, flip) in enumerate(zip(tops.tolist(), lefts.tolist(), flips.tolist(), strict=True)):
+        image = dataset.images[i : i + 1]
+        source = normalize(image) if fill == "mean" else image
+        padded = torch.zeros(1, 3, 10, 10, dtype=source.dtype)
+        padded[:, :, 2:8, 2:8] = source
+        expected = padded[:, :, top : top + 6, left : left + 6]
+        expected = expected if fill == "mean" else normalize(expected)
+        expected = torch.flip(expected, [3]) if flip else expected
+        assert torch.equal(batch[i], expected[0])
+
+
+def test_pixels_minus_the_measured_mean_have_mean_zero_and_deviation_one() -> None:
+    dataset = _dataset(length=64)
+    images = no_augment(dataset.images, Normalizer(measure_preprocess(dataset, mean="channel", scale="std"), CPU), None)  # type: ignore[arg-type]
+    assert images.mean((0, 2, 3)).abs().max() < 1e-5
+    torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3), rtol=1e-4, atol=0)
+    per_pixel = Normalizer(measure_preprocess(dataset, mean="pixel", scale="none"), CPU)(dataset.images)
+    assert per_pixel.mean(0).abs().max() < 1e-6
+
+
+def test_the_mean_image_survives_the_spec_as_json() -> None:
+    spec = measure_preprocess(_dataset(), mean="pixel", scale="none")
+    again = PreprocessSpec.from_dict(spec.to_dict())
+    assert again == spec
+    assert torch.equal(Normalizer(again, CPU).mean, Normalizer(spec, CPU).mean)
