@@ -1,0 +1,223 @@
+"""The loop against the same computation written out, and its promises: exact resume, accumulation, stops."""
+
+import math
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.checkpoint import CheckpointFolder
+from reslab.data import ArrayDataset
+from reslab.data.augment import no_augment
+from reslab.data.preprocess import Normalizer, measure_preprocess
+from reslab.data.sources.digits import load_digits
+from reslab.data.stream import MemoryStream
+from reslab.data.views import batches
+from reslab.errors import Failure, Interrupted
+from reslab.evaluate import evaluate
+from reslab.families import model_spec
+from reslab.logs import RowLog, read_rows
+from reslab.metrics import Evaluation
+from reslab.modelfile import ModelCard
+from reslab.models import build
+from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd
+from reslab.optim.schedules import constant, step_decay
+from reslab.train import Loop, Monitor, Records, Trainer
+
+CPU = torch.device("cpu")
+SPEC = model_spec("cifar_resnet8", in_channels=1)
+DIGITS = load_digits()
+PREPROCESS = measure_preprocess(DIGITS.train, mean="pixel", scale="none")  # type: ignore[arg-type]
+CARD = ModelCard(preprocess=PREPROCESS, class_names=DIGITS.train.class_names, recipe="test")
+
+
+def make_stream(batch_size: int = 16, dataset: ArrayDataset | None = None) -> MemoryStream:
+    data = dataset or DIGITS.train
+    return MemoryStream(data, Normalizer(PREPROCESS, CPU), no_augment, batch_size=batch_size, seed=1, device=CPU)  # type: ignore[arg-type]
+
+
+def make_trainer(
+    loop: Loop, path: Path | None = None, *, spec: Any = SPEC, rate: LearningRate | None = None, **parts: Any
+) -> Trainer:
+    torch.manual_seed(0)
+    model = build(spec).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_sgd(model, lr=0.1, momentum=0.9, nesterov=False, weight_decay=1e-4, decay_norm_and_bias=True)
+    average = WeightAverage(model, 0.9) if parts.pop("use_average", False) else None
+    records = None
+    if path is not None:
+        path.mkdir(exist_ok=True)
+        records = Records(RowLog(path / "metrics.jsonl"), RowLog(path / "timing.jsonl"), CheckpointFolder(path / "c"))
+    return Trainer(
+        model,
+        optimizer,
+        rate or LearningRate(0.1, step_decay((6,), 0.1), constant()),
+        parts.pop("stream", None) or make_stream(),
+        loop,
+        card=CARD,
+        device=CPU,
+        average=average,
+        records=records,
+        **parts,
+    )
+
+
+def monitor(split: str = "validation", **options: Any) -> Monitor:
+    views = list(batches(DIGITS.part("validation"), PREPROCESS, batch_size=360, device=CPU))
+    return Monitor(split, lambda model: evaluate(model, views, num_classes=10, device=CPU), **options)
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def assert_same_bits(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert not different
+
+
+def test_training_equals_the_loop_written_out() -> None:
+    trainer = make_trainer(Loop(iterations=8))
+    trainer.fit()
+
+    torch.manual_seed(0)
+    model = build(SPEC).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    stream = make_stream()
+    for step in range(8):
+        optimizer.param_groups[0]["lr"] = 0.1 if step < 6 else 0.1 * 0.1
+        batch = stream.batch(step)
+        optimizer.zero_grad()
+        F.cross_entropy(model(batch.images.contiguous(memory_format=torch.channels_last)), batch.labels).backward()
+        optimizer.step()
+    assert_same_bits(weights(trainer), model.state_dict())
+
+
+def test_accumulated_pieces_give_the_gradients_of_the_whole_batch() -> None:
+    spec = replace(SPEC, norm="none")  # with batch norm, a piece has statistics of its own
+    whole, pieces = (make_trainer(Loop(iterations=1, accumulation=n), spec=spec) for n in (1, 4))
+    for trainer in (whole, pieces):
+        trainer.forward_backward(trainer.stream.batch(0))
+    for ours, theirs in zip(whole.model.parameters(), pieces.model.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_are_clipped_to_the_norm() -> None:
+    trainer = make_trainer(Loop(iterations=1, clip_norm=0.01), rate=LearningRate(1e-9, constant(), constant()))
+    trainer.train_step()
+    norm = torch.sqrt(sum(p.grad.square().sum() for p in trainer.model.parameters()))  # type: ignore[union-attr,arg-type]
+    assert norm.item() == pytest.approx(0.01, rel=1e-4)
+
+
+def test_label_smoothing_is_torchs() -> None:
+    trainer = make_trainer(Loop(iterations=1, label_smoothing=0.1))
+    batch = trainer.stream.batch(0)
+    loss = trainer.forward_backward(batch)
+    torch.manual_seed(0)
+    logits = build(SPEC).train()(batch.images)
+    assert loss.item() == pytest.approx(F.cross_entropy(logits, batch.labels, label_smoothing=0.1).item(), rel=1e-5)
+
+
+def test_rows_hold_the_mean_loss_and_error_of_their_window(tmp_path: Path) -> None:
+    trainer = make_trainer(Loop(iterations=6, log_every=3), tmp_path / "run")
+    losses = []
+    trainer.observers = [type("Observer", (), {"on_step": lambda self, step, loss: losses.append(loss.item()), "on_row": lambda self, row: None})()]  # fmt: skip  # noqa: E501
+    trainer.fit()
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [3, 6]
+    assert rows[0]["loss"] == pytest.approx(sum(losses[:3]) / 3, rel=1e-6)
+    assert rows[1]["loss"] == pytest.approx(sum(losses[3:]) / 3, rel=1e-6)
+    assert 0 <= rows[1]["error"] <= 100
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 9])
+def test_a_run_stopped_and_resumed_ends_with_the_same_bits(tmp_path: Path, stop_at: int) -> None:
+    loop = Loop(iterations=10, log_every=4, evaluate_every=3, checkpoint_every=100)
+
+    def make(path: Path) -> Trainer:
+        rate = LearningRate(0.1, PlateauDecay(0.5, 1, 0.0, 3), ErrorWarmup(0.1, 80.0, 2))
+        return make_trainer(loop, path, rate=rate, monitor=monitor(), use_average=True)
+
+    whole = make(tmp_path / "whole")
+    whole.fit()
+
+    class StopAt:
+        def on_step(self, step: int, loss: Tensor) -> None:
+            if step == stop_at:
+                signal.raise_signal(signal.SIGTERM)
+
+        def on_row(self, row: dict[str, Any]) -> None: ...
+
+    first = make(tmp_path / "parts")
+    first.observers = [StopAt()]
+    with pytest.raises(Interrupted, match=f"step {stop_at} of 10"):
+        first.fit()
+    # a killed process may have written rows past its checkpoint, and half a line
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 99, "split": "train"}\n{"step": 1')
+    second = make(tmp_path / "parts")
+    newest, problems = CheckpointFolder(tmp_path / "parts" / "c").load_newest()
+    assert newest is not None
+    assert (newest.step, problems) == (stop_at, [])
+    second.restore(newest)
+    second.fit()
+
+    assert_same_bits(weights(second), weights(whole))
+    assert_same_bits(second.average.averages, whole.average.averages)  # type: ignore[union-attr]
+    files = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+
+
+def test_a_second_ctrl_c_ends_at_once() -> None:
+    class Impatient:
+        def on_step(self, step: int, loss: Tensor) -> None:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+        def on_row(self, row: dict[str, Any]) -> None: ...
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(Loop(iterations=3), observers=[Impatient()]).fit()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    trainer = make_trainer(
+        Loop(iterations=50, checkpoint_every=1), tmp_path / "run", rate=LearningRate(1e30, constant(), constant())
+    )
+    with pytest.raises(Failure, match=r"not finite at step \d+.*--optim\.lr"):
+        trainer.fit()
+    newest, _ = CheckpointFolder(tmp_path / "run" / "c").load_newest()
+    assert newest is not None
+    assert newest.step == trainer.state.step
+
+
+def test_the_test_set_chooses_nothing(tmp_path: Path) -> None:
+    rate = LearningRate(0.1, plateau := PlateauDecay(0.1, 1, 0.0, 3), constant())
+    loop = Loop(iterations=6, evaluate_every=1, patience_evaluations=1)
+    trainer = make_trainer(loop, tmp_path / "run", rate=rate, monitor=monitor("test", may_choose=False))
+    trainer.fit()
+    assert trainer.state.step == 6
+    assert trainer.state.best_step is None
+    assert math.isinf(plateau.best_error)
+    assert sum(row["split"] == "test" for row in read_rows(tmp_path / "run" / "metrics.jsonl")) == 6
+
+
+def test_patience_ends_a_run_early_and_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
+    errors = iter([30, 20, 25, 25, 25, 10])
+
+    def scripted(model: nn.Module) -> Evaluation:
+        correct = 100 - next(errors)
+        return Evaluation(correct, 100, 1.0, torch.zeros(2, 2, dtype=torch.int64))
+
+    loop = Loop(iterations=100, evaluate_every=1, checkpoint_every=1, patience_evaluations=3)
+    trainer = make_trainer(loop, tmp_path / "run", monitor=Monitor("validation", scripted))
+    trainer.fit()
+    assert trainer.state.step == 5
+    assert (trainer.state.best_step, trainer.state.best_error) == (2, 20.0)
+    assert CheckpointFolder(tmp_path / "run" / "c").steps() == [2, 4, 5]
