@@ -17,6 +17,7 @@ from reslab.config import (
     PadCrop,
     Plateau,
     RunConfig,
+    ScaleCrop,
     Schedule,
     StepDecay,
     TrainConfig,
@@ -26,6 +27,7 @@ from reslab.config import (
 from reslab.data import ArrayDataset, Dataset, Splits
 from reslab.data.augment import PadCropFlip, no_augment
 from reslab.data.dataset import hold_out
+from reslab.data.photo_stream import ScaleCropStream, measure_photo_preprocess
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.data.stream import MemoryStream, Stream
@@ -38,6 +40,7 @@ from reslab.spec import PreprocessSpec
 from reslab.train import Loop
 
 _COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
+_RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as in the paper's 10-crop testing
 
 
 def build_splits(config: DataConfig) -> Splits:
@@ -59,7 +62,19 @@ def build_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
     """Measure the mean (and deviation) of the training part; sizes come from the images or from the crop."""
     if isinstance(train, ArrayDataset):
         return measure_preprocess(train, mean=config.mean, scale=config.scale)
-    raise UsageError(f"{train.name} has photos, and this version reads images in memory only.")
+    if not isinstance(config.augment, ScaleCrop):
+        raise UsageError(
+            f"{train.name} has photos of any size, so data.augment.kind must be 'scale_crop', not {config.augment.kind!r}."
+        )
+    size = config.augment.crop_size
+    return measure_photo_preprocess(
+        train,
+        mean=config.mean,
+        scale=config.scale,
+        size=size,
+        short_side=round(size * _RESIZE_OVER_CROP),
+        seed=config.validation_seed,
+    )
 
 
 def build_stream(
@@ -70,13 +85,24 @@ def build_stream(
     place = {"batch_size": config.train.batch_size, "seed": config.seed, "device": device}
     place |= {"rank": world.rank, "world_size": world.size}
     match (config.data.augment, train):
+        case (ScaleCrop() as augment, dataset) if not isinstance(dataset, ArrayDataset):
+            return ScaleCropStream(
+                dataset,
+                normalize,
+                min_short_side=augment.min_short_side,
+                max_short_side=augment.max_short_side,
+                crop_size=augment.crop_size,
+                flip=augment.flip,
+                color_std=augment.color_std,
+                **place,
+            )
         case (NoAugment(), ArrayDataset() as dataset):
             return MemoryStream(dataset, normalize, no_augment, **place)
         case (PadCrop() as augment, ArrayDataset() as dataset):
             crop = PadCropFlip(augment.padding, augment.flip, augment.fill)
             return MemoryStream(dataset, normalize, crop, **place)
         case (augment, dataset):
-            allowed = "'none' or 'pad_crop'"
+            allowed = "'none' or 'pad_crop'" if isinstance(dataset, ArrayDataset) else "'scale_crop'"
             raise UsageError(f"data.augment.kind is {augment.kind!r}; {dataset.name} needs {allowed}.")
 
 
@@ -199,7 +225,9 @@ def should_compile(config: TrainConfig, device: torch.device) -> bool:
     """
     has_compiler = device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
     if config.compile == "on" and not has_compiler:
-        raise Failure("train.compile is 'on', but there is no C++ compiler (g++) here; use --train.compile auto or off.")
+        raise Failure(
+            "train.compile is 'on', but there is no C++ compiler (g++) here; use --train.compile auto or off."
+        )
     if config.compile != "auto":
         return config.compile == "on"
     pays = device.type == "cuda" or "amx_tile" in cpu_flags()

@@ -1,8 +1,8 @@
 """Checkpoints: one folder per step, whole or not there, checked when it is read.
 
-    checkpoints/
-      step-00001000/  model.safetensors  training.safetensors  state.json  SHA256SUMS
-      latest          the name of the newest one
+checkpoints/
+  step-00001000/  model.safetensors  training.safetensors  state.json  SHA256SUMS
+  latest          the name of the newest one
 """
 
 import hashlib

@@ -61,7 +61,12 @@ class ScaleCrop:
 
     def __post_init__(self) -> None:
         sizes = (self.crop_size, self.min_short_side, self.max_short_side)
-        _require(1 <= sizes[0] <= sizes[1] <= sizes[2], "crop_size, min_short_side, max_short_side", sizes, "1 <= crop_size <= min <= max")
+        _require(
+            1 <= sizes[0] <= sizes[1] <= sizes[2],
+            "crop_size, min_short_side, max_short_side",
+            sizes,
+            "1 <= crop_size <= min <= max",
+        )
         _require(self.color_std >= 0, "color_std", self.color_std, "0 or more")
 
 
@@ -267,9 +272,17 @@ class TrainConfig:
             _require(value is None or value >= 1, name, value, "1 or more, or none")
         _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "above 0, or none")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 <= label_smoothing < 1")
-        _require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay", self.ema_decay, "0 < ema_decay < 1, or none")
+        _require(
+            self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay", self.ema_decay, "0 < ema_decay < 1, or none"
+        )
         if self.monitor != "validation":
-            chooser = "select='best'" if self.select == "best" else "patience_evaluations" if self.patience_evaluations else None
+            chooser = (
+                "select='best'"
+                if self.select == "best"
+                else "patience_evaluations"
+                if self.patience_evaluations
+                else None
+            )
             if chooser:
                 raise UsageError(
                     f"{chooser} chooses by the validation error, but train.monitor is {self.monitor!r}; "

@@ -63,11 +63,15 @@ def model_spec(
     elif match := _VGG_NAME.fullmatch(name):
         architecture = _vgg(int(match[1]))
     else:
-        raise UsageError(f"no network is called {name!r}; 'reslab describe --all' lists them.{did_you_mean(name, model_names())}")
+        raise UsageError(
+            f"no network is called {name!r}; 'reslab describe --all' lists them.{did_you_mean(name, model_names())}"
+        )
     if shortcut is not None:
         check_choice("shortcut", shortcut, ("A", "B", "C"))
         if architecture["shortcut"] == "none":
-            raise UsageError(f"shortcut is {shortcut!r}, but {name!r} has no shortcuts; leave it out or use the residual twin.")
+            raise UsageError(
+                f"shortcut is {shortcut!r}, but {name!r} has no shortcuts; leave it out or use the residual twin."
+            )
         architecture["shortcut"] = shortcut
     if stem is not None:
         check_choice("stem", stem, ("imagenet", "cifar"))

@@ -55,7 +55,9 @@ class PlainProgress:
 
     def on_row(self, row: dict[str, Any]) -> None:
         step = row["step"]
-        line = f"{self._name} {step}/{self._iterations} {row['split']}: loss {row['loss']:.4f}, error {row['error']:.2f} %"
+        line = (
+            f"{self._name} {step}/{self._iterations} {row['split']}: loss {row['loss']:.4f}, error {row['error']:.2f} %"
+        )
         if row["split"] == "train":
             left = _duration(self._rate.seconds_left(self._iterations - step))
             line += f", lr {row['lr']:g}, {self._rate.images_per_second:.0f} images/s, {left} left"
@@ -78,7 +80,11 @@ class LiveProgress:
     def __init__(self, name: str, iterations: int, batch_size: int, console: Console) -> None:
         self._rate = _Rate(batch_size)
         self._errors: dict[str, str] = {}
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}")]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+        ]
         self._progress = Progress(*columns, TimeRemainingColumn(), _Figures(), console=console)
         self._task = self._progress.add_task(name, total=iterations, figures="")
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from reslab import build, environment
 from reslab.config import RunConfig, differences, from_dict, to_dict
-from reslab.data import ArrayDataset, Dataset, Splits
-from reslab.data.views import batches
+from reslab.data import Dataset, Splits
+from reslab.data.views import batches, protocol
 from reslab.distributed import World, barrier, check_batch, process_group, world_from_environment
 from reslab.errors import Failure, UsageError
 from reslab.evaluate import evaluate
@@ -62,7 +62,10 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
         if resume:
             _restore(trainer, folder)
             _note_session(folder, setting, trainer.state.step)
-        trainer.fit()
+        try:
+            trainer.fit()
+        finally:
+            trainer.stream.close()
         _finish(trainer, setting, folder)
     return folder
 
@@ -95,13 +98,6 @@ def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Eval
         world_size=setting.world.size,
     )
     return evaluate(model, views, num_classes=len(dataset.class_names), device=setting.device)
-
-
-def protocol(dataset: Dataset, preprocess: PreprocessSpec) -> str:
-    """Say in words how each image is shown to the network."""
-    if isinstance(dataset, ArrayDataset):
-        return "single original view, fp32"
-    return f"single centre crop {preprocess.height}x{preprocess.width} of short side {preprocess.short_side}, fp32"
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------
@@ -151,7 +147,9 @@ def _open(path: Path, setting: Setting) -> RunFolder:
     changed.pop("data.path", None)  # the data may have moved; its fingerprint tells whether it is the same
     if changed:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())
-        raise UsageError(f"{path} was started with another config ({listed}); resume with the same, or use a new --run-dir.")
+        raise UsageError(
+            f"{path} was started with another config ({listed}); resume with the same, or use a new --run-dir."
+        )
     there, now = folder.environment()["data"], _data_facts(setting)
     if there["fingerprint"] != now["fingerprint"]:
         raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
@@ -194,9 +192,7 @@ def _make_trainer(setting: Setting, folder: RunFolder, observers: Sequence[Obser
         build.build_learning_rate(config),
         build.build_stream(config, splits.train, setting.preprocess, device, setting.world),
         build.build_loop(config.train, device),
-        card=ModelCard(
-            preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe
-        ),
+        card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
         world=setting.world,
         average=build.build_average(config.train, model),

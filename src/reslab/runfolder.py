@@ -1,13 +1,13 @@
 """A run on disk: what is in its folder, and how it is opened, created and completed.
 
-    config.json         the whole configuration: repeats the run
-    environment.json    where it ran (one entry per start), and which data it saw
-    metrics.jsonl       training and monitored errors by step; equal bytes for equal runs
-    timing.jsonl        seconds by step
-    checkpoints/        the last, the one before it, the best
-    result.json         the final counts, each with split and protocol   } at the end
-    model.safetensors   the model file                                   }
-    report.html         everything to look at
+config.json         the whole configuration: repeats the run
+environment.json    where it ran (one entry per start), and which data it saw
+metrics.jsonl       training and monitored errors by step; equal bytes for equal runs
+timing.jsonl        seconds by step
+checkpoints/        the last, the one before it, the best
+result.json         the final counts, each with split and protocol   } at the end
+model.safetensors   the model file                                   }
+report.html         everything to look at
 """
 
 import shutil

@@ -188,7 +188,9 @@ class PreprocessSpec:
         if min(self.channels, self.height, self.width) < 1:
             raise UsageError(f"input size {self.channels}x{self.height}x{self.width}: every side must be at least 1.")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
-            raise UsageError(f"mean {self.mean} and std {self.std} must have one value for each of {self.channels} channels.")
+            raise UsageError(
+                f"mean {self.mean} and std {self.std} must have one value for each of {self.channels} channels."
+            )
         if min(self.std) <= 0:
             raise UsageError(f"std is {self.std}; it divides the input and must be positive.")
         if self.short_side is not None and self.short_side < max(self.height, self.width):
@@ -196,7 +198,9 @@ class PreprocessSpec:
         if self.mean_image is not None:
             num_bytes = len(base64.b64decode(self.mean_image))
             if num_bytes != 4 * self.channels * self.height * self.width:
-                raise UsageError(f"mean_image has {num_bytes} bytes, not 4 x {self.channels} x {self.height} x {self.width}.")
+                raise UsageError(
+                    f"mean_image has {num_bytes} bytes, not 4 x {self.channels} x {self.height} x {self.width}."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain JSON values."""

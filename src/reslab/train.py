@@ -144,7 +144,9 @@ class Trainer:
                     self.save()
                 if any_rank(self._was_asked_to_stop, self.device):
                     self.save()
-                    raise Interrupted(f"stopped at step {self.state.step} of {self.loop.iterations}; the state is saved.")
+                    raise Interrupted(
+                        f"stopped at step {self.state.step} of {self.loop.iterations}; the state is saved."
+                    )
         self.save()
 
     def is_due(self, every: int) -> bool:
@@ -216,7 +218,9 @@ class Trainer:
         assert self.monitor is not None
         with self.average.applied() if self.average else nullcontext():
             evaluation = self.monitor.evaluate(self.model)
-        self._write({"step": self.state.step, "split": self.monitor.split, **evaluation.to_dict(), "error": evaluation.error})
+        self._write(
+            {"step": self.state.step, "split": self.monitor.split, **evaluation.to_dict(), "error": evaluation.error}
+        )
         if not self.monitor.may_choose:
             return
         if isinstance(self.learning_rate.schedule, PlateauDecay):

@@ -16,7 +16,10 @@ def test_every_digit_of_the_uci_set_is_there_once() -> None:
     ours = torch.cat([part.images for part in parts]).squeeze(1).double() * 16 / 255  # type: ignore[union-attr]
     labels = torch.cat([part.labels for part in parts])  # type: ignore[union-attr]
     key = [(*image.round().int().flatten().tolist(), label) for image, label in zip(ours, labels.tolist(), strict=True)]
-    expected = [(*image.astype(int).flatten().tolist(), label) for image, label in zip(theirs.images, theirs.target, strict=True)]
+    expected = [
+        (*image.astype(int).flatten().tolist(), label)
+        for image, label in zip(theirs.images, theirs.target, strict=True)
+    ]
     assert sorted(key) == sorted(expected)
 
 

@@ -72,7 +72,7 @@ def test_purposes_and_neighbouring_samples_are_uncorrelated() -> None:
     draws.append(draws[0].roll(1))
     correlation = torch.corrcoef(torch.stack(draws)) - torch.eye(5)
     assert correlation.abs().max() < 0.02
-    assert 0 <= min(draw.min() for draw in draws)
+    assert min(draw.min() for draw in draws) >= 0
     assert max(draw.max() for draw in draws) < 1
 
 

@@ -21,7 +21,9 @@ def _dataset(length: int = 23, channels: int = 3, size: int = 6) -> ArrayDataset
     return ArrayDataset("noise", images, torch.arange(length) % 5, ("a", "b", "c", "d", "e"))
 
 
-def _stream(dataset: ArrayDataset, *, batch_size: int, rank: int = 0, world_size: int = 1, seed: int = 3) -> MemoryStream:
+def _stream(
+    dataset: ArrayDataset, *, batch_size: int, rank: int = 0, world_size: int = 1, seed: int = 3
+) -> MemoryStream:
     normalize = Normalizer(measure_preprocess(dataset, mean="pixel", scale="std"), CPU)
     crop = PadCropFlip(2, flip=True, fill="mean")
     return MemoryStream(

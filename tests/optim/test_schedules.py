@@ -1,5 +1,6 @@
 """Learning-rate factors against the paper's numbers, torch's schedulers and their own definitions."""
 
+import itertools
 import math
 
 import pytest
@@ -44,7 +45,7 @@ def test_cosine_starts_at_one_ends_at_its_last_factor_and_never_rises(iterations
     values = [at(step) for step in range(0, iterations + 1, max(1, iterations // 50))]
     assert at(0) == 1.0
     assert at(iterations) == pytest.approx(final)
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(values, values[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(values))
 
 
 @given(st.integers(2, 10_000), st.floats(0.05, 0.95), st.floats(0, 1), st.floats(0, 1))

@@ -18,7 +18,9 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
     while rest:
         flag = rest.pop(0)
         if not flag.startswith("--"):
-            raise UsageError(f"{flag!r} belongs to no option; settings are given as --part.name VALUE, e.g. --optim.lr 0.05.")
+            raise UsageError(
+                f"{flag!r} belongs to no option; settings are given as --part.name VALUE, e.g. --optim.lr 0.05."
+            )
         name, equals, text = flag[2:].partition("=")
         if not equals:
             if not rest or rest[0].startswith("--"):

@@ -56,14 +56,21 @@ def train(
     if not world_from_environment().is_main:
         train_run(chosen, folder, resume=resume)
         return 0
-    with make_progress(f"{chosen.recipe} seed {chosen.seed}", chosen.train.iterations, chosen.train.batch_size) as progress:
+    with make_progress(
+        f"{chosen.recipe} seed {chosen.seed}", chosen.train.iterations, chosen.train.batch_size
+    ) as progress:
         done = train_run(chosen, folder, resume=resume, observers=[progress])
     _conclude(done)
     return 0
 
 
 def _settings(
-    recipe: str | None, overrides: tuple[str, ...], seed: int | None, data: str | None, kind: str | None, file: Path | None
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    data: str | None,
+    kind: str | None,
+    file: Path | None,
 ) -> list[dict[str, Any]]:
     """Return the changes in the order they apply: the file's, the settings', the named flags'."""
     from reslab.config import read_toml

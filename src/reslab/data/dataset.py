@@ -112,7 +112,9 @@ def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Te
 def hold_out(dataset: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
     """Split a data set into (training, validation) parts, stratified by class and reproducible from the seed."""
     if not 0 < size < len(dataset):
-        raise Failure(f"validation_size is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of.")
+        raise Failure(
+            f"validation_size is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of."
+        )
     kept, held = stratified_indices(dataset.labels, size, seed)
     return dataset.subset(kept), dataset.subset(held)
 

@@ -20,7 +20,9 @@ class Normalizer:
         if spec.mean_image is None:
             self.mean = torch.tensor(spec.mean, device=device).view(1, -1, 1, 1)
         else:
-            pixels = np.frombuffer(base64.b64decode(spec.mean_image), "<f4").reshape(1, spec.channels, spec.height, spec.width)
+            pixels = np.frombuffer(base64.b64decode(spec.mean_image), "<f4").reshape(
+                1, spec.channels, spec.height, spec.width
+            )
             self.mean = torch.from_numpy(pixels.astype(np.float32)).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -28,26 +30,44 @@ class Normalizer:
         return (images.to(torch.float32) / 255 - self.mean) / self.std
 
 
+class PixelSums:
+    """Exact integer sums over images, from which a mean image and a deviation follow."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        self._count = 0
+        self._total = torch.zeros(channels, height, width, dtype=torch.int64)
+        self._squares = torch.zeros(channels, dtype=torch.int64)
+
+    def add(self, images: Tensor) -> None:
+        """Take in uint8 [n, channels, height, width]."""
+        wide = images.to(torch.int64)
+        self._count += len(images)
+        self._total += wide.sum(0)
+        self._squares += wide.square().sum((0, 2, 3))
+
+    def to_spec(self, *, mean: str, scale: str, short_side: int | None = None) -> PreprocessSpec:
+        """Return the spec. mean: "pixel" or "channel"; scale: "std" divides by the deviation per channel, "none" by 1."""
+        channels, height, width = self._total.shape
+        pixel_mean = self._total.double() / self._count / 255
+        channel_mean = pixel_mean.mean((1, 2))
+        variance = self._squares.double() / (self._count * height * width) / 255**2 - channel_mean**2
+        std = variance.sqrt() if scale == "std" else torch.ones(channels)
+        image = pixel_mean.numpy().astype("<f4").tobytes() if mean == "pixel" else None
+        return PreprocessSpec(
+            channels=channels,
+            height=height,
+            width=width,
+            short_side=short_side,
+            mean=tuple(channel_mean.tolist()),
+            # a constant channel has nothing to divide by
+            std=tuple(value if value > 0 else 1.0 for value in std.tolist()),
+            mean_image=None if image is None else base64.b64encode(image).decode(),
+        )
+
+
 def measure_preprocess(dataset: ArrayDataset, *, mean: str, scale: str) -> PreprocessSpec:
-    """Return the spec whose mean and deviation are those of `dataset`, computed in exact integer sums."""
-    count, channels, height, width = dataset.images.shape
-    total = torch.zeros(channels, height, width, dtype=torch.int64)
-    squares = torch.zeros(channels, dtype=torch.int64)
+    """Return the spec whose mean and deviation are those of `dataset`."""
+    sums = PixelSums(*dataset.images.shape[1:])
     for chunk in dataset.images.split(4096):
-        wide = chunk.to(torch.int64)
-        total += wide.sum(0)
-        squares += wide.square().sum((0, 2, 3))
-    pixel_mean = total.double() / count / 255
-    channel_mean = pixel_mean.mean((1, 2))
-    variance = squares.double() / (count * height * width) / 255**2 - channel_mean**2
-    std = variance.sqrt() if scale == "std" else torch.ones(channels)
-    image = pixel_mean.numpy().astype("<f4").tobytes() if mean == "pixel" else None
-    return PreprocessSpec(
-        channels=channels,
-        height=height,
-        width=width,
-        mean=tuple(channel_mean.tolist()),
-        # a constant channel has nothing to divide by
-        std=tuple(value if value > 0 else 1.0 for value in std.tolist()),
-        mean_image=None if image is None else base64.b64encode(image).decode(),
-    )
+        sums.add(chunk)
+    return sums.to_spec(mean=mean, scale=scale)

@@ -57,6 +57,9 @@ class Stream:
         """Return this process's part of the batch of one step."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Let go of threads, where there are any."""
+
 
 class MemoryStream(Stream):
     """A stream over images in memory, kept and augmented on the training device."""

@@ -3,18 +3,52 @@
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
+from reslab.errors import Failure
 from reslab.spec import PreprocessSpec
 
-from .dataset import ArrayDataset
+from .dataset import ArrayDataset, Dataset
+from .photos import centre_views
 from .preprocess import Normalizer
 from .stream import Batch
 
 
 def batches(
-    dataset: ArrayDataset, spec: PreprocessSpec, *, batch_size: int, device: torch.device, rank: int = 0, world_size: int = 1
+    dataset: Dataset,
+    spec: PreprocessSpec,
+    *,
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Iterator[Batch]:
-    """Yield the single original view of every sample once; rank r takes samples r, r + world_size, ..."""
+    """Yield every sample once over all processes: rank r takes samples r, r + world_size, ...
+
+    Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos by
+    their centre crop. Failure when images in memory do not have the size that the spec asks for.
+    """
     normalize = Normalizer(spec, device)
-    for chosen in torch.arange(rank, len(dataset), world_size).split(batch_size):
-        yield Batch(normalize(dataset.images[chosen].to(device)), dataset.labels[chosen].to(device))
+    chosen = torch.arange(rank, len(dataset), world_size)
+    if not isinstance(dataset, ArrayDataset):
+        for indices, images in centre_views(dataset, chosen, spec, batch_size):
+            yield Batch(normalize(images.to(device)), dataset.labels[indices].to(device))
+        return
+    _check_size(dataset.images, dataset.name, spec)
+    for indices in chosen.split(batch_size):
+        yield Batch(normalize(dataset.images[indices].to(device)), dataset.labels[indices].to(device))
+
+
+def _check_size(images: Tensor, name: str, spec: PreprocessSpec) -> None:
+    found, wanted = tuple(images.shape[1:]), (spec.channels, spec.height, spec.width)
+    if found != wanted:
+        raise Failure(
+            f"{name} has images of {'x'.join(map(str, found))}, but the model takes {'x'.join(map(str, wanted))}."
+        )
+
+
+def protocol(dataset: Dataset, spec: PreprocessSpec) -> str:
+    """Say in words how each image is shown to the network."""
+    if isinstance(dataset, ArrayDataset):
+        return "single original view, fp32"
+    return f"single centre crop {spec.height}x{spec.width} of short side {spec.short_side}, fp32"

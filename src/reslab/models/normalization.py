@@ -32,7 +32,9 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
             means.append(mean)
             variances.append(variance)
         if self.track_running_stats:
-            assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.momentum is not None
             assert self.num_batches_tracked is not None
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(torch.stack(means).mean(0), self.momentum)

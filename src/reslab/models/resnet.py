@@ -34,7 +34,9 @@ class ResNet(nn.Module):
         self.bn1 = make_norm(spec, spec.stem_channels)
         channels = spec.stem_channels
         self.stage_names = tuple(f"layer{number}" for number in range(1, len(spec.num_blocks) + 1))
-        for number, (name, num_blocks, width) in enumerate(zip(self.stage_names, spec.num_blocks, spec.widths, strict=True)):
+        for number, (name, num_blocks, width) in enumerate(
+            zip(self.stage_names, spec.num_blocks, spec.widths, strict=True)
+        ):
             stage = self._make_stage(channels, num_blocks, width, stride=1 if number == 0 else 2)
             setattr(self, name, stage)
             channels = width * spec.expansion

@@ -25,7 +25,9 @@ def _all() -> dict[str, Recipe]:
     found: list[Recipe] = []
     for kind in ("plain", "resnet"):
         for depth in DIGITS_DEPTHS:
-            found.append(Recipe(f"digits-{kind}{depth}", lambda k=kind, d=depth: digits(k, d), digits_page(kind, depth)))
+            found.append(
+                Recipe(f"digits-{kind}{depth}", lambda k=kind, d=depth: digits(k, d), digits_page(kind, depth))
+            )
         for depth in CIFAR_DEPTHS:
             found.append(Recipe(f"cifar-{kind}{depth}", lambda k=kind, d=depth: cifar(k, d), cifar_page(kind, depth)))
     for kind, depth in IMAGENET_NETS:

@@ -50,7 +50,9 @@ def cifar_page(kind: str, depth: int) -> Page:
         *_COMMON_DIFFERENCES,
     )
     warmup = "; lr 0.01 until the training error of a window of 100 iterations is below 80 %" if depth >= 110 else ""
-    return Page(f"Sec. 4.2, Table 6, Fig. 6{warmup}", expected, "64,000 iterations of 128 images: 8.2 M images", differences)
+    return Page(
+        f"Sec. 4.2, Table 6, Fig. 6{warmup}", expected, "64,000 iterations of 128 images: 8.2 M images", differences
+    )
 
 
 def digits_page(kind: str, depth: int) -> Page:

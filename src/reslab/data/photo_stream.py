@@ -1,0 +1,95 @@
+"""Training batches from photos: the paper's ImageNet augmentation (Sec. 3.4), decoded by threads one step ahead."""
+
+import math
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .augment import Draws
+from .dataset import FileDataset
+from .hashing import COLOR, CROP_X, CROP_Y, FLIP, SCALE, draw_integers, draw_uniform
+from .photos import decode, resize_short_side, to_tensor
+from .preprocess import Normalizer
+from .stream import Batch, Stream
+
+# principal components of ImageNet's RGB values in [0, 1] (paper ref. 21, as in fb.resnet.torch)
+_EIGENVALUES = (0.2175, 0.0188, 0.0045)
+_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+
+class ScaleCropStream(Stream):
+    """Short side sampled in [min, max], random crop or its flip, mean subtracted, PCA colour (paper Sec. 3.4).
+
+    Every draw is a function of (seed, epoch, index). `close` ends the threads.
+    """
+
+    def __init__(
+        self,
+        dataset: FileDataset,
+        normalize: Normalizer,
+        *,
+        min_short_side: int,
+        max_short_side: int,
+        crop_size: int,
+        flip: bool,
+        color_std: float,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
+        self._dataset, self._normalize, self._device = dataset, normalize, device
+        self._min, self._max, self._crop_size = min_short_side, max_short_side, crop_size
+        self._flip, self._color_std = flip, color_std
+        self._pool = ThreadPoolExecutor()
+        self._ahead: tuple[int, list[Future[Tensor]]] | None = None
+
+    def batch(self, step: int) -> Batch:
+        futures = self._ahead[1] if self._ahead and self._ahead[0] == step else self._submit(step)
+        self._ahead = (step + 1, self._submit(step + 1))
+        epoch, index = self.positions(step)
+        images = self._normalize(torch.stack([future.result() for future in futures]).to(self._device))
+        if self._color_std and images.shape[1] == 3:
+            shift = color_shift(Draws(self.seed, epoch, index), self._color_std).to(self._device)
+            images = images + shift / self._normalize.std
+        return Batch(images, self._dataset.labels[index].to(self._device))
+
+    def close(self) -> None:
+        """Stop decoding ahead."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _submit(self, step: int) -> list[Future[Tensor]]:
+        pairs = zip(*(part.tolist() for part in self.positions(step)), strict=True)
+        return [self._pool.submit(self._view, epoch, index) for epoch, index in pairs]
+
+    def _view(self, epoch: int, index: int) -> Tensor:
+        """Decode, resize, crop and flip one image: uint8 [channels, crop_size, crop_size]."""
+
+        def draw(bound: int, purpose: int) -> int:
+            return int(draw_integers(bound, self.seed, purpose, epoch, torch.tensor(index)))
+
+        picture = decode(self._dataset.paths[index], self._dataset.num_channels)
+        picture = resize_short_side(picture, self._min + draw(self._max - self._min + 1, SCALE))
+        left = draw(picture.width - self._crop_size + 1, CROP_X)
+        top = draw(picture.height - self._crop_size + 1, CROP_Y)
+        picture = picture.crop((left, top, left + self._crop_size, top + self._crop_size))
+        if self._flip and draw(2, FLIP):
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return to_tensor(picture)
+
+
+def color_shift(draws: Draws, std: float) -> Tensor:
+    """Return what PCA colour augmentation adds to each image, for pixels in [0, 1]: float32 [n, 3, 1, 1].
+
+    Each image gets sum_i a_i l_i p_i with a_i normal of deviation `std` (paper ref. 21), by Box and Muller.
+    """
+    # two uniform numbers for each of the three components, told apart by their index
+    uniform = [draw_uniform(draws.seed, COLOR, draws.epoch, draws.index * 6 + number) for number in range(6)]
+    radius = [torch.sqrt(-2 * torch.log1p(-uniform[number])) for number in range(3)]
+    alphas = torch.stack([std * radius[i] * torch.cos(2 * math.pi * uniform[3 + i]) for i in range(3)], dim=1)
+    weighted = alphas * torch.tensor(_EIGENVALUES)
+    return (weighted @ torch.tensor(_EIGENVECTORS).T).view(-1, 3, 1, 1)

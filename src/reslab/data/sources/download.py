@@ -1,0 +1,96 @@
+"""Downloading one file: resumed where it broke off, checked before it gets its name."""
+
+import hashlib
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+from reslab.errors import Failure
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
+_CHUNK = 1 << 18
+_TIMEOUT_SECONDS = 30
+
+
+def download(url: str, path: Path, md5: str, report: Report | None = None) -> None:
+    """Fetch `url` to `path`; a broken-off download is gone on with, a wrong checksum leaves nothing behind.
+
+    Failure says which file to fetch by hand, from where, and where to put it.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if report is not None:
+            _fetch(url, part, report)
+        else:
+            _fetch_with_progress(url, part)
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise Failure(
+            f"{url} cannot be downloaded ({reason}). Fetch {path.name} from there by hand and put it at {path}, "
+            "or give its place with --data PATH. What was fetched so far is kept."
+        ) from None
+    found = _md5(part)
+    if found != md5:
+        part.unlink()
+        raise Failure(f"{url}: the file's MD5 is {found}, not {md5}; it was removed. Try again, or fetch it by hand.")
+    part.replace(path)
+
+
+def _fetch(url: str, part: Path, report: Report) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to fetch: the checksum decides
+            return
+        raise
+    with response:
+        if done and response.status != 206:  # this server starts from the beginning
+            done = 0
+        total = done + int(response.headers.get("Content-Length") or 0)
+        with part.open("ab" if done else "wb") as file:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                report(done, total)
+        if done < total:
+            raise OSError(f"broke off after {done} of {total} bytes")
+
+
+def _fetch_with_progress(url: str, part: Path) -> None:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        _fetch(url, part, _plain_lines(part))
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress("{task.description}", *columns, console=console) as progress:
+        task = progress.add_task(part.stem, total=None)
+        _fetch(url, part, lambda done, total: progress.update(task, completed=done, total=total or None))
+
+
+def _plain_lines(part: Path) -> Report:
+    """Say something every tenth of the way."""
+    said = -1
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        tenth = 10 * done // total if total else -1
+        if tenth > said:
+            said = tenth
+            log.info("%s: %d %% of %.0f MB", part.stem, 10 * tenth, total / 1e6)
+
+    return report
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

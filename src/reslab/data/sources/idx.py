@@ -1,0 +1,67 @@
+"""IDX files, the format of MNIST and Fashion-MNIST, plain or gzipped."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reslab.errors import Failure
+
+from ..dataset import ArrayDataset, Splits
+
+_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_UBYTE = 0x08
+
+
+def find_idx(folder: Path, part: str, what: str) -> Path | None:
+    """Return the file of one part ("train", "t10k") and kind ("images-idx3", "labels-idx1"), in any usual spelling."""
+    names = [f"{part}-{what}-ubyte", f"{part}-{what.replace('-', '.')}-ubyte"]
+    candidates = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load_idx(folder: Path) -> Splits:
+    """Return (train, None, test) of a folder with the four usual files; images uint8 [n, 1, h, w].
+
+    The files do not name their classes: they are the digits, or Fashion-MNIST's in a folder called so.
+    """
+    is_fashion = "fashion" in str(folder).lower()
+    train, test = (_part(folder, part, "fashion-mnist" if is_fashion else "mnist") for part in ("train", "t10k"))
+    num_classes = int(max(train.labels.max(), test.labels.max())) + 1
+    names = _FASHION if is_fashion and num_classes == len(_FASHION) else tuple(map(str, range(num_classes)))
+    return Splits(
+        ArrayDataset(train.name, train.images, train.labels, names), None,
+        ArrayDataset(test.name, test.images, test.labels, names),
+    )  # fmt: skip
+
+
+def _part(folder: Path, part: str, name: str) -> ArrayDataset:
+    images = read_idx(_existing(folder, part, "images-idx3"), num_dimensions=3)
+    labels = read_idx(_existing(folder, part, "labels-idx1"), num_dimensions=1)
+    if len(images) != len(labels):
+        raise Failure(f"{folder}: {len(images)} {part} images, but {len(labels)} labels.")
+    return ArrayDataset(name, torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)), ())
+
+
+def _existing(folder: Path, part: str, what: str) -> Path:
+    path = find_idx(folder, part, what)
+    if path is None:
+        raise Failure(f"{folder}: {part}-{what}-ubyte (or .gz) is missing; an IDX data set has four files.")
+    return path
+
+
+def read_idx(path: Path, *, num_dimensions: int) -> np.ndarray:
+    """Return the array in an IDX file of unsigned bytes; Failure when the header or the size is wrong."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise Failure(f"{path}: cannot be read, damaged or cut off: {error}.") from None
+    header = 4 + 4 * num_dimensions
+    if len(content) < header or content[:4] != bytes((0, 0, _UBYTE, num_dimensions)):
+        raise Failure(f"{path}: not an IDX file of unsigned bytes with {num_dimensions} dimension(s).")
+    shape = np.frombuffer(content, ">u4", num_dimensions, offset=4).astype(int)
+    expected = int(shape.prod())
+    if len(content) - header != expected:
+        raise Failure(f"{path}: holds {len(content) - header} values, but its header says {expected}; it is cut off.")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()

@@ -1,0 +1,116 @@
+"""Finding data: recognising what lies at a path by its content, and where data of a kind lies below the data root."""
+
+import os
+import tarfile
+from pathlib import Path
+
+from reslab.errors import Failure, UsageError, check_choice
+
+from ..dataset import Splits
+from .cifar import LAYOUTS, Layout, load_cifar
+from .digits import load_digits
+from .download import download
+from .folder import load_folder
+from .idx import find_idx, load_idx
+
+KINDS = ("auto", "digits", "cifar10", "cifar100", "idx", "folder")
+_IDX_FOLDERS = (
+    "mnist",
+    "MNIST",
+    "MNIST/raw",
+    "fashion-mnist",
+    "fashion_mnist",
+    "FashionMNIST",
+    "FashionMNIST/raw",
+    ".",
+)
+_UNDERSTOOD = (
+    "CIFAR-10 or CIFAR-100 (official archive or its folder), an image folder with train/<class>/*, "
+    "or the four IDX files of MNIST and its kin"
+)
+
+
+def data_root() -> Path:
+    """Return the folder under which data is looked for and downloaded: RESLAB_DATA, or the user's cache."""
+    root = os.environ.get("RESLAB_DATA")
+    return Path(root).expanduser() if root else Path.home() / ".cache" / "reslab"
+
+
+def open_splits(kind: str, path: str | None) -> Splits:
+    """Return the data of a kind, at `path` or below the data root; CIFAR is downloaded when it is nowhere.
+
+    kind: "auto" recognises what lies at `path` by its content, and means the embedded digits without a path.
+
+    Raises Failure for a path that is missing, or holds something else; UsageError for a kind that does not exist.
+    """
+    check_choice("data kind", kind, KINDS)
+    if kind == "digits" or (kind == "auto" and path is None):
+        if path is not None:
+            raise UsageError(
+                f"data kind 'digits' is embedded in the package and takes no path, but {path!r} was given."
+            )
+        return load_digits()
+    if path is not None:
+        return _open_at(Path(path).expanduser(), kind)
+    return _open_below(data_root(), kind)
+
+
+def _open_at(path: Path, kind: str) -> Splits:
+    if not path.exists():
+        raise Failure(f"{path} does not exist; --data takes {_UNDERSTOOD}.")
+    layouts = [found for found in (_cifar_at(path, layout) for layout in LAYOUTS) if found]
+    for place, layout in layouts:
+        if kind in ("auto", layout.name):
+            return load_cifar(place, layout)
+    if kind in ("auto", "idx") and path.is_dir() and find_idx(path, "train", "images-idx3"):
+        return load_idx(path)
+    if kind in ("auto", "folder") and path.is_dir() and ((path / "train").is_dir() or kind == "folder"):
+        return load_folder(path)
+    wanted = "nothing that is understood" if kind == "auto" else f"no data of kind {kind!r}"
+    raise Failure(f"{path} holds {wanted}; --data takes {_UNDERSTOOD}.")
+
+
+def _cifar_at(path: Path, layout: Layout) -> tuple[Path, Layout] | None:
+    """Return where the files of a layout are: in an archive, in the folder, or in its official folder below."""
+    if path.is_dir():
+        folders = (path, path / layout.folder)
+        return next(
+            ((folder, layout) for folder in folders if (folder / layout.test).is_file() and _has_names(folder, layout)),
+            None,
+        )
+    return (path, layout) if layout.folder in _top_folders(path) else None
+
+
+def _has_names(folder: Path, layout: Layout) -> bool:
+    # "train" and "test" are names that any folder may have
+    return (folder / layout.names).is_file() or folder.name == layout.folder
+
+
+def _top_folders(path: Path) -> set[str]:
+    """The first folders in an archive; empty for a file that is none. Only its beginning is read."""
+    try:
+        with tarfile.open(path) as archive:
+            first = archive.next()
+            return set() if first is None else {first.name.strip("./").split("/")[0]}
+    except (tarfile.TarError, OSError, EOFError):
+        return set()
+
+
+def _open_below(root: Path, kind: str) -> Splits:
+    if kind == "idx":
+        for name in _IDX_FOLDERS:
+            if find_idx(root / name, "train", "images-idx3"):
+                return load_idx(root / name)
+        raise Failure(f"{root} holds no IDX files; put MNIST's four files into {root / 'mnist'}, or give --data PATH.")
+    if kind == "folder":
+        raise Failure(
+            "where are the images? Give their folder with --data PATH; it holds train/<class>/* and val/<class>/*."
+        )
+    layouts = [layout for layout in LAYOUTS if layout.name == kind]
+    for layout in layouts:
+        for place in (root / layout.folder, root / layout.archive):
+            if place.exists():
+                return load_cifar(place, layout)
+    official = layouts[0]
+    download(official.url, root / official.archive, official.md5)
+    return load_cifar(root / official.archive, official)

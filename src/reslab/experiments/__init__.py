@@ -1,0 +1,1 @@
+"""The paper's claims as things to run: one module per claim."""

@@ -1,0 +1,41 @@
+"""What many tests share: real data where there is some, a finished little run."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+_DATA = "RESLAB_DATA"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with the real data sets; the test is skipped without it."""
+    root = os.environ.get(_DATA)
+    if not root:
+        pytest.skip(f"needs real data: set {_DATA} to the folder that holds cifar-10-batches-bin")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of 40 iterations on the digits; treat it as read-only."""
+    from reslab import override, recipe, train_run
+
+    config = override(
+        recipe("digits-resnet20").make(),
+        {"train": {"iterations": 40, "log_every": 10, "evaluate_every": 20, "precision": "fp32"}, "seed": 3},
+    )
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    train_run(config, path)
+    return path

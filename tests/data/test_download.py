@@ -1,0 +1,85 @@
+"""Downloads from a server on this machine: resumed, checked, explained."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from reslab.data.sources.download import download
+from reslab.errors import Failure
+
+CONTENT = bytes(range(256)) * 4000
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class _Server(ThreadingHTTPServer):
+    requests: list[str | None]
+    cut_at: int | None = None
+    knows_ranges = True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.requests.append(wanted)
+        start = int(wanted[6:-1]) if wanted and self.server.knows_ranges else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        end = self.server.cut_at or len(CONTENT)
+        self.wfile.write(CONTENT[start : max(start, end)])
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    running = _Server(("127.0.0.1", 0), _Handler)
+    running.requests = []
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def _url(server: _Server) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}/file.tar.gz"
+
+
+def test_a_file_arrives_whole_and_progress_is_reported(server: _Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    download(_url(server), tmp_path / "new" / "file", MD5, lambda done, total: seen.append((done, total)))
+    assert (tmp_path / "new" / "file").read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_a_broken_off_download_is_gone_on_with(server: _Server, tmp_path: Path, knows_ranges: bool) -> None:
+    server.knows_ranges = knows_ranges
+    server.cut_at = 300_000
+    with pytest.raises(Failure, match="broke off after 300000 of 1024000 bytes"):
+        download(_url(server), tmp_path / "file", MD5, lambda *_: None)
+    assert not (tmp_path / "file").exists()
+    server.cut_at = None
+    download(_url(server), tmp_path / "file", MD5, lambda *_: None)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=300000-"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_wrong_checksum_leaves_nothing_behind(server: _Server, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=f"MD5 is {MD5}, not 0000"):
+        download(_url(server), tmp_path / "file", "0000", lambda *_: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=rf"cannot be downloaded.*by hand and put it at {tmp_path}/file.*--data PATH"):
+        download("http://127.0.0.1:9/file", tmp_path / "file", MD5)

@@ -1,0 +1,137 @@
+"""Photos: decoding, the centre view and the training stream against direct Pillow computations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reslab.data.augment import Draws
+from reslab.data.dataset import FileDataset
+from reslab.data.hashing import CROP_X, CROP_Y, FLIP, SCALE, draw_integers
+from reslab.data.photo_stream import ScaleCropStream, color_shift
+from reslab.data.photos import centre_view, decode, measure_photo_preprocess
+from reslab.data.preprocess import Normalizer
+from reslab.data.views import batches
+from reslab.errors import Failure
+from reslab.spec import PreprocessSpec
+
+CPU = torch.device("cpu")
+SPEC = PreprocessSpec(channels=3, height=16, width=16, short_side=20, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> FileDataset:
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    paths = []
+    for number in range(9):
+        pixels = generator.integers(0, 256, (30 + 3 * number, 50 - 2 * number, 3), dtype=np.uint8)
+        paths.append(folder / f"{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return FileDataset("noise", tuple(paths), torch.arange(9) % 3, ("a", "b", "c"))
+
+
+def make_stream(photos: FileDataset, **changes: object) -> ScaleCropStream:
+    settings: dict[str, object] = {
+        "min_short_side": 18, "max_short_side": 24, "crop_size": 16, "flip": True, "color_std": 0.0,
+        "batch_size": 4, "seed": 5, "device": CPU,
+    }  # fmt: skip
+    return ScaleCropStream(photos, Normalizer(SPEC, CPU), **{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_the_centre_view_is_pillows_resize_and_crop(photos: FileDataset) -> None:
+    picture = Image.open(photos.paths[1])  # 48 wide, 33 high
+    resized = picture.resize((round(48 * 20 / 33), 20), Image.Resampling.BILINEAR)
+    left = (resized.width - 16) // 2
+    expected = np.asarray(resized.crop((left, 2, left + 16, 18))).transpose(2, 0, 1)
+    assert np.array_equal(centre_view(photos.paths[1], SPEC).numpy(), expected)
+
+
+def test_a_training_sample_is_pillows_resize_crop_and_flip(photos: FileDataset) -> None:
+    stream = make_stream(photos)
+    epoch, index = stream.positions(3)
+    batch = stream.batch(3)
+    stream.close()
+    for row, (e, i) in enumerate(zip(epoch.tolist(), index.tolist(), strict=True)):
+
+        def draw(bound: int, purpose: int, e: int = e, i: int = i) -> int:
+            return int(draw_integers(bound, 5, purpose, e, torch.tensor(i)))
+
+        picture = Image.open(photos.paths[i])
+        scale = (18 + draw(7, SCALE)) / min(picture.size)
+        picture = picture.resize(tuple(round(side * scale) for side in picture.size), Image.Resampling.BILINEAR)  # type: ignore[arg-type]
+        left, top = draw(picture.width - 15, CROP_X), draw(picture.height - 15, CROP_Y)
+        pixels = np.asarray(picture)[top : top + 16, left : left + 16]
+        pixels = pixels[:, ::-1] if draw(2, FLIP) else pixels
+        expected = Normalizer(SPEC, CPU)(torch.from_numpy(pixels.transpose(2, 0, 1).copy()).unsqueeze(0))[0]
+        assert torch.equal(batch.images[row], expected)
+
+
+@pytest.mark.parametrize("color_std", [0.0, 0.1])
+def test_batches_depend_on_the_step_only_and_ranks_share_them(photos: FileDataset, color_std: float) -> None:
+    streams = [make_stream(photos, color_std=color_std) for _ in range(2)]
+    ranks = [make_stream(photos, color_std=color_std, rank=rank, world_size=2) for rank in range(2)]
+    sequential = [streams[0].batch(step).images for step in range(5)]
+    assert torch.equal(streams[1].batch(4).images, sequential[4])
+    assert torch.equal(streams[1].batch(2).images, sequential[2])
+    assert torch.equal(torch.cat([stream.batch(4).images for stream in ranks]), sequential[4])
+    for stream in (*streams, *ranks):
+        stream.close()
+
+
+def test_color_shifts_have_the_covariance_of_alexnets_components() -> None:
+    index = torch.arange(200_000)
+    shifts = color_shift(Draws(3, torch.zeros_like(index), index), 0.1).squeeze().double()
+    values = torch.tensor([0.2175, 0.0188, 0.0045]).double() * 0.1
+    vectors = torch.tensor(
+        [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+    ).double()
+    expected = vectors @ torch.diag(values**2) @ vectors.T
+    torch.testing.assert_close(torch.cov(shifts.T), expected, rtol=0.02, atol=1e-6)
+    assert shifts.mean(0).abs().max() < 2e-4
+
+
+def test_measured_means_are_those_of_the_centre_views(photos: FileDataset) -> None:
+    spec = measure_photo_preprocess(photos, mean="pixel", scale="std", size=16, short_side=20, seed=0)
+    views = torch.stack([centre_view(path, SPEC) for path in photos.paths])
+    normalized = Normalizer(spec, CPU)(views)
+    assert normalized.mean(0).abs().max() < 1e-5
+    assert spec.short_side == 20
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_evaluation_shows_every_photo_once_over_all_processes(photos: FileDataset, world_size: int) -> None:
+    labels = [
+        batch.labels
+        for rank in range(world_size)
+        for batch in batches(photos, SPEC, batch_size=2, device=CPU, rank=rank, world_size=world_size)
+    ]
+    assert torch.cat(labels).sort().values.tolist() == sorted(photos.labels.tolist())
+
+
+def test_photos_are_turned_as_their_exif_says_and_all_kinds_become_rgb(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (30, 20), (255, 0, 0))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert decode(tmp_path / "turned.jpg", 3).size == (20, 30)
+    for mode, name in (("CMYK", "a.jpg"), ("L", "b.png"), ("P", "c.png"), ("RGBA", "d.png"), ("1", "e.gif")):
+        Image.new(mode, (8, 8)).save(tmp_path / name)
+        assert decode(tmp_path / name, 3).mode == "RGB"
+        assert decode(tmp_path / name, 1).mode == "L"
+
+
+def test_a_truncated_or_foreign_file_is_named(photos: FileDataset, tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(photos.paths[0].read_bytes()[:900])
+    (tmp_path / "text.jpg").write_text("no picture")
+    for name in ("cut.png", "text.jpg"):
+        with pytest.raises(Failure, match=rf"{name}: cannot be read as an image"):
+            decode(tmp_path / name, 3)
+
+
+def test_without_a_short_side_the_size_must_be_right(photos: FileDataset) -> None:
+    spec = PreprocessSpec(channels=3, height=16, width=16, mean=(0.0,) * 3, std=(1.0,) * 3)
+    with pytest.raises(Failure, match=r"0\.png: is 50x30 pixels; this model takes 16x16 only"):
+        centre_view(photos.paths[0], spec)
