@@ -65,10 +65,21 @@ def save_model(path: Path, model: Network, card: ModelCard) -> None:
 
 def load_model(path: Path) -> ModelFile:
     """Read a model file written by `save_model`; Failure names the file and what is wrong with it."""
+    document, tensors = _read(path)
+    return _rebuild(path, document, tensors)
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read only what a model file says beside its weights."""
+    return _card(path, _read(path, with_tensors=False)[0])
+
+
+def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
         raise Failure(f"{path}: cannot be read as a model file: {error}.") from None
     if _KEY not in metadata:
@@ -81,20 +92,26 @@ def load_model(path: Path) -> ModelFile:
         raise Failure(
             f"{path}: has format version {document.get('format_version')}; this reslab reads version {FORMAT_VERSION}."
         )
-    return _rebuild(path, document, tensors)
+    return document, tensors
 
 
-def _rebuild(path: Path, document: dict[str, Any], tensors: dict[str, torch.Tensor]) -> ModelFile:
+def _card(path: Path, document: dict[str, Any]) -> ModelCard:
     try:
-        spec = ModelSpec.from_dict(document["model"])
-        card = ModelCard(
+        return ModelCard(
             preprocess=PreprocessSpec.from_dict(document["preprocess"]),
             class_names=tuple(document["class_names"]),
             recipe=document["recipe"],
             metrics=document["metrics"],
         )
+    except (KeyError, TypeError, UsageError) as error:
+        raise Failure(f"{path}: damaged or not a model file of this reslab: {error}.") from None
+
+
+def _rebuild(path: Path, document: dict[str, Any], tensors: dict[str, torch.Tensor]) -> ModelFile:
+    card = _card(path, document)
+    try:
         with torch.device("meta"):  # no random numbers drawn, no memory filled twice
-            model = build(spec)
+            model = build(ModelSpec.from_dict(document["model"]))
         model.load_state_dict(tensors, strict=True, assign=True)
     except (KeyError, TypeError, UsageError, RuntimeError) as error:
         raise Failure(f"{path}: damaged or not a model file of this reslab: {error}.") from None

@@ -87,17 +87,21 @@ def read_config(folder: RunFolder) -> RunConfig:
     return from_dict(folder.config())
 
 
-def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
-    """Evaluate a network on one part of the run's data, every sample once, over all processes."""
+def evaluate_on(
+    model: nn.Module, dataset: Dataset, preprocess: PreprocessSpec, device: torch.device, world: World | None = None
+) -> tuple[Evaluation, str]:
+    """Evaluate a network on a data set, every sample once over all processes; return it with its protocol in words."""
+    world = world or World()
     views = batches(
-        dataset,
-        setting.preprocess,
-        batch_size=EVALUATION_BATCH,
-        device=setting.device,
-        rank=setting.world.rank,
-        world_size=setting.world.size,
+        dataset, preprocess, batch_size=EVALUATION_BATCH, device=device, rank=world.rank, world_size=world.size
     )
-    return evaluate(model, views, num_classes=len(dataset.class_names), device=setting.device)
+    found = evaluate(model, views, num_classes=len(dataset.class_names), device=device)
+    return found, protocol(dataset, preprocess)
+
+
+def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
+    """Evaluate a network on one part of the run's data."""
+    return evaluate_on(model, dataset, setting.preprocess, setting.device, setting.world)[0]
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------

@@ -106,6 +106,32 @@ def test_a_missing_batch_and_a_wrong_label_are_named(tmp_path: Path) -> None:
         load_cifar(folder, layout)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"] * 12, r"labels are <U1 \[12\], not a list of whole numbers"),
+        ([0.5] * 12, r"labels are float64 \[12\], not a list of whole numbers"),
+        ([-1] + [0] * 11, r"has a label -1 outside 0 \.\. 9"),
+        ([0] * 11, r"holds 12 images|cut off"),
+    ],
+)
+def test_labels_that_are_no_labels_are_refused(tmp_path: Path, labels: list[object], message: str) -> None:
+    folder = write(tmp_path, SMALL[0])
+    pixels = np.zeros((12, 3072), np.uint8)
+    (folder / "data_batch_2").write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2))
+    with pytest.raises(Failure, match=rf"data_batch_2: .*({message})"):
+        load_cifar(folder, SMALL[0])
+
+
+@pytest.mark.parametrize("layout", SMALL, ids=IDS)
+def test_a_damaged_list_of_classes_is_named(tmp_path: Path, layout: Layout) -> None:
+    folder = write(tmp_path, layout)
+    key = b"label_names" if layout.name == "cifar10" else b"fine_label_names"
+    (folder / layout.names).write_bytes(b"\xff\xfe\0" if layout.is_binary else pickle.dumps({key: 5}, protocol=2))
+    with pytest.raises(Failure, match=rf"{layout.names}: lists \d classes, not {layout.num_classes}"):
+        load_cifar(folder, layout)
+
+
 class _Attack:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return print, ("this was executed",)

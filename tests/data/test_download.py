@@ -1,6 +1,7 @@
 """Downloads from a server on this machine: resumed, checked, explained."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ class _Server(ThreadingHTTPServer):
     requests: list[str | None]
     cut_at: int | None = None
     knows_ranges = True
+    status = 200
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -27,6 +29,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
         self.server.requests.append(wanted)
+        if self.server.status != 200:
+            self.send_error(self.server.status)
+            return
         start = int(wanted[6:-1]) if wanted and self.server.knows_ranges else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(CONTENT) - start))
@@ -78,6 +83,34 @@ def test_a_wrong_checksum_leaves_nothing_behind(server: _Server, tmp_path: Path)
     with pytest.raises(Failure, match=f"MD5 is {MD5}, not 0000"):
         download(_url(server), tmp_path / "file", "0000", lambda *_: None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "reply", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc"]
+)
+def test_a_server_that_breaks_the_protocol_is_a_failure_too(tmp_path: Path, reply: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_answer_once, args=(listener, reply))
+        thread.start()
+        with pytest.raises(Failure, match="cannot be downloaded"):
+            download(f"http://127.0.0.1:{listener.getsockname()[1]}/file", tmp_path / "file", MD5, lambda *_: None)
+        thread.join()
+
+
+def _answer_once(listener: socket.socket, reply: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(reply)
+
+
+def test_a_missing_file_on_the_server_is_said(
+    tmp_path: Path, server: _Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.status = 404
+    with caplog.at_level("INFO"), pytest.raises(Failure, match=r"cannot be downloaded \(Not Found\)"):
+        download(_url(server), tmp_path / "file", MD5, lambda *_: None)
+    assert f"fetching {_url(server)} to {tmp_path / 'file'}" in caplog.messages
 
 
 def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:

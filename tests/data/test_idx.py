@@ -44,6 +44,19 @@ def test_fashion_is_named_by_its_folder(tmp_path: Path) -> None:
     assert open_splits("idx", str(tmp_path / "fashion-mnist")).train.class_names[9] == "Ankle boot"
 
 
+def test_only_the_folder_itself_makes_it_fashion(tmp_path: Path) -> None:
+    for folder, name in (("FashionMNIST/raw", "Trouser"), ("fashion-student/mnist", "1")):
+        write(tmp_path / folder)
+        assert open_splits("idx", str(tmp_path / folder)).train.class_names[1] == name
+
+
+def test_files_without_images_are_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((0, 5, 4))))
+    with pytest.raises(Failure, match="the t10k files hold no images"):
+        open_splits("idx", str(tmp_path))
+
+
 def test_a_data_root_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESLAB_DATA", str(tmp_path))
     with pytest.raises(Failure, match="put MNIST's four files into"):
@@ -52,13 +65,15 @@ def test_a_data_root_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(open_splits("idx", None).train) == 20
 
 
-@pytest.mark.parametrize("damage", ["cut", "magic", "gzip", "count"])
+@pytest.mark.parametrize("damage", ["cut", "magic", "gzip", "deflate", "count"])
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
-    write(tmp_path, ".gz" if damage == "gzip" else "")
+    write(tmp_path, ".gz" if damage in ("gzip", "deflate") else "")
     path = next(tmp_path.glob("train-images*"))
     content = path.read_bytes()
     if damage == "count":
         path.write_bytes(idx_bytes(np.zeros((19, 5, 4))))
+    elif damage == "deflate":
+        path.write_bytes(content[:10] + b"\xff" * 20 + content[30:])
     else:
         path.write_bytes(b"\1" + content[1:] if damage == "magic" else content[:-8])
     with pytest.raises(Failure, match=r"labels" if damage == "count" else r"train-images"):

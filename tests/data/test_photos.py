@@ -123,6 +123,52 @@ def test_photos_are_turned_as_their_exif_says_and_all_kinds_become_rgb(tmp_path:
         assert decode(tmp_path / name, 1).mode == "L"
 
 
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    for num_channels in (1, 3):
+        pixels = np.asarray(decode(tmp_path / "ramp.png", num_channels)).reshape(8, 8, -1)
+        assert np.array_equal(pixels[..., 0], ramp >> 8)
+
+
+def test_float_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "depth.tif")
+    with pytest.raises(Failure, match=r"depth\.tif: has 32-bit pixels"):
+        decode(tmp_path / "depth.tif", 3)
+
+
+def test_a_palette_with_transparency_gives_its_colours_without_a_warning(tmp_path: Path) -> None:
+    picture = Image.new("P", (4, 4), 7)
+    picture.putpalette([value for number in range(256) for value in (number, 2, 3)])
+    picture.save(tmp_path / "p.png", transparency=bytes(range(256)))
+    assert decode(tmp_path / "p.png", 3).getpixel((0, 0)) == (7, 2, 3)
+
+
+def test_the_number_of_threads_changes_nothing(photos: FileDataset) -> None:
+    streams = [make_stream(photos, num_threads=count) for count in (1, 3)]
+    assert torch.equal(streams[0].batch(2).images, streams[1].batch(2).images)
+    for stream in streams:
+        stream.close()
+
+
+def test_a_sample_does_not_depend_on_the_batch_it_is_in(photos: FileDataset) -> None:
+    four, six = make_stream(photos, color_std=0.1), make_stream(photos, color_std=0.1, batch_size=6)
+    fours = torch.cat([four.batch(step).images for step in range(3)])
+    sixes = torch.cat([six.batch(step).images for step in range(2)])
+    assert torch.equal(fours, sixes)
+    four.close()
+    six.close()
+
+
+def test_a_bad_file_in_a_batch_is_named(photos: FileDataset, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"")
+    broken = FileDataset("noise", (tmp_path / "bad.png",) * 9, photos.labels, photos.class_names)
+    stream = make_stream(broken)
+    with pytest.raises(Failure, match=r"bad\.png: cannot be read as an image"):
+        stream.batch(0)
+    stream.close()
+
+
 def test_a_truncated_or_foreign_file_is_named(photos: FileDataset, tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(photos.paths[0].read_bytes()[:900])
     (tmp_path / "text.jpg").write_text("no picture")

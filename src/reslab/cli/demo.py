@@ -1,6 +1,13 @@
 """`reslab demo`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .report import need_report_extra
+from .tables import print_table
+
+if TYPE_CHECKING:
+    from reslab.experiments.demo import Demo
 
 
 def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: int = 5) -> int:
@@ -15,12 +22,40 @@ def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: int 
     seeds
         At most this many seeds.
     """
+    need_report_extra()
     from reslab.experiments.demo import run_demo
     from reslab.progress import make_progress
 
-    done = run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=make_progress)
-    return _conclude(run_dir, done)
+    _conclude(run_dir, run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=make_progress))
+    return 0
 
 
-def _conclude(run_dir: Path, done: "object") -> int:
-    raise NotImplementedError
+def _conclude(run_dir: Path, done: "Demo") -> None:
+    from reslab.report import compare, write_comparison, write_report
+
+    for folder in done.folders:
+        write_report(folder)
+    rows = [
+        (
+            group.recipe,
+            group.spec.label,
+            str(len(group.rows)),
+            group.spread("train_error"),
+            group.spread("reported_error"),
+        )
+        for group in compare(done.folders).groups
+    ]
+    print_table("", ("recipe", "network", "seeds", "training error %", "test error %"), rows, left=2)
+    for sentence in done.verdict.sentences:
+        print(sentence)
+    title = "Plain and residual networks on handwritten digits"
+    page = write_comparison(
+        done.folders, run_dir / "index.html", title=title, verdict=[*done.verdict.sentences, *PAPER]
+    )
+    print(f"page: {page}")
+
+
+PAPER = (
+    "The paper, on CIFAR-10 (Sec. 4.2, Fig. 6): deeper plain nets have a higher training error (above 60 % at 110 "
+    "layers), residual nets gain from depth (test error 8.75 % at 20 layers, 6.97 % at 56).",
+)

@@ -9,6 +9,13 @@ from cyclopts import App, CycloptsError
 from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
 
+from .compare import compare
+from .demo import demo
+from .describe import describe
+from .evaluate import evaluate
+from .recipes import app as recipes
+from .record import record
+from .report import report
 from .train import train
 
 app = App(
@@ -16,7 +23,8 @@ app = App(
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
 )
-app.command(train)
+for verb in (demo, train, evaluate, compare, recipes, describe, report, record):
+    app.command(verb)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

@@ -11,6 +11,7 @@ from .augment import Draws
 from .dataset import FileDataset
 from .hashing import COLOR, CROP_X, CROP_Y, FLIP, SCALE, draw_integers, draw_uniform
 from .photos import decode, resize_short_side, to_tensor
+from .photos import measure_photo_preprocess as measure_photo_preprocess  # build.py takes it from here
 from .preprocess import Normalizer
 from .stream import Batch, Stream
 
@@ -23,6 +24,7 @@ class ScaleCropStream(Stream):
     """Short side sampled in [min, max], random crop or its flip, mean subtracted, PCA colour (paper Sec. 3.4).
 
     Every draw is a function of (seed, epoch, index). `close` ends the threads.
+    num_threads: how many decode; None leaves it to the number of cores.
     """
 
     def __init__(
@@ -40,12 +42,13 @@ class ScaleCropStream(Stream):
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        num_threads: int | None = None,
     ) -> None:
         super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
         self._dataset, self._normalize, self._device = dataset, normalize, device
         self._min, self._max, self._crop_size = min_short_side, max_short_side, crop_size
         self._flip, self._color_std = flip, color_std
-        self._pool = ThreadPoolExecutor()
+        self._pool = ThreadPoolExecutor(num_threads)
         self._ahead: tuple[int, list[Future[Tensor]]] | None = None
 
     def batch(self, step: int) -> Batch:

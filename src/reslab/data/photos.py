@@ -26,9 +26,20 @@ def decode(path: Path, num_channels: int) -> Image.Image:
         raise Failure(f"{path}: photos are read with 1 or 3 channels, not {num_channels}.")
     try:
         with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert(_MODES[num_channels])
+            return _eight_bits(ImageOps.exif_transpose(picture), path).convert(_MODES[num_channels])
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
         raise Failure(f"{path}: cannot be read as an image ({error}); mend it or take it out of the data.") from None
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    """Return a picture that Pillow converts without loss of meaning: its own conversion clips 16 bits to white."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise Failure(f"{path}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
+    if picture.mode == "P" and "transparency" in picture.info:  # straight to RGB, Pillow warns for each file
+        return picture.convert("RGBA")
+    return picture
 
 
 def resize_short_side(picture: Image.Image, short_side: int) -> Image.Image:
@@ -60,11 +71,16 @@ def centre_view(path: Path, spec: PreprocessSpec) -> Tensor:
     return to_tensor(picture.crop((left, top, left + spec.width, top + spec.height)))
 
 
+def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
+    """Return the indices in batches; none for no indices, where `split` gives one empty batch."""
+    return [chunk for chunk in indices.split(batch_size) if len(chunk)]
+
+
 def centre_views(
     dataset: FileDataset, indices: Tensor, spec: PreprocessSpec, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (indices, uint8 [n, channels, height, width]) batch by batch, decoded by threads some batches ahead."""
-    chunks = list(indices.split(batch_size))
+    chunks = full_chunks(indices, batch_size)
     with ThreadPoolExecutor() as pool:
         pending = [_submit(pool, dataset, chunk, spec) for chunk in chunks[:_AHEAD]]
         for number, chunk in enumerate(chunks):

@@ -9,7 +9,7 @@ from reslab.errors import Failure
 from reslab.spec import PreprocessSpec
 
 from .dataset import ArrayDataset, Dataset
-from .photos import centre_views
+from .photos import centre_views, full_chunks
 from .preprocess import Normalizer
 from .stream import Batch
 
@@ -29,13 +29,13 @@ def batches(
     their centre crop. Failure when images in memory do not have the size that the spec asks for.
     """
     normalize = Normalizer(spec, device)
-    chosen = torch.arange(rank, len(dataset), world_size)
+    chosen = torch.arange(len(dataset))[rank::world_size]
     if not isinstance(dataset, ArrayDataset):
         for indices, images in centre_views(dataset, chosen, spec, batch_size):
             yield Batch(normalize(images.to(device)), dataset.labels[indices].to(device))
         return
     _check_size(dataset.images, dataset.name, spec)
-    for indices in chosen.split(batch_size):
+    for indices in full_chunks(chosen, batch_size):
         yield Batch(normalize(dataset.images[indices].to(device)), dataset.labels[indices].to(device))
 
 

@@ -23,7 +23,7 @@ Read = Callable[[str], bytes]  # from a member's name to its bytes
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One official archive. batches: file names and records in each; label_bytes: binary label bytes, the last counts."""
+    """One official archive: its files, and the records in them; of a binary record's label bytes the last counts."""
 
     name: Literal["cifar10", "cifar100"]
     archive: str
@@ -50,7 +50,8 @@ LAYOUTS = (
     Layout("cifar10", "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", "cifar-10-batches-py",
            _FIVE, "test_batch", (10_000, 10_000), "batches.meta", is_binary=False),
     Layout("cifar10", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", "cifar-10-batches-bin",
-           tuple(f"{name}.bin" for name in _FIVE), "test_batch.bin", (10_000, 10_000), "batches.meta.txt", is_binary=True),
+           tuple(f"{name}.bin" for name in _FIVE), "test_batch.bin", (10_000, 10_000), "batches.meta.txt",
+           is_binary=True),
     Layout("cifar100", "cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", "cifar-100-python",
            ("train",), "test", (50_000, 10_000), "meta", is_binary=False),
     Layout("cifar100", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8", "cifar-100-binary",
@@ -115,10 +116,11 @@ def _join(layout: Layout, parts: list[tuple[np.ndarray, np.ndarray]], class_name
 def _class_names(layout: Layout, read: Read) -> tuple[str, ...]:
     content = read(layout.names)
     if layout.is_binary:
-        names = tuple(content.decode().split())
+        names = tuple(_text(content).split())
     else:
         key = b"label_names" if layout.name == "cifar10" else b"fine_label_names"
-        names = tuple(_text(name) for name in _unpickle(layout.names, content, key))
+        listed = _unpickle(layout.names, content, key)
+        names = tuple(_text(name) for name in listed) if isinstance(listed, list) else ()
     if len(names) != layout.num_classes:
         raise Failure(
             f"{layout.names}: lists {len(names)} classes, not {layout.num_classes}; unpack the official archive again."
@@ -132,9 +134,10 @@ def _records(layout: Layout, read: Read, name: str, expected: int) -> tuple[np.n
     pixels, labels = _binary(layout, name, content) if layout.is_binary else _python(layout, name, content)
     if len(pixels) != expected or len(labels) != expected:
         raise Failure(f"{name}: holds {len(pixels)} images, not {expected}; it is cut off or not the official file.")
-    if labels.min() < 0 or labels.max() >= layout.num_classes:
+    outside = labels[(labels < 0) | (labels >= layout.num_classes)]
+    if len(outside):
         raise Failure(
-            f"{name}: has a label {labels.max()} outside 0 .. {layout.num_classes - 1}; it is not the official file."
+            f"{name}: has a label {outside[0]} outside 0 .. {layout.num_classes - 1}; it is not the official file."
         )
     return pixels, labels
 
@@ -153,11 +156,14 @@ def _python(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.n
     pixels = np.asarray(_unpickle(name, content, b"data"))
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
         raise Failure(f"{name}: its data is {pixels.dtype} {list(pixels.shape)}, not uint8 [n, {_PIXELS}].")
-    return pixels, np.asarray(_unpickle(name, content, key))
+    labels = np.asarray(_unpickle(name, content, key))
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise Failure(f"{name}: its labels are {labels.dtype} {list(labels.shape)}, not a list of whole numbers.")
+    return pixels, labels
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 class _Refused(pickle.UnpicklingError):

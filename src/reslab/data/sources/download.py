@@ -1,6 +1,7 @@
 """Downloading one file: resumed where it broke off, checked before it gets its name."""
 
 import hashlib
+import http.client
 import logging
 import urllib.error
 import urllib.request
@@ -25,14 +26,15 @@ def download(url: str, path: Path, md5: str, report: Report | None = None) -> No
     Failure says which file to fetch by hand, from where, and where to put it.
     """
     part = path.with_name(path.name + ".part")
+    log.info("fetching %s to %s", url, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if report is not None:
             _fetch(url, part, report)
         else:
             _fetch_with_progress(url, part)
-    except (urllib.error.URLError, OSError) as error:
-        reason = getattr(error, "reason", None) or error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise Failure(
             f"{url} cannot be downloaded ({reason}). Fetch {path.name} from there by hand and put it at {path}, "
             "or give its place with --data PATH. What was fetched so far is kept."

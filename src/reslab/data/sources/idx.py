@@ -1,6 +1,7 @@
 """IDX files, the format of MNIST and Fashion-MNIST, plain or gzipped."""
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ def find_idx(folder: Path, part: str, what: str) -> Path | None:
 def load_idx(folder: Path) -> Splits:
     """Return (train, None, test) of a folder with the four usual files; images uint8 [n, 1, h, w].
 
-    The files do not name their classes: they are the digits, or Fashion-MNIST's in a folder called so.
+    The files do not name their classes: they are the digits, or Fashion-MNIST's in a folder (or its `raw`) called so.
     """
-    is_fashion = "fashion" in str(folder).lower()
+    place = folder.resolve()
+    is_fashion = "fashion" in (place.parent if place.name == "raw" else place).name.lower()
     train, test = (_part(folder, part, "fashion-mnist" if is_fashion else "mnist") for part in ("train", "t10k"))
     num_classes = int(max(train.labels.max(), test.labels.max())) + 1
     names = _FASHION if is_fashion and num_classes == len(_FASHION) else tuple(map(str, range(num_classes)))
@@ -39,6 +41,8 @@ def load_idx(folder: Path) -> Splits:
 def _part(folder: Path, part: str, name: str) -> ArrayDataset:
     images = read_idx(_existing(folder, part, "images-idx3"), num_dimensions=3)
     labels = read_idx(_existing(folder, part, "labels-idx1"), num_dimensions=1)
+    if not len(images):
+        raise Failure(f"{folder}: the {part} files hold no images.")
     if len(images) != len(labels):
         raise Failure(f"{folder}: {len(images)} {part} images, but {len(labels)} labels.")
     return ArrayDataset(name, torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)), ())
@@ -55,7 +59,7 @@ def read_idx(path: Path, *, num_dimensions: int) -> np.ndarray:
     """Return the array in an IDX file of unsigned bytes; Failure when the header or the size is wrong."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Failure(f"{path}: cannot be read, damaged or cut off: {error}.") from None
     header = 4 + 4 * num_dimensions
     if len(content) < header or content[:4] != bytes((0, 0, _UBYTE, num_dimensions)):

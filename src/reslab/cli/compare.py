@@ -1,0 +1,95 @@
+"""`reslab compare`."""
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from reslab.errors import Failure, UsageError
+
+from .report import need_report_extra
+from .tables import print_table
+
+if TYPE_CHECKING:
+    from reslab.runfolder import RunFolder
+
+
+def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Print runs side by side; with --output also draw their curves, training error thin and test error bold.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    output
+        A page (.html) or a figure (.svg, .png) to write.
+    json
+        Print JSON.
+    """
+    folders = find_runs(runs)
+    need_report_extra()
+    from reslab.report import compare as compare_runs
+    from reslab.report import save_figure, write_comparison
+
+    if output is not None and output.suffix not in (".html", ".svg", ".png"):
+        raise UsageError(f"--output {output}: allowed: a file ending in .html, .svg or .png.")
+    comparison = compare_runs(folders)
+    if json:
+        print(jsonlib.dumps([asdict(row) for row in comparison.rows], indent=2))
+    else:
+        _print(comparison.rows)
+    if output is not None:
+        write = write_comparison if output.suffix == ".html" else save_figure
+        print(write(folders, output))
+    return 0
+
+
+def _print(rows: tuple) -> None:
+    columns = (
+        "recipe",
+        "network",
+        "selection",
+        "seed",
+        "iterations",
+        "training error %",
+        "error %",
+        "split",
+        "minutes",
+    )
+    print_table("", columns, [_cells(row) for row in rows], left=3)
+
+
+def _cells(row) -> tuple[str, ...]:
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}"
+
+    minutes = "-" if row.minutes is None else f"{row.minutes:.1f}"
+    errors = (percent(row.train_error), percent(row.reported_error))
+    return (
+        row.recipe,
+        row.network,
+        row.selection,
+        str(row.seed),
+        f"{row.iterations:,}",
+        *errors,
+        row.reported_split or "-",
+        minutes,
+    )
+
+
+def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder]":
+    """Return the run folders among and below `paths`, in order; Failure for a path without any."""
+    from reslab.runfolder import RunFolder
+
+    if not paths:
+        raise UsageError("which runs? Give run folders, or a folder that holds some: reslab compare runs/demo")
+    found: list[RunFolder] = []
+    for path in paths:
+        inner = sorted(config.parent for config in path.rglob("config.json")) if path.is_dir() else []
+        if not inner:
+            RunFolder.open(path)  # says what is wrong with it
+            raise Failure(f"{path} holds no runs.")
+        found += [RunFolder.open(folder) for folder in inner]
+    return found

@@ -1,0 +1,95 @@
+"""`reslab recipes`: what can be trained by name, and how each differs from the paper."""
+
+import json as jsonlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from .tables import print_table
+
+if TYPE_CHECKING:
+    from reslab.recipes import Recipe
+
+app = App(name="recipes", help="List the recipes, or show one with its settings and its differences from the paper.")
+
+
+@app.default
+def list_recipes(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """List the recipes.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    from reslab.recipes import RECIPES
+
+    if json:
+        print(jsonlib.dumps([_values(item) for item in RECIPES.values()], indent=2, ensure_ascii=False))
+        return 0
+    rows = []
+    for item in RECIPES.values():
+        config = item.make()
+        size = f"{config.train.iterations:,} x {config.train.batch_size}"
+        rows.append((item.name, config.model.label, config.data.kind, size, item.page.expected))
+    print_table("", ("recipe", "network", "data", "iterations x batch", "expected"), rows, left=5)
+    print("reslab recipes show RECIPE prints one with its settings and its differences from the paper.")
+    return 0
+
+
+@app.command
+def show(name: str, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Show one recipe: its settings as TOML, its source, what to expect, and its differences from the paper.
+
+    The settings can be saved to a file, changed, and given to 'reslab train RECIPE --config FILE'.
+
+    Parameters
+    ----------
+    name
+        The recipe's name.
+    json
+        Print JSON.
+    """
+    from reslab.recipes import recipe
+
+    found = recipe(name)
+    if json:
+        print(jsonlib.dumps(_values(found), indent=2, ensure_ascii=False))
+        return 0
+    page = found.page
+    print(f"# {name}: {found.make().model.label}")
+    print(f"# paper: {page.source}\n# expected: {page.expected}\n# cost: {page.cost}")
+    print("# differences from the paper:")
+    for difference in page.differences:
+        print(f"# - {difference}")
+    print(to_toml(_config(found)))
+    return 0
+
+
+def to_toml(values: dict[str, Any], prefix: str = "") -> str:
+    """Return nested settings as TOML; what is none has no TOML form and becomes a comment."""
+    plain = [f"{key} = {_literal(value)}" if value is not None else f"# {key} = none" for key, value in values.items()
+             if not isinstance(value, dict)]  # fmt: skip
+    parts = [
+        f"\n[{prefix}{key}]\n{to_toml(value, f'{prefix}{key}.')}"
+        for key, value in values.items()
+        if isinstance(value, dict)
+    ]
+    return "\n".join([*plain, *parts])
+
+
+def _literal(value: Any) -> str:
+    # JSON's numbers, strings, lists and booleans are TOML's
+    return jsonlib.dumps(value, ensure_ascii=False)
+
+
+def _config(found: "Recipe") -> dict[str, Any]:
+    from reslab.config import to_dict
+
+    values = to_dict(found.make())
+    del values["recipe"]
+    return values
+
+
+def _values(found: "Recipe") -> dict[str, Any]:
+    return {"name": found.name, "network": found.make().model.label, **found.page.to_dict(), "config": _config(found)}

@@ -1,0 +1,27 @@
+"""`reslab record`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def record(
+    run: Path, *, results: Path = Path("results"), replace: Annotated[bool, Parameter(negative=())] = False
+) -> int:
+    """Write a finished run as results/RECIPE/SEED.json, and a small network's model file beside it.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    results
+        The folder of all records.
+    replace
+        Overwrite another record of the same recipe and seed.
+    """
+    from reslab.record import write_record
+    from reslab.runfolder import RunFolder
+
+    print(write_record(RunFolder.open(run), results, replace=replace))
+    return 0

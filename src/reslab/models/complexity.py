@@ -1,0 +1,93 @@
+"""What a network costs: parameters, multiply-adds and output sizes, counted on the meta device without computing."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from reslab.spec import ModelSpec
+
+from .build import Network, build
+
+_NATIVE_SIZE = {"imagenet": 224, "cifar": 32, "vgg": 224}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One weighted layer. output: its size (channels, height, width), or (features,) for a fully connected one."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complexity:
+    """The cost of one image's forward pass. layers: convolutions and fully connected layers in order of execution."""
+
+    spec: ModelSpec
+    image_size: int
+    parameters: int
+    multiply_adds: int
+    num_projections: int
+    layers: tuple[Layer, ...]
+
+
+def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
+    """Count parameters and multiply-adds for one image of `image_size` pixels (default: the family's own).
+
+    Multiply-adds are those of convolutions and fully connected layers, half of what torch's FLOP counter gives;
+    pooling, batch norm and additions are not counted, as in the paper's Table 1.
+    """
+    size = image_size or _NATIVE_SIZE[spec.family]
+    with torch.device("meta"):
+        model = build(spec).eval()
+        image = torch.empty(1, spec.in_channels, size, size)
+    outputs = _watch_outputs(model)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    flops = counter.get_flop_counts()
+    prefix = type(model).__name__
+    layers = tuple(
+        Layer(name, _kind(module), outputs[name], _own_parameters(module), sum(flops[f"{prefix}.{name}"].values()) // 2)
+        for name, module in model.named_modules()
+        if name in outputs
+    )
+    return Complexity(
+        spec=spec,
+        image_size=size,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        multiply_adds=counter.get_total_flops() // 2,
+        num_projections=sum(name.endswith("downsample.0") for name in outputs),
+        layers=layers,
+    )
+
+
+def _watch_outputs(model: Network) -> dict[str, tuple[int, ...]]:
+    """Note the output size of each weighted layer when the model runs."""
+    outputs: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> None:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            outputs[name] = tuple(output.shape[1:])
+
+        model.get_submodule(name).register_forward_hook(hook)
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            note(name)
+    return outputs
+
+
+def _kind(module: nn.Module) -> str:
+    if isinstance(module, nn.Conv2d):
+        stride = f"/{module.stride[0]}" if module.stride[0] > 1 else ""
+        return f"conv {module.kernel_size[0]}x{module.kernel_size[1]}{stride}"
+    return "fully connected"
+
+
+def _own_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False))

@@ -1,0 +1,84 @@
+"""A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
+
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import Failure, UsageError
+from reslab.files import to_json, write_atomically
+from reslab.runfolder import RunFolder
+
+FORMAT_VERSION = 1
+MAX_CURVE_POINTS = 700
+MAX_MODEL_BYTES = 12_000_000  # of a small network, whose model file goes beside the record
+
+
+def make_record(folder: RunFolder) -> dict[str, Any]:
+    """Return the record of a finished run as JSON values, without any path; Failure for one that is not finished."""
+    result = folder.result()
+    if result is None:
+        raise Failure(f"{folder.path} is not finished; go on with: reslab train --resume --run-dir {folder.path}")
+    config, environment = folder.config(), folder.environment()
+    config["data"]["path"] = None
+    final = {split: _counts(counts, result["protocol"]) for split, counts in result["final"].items()}
+    return {
+        "format_version": FORMAT_VERSION,
+        "recipe": result["recipe"],
+        "network": result["model"],
+        "dataset": environment["data"],
+        "seed": result["seed"],
+        "iterations": result["iterations"],
+        "train_size": environment["data"]["sizes"]["train"],
+        "selection": result["selection"],
+        "monitor": result["monitor"],
+        "reported_split": result["reported_split"],
+        "test": final.get("test"),
+        "final": final,
+        "curve": {split: _curve(folder.rows(split)) for split in ("train", "validation", "test") if folder.rows(split)},
+        "config": config,
+        "environment": environment["sessions"],
+        "minutes": result["minutes"],
+    }
+
+
+def write_record(folder: RunFolder, results: Path, *, replace: bool = False) -> Path:
+    """Write `results/<recipe>/<seed>.json`, and a small network's model file beside it; return the record's path.
+
+    UsageError when another record is there and `replace` is not given.
+    """
+    record = make_record(folder)
+    path = results / record["recipe"] / f"{record['seed']}.json"
+    content = to_json_with_short_rows(record)
+    if path.exists() and path.read_text(encoding="utf-8") != content and not replace:
+        raise UsageError(f"{path} holds another record; --replace overwrites it.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model = folder.model_path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{error.filename}: {error.strerror}.") from None
+    if len(model) <= MAX_MODEL_BYTES:
+        write_atomically(path.with_suffix(".safetensors"), model)
+    write_atomically(path, content)
+    return path
+
+
+def to_json_with_short_rows(record: dict[str, Any]) -> str:
+    """Return JSON in which every [step, error] pair of a curve stands on one line."""
+    text = to_json({**record, "curve": "@"})
+    rows = ",\n".join(
+        f"    {to_json(split).strip()}: [\n"
+        + ",\n".join(f"      [{step}, {error}]" for step, error in points)
+        + "\n    ]"
+        for split, points in record["curve"].items()
+    )
+    return text.replace('"curve": "@"', f'"curve": {{\n{rows}\n  }}')
+
+
+def _counts(counts: dict[str, Any], protocol: str) -> dict[str, Any]:
+    return {"protocol": protocol, "correct": counts["correct"], "total": counts["total"], "loss": counts["loss"]}
+
+
+def _curve(rows: list[dict[str, Any]]) -> list[list[float]]:
+    """Return [step, error in %] points; long curves as exact means over equal numbers of neighbouring windows."""
+    width = -(-len(rows) // MAX_CURVE_POINTS)
+    groups = [rows[start : start + width] for start in range(0, len(rows), width)]
+    return [[group[-1]["step"], round(sum(row["error"] for row in group) / len(group), 4)] for group in groups]

@@ -1,0 +1,189 @@
+"""Several runs side by side: a table, and curves as in the paper's Figs. 4 and 6 (plain left, residual right)."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reslab.errors import UsageError
+from reslab.files import write_atomically
+from reslab.runfolder import RunFolder
+from reslab.spec import ModelSpec
+
+from .curves import BOLD, THIN, Curve, draw, points, rate_drops
+from .figures import COLORS, INK, in_iterations, styled, to_svg
+from .pages import figure_markup, write_page
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run in the table. Errors in %; None while it is not finished or has no such split."""
+
+    path: str
+    recipe: str
+    network: str
+    seed: int
+    iterations: int
+    train_error: float | None
+    reported_split: str | None
+    reported_error: float | None
+    minutes: float | None
+    selection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The runs of one recipe and network with different seeds."""
+
+    recipe: str
+    spec: ModelSpec
+    folders: tuple[RunFolder, ...]
+    rows: tuple[Row, ...]
+
+    def spread(self, key: str) -> str:
+        """Return mean and standard deviation over the seeds of "train_error" or "reported_error", in words."""
+        values = [value for row in self.rows if (value := getattr(row, key)) is not None]
+        if not values:
+            return "-"
+        mean = f"{statistics.mean(values):.2f}"
+        return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs in the order given, grouped by recipe and network."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for group in self.groups for row in group.rows)
+
+
+def compare(folders: Sequence[RunFolder]) -> Comparison:
+    """Read the runs; UsageError for none."""
+    if not folders:
+        raise UsageError("no runs to compare; give run folders, or a folder that holds some.")
+    grouped: dict[tuple[str, str], list[RunFolder]] = {}
+    for folder in folders:
+        config = folder.config()
+        grouped.setdefault((config["recipe"], ModelSpec.from_dict(config["model"]).label), []).append(folder)
+    return Comparison(tuple(_group(members) for members in grouped.values()))
+
+
+def write_comparison(
+    folders: Sequence[RunFolder], path: Path, *, title: str = "Comparison", verdict: Sequence[str] = ()
+) -> Path:
+    """Write one self-contained HTML page with the curves and the table; verdict: sentences put at its top."""
+    comparison = compare(folders)
+    label = "Learning curves. " + "; ".join(
+        f"{group.recipe}: training error {group.spread('train_error')} %" for group in comparison.groups
+    )
+    return write_page(
+        "comparison.html",
+        path,
+        title=title,
+        verdict=list(verdict),
+        figure=figure_markup(to_svg(comparison_figure(comparison), "curves", label)),
+        caption=_caption(comparison),
+        groups=comparison.groups,
+        data=folders[0].environment()["data"],
+        session=folders[0].environment()["sessions"][0],
+    )
+
+
+def save_figure(folders: Sequence[RunFolder], path: Path) -> Path:
+    """Write the curves alone, as .svg or .png; UsageError for another suffix."""
+    figure = comparison_figure(compare(folders))
+    if path.suffix == ".svg":
+        svg = to_svg(figure, "curves", "Learning curves")
+        write_atomically(
+            path,
+            svg.replace("<svg", '<svg style="background:#fff"', 1)
+            if "style=" not in svg[:200]
+            else svg.replace('style="', 'style="background:#fff;', 1),
+        )
+    elif path.suffix == ".png":
+        with styled():
+            figure.savefig(path, dpi=160, facecolor="white")
+    else:
+        raise UsageError(f"{path}: a figure is written as .svg or .png, not {path.suffix or 'without a suffix'!r}.")
+    return path
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Return the curves: plain nets left and residual nets right where there are both, one panel otherwise."""
+    kinds = [[group for group in comparison.groups if group.spec.is_plain is is_plain] for is_plain in (True, False)]
+    panels = [groups for groups in kinds if groups] if all(kinds) else [list(comparison.groups)]
+    with styled():
+        figure = Figure(figsize=(9.6, 4.1) if len(panels) == 2 else (7.2, 4.1), layout="constrained")
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, groups in zip(all_axes, panels, strict=True):
+            _draw_panel(axes, groups)
+        if len(panels) == 2:
+            all_axes[0].set_title("plain")
+            all_axes[1].set_title("residual")
+        all_axes[0].set_ylabel("error (%)")
+        all_axes[0].set_ylim(0, _top(comparison))
+    return figure
+
+
+def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
+    for number, group in enumerate(groups):
+        color = COLORS[number % len(COLORS)]
+        name = f"{group.spec.depth} layers" if len({g.spec.depth for g in groups}) == len(groups) else group.recipe
+        train = tuple(points(folder.rows("train")) for folder in group.folders)
+        monitor = group.folders[0].config()["train"]["monitor"]
+        bold = tuple(points(folder.rows(monitor)) for folder in group.folders) if monitor != "none" else ()
+        if all(train):
+            draw(axes, Curve(f"{name}, training", color, THIN, train))
+        if bold and all(bold):
+            draw(axes, Curve(f"{name}, {monitor}", color, BOLD, bold))
+    for step in rate_drops(groups[0].folders[0].rows("train")):
+        axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
+    in_iterations(axes)
+    axes.legend(loc="upper right", fontsize=9)
+
+
+def _top(comparison: Comparison) -> float:
+    """The top of the axis: room for the worst run's later half, at most 100."""
+    later: list[float] = []
+    for folder in (folder for group in comparison.groups for folder in group.folders):
+        rows = folder.rows("train")
+        later += [row["error"] for row in rows[len(rows) // 2 :]]
+    return min(100.0, max(10.0, 1.25 * max(later, default=80)))
+
+
+def _caption(comparison: Comparison) -> str:
+    several = any(len(group.rows) > 1 for group in comparison.groups)
+    band = " Lines are means over the seeds, bands go from the lowest to the highest." if several else ""
+    return f"Thin: training error of the batches as trained on; bold: the monitored split's error; dashed: the learning rate drops.{band}"
+
+
+def _group(folders: list[RunFolder]) -> Group:
+    config = folders[0].config()
+    rows = tuple(_row(folder) for folder in folders)
+    return Group(config["recipe"], ModelSpec.from_dict(config["model"]), tuple(folders), rows)
+
+
+def _row(folder: RunFolder) -> Row:
+    config, result = folder.config(), folder.result()
+    rows = folder.rows("train")
+    final: dict[str, Any] = result["final"] if result else {}
+    split = result["reported_split"] if result else None
+    return Row(
+        path=str(folder.path),
+        recipe=config["recipe"],
+        network=ModelSpec.from_dict(config["model"]).label,
+        seed=config["seed"],
+        iterations=result["iterations"] if result else (rows[-1]["step"] if rows else 0),
+        train_error=final["train"]["error"] if "train" in final else None,
+        reported_split=split,
+        reported_error=final[split]["error"] if split else None,
+        minutes=result["minutes"] if result else None,
+        selection=result["selection"] if result else "in progress",
+    )

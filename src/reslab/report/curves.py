@@ -1,0 +1,94 @@
+"""Learning curves in the paper's style (Figs. 4 and 6): training error thin, test or validation error bold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .figures import COLORS, INK, in_iterations, styled
+
+Rows = Sequence[dict[str, Any]]
+THIN, BOLD = 0.9, 2.2
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line, or several of different seeds drawn as their mean and a band from lowest to highest.
+
+    runs: for each seed its points (step, value).
+    """
+
+    label: str
+    color: str
+    width: float
+    runs: tuple[tuple[tuple[int, float], ...], ...]
+
+
+def points(rows: Rows, key: str = "error") -> tuple[tuple[int, float], ...]:
+    """Return the (step, value) points of a log's rows."""
+    return tuple((row["step"], row[key]) for row in rows)
+
+
+def draw(axes: Axes, curve: Curve) -> None:
+    """Draw a curve; several seeds as mean and band over the steps they share."""
+    steps = [step for step, _ in curve.runs[0]]
+    tables = [dict(run) for run in curve.runs]
+    shared = [step for step in steps if all(step in table for table in tables)]
+    values = [[table[step] for table in tables] for step in shared]
+    means = [sum(row) / len(row) for row in values]
+    axes.plot(shared, means, color=curve.color, linewidth=curve.width, label=curve.label)
+    if len(tables) > 1:
+        axes.fill_between(shared, [min(row) for row in values], [max(row) for row in values],
+                          color=curve.color, alpha=0.15, linewidth=0)  # fmt: skip
+
+
+def rate_drops(rows: Rows) -> list[int]:
+    """Return the steps at which the learning rate fell to half or less between two windows."""
+    return [
+        before["step"] for before, after in zip(rows, rows[1:], strict=False) if after["lr"] <= before["lr"] / 2
+    ]  # fmt: skip
+
+
+def error_figure(train: Rows, monitored: Rows, split: str, top: float | None = None) -> Figure:
+    """Return the errors of one run over its iterations, with dashed lines where the learning rate drops."""
+    with styled():
+        figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+        axes = figure.add_subplot()
+        if train:
+            draw(axes, Curve("training error (augmented batches)", COLORS[0], THIN, (points(train),)))
+        if monitored:
+            draw(axes, Curve(f"{split} error", COLORS[0], BOLD, (points(monitored),)))
+        for step in rate_drops(train):
+            axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
+        axes.set_ylim(0, top or _top([*points(train), *points(monitored)]))
+        axes.set_ylabel("error (%)")
+        in_iterations(axes)
+        if train or monitored:
+            axes.legend(loc="upper right")
+    return figure
+
+
+def loss_figure(train: Rows) -> Figure:
+    """Return the training loss and, below it, the learning rate; both on logarithmic axes."""
+    with styled():
+        figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        steps = [row["step"] for row in train]
+        upper.plot(steps, [max(row["loss"], 1e-8) for row in train], color=COLORS[1], linewidth=THIN)
+        upper.set_yscale("log")
+        upper.set_ylabel("training loss")
+        lower.step(steps, [row["lr"] for row in train], color=COLORS[2], linewidth=1.4, where="post")
+        lower.set_yscale("log")
+        lower.set_ylabel("learning rate")
+        in_iterations(lower)
+    return figure
+
+
+def _top(values: Sequence[tuple[int, float]]) -> float:
+    """The top of the error axis: what nine tenths of the points stay below, so that the start does not flatten the rest."""
+    if not values:
+        return 100
+    ordered = sorted(value for _, value in values)
+    return min(100.0, max(5.0, 1.6 * ordered[int(0.9 * (len(ordered) - 1))]))

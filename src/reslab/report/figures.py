@@ -1,0 +1,68 @@
+"""What all figures share: matplotlib without global state, and SVG that is the same each time."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+# Okabe and Ito's palette: told apart by everybody
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, GRID = "#1c1f24", "#d9dce1"
+
+_STYLE = {
+    "svg.hashsalt": "reslab",
+    "svg.fonttype": "path",
+    "font.size": 10,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of our figures inside the block, and leave the user's settings alone."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def to_svg(figure: Figure, name: str, label: str) -> str:
+    """Return the figure as an inline SVG element with a label for those who cannot see it.
+
+    name: makes its inner ids unique on a page with several figures.
+    """
+    buffer = io.StringIO()
+    with styled():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    size = f' style="max-width:{float(width[1]) * 4 / 3:.0f}px"' if width else ""
+    svg = re.sub(r'\s(width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{_escape(label)}"{size}', 1)
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+
+
+def in_iterations(axes: Axes) -> None:
+    """Label the x axis in iterations, thousands as 10k."""
+    axes.set_xlabel("iterations")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"))
