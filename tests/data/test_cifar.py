@@ -112,7 +112,7 @@ def test_a_missing_batch_and_a_wrong_label_are_named(tmp_path: Path) -> None:
         (["a"] * 12, r"labels are <U1 \[12\], not a list of whole numbers"),
         ([0.5] * 12, r"labels are float64 \[12\], not a list of whole numbers"),
         ([-1] + [0] * 11, r"has a label -1 outside 0 \.\. 9"),
-        ([0] * 11, r"holds 12 images|cut off"),
+        ([0] * 11, r"holds 12 images and 11 labels, not 12 of each"),
     ],
 )
 def test_labels_that_are_no_labels_are_refused(tmp_path: Path, labels: list[object], message: str) -> None:

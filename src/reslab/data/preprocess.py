@@ -46,7 +46,7 @@ class PixelSums:
         self._squares += wide.square().sum((0, 2, 3))
 
     def to_spec(self, *, mean: str, scale: str, short_side: int | None = None) -> PreprocessSpec:
-        """Return the spec. mean: "pixel" or "channel"; scale: "std" divides by each channel's deviation, "none" by 1."""
+        """Return the spec; mean: "pixel" or "channel"; scale: "std" divides by the channel's deviation, "none" by 1."""
         channels, height, width = self._total.shape
         pixel_mean = self._total.double() / self._count / 255
         channel_mean = pixel_mean.mean((1, 2))

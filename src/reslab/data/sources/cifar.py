@@ -133,7 +133,8 @@ def _records(layout: Layout, read: Read, name: str, expected: int) -> tuple[np.n
     content = read(name)
     pixels, labels = _binary(layout, name, content) if layout.is_binary else _python(layout, name, content)
     if len(pixels) != expected or len(labels) != expected:
-        raise Failure(f"{name}: holds {len(pixels)} images, not {expected}; it is cut off or not the official file.")
+        found = f"{len(pixels)} images and {len(labels)} labels"
+        raise Failure(f"{name}: holds {found}, not {expected} of each; it is cut off or not the official file.")
     outside = labels[(labels < 0) | (labels >= layout.num_classes)]
     if len(outside):
         raise Failure(
