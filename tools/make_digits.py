@@ -8,6 +8,7 @@ CC BY 4.0. The split is fixed here, once: stratified by class, in the proportion
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -17,7 +18,7 @@ PARTS = (0.6, 0.2, 0.2)
 
 
 def main(path: Path) -> None:
-    digits = load_digits()
+    digits: Any = load_digits()
     images = digits.images.astype(np.uint8)  # 0 .. 16
     labels = digits.target.astype(np.uint8)
     random = np.random.default_rng(SEED)

@@ -27,7 +27,8 @@ from reslab.config import (
 from reslab.data import ArrayDataset, Dataset, Splits
 from reslab.data.augment import PadCropFlip, no_augment
 from reslab.data.dataset import hold_out
-from reslab.data.photo_stream import ScaleCropStream, measure_photo_preprocess
+from reslab.data.photo_stream import ScaleCropStream
+from reslab.data.photos import measure_photo_preprocess
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.data.stream import MemoryStream, Stream
@@ -44,7 +45,7 @@ _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as 
 
 
 def build_splits(config: DataConfig) -> Splits:
-    """Return the data; where it has no validation part and the config asks for one, it is held out of the training images."""
+    """Return the data; a validation part that is asked for and missing is held out of the training images."""
     splits = open_splits(config.kind, config.path)
     if splits.validation is None and config.validation_size:
         train, validation = hold_out(splits.train, config.validation_size, config.validation_seed)
@@ -64,7 +65,7 @@ def build_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
         return measure_preprocess(train, mean=config.mean, scale=config.scale)
     if not isinstance(config.augment, ScaleCrop):
         raise UsageError(
-            f"{train.name} has photos of any size, so data.augment.kind must be 'scale_crop', not {config.augment.kind!r}."
+            f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop'."
         )
     size = config.augment.crop_size
     return measure_photo_preprocess(

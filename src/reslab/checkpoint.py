@@ -28,7 +28,7 @@ _LATEST_NAME = "latest"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint in memory. model: the bytes of a model file; training: optimizer and averages; state: JSON values."""
+    """A checkpoint in memory. model: bytes of a model file; training: optimizer and averages; state: JSON."""
 
     step: int
     model: bytes
@@ -101,7 +101,7 @@ class CheckpointFolder:
     def _check_sums(self, folder: Path) -> None:
         try:
             lines = (folder / _SUMS_NAME).read_text().splitlines()
-            expected = dict(reversed(line.split("  ")) for line in lines)
+            expected = {name: digest for digest, name in (line.split("  ") for line in lines)}
         except (OSError, ValueError):
             raise Failure(f"{folder / _SUMS_NAME}: missing or damaged.") from None
         for name in (MODEL_NAME, _TRAINING_NAME, _STATE_NAME):

@@ -175,7 +175,7 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OneCycle:
-    """Rise linearly from `start_factor` to 1 over the first part `rise` of the run, then fall linearly to `final_factor`."""
+    """Rise linearly from `start_factor` to 1 over the part `rise` of the run, then fall linearly to `final_factor`."""
 
     kind: Literal["one_cycle"] = "one_cycle"
     rise: float = 0.3
@@ -423,7 +423,7 @@ def setting_names(path: list[str], values: dict[str, Any]) -> list[str]:
     return [item.name for item in dataclasses.fields(part)]
 
 
-def _kind(part: Any) -> str | None:
+def _kind(part: Any) -> Any:
     return next((item.default for item in dataclasses.fields(part) if item.name == "kind"), None)
 
 

@@ -12,7 +12,7 @@ class UsageError(ValueError):
     """A value given by the user is not one of those allowed (exit code 2)."""
 
 
-class Failure(RuntimeError):
+class Failure(RuntimeError):  # noqa: N818 (read as a sentence: raise Failure("... is cut off"))
     """Something that was asked for rightly could not be done (exit code 1)."""
 
 

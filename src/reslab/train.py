@@ -196,7 +196,7 @@ class Trainer:
     # --- what happens now and then ----------------------------------------------------------------------------------
 
     def log(self) -> None:
-        """Write the training loss and error of the window that is over: of augmented batches, as they were trained on."""
+        """Write the loss and error of the window that is over: of the batches as they were trained on."""
         loss, error = self.log_meter.read()
         if not math.isfinite(loss):
             self._stop_diverged()
@@ -267,8 +267,8 @@ class Trainer:
     def _stop_diverged(self) -> None:
         raise Failure(
             f"the training loss is not finite at step {self.state.step + 1} "
-            f"(learning rate {self.learning_rate.at(self.state.step):g}). The last good checkpoint is kept. Try a lower "
-            "--optim.lr, a warm-up (--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
+            f"(learning rate {self.learning_rate.at(self.state.step):g}). The last good checkpoint is kept. "
+            "Try a lower --optim.lr, a warm-up (--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
         )
 
     # --- state ------------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class Trainer:
             "log_meter": self.log_meter.state_dict(),
             "warmup_meter": self.warmup_meter.state_dict(),
         }
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
         tensors = {
             f"optimizer.{key}.{names[parameter]}": value.detach().cpu().contiguous()
             for parameter, values in self.optimizer.state.items()

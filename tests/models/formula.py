@@ -22,7 +22,15 @@ class Count:
         self.multiply_adds += c_in * c_out
 
 
-def _stages(count: Count, blocks: tuple[int, ...], widths: tuple[int, ...], size: int, option: str, bottleneck: bool, stride_on_3x3: bool) -> int:
+def _stages(
+    count: Count,
+    blocks: tuple[int, ...],
+    widths: tuple[int, ...],
+    size: int,
+    option: str,
+    bottleneck: bool,
+    stride_on_3x3: bool,
+) -> int:
     channels = widths[0]
     for stage, (number, width) in enumerate(zip(blocks, widths, strict=True)):
         out = 4 * width if bottleneck else width

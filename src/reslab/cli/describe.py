@@ -72,17 +72,20 @@ def _print_one(found: "Complexity", expected: "Expected | None", every_layer: bo
     print(spec.label)
     print(f"weighted layers  {spec.depth}")
     print(f"blocks           {spec.block}, {' + '.join(map(str, spec.num_blocks))}")
-    print(
-        f"shortcuts        {'none (plain)' if spec.is_plain else f'option {spec.shortcut}'}, {found.num_projections} projections"
-    )
+    print(f"shortcuts        {_option(spec.shortcut)}, {found.num_projections} projections")
     print(f"parameters       {found.parameters:,}{_beside(expected, 'M')}")
     size = f"{found.image_size}x{found.image_size}"
     print(
-        f"multiply-adds    {found.multiply_adds:,} ({found.multiply_adds / 1e9:.3f} G) for one {size} image{_beside(expected, 'G')}"
+        f"multiply-adds    {found.multiply_adds:,} ({found.multiply_adds / 1e9:.3f} G)"
+        f" for one {size} image{_beside(expected, 'G')}"
     )
     print("                 (convolutions and fully connected layers)\n")
     rows = [_layer_row(layer) for layer in found.layers] if every_layer else _stage_rows(found)
     print_table("", ("layer", "kind", "output", "parameters", "multiply-adds"), rows, left=2)
+
+
+def _option(shortcut: str) -> str:
+    return "none (plain)" if shortcut == "none" else f"option {shortcut}"
 
 
 def _beside(expected: "Expected | None", unit: str) -> str:

@@ -11,7 +11,6 @@ from .augment import Draws
 from .dataset import FileDataset
 from .hashing import COLOR, CROP_X, CROP_Y, FLIP, SCALE, draw_integers, draw_uniform
 from .photos import decode, resize_short_side, to_tensor
-from .photos import measure_photo_preprocess as measure_photo_preprocess  # build.py takes it from here
 from .preprocess import Normalizer
 from .stream import Batch, Stream
 

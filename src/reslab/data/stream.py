@@ -38,7 +38,7 @@ def sample_positions(seed: int, length: int, start: int, stop: int) -> tuple[Ten
 
 
 class Stream:
-    """What every stream has: a position that is the step number. Step s is samples [s * batch_size, (s + 1) * batch_size).
+    """What every stream has: a position that is the step number. Step s is samples [s B, (s+1) B) for batch size B.
 
     Rank r of W takes the r-th of W equal parts of each batch, so that any world size sees the same global batches.
     """

@@ -47,6 +47,7 @@ def create_model(
         spec = model_spec(name, num_classes=num_classes, **options)
     except TypeError as error:
         raise UsageError(
-            f"create_model({name!r}): {error}; options: in_channels, shortcut, zero_pad, norm, zero_init_residual, stem."
+            f"create_model({name!r}): {error}; "
+            "options: in_channels, shortcut, zero_pad, norm, zero_init_residual, stem."
         ) from None
     return build(spec, bn_group_size=bn_group_size, checkpoint_activations=checkpoint_activations)

@@ -66,7 +66,7 @@ class ResNet(nn.Module):
         return F.max_pool2d(x, 3, 2, padding=1) if self.spec.stem == "imagenet" else x
 
     def forward_features(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the output of the stem and of each stage by name: "stem", "layer1", ... each [batch, channels, h, w]."""
+        """Return the outputs of the stem and the stages: {"stem": [batch, channels, h, w], "layer1": ..., ...}."""
         features = {"stem": self.forward_stem(images)}
         x = features["stem"]
         for name, stage in self.stages().items():

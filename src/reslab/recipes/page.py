@@ -4,7 +4,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 # test error in %: paper Table 6; plain nets have no table (Fig. 6 shows about these, and above 60 for 110 layers)
-_CIFAR_RESNET_ERROR = {20: "8.75", 32: "7.51", 44: "7.17", 56: "6.97", 110: "6.43 (6.61 +- 0.16, 5 runs)", 1202: "7.93"}
+_CIFAR_RESNET_ERROR = {
+    20: "8.75",
+    32: "7.51",
+    44: "7.17",
+    56: "6.97",
+    110: "6.43 (6.61 ± 0.16, 5 runs)",
+    1202: "7.93",
+}
 _CIFAR_PLAIN_ERROR = {20: "about 9.5", 32: "about 10", 44: "about 12", 56: "about 13.5", 110: "above 60"}
 # top-1 error in %, 10-crop, validation set: paper Tables 2 and 3
 _IMAGENET_ERROR = {
@@ -15,7 +22,7 @@ _IMAGENET_ERROR = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """source: where in the paper; expected: its result; cost: in multiply-adds; differences: from the paper, in words."""
+    """source: where in the paper; expected: its result; cost: in images; differences: from the paper, in words."""
 
     source: str
     expected: str
@@ -43,9 +50,9 @@ def cifar_page(kind: str, depth: int) -> Page:
     else:
         expected = "not in the paper: plain nets end at 110 layers (Fig. 6)"
     differences = (
-        "batch-norm statistics over the whole batch of 128; the paper's two GPUs had 64 each (--train.bn_group_size 64)",
+        "batch-norm statistics over the whole batch of 128; two GPUs had 64 each (--train.bn_group_size 64)",
         "padding is zero after the mean is subtracted; the paper does not say (--data.augment.fill black)",
-        "trained on all 50,000 images; the paper's 45k/5k split served to find the schedule (--data.validation_size 5000)",
+        "trained on all 50,000 images; a 45k/5k split served to find the schedule (--data.validation_size 5000)",
         "the test curve is for the figure only: the last weights are the result",
         *_COMMON_DIFFERENCES,
     )

@@ -161,7 +161,8 @@ def _top(comparison: Comparison) -> float:
 def _caption(comparison: Comparison) -> str:
     several = any(len(group.rows) > 1 for group in comparison.groups)
     band = " Lines are means over the seeds, bands go from the lowest to the highest." if several else ""
-    return f"Thin: training error of the batches as trained on; bold: the monitored split's error; dashed: the learning rate drops.{band}"
+    lines = "Thin: training error of the batches as trained on; bold: the monitored split's error;"
+    return f"{lines} dashed: the learning rate drops.{band}"
 
 
 def _group(folders: list[RunFolder]) -> Group:

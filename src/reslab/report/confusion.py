@@ -27,7 +27,9 @@ def confusion_figure(counts: Sequence[Sequence[int]], class_names: Sequence[str]
         ticks = range(0, size, every)
         names = [_short(class_names[tick]) for tick in ticks]
         font = 9 if size <= _MAX_NUMBERED else 6
-        axes.set_xticks(list(ticks), names, rotation=45 if max(map(len, names)) < 3 else 60, ha="right", fontsize=font)
+        is_upright = max(map(len, names)) < 3
+        placed = {"rotation": 0, "ha": "center"} if is_upright else {"rotation": 60, "ha": "right"}
+        axes.set_xticks(list(ticks), names, fontsize=font, **placed)
         axes.set_yticks(list(ticks), names, fontsize=font)
         axes.spines[:].set_visible(False)
         if size <= _MAX_NUMBERED:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def draw(axes: Axes, curve: Curve) -> None:
 def rate_drops(rows: Rows) -> list[int]:
     """Return the steps at which the learning rate fell to half or less between two windows."""
     return [
-        before["step"] for before, after in zip(rows, rows[1:], strict=False) if after["lr"] <= before["lr"] / 2
+        before["step"] for before, after in pairwise(rows) if after["lr"] <= before["lr"] / 2
     ]  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def error_figure(train: Rows, monitored: Rows, split: str, top: float | None = N
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         axes = figure.add_subplot()
         if train:
-            draw(axes, Curve("training error (augmented batches)", COLORS[0], THIN, (points(train),)))
+            draw(axes, Curve("training error (batches as trained on)", COLORS[0], THIN, (points(train),)))
         if monitored:
             draw(axes, Curve(f"{split} error", COLORS[0], BOLD, (points(monitored),)))
         for step in rate_drops(train):
@@ -87,7 +88,7 @@ def loss_figure(train: Rows) -> Figure:
 
 
 def _top(values: Sequence[tuple[int, float]]) -> float:
-    """The top of the error axis: what nine tenths of the points stay below, so that the start does not flatten the rest."""
+    """The top of the error axis: above nine tenths of the points, so that the start does not flatten the rest."""
     if not values:
         return 100
     ordered = sorted(value for _, value in values)

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GRID = "#1c1f24", "#d9dce1"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "reslab",
     "svg.fonttype": "path",
     "font.size": 10,
@@ -28,7 +29,9 @@ _STYLE = {
     "axes.grid": True,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
-    "legend.frameon": False,
+    "legend.facecolor": "white",
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
 }
 
 

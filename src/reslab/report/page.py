@@ -62,7 +62,7 @@ def _final_rows(result: dict[str, Any] | None) -> list[dict[str, Any]]:
 def _notes(result: dict[str, Any] | None, config: dict[str, Any]) -> list[str]:
     monitor = config["train"]["monitor"]
     notes = [
-        "The training error in the curve is that of the batches as they were trained on (augmented, before each update), "
+        "The training error in the curve is that of the batches as trained on (augmented, before each update), "
         f"averaged over windows of {config['train']['log_every']} iterations."
     ]
     if result is not None:
@@ -84,12 +84,13 @@ def _figures(
     if not train:
         return []
     split = config["train"]["monitor"]
-    caption = f"Error over iterations: training thin{f', {split} bold' if monitored else ''}; dashed where the learning rate drops."
+    bold = f", {split} bold" if monitored else ""
+    caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
     label = f"Line chart. Training error ends at {train[-1]['error']:.2f} %"
     label += f", {split} error at {monitored[-1]['error']:.2f} %." if monitored else "."
     figures = [_figure("curves", error_figure(train, monitored, split), "Learning curves", caption, label)]
     figures.append(
-        _figure("loss", loss_figure(train), "Loss and learning rate", "Training loss above, learning rate below; logarithmic axes.",
+        _figure("loss", loss_figure(train), "Loss and learning rate", "Training loss and learning rate; logarithmic.",
                 f"Line charts. Training loss ends at {train[-1]['loss']:.4g}.")
     )  # fmt: skip
     if result is not None and result["confusion"] is not None:
@@ -100,7 +101,8 @@ def _figures(
 
 def _confusion(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     counts = result["confusion"]
-    caption = f"Rows: true class, columns: predicted, on the {result['reported_split']} split; colour: share of the true class."
+    split = result["reported_split"]
+    caption = f"Rows: true class, columns: predicted, on the {split} split; colour: share of the true class."
     worst = [(error_percent(row[i], sum(row)), names[i]) for i, row in enumerate(counts) if sum(row)]
     worst.sort(key=lambda item: -item[0])
     listed = ", ".join(f"{name} {error:.1f} %" for error, name in worst[:5])

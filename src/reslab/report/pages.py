@@ -12,7 +12,7 @@ from reslab.files import write_atomically
 
 
 def _load(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+    return (files("reslab.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def write_page(template: str, path: Path, **values: Any) -> Path:

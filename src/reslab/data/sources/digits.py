@@ -17,7 +17,7 @@ _GREY_LEVELS = 16  # the set counts the black pixels of 4x4 cells: 0 .. 16
 
 def load_digits() -> Splits:
     """Return the fixed stratified split, 60 : 20 : 20; images uint8 [n, 1, 8, 8]."""
-    with as_file(files(__package__) / "digits.npz") as path, np.load(path) as arrays:
+    with as_file(files("reslab.data.sources") / "digits.npz") as path, np.load(path) as arrays:
         grey = arrays["images"].astype(np.float64) * 255 / _GREY_LEVELS
         images = torch.from_numpy(np.rint(grey).astype(np.uint8)).unsqueeze(1)
         labels = torch.from_numpy(arrays["labels"].astype(np.int64))

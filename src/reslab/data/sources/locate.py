@@ -73,17 +73,17 @@ def _open_at(path: Path, kind: str) -> Splits:
 def _cifar_at(path: Path, layout: Layout) -> tuple[Path, Layout] | None:
     """Return where the files of a layout are: in an archive, in the folder, or in its official folder below."""
     if path.is_dir():
-        folders = (path, path / layout.folder)
-        return next(
-            ((folder, layout) for folder in folders if (folder / layout.test).is_file() and _has_names(folder, layout)),
-            None,
-        )
+        return next(((folder, layout) for folder in (path, path / layout.folder) if _is_cifar(folder, layout)), None)
     return (path, layout) if layout.folder in _top_folders(path) else None
 
 
-def _has_names(folder: Path, layout: Layout) -> bool:
-    # "train" and "test" are names that any folder may have
-    return (folder / layout.names).is_file() or folder.name == layout.folder
+def _is_cifar(folder: Path, layout: Layout) -> bool:
+    """Whether a folder is meant to be of a layout; whether it is complete is seen when it is read."""
+    if folder.is_dir() and folder.name == layout.folder:
+        return True
+    # "train", "test" and "meta" are names that any folder may have, so one of them alone says nothing
+    has_images = any((folder / name).is_file() for name in (*layout.train, layout.test))
+    return has_images and (folder / layout.names).is_file()
 
 
 def _top_folders(path: Path) -> set[str]:

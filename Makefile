@@ -1,0 +1,79 @@
+# The two commands: `make demo` and `make test`. Each sets up all it needs in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+CORE := $(VENV)/.core
+DEV := $(VENV)/.dev
+ALL := $(VENV)/.all
+
+.PHONY: help demo test test-slow check setup docs results figures format constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(CORE) ## train plain and residual twins on real digits, and open-able pages of what came out (4 minutes)
+	$(BIN)/reslab demo
+
+test: $(DEV) ## run the fast tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist worksteal
+
+test-slow: $(DEV) ## run the long tests, one after the other
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+check: $(ALL) ## lint, types, layers, generated tables, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python tools/make_tables.py --check
+	$(BIN)/python -m mkdocs build --strict -q
+
+format: $(DEV) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(ALL) ## install everything, for development
+
+docs: $(ALL) ## build the documentation into site/
+	$(BIN)/python -m mkdocs build --strict
+
+results: $(CORE) ## write the tables in README and docs anew from results/
+	$(BIN)/python tools/make_tables.py
+
+figures: $(CORE) ## train the demo anew and draw the README's picture from it
+	$(BIN)/reslab demo
+	$(BIN)/reslab compare runs/demo --output docs/images/demo.svg
+
+constraints: ## resolve every dependency anew and pin it
+	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/pip install -q torch==2.13.0
+	.venv-constraints/bin/pip install -q '.[report,docs,dev]' hatchling editables
+	head -2 constraints.txt > constraints.new
+	.venv-constraints/bin/pip freeze --exclude reslab | sed 's/+cpu$$//' >> constraints.new
+	mv constraints.new constraints.txt && rm -rf .venv-constraints
+
+clean: ## remove what was built; runs and results stay
+	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "reslab needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 -m venv failed; on Debian and Ubuntu install python3-venv first." >&2; rm -rf $(VENV); exit 1; }
+
+# torch first and alone, so that nothing else can choose another build of it
+$(CORE): $(BIN)/python constraints.txt pyproject.toml
+	$(PIP) torch
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation -e '.[report]'
+	@touch $@
+
+$(DEV): $(CORE)
+	$(PIP) --no-build-isolation -e '.[report,dev]'
+	@touch $@
+
+$(ALL): $(DEV)
+	$(PIP) --no-build-isolation -e '.[report,dev,docs]'
+	@touch $@
