@@ -332,9 +332,11 @@ def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """Return `config` with nested `changes`, for example `{"optim": {"lr": 0.05}}`.
 
     Naming another `kind` replaces the whole part by that kind's defaults. Raises UsageError for a key that does not
-    exist (with the nearest that does), a value of the wrong type, or one out of range.
+    exist (with the nearest that does), a value of the wrong type, or one out of range. The text "none" stands for
+    nothing where a setting may be nothing (`clip_norm`, `ema_decay`, ...).
     """
-    return _validate(_merge(to_dict(config), changes))
+    merged = _merge(to_dict(config), changes)
+    return _validate(_with_nones(merged, merged, []))
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
@@ -414,13 +416,32 @@ def _explain(problem: Any, values: dict[str, Any]) -> str:
 
 def setting_names(path: list[str], values: dict[str, Any]) -> list[str]:
     """Return the names of the settings in the part at `path`, as the `kind`s in `values` choose it."""
+    return [item.name for item in dataclasses.fields(_part_at(path, values))]
+
+
+def _part_at(path: list[str], values: dict[str, Any]) -> Any:
+    """The dataclass of the part at `path`."""
     part: Any = RunConfig
     for number, key in enumerate(path, start=1):
         hint = get_type_hints(part)[key]
         members = get_args(hint) or (hint,)
         kind = _get(values, [*path[:number], "kind"])
         part = next((member for member in members if _kind(member) == kind), members[0])
-    return [item.name for item in dataclasses.fields(part)]
+    return part
+
+
+def _with_nones(values: dict[str, Any], part: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Let the word "none" stand for nothing where a setting may be nothing; TOML and flags have no other."""
+    filled = dict(part)
+    hints = get_type_hints(_part_at(path, values))
+    for key, value in part.items():
+        if key not in hints:
+            continue  # the validation says so in better words
+        if isinstance(value, dict):
+            filled[key] = _with_nones(values, value, [*path, key])
+        elif value == "none" and type(None) in get_args(hints[key]):
+            filled[key] = None
+    return filled
 
 
 def _kind(part: Any) -> Any:

@@ -1,13 +1,16 @@
 """Several processes, started by torchrun: who am I, and sums over all of us. With one process nothing happens."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from reslab.errors import UsageError
 
@@ -42,6 +45,8 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        # a replica that outlives its group can end the process with an abort, so none may be left in a cycle
+        gc.collect()
         dist.destroy_process_group()
 
 
@@ -63,6 +68,16 @@ def barrier() -> None:
     """Wait until all processes are here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def replicate(model: nn.Module) -> nn.Module:
+    """Return the model with its gradients averaged over all processes.
+
+    Running statistics are averaged after each step (`average_running_statistics`) instead of being broadcast before it.
+    """
+    is_new = "forward_sync_buffers" in signature(DistributedDataParallel.__init__).parameters
+    keyword = "forward_sync_buffers" if is_new else "broadcast_buffers"  # renamed in torch 2.13
+    return DistributedDataParallel(model, **{keyword: False})
 
 
 @torch.no_grad()

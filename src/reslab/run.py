@@ -55,19 +55,23 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     with process_group(world, device):
         setting = prepare(config, device, world)
         folder = _open(path, setting) if resume else _create(path, setting)
-        if folder.result() is not None:
+        if folder.result() is None:
+            _train(setting, folder, resume, observers)
+        else:
             log.info("%s is complete already.", path)
-            return folder
-        trainer = _make_trainer(setting, folder, observers)
-        if resume:
-            _restore(trainer, folder)
-            _note_session(folder, setting, trainer.state.step)
-        try:
-            trainer.fit()
-        finally:
-            trainer.stream.close()
-        _finish(trainer, setting, folder)
     return folder
+
+
+def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
+    trainer = _make_trainer(setting, folder, observers)
+    if resume:
+        _restore(trainer, folder)
+        _note_session(folder, setting, trainer.state.step)
+    try:
+        trainer.fit()
+    finally:
+        trainer.stream.close()
+    _finish(trainer, setting, folder)
 
 
 def prepare(config: RunConfig, device: torch.device, world: World) -> Setting:

@@ -12,12 +12,11 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from reslab.checkpoint import Checkpoint, CheckpointFolder
 from reslab.data.stream import Batch, Stream
-from reslab.distributed import World, any_rank, average_running_statistics, barrier
+from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
 from reslab.errors import Failure, Interrupted
 from reslab.logs import RowLog
 from reslab.metrics import Evaluation, Meter
@@ -115,8 +114,7 @@ class Trainer:
         self.records, self.observers = records or Records(), observers
         self.replica: nn.Module = model
         if self.world.size > 1:
-            # running statistics are averaged after each step instead of being broadcast before it
-            self.replica = DistributedDataParallel(model, broadcast_buffers=False)
+            self.replica = replicate(model)
         self.state = TrainState()
         self.log_meter, self.warmup_meter = Meter(device), Meter(device)
         is_watched = isinstance(learning_rate.warmup, ErrorWarmup)

@@ -10,8 +10,9 @@ from reslab.errors import UsageError
 def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
     """Return nested changes: ["--optim.lr", "0.05"] -> {"optim": {"lr": 0.05}}.
 
-    A value is read as TOML (number, true, false, [1, 2], "text") and otherwise taken as text; `none` stands for
-    nothing. UsageError for a flag without a value, or a value without a flag.
+    A value is read as TOML (number, true, false, [1, 2], "text") and otherwise taken as text.
+
+    Raises UsageError for a flag without a value, or a value without a flag.
     """
     changes: dict[str, Any] = {}
     rest = list(tokens)
@@ -31,9 +32,7 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return the TOML value that `text` is, None for `none`, or the text itself."""
-    if text.lower() == "none":
-        return None
+    """Return the TOML value that `text` is, or the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,0 +1,107 @@
+"""Two processes under torchrun equal one: without batch norm, and with it over groups of half the batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from reslab.logs import read_rows
+
+_COMMON = [
+    "train", "digits-resnet20", "--train.precision", "fp32", "--train.log_every", "4", "--train.evaluate_every", "4",
+    "--train.iterations", "8", "--train.checkpoint_every", "4", "--warmup.kind", "none",
+]  # fmt: skip
+_NO_NORM = ["--model.norm", "none", "--optim.lr", "0.005"]
+# more or larger steps blow up the last bits, in which sums over another order differ
+_SMALL_STEPS = ["--optim.lr", "0.001", "--train.iterations", "4"]
+_GHOST = ["--train.bn_group_size", "32"]  # half of the batch of 64
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def run_one(path: Path, *options: str) -> Path:
+    command = [sys.executable, "-m", "reslab", *_COMMON, *options, "--run-dir", str(path)]
+    _run(command)
+    return path
+
+
+def run_two(path: Path, *options: str) -> Path:
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        "0",
+    ]
+    launch = [
+        sys.executable,
+        *launch,
+        "--local-addr",
+        "127.0.0.1",
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        "127.0.0.1:0",
+    ]
+    command = [*launch, "-m", "reslab", *_COMMON, *options, "--run-dir", str(path)]
+    _run(command)
+    return path
+
+
+def assert_equal_runs(one: Path, two: Path) -> None:
+    ours, theirs = (safetensors.torch.load_file(path / "model.safetensors") for path in (one, two))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(
+            theirs[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    rows, others = (read_rows(path / "metrics.jsonl") for path in (one, two))
+    assert len(rows) == len(others)
+    for row, other in zip(rows, others, strict=True):
+        assert (row["step"], row["split"]) == (other["step"], other["split"])
+        assert other["loss"] == pytest.approx(row["loss"], rel=1e-4)
+        assert other.get("total") == row.get("total")
+        assert other["error"] == pytest.approx(row["error"], abs=0.3)  # one image on the edge at most
+
+
+def test_two_processes_equal_one_without_batch_norm(tmp_path: Path) -> None:
+    assert_equal_runs(run_one(tmp_path / "one", *_NO_NORM), run_two(tmp_path / "two", *_NO_NORM))
+
+
+def test_two_processes_equal_one_with_batch_norm_over_groups_of_half_the_batch(tmp_path: Path) -> None:
+    assert_equal_runs(run_one(tmp_path / "one", *_SMALL_STEPS, *_GHOST), run_two(tmp_path / "two", *_SMALL_STEPS))
+
+
+def test_a_run_of_two_processes_is_gone_on_with_to_the_same_bits(tmp_path: Path) -> None:
+    whole = run_two(tmp_path / "whole")
+    part = tmp_path / "part"
+    run_two(part)
+    for name in ("result.json", "model.safetensors"):
+        (part / name).unlink()
+    for step in ("00000008",):
+        (part / "checkpoints" / f"step-{step}" / "state.json").unlink()  # so it goes on from step 4
+    run_two(part, "--resume")
+    assert (part / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (part / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def test_a_batch_that_two_processes_do_not_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        AssertionError, match=r"63, which 2 process\(es\) x accumulation 1 do not divide; nearest: 62 or 64"
+    ):
+        run_two(tmp_path / "two", "--train.batch_size", "63")
+    assert not (tmp_path / "two").exists()
