@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from cyclopts import App, CycloptsError
 
@@ -31,7 +32,25 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 failure, 2 usage, 130 interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with _notes_on_stderr():
+        return _run(arguments)
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Show this package's notes as plain lines, and nobody else's."""
+    logger = logging.getLogger("reslab")
+    handler, level = logging.StreamHandler(sys.stderr), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         return app(arguments, exit_on_error=False, result_action="return_value") or 0
     except CycloptsError:  # already printed, with what was meant

@@ -1,0 +1,92 @@
+"""A run killed at random moments while it trains, and resumed each time, ends with the same bits."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reslab.checkpoint import CheckpointFolder
+
+_TIMEOUT_SECONDS = 300
+
+
+def _command(recipe: str, path: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "reslab", "train", recipe, *options, "--run-dir", str(path)]
+
+
+def _newest(path: Path) -> int:
+    return max(CheckpointFolder(path / "checkpoints").steps(), default=0)
+
+
+def kill_and_resume(recipe: str, path: Path, *options: str, kills: int, every: int, seed: int) -> list[int]:
+    """Kill a run `kills` times, each time past a new checkpoint; return the steps it was resumed at.
+
+    Each kill waits until the process has saved a checkpoint of its own, then a random moment, so that it strikes a
+    process which trains; the last kills are polite (SIGTERM).
+    """
+    random_moments = random.Random(seed)
+    resumed_at: list[int] = []
+    for number in range(kills):
+        before = _newest(path)
+        if number:
+            resumed_at.append(before)
+        flags = ("--resume",) if number else ()
+        process = subprocess.Popen(
+            _command(recipe, path, *options, *flags), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while _newest(path) <= before:
+            assert process.poll() is None, f"ended before kill {number + 1}: {process.stderr.read()[-2000:]}"  # type: ignore[union-attr]
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(random_moments.uniform(0, 0.6 * every * 0.05))
+        assert process.poll() is None, "the run was over before it could be killed"
+        process.send_signal(signal.SIGTERM if number >= kills - 2 else signal.SIGKILL)
+        said = process.communicate(timeout=_TIMEOUT_SECONDS)[1]
+        assert process.returncode in (-signal.SIGKILL, 130), said[-2000:]
+        assert number == 0 or f"resumed at step {before}." in said
+    resumed_at.append(_newest(path))
+    subprocess.run(_command(recipe, path, *options, "--resume"), check=True, capture_output=True)
+    return resumed_at
+
+
+def assert_same_bits(one: Path, other: Path) -> None:
+    for name in ("metrics.jsonl", "model.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_digits_run_killed_four_times_ends_with_the_same_bits(tmp_path: Path) -> None:
+    options = (
+        "--train.iterations",
+        "100",
+        "--train.log_every",
+        "7",
+        "--train.evaluate_every",
+        "25",
+        "--train.checkpoint_every",
+        "8",
+    )
+    subprocess.run(_command("digits-resnet20", tmp_path / "whole", *options), check=True, capture_output=True)
+    steps = kill_and_resume("digits-resnet20", tmp_path / "killed", *options, kills=4, every=8, seed=1)
+    assert len(steps) == 4
+    assert all(step > 0 for step in steps)
+    assert_same_bits(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.slow
+def test_a_cifar_run_killed_ten_times_ends_with_the_same_bits(tmp_path: Path, data_root: Path) -> None:
+    assert os.environ["RESLAB_DATA"] == str(data_root)
+    options = (
+        "--train.iterations", "260", "--train.log_every", "20", "--train.evaluate_every", "100",
+        "--train.checkpoint_every", "10", "--train.final_training_error", "false",
+    )  # fmt: skip
+    subprocess.run(_command("cifar-resnet20", tmp_path / "whole", *options), check=True, capture_output=True)
+    steps = kill_and_resume("cifar-resnet20", tmp_path / "killed", *options, kills=10, every=10, seed=2)
+    assert len(steps) == 10
+    assert all(step > 0 for step in steps)
+    assert_same_bits(tmp_path / "whole", tmp_path / "killed")
