@@ -45,11 +45,12 @@ def make_shortcut(spec: ModelSpec, in_channels: int, out_channels: int, stride: 
 class _Block(nn.Module):
     """What basic blocks and bottlenecks share: the addition, and the ReLU after it."""
 
-    def __init__(self, spec: ModelSpec, in_channels: int, out_channels: int, stride: int) -> None:
+    downsample: nn.Module | None
+
+    def __init__(self, spec: ModelSpec, out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
         self.is_plain = spec.is_plain
-        self.downsample = make_shortcut(spec, in_channels, out_channels, stride)
 
     def residual(self, x: Tensor) -> Tensor:
         """F(x, {W_i}), before the addition."""
@@ -69,12 +70,13 @@ class BasicBlock(_Block):
     """F(x) = W_2 relu(W_1 x) with two 3x3 layers, batch norm after each (paper Fig. 5 left)."""
 
     def __init__(self, spec: ModelSpec, in_channels: int, width: int, stride: int) -> None:
-        super().__init__(spec, in_channels, width, stride)
+        super().__init__(spec, width)
         has_bias = spec.norm == "none"
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=has_bias)
         self.bn1 = make_norm(spec, width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=has_bias)
         self.bn2 = make_norm(spec, width)
+        self.downsample = make_shortcut(spec, in_channels, width, stride)  # last, as torchvision orders its keys
 
     def residual(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
@@ -89,7 +91,7 @@ class Bottleneck(_Block):
 
     def __init__(self, spec: ModelSpec, in_channels: int, width: int, stride: int) -> None:
         out_channels = width * spec.expansion
-        super().__init__(spec, in_channels, out_channels, stride)
+        super().__init__(spec, out_channels)
         has_bias = spec.norm == "none"
         stride_1x1, stride_3x3 = (stride, 1) if spec.stride_on == "1x1" else (1, stride)
         self.conv1 = nn.Conv2d(in_channels, width, 1, stride_1x1, bias=has_bias)
@@ -98,6 +100,7 @@ class Bottleneck(_Block):
         self.bn2 = make_norm(spec, width)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=has_bias)
         self.bn3 = make_norm(spec, out_channels)
+        self.downsample = make_shortcut(spec, in_channels, out_channels, stride)
 
     def residual(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))

@@ -60,11 +60,12 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
 
     Activation checkpointing runs a block's forward pass twice; without this its statistics would move twice.
     """
-    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+    # Copies take the updates. Without any buffers, autograd would save other tensors than in the first pass.
+    originals = [(norm, dict(norm._buffers)) for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    for norm, buffers in originals:
+        norm._buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in buffers.items()})
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, buffers in originals:
+            norm._buffers.update(buffers)
