@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -77,7 +78,8 @@ def replicate(model: nn.Module) -> nn.Module:
     """
     is_new = "forward_sync_buffers" in signature(DistributedDataParallel.__init__).parameters
     keyword = "forward_sync_buffers" if is_new else "broadcast_buffers"  # renamed in torch 2.13
-    return DistributedDataParallel(model, **{keyword: False})
+    options: dict[str, Any] = {keyword: False}
+    return DistributedDataParallel(model, **options)
 
 
 @torch.no_grad()

@@ -1,0 +1,155 @@
+"""The verbs, on finished little runs."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reslab.cli.main import run
+from reslab.cli.overrides import parse_overrides
+from reslab.config import to_dict
+from reslab.errors import UsageError
+from reslab.recipes import RECIPES
+from reslab.runfolder import RunFolder
+
+
+@pytest.mark.parametrize(
+    ("tokens", "changes"),
+    [
+        (["--optim.lr", "0.05"], {"optim": {"lr": 0.05}}),
+        (["--optim.lr=1e-3", "--seed=2"], {"optim": {"lr": 0.001}, "seed": 2}),
+        (["--train.clip-norm", "none"], {"train": {"clip_norm": "none"}}),
+        (["--schedule.milestones", "[1, 2]"], {"schedule": {"milestones": [1, 2]}}),
+        (["--optim.nesterov", "true", "--optim.lr", "-1"], {"optim": {"nesterov": True, "lr": -1}}),
+        (["--data.path", "a b/c"], {"data": {"path": "a b/c"}}),
+        (["--data.path", '"12"'], {"data": {"path": "12"}}),
+        ([], {}),
+    ],
+)
+def test_flags_become_nested_changes(tokens: list[str], changes: dict[str, object]) -> None:
+    assert parse_overrides(tokens) == changes
+
+
+@pytest.mark.parametrize(
+    "tokens", [["--optim.lr"], ["--optim.lr", "--seed", "1"], ["0.1"], ["--seed", "1", "--seed.x", "2"]]
+)
+def test_flags_without_values_and_values_without_flags_are_refused(tokens: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse_overrides(tokens)
+
+
+def test_describe_prints_the_papers_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["describe", "resnet50"]) == 0
+    said = capsys.readouterr().out
+    assert "stride on the 1x1: v1, the paper's" in said
+    assert "25,557,032" in said
+    assert "3,857,973,248" in said
+    assert "(paper: 3.8 G)" in said
+    assert run(["describe", "cifar_resnet20", "--layers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 269_722
+
+
+def test_recipes_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipes"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in RECIPES)
+    assert run(["recipes", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(RECIPES)
+
+
+@pytest.mark.parametrize("name", ["digits-resnet20", "cifar-resnet110", "imagenet-resnet50"])
+def test_a_shown_recipe_is_a_file_that_gives_the_same_config(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import tomllib
+
+    from reslab.config import override
+
+    assert run(["recipes", "show", name]) == 0
+    said = capsys.readouterr().out
+    assert "differences from the paper" in said
+    config = RECIPES[name].make()
+    assert to_dict(override(config, tomllib.loads(said))) == to_dict(config)
+
+
+def test_evaluate_counts_as_the_run_did(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = RunFolder.open(digits_run).result()
+    assert result is not None
+    for given in (digits_run, digits_run / "model.safetensors"):
+        for split in ("train", "validation", "test"):
+            assert run(["evaluate", str(given), "--split", split, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert (found["correct"], found["total"]) == (
+                result["final"][split]["correct"],
+                result["final"][split]["total"],
+            )
+    assert run(["evaluate", str(digits_run)]) == 0
+    wrong = result["final"]["test"]["total"] - result["final"]["test"]["correct"]
+    assert f"({wrong} of 359 wrong; single original view, fp32)" in capsys.readouterr().out
+
+
+def test_a_record_holds_the_run_without_any_path_and_counts_again(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["record", str(digits_run), "--results", str(tmp_path)]) == 0
+    text = (tmp_path / "digits-resnet20" / "3.json").read_text()
+    record = json.loads(text)
+    assert str(digits_run) not in text
+    assert str(Path.home()) not in text
+    assert {"format_version", "recipe", "dataset", "seed", "iterations", "train_size", "selection", "test", "curve",
+            "environment", "minutes"} <= record.keys()  # fmt: skip
+    assert (record["seed"], record["iterations"], record["train_size"]) == (3, 40, 1078)
+    assert [step for step, _ in record["curve"]["train"]] == [10, 20, 30, 40]
+    capsys.readouterr()
+    assert run(["evaluate", str(tmp_path / "digits-resnet20" / "3.safetensors"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["correct"] == record["test"]["correct"]
+
+
+def test_a_record_is_not_overwritten_by_another_one(digits_run: Path, tmp_path: Path) -> None:
+    arguments = ["record", str(digits_run), "--results", str(tmp_path)]
+    assert run(arguments) == 0
+    assert run(arguments) == 0  # the same again is fine
+    path = tmp_path / "digits-resnet20" / "3.json"
+    path.write_text("{}")
+    assert run(arguments) == 2
+    assert path.read_text() == "{}"
+    assert run([*arguments, "--replace"]) == 0
+    assert path.read_text() != "{}"
+
+
+def test_a_config_json_repeats_the_run(digits_run: Path, tmp_path: Path) -> None:
+    assert run(["train", str(digits_run / "config.json"), "--run-dir", str(tmp_path / "again")]) == 0
+    for name in ("metrics.jsonl", "model.safetensors", "config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (digits_run / name).read_bytes()
+    assert (tmp_path / "again" / "report.html").exists()
+
+
+def test_compare_prints_every_run_and_draws(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compare", str(digits_run.parent), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["recipe"] == "digits-resnet20"
+    for suffix in ("html", "svg", "png"):
+        assert run(["compare", str(digits_run), "--output", str(tmp_path / f"a.{suffix}")]) == 0
+        assert (tmp_path / f"a.{suffix}").stat().st_size > 5000
+    assert run(["compare", str(digits_run), "--output", str(tmp_path / "a.pdf")]) == 2
+    assert not (tmp_path / "a.pdf").exists()
+
+
+def _seconds(code: str) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_imports_no_torch_and_takes_less_than_a_third_of_its_time(arguments: list[str]) -> None:
+    code = f"import sys; from reslab.cli.main import run; run({arguments}); "
+    code += "sys.exit(bool({'torch', 'matplotlib'} & sys.modules.keys()))"
+    assert _seconds(code) < _seconds("import torch") / 3

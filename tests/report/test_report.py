@@ -1,0 +1,120 @@
+"""Reports: one self-contained file, the numbers of the run, the same bytes each time."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reslab.modelfile import ModelCard, save_model
+from reslab.models import create_model
+from reslab.report import compare, save_figure, write_comparison, write_report
+from reslab.runfolder import RunFolder
+from reslab.spec import PreprocessSpec
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.figures: list[dict[str, str | None]] = []
+        self.ids: list[str] = []
+        self.scripts = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.links += [str(values[key]) for key in ("src", "href", "xlink:href") if key in values]
+        self.figures += [values] if tag == "svg" else []
+        self.ids += [str(values["id"])] if "id" in values else []
+        self.scripts += tag == "script"
+
+
+@pytest.fixture
+def finished(digits_run: Path, tmp_path: Path) -> RunFolder:
+    shutil.copytree(digits_run, tmp_path / "run")
+    return RunFolder.open(tmp_path / "run")
+
+
+def _check(path: Path) -> _Page:
+    page = _Page(path.read_text())
+    assert [link for link in page.links if not link.startswith(("#", "data:"))] == []
+    assert not re.search(r"url\(\s*['\"]?http|@import", path.read_text())
+    assert page.figures
+    assert all(figure.get("aria-label") for figure in page.figures)
+    assert len(page.ids) == len(set(page.ids))
+    return page
+
+
+def test_a_report_asks_no_outside_host_and_labels_its_figures(finished: RunFolder) -> None:
+    page = _check(write_report(finished))
+    assert len(page.figures) == 3
+    assert page.scripts == 0
+
+
+def test_a_report_shows_the_runs_numbers_with_split_and_protocol(finished: RunFolder) -> None:
+    text = write_report(finished).read_text()
+    result = finished.result()
+    assert result is not None
+    for counts in result["final"].values():
+        assert f"{counts['error']:.2f} %" in text
+        assert f">{counts['total'] - counts['correct']}<" in text
+    assert "single original view, fp32" in text
+    assert "none: the last weights" in text
+    assert finished.environment()["data"]["fingerprint"] in text
+
+
+def test_the_same_run_makes_the_same_bytes(finished: RunFolder) -> None:
+    first = write_report(finished).read_bytes()
+    assert write_report(finished).read_bytes() == first
+
+
+def test_a_run_in_progress_has_a_report_that_says_so(finished: RunFolder) -> None:
+    for name in ("result.json", "model.safetensors"):
+        (finished.path / name).unlink()
+    assert "In progress: step 40 of 40" in write_report(finished).read_text()
+    finished.metrics.path.unlink()
+    assert "In progress: step 0 of 40" in write_report(finished).read_text()
+
+
+def test_a_test_curve_is_declared(finished: RunFolder) -> None:
+    config = json.loads((finished.path / "config.json").read_text())
+    config["train"]["monitor"] = "test"
+    (finished.path / "config.json").write_text(json.dumps(config))
+    assert (
+        "The test curve is drawn for the figure only: nothing was chosen by it." in write_report(finished).read_text()
+    )
+
+
+def test_hostile_class_names_are_text_and_a_hundred_classes_fit(finished: RunFolder) -> None:
+    names = ("<script>alert(1)</script>", *(f"class {number}" for number in range(99)))
+    preprocess = PreprocessSpec(channels=1, height=8, width=8, mean=(0.0,), std=(1.0,))
+    card = ModelCard(preprocess=preprocess, class_names=names, recipe="r")
+    save_model(finished.model_path, create_model("cifar_resnet8", num_classes=100, in_channels=1), card)
+    result = json.loads((finished.path / "result.json").read_text())
+    result["confusion"] = [[3 if row == column else int(row == 0) for column in range(100)] for row in range(100)]
+    (finished.path / "result.json").write_text(json.dumps(result))
+    page = _check(write_report(finished))
+    assert page.scripts == 0
+    assert "&lt;script&gt;alert(1)" in finished.report_path.read_text()
+
+
+def test_a_comparison_groups_seeds_and_puts_plain_beside_residual(finished: RunFolder, tmp_path: Path) -> None:
+    folders = [finished]
+    for number, shortcut in ((1, "A"), (2, "none")):
+        path = tmp_path / f"copy{number}"
+        shutil.copytree(finished.path, path)
+        config = json.loads((path / "config.json").read_text())
+        config["seed"], config["model"]["shortcut"] = number, shortcut
+        (path / "config.json").write_text(json.dumps(config))
+        folders.append(RunFolder.open(path))
+    comparison = compare(folders)
+    assert [len(group.rows) for group in comparison.groups] == [2, 1]
+    error = comparison.rows[0].train_error
+    assert comparison.groups[0].spread("train_error") == f"{error:.2f} ± 0.00"
+    page = _check(write_comparison(folders, tmp_path / "index.html", title="Twins", verdict=["It <b>holds</b>."]))
+    assert len(page.figures) == 1
+    assert "It &lt;b&gt;holds&lt;/b&gt;." in (tmp_path / "index.html").read_text()
+    assert save_figure(folders, tmp_path / "a.svg").read_text().count("<svg") == 1

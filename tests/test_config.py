@@ -1,0 +1,150 @@
+"""Overrides: one flag changes one leaf, a kind replaces its part, and every mistake is named."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reslab.config import (
+    Cosine,
+    LinearWarmup,
+    NoAugment,
+    Plateau,
+    StepDecay,
+    UntilTrainingError,
+    differences,
+    from_dict,
+    override,
+    to_dict,
+)
+from reslab.errors import UsageError
+from reslab.recipes import RECIPES, recipe
+
+_OTHER_WORDS = {
+    "train.device": "cpu", "train.precision": "fp32", "train.compile": "off", "train.monitor": "validation",
+    "train.select": "last", "data.kind": "idx", "data.mean": "channel", "data.scale": "std", "data.path": "elsewhere",
+    "data.augment.fill": "black", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
+    "model.shortcut": "B", "recipe": "mine",
+}  # fmt: skip
+_TIED = {  # leaves that another leaf must agree with
+    "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks", "model.zero_init_residual",
+    "data.augment.crop_size", "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov",
+}  # fmt: skip
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def _another(path: str, value: Any) -> Any:
+    """Another legal value for a leaf; None where there is none that stands alone."""
+    if path in _TIED or (path.endswith(".kind") and path != "data.kind"):
+        return None
+    if path in _OTHER_WORDS:
+        return _OTHER_WORDS[path]
+    if value is None:
+        return 0.5 if path.endswith(("clip_norm", "ema_decay")) else None if "patience" in path else 16
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return [7, 8] if isinstance(value, list) else value * 0.5 if value else 0.25
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_one_flag_changes_exactly_one_leaf(name: str) -> None:
+    config = RECIPES[name].make()
+    before = to_dict(config)
+    changed = 0
+    for path, value in leaves(before).items():
+        other = _another(path, value)
+        if other is None or other == value:
+            continue
+        if path == "train.monitor" and config.schedule.kind == "plateau":
+            continue
+        after = to_dict(override(config, nested(path, other)))
+        assert differences(before, after) == {path: (value, other)}
+        changed += 1
+    assert changed > 25
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_config_survives_json_whole(name: str) -> None:
+    config = RECIPES[name].make()
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+
+
+@given(st.floats(1e-6, 10), st.integers(1, 10**6), st.integers(0, 2**31))
+def test_any_number_comes_through_unchanged(lr: float, iterations: int, seed: int) -> None:
+    config = override(
+        recipe("cifar-resnet20").make(), {"optim": {"lr": lr}, "train": {"iterations": iterations}, "seed": seed}
+    )
+    assert (config.optim.lr, config.train.iterations, config.seed) == (lr, iterations, seed)
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_another_kind_replaces_the_part_by_its_defaults() -> None:
+    config = recipe("cifar-resnet110").make()
+    assert isinstance(config.schedule, StepDecay)
+    assert isinstance(config.warmup, UntilTrainingError)
+    assert override(config, {"schedule": {"kind": "cosine"}}).schedule == Cosine()
+    assert override(config, {"warmup": {"kind": "linear", "iterations": 7}}).warmup == LinearWarmup(iterations=7)
+    assert override(config, {"data": {"augment": {"kind": "none"}}}).data.augment == NoAugment()
+
+
+def test_the_same_kind_keeps_the_rest_of_the_part() -> None:
+    config = recipe("cifar-resnet20").make()
+    assert override(config, {"schedule": {"kind": "step", "factor": 0.2}}).schedule == StepDecay(
+        milestones=(32_000, 48_000), factor=0.2
+    )
+    data = override(config, {"data": {"kind": "cifar100"}}).data
+    assert (data.kind, data.mean, data.augment) == ("cifar100", "pixel", config.data.augment)
+
+
+def test_none_stands_for_nothing_only_where_a_setting_may_be_nothing() -> None:
+    config = override(recipe("cifar-resnet20").make(), {"train": {"clip_norm": 1.0}})
+    changed = override(config, {"train": {"clip_norm": "none", "monitor": "none"}, "model": {"norm": "none"}})
+    assert (changed.train.clip_norm, changed.train.monitor, changed.model.norm) == (None, "none", "none")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimm": {}}, r"no setting is called 'optimm'.*Did you mean 'optim'"),
+        ({"train": {"itertions": 1}}, r"'train\.itertions'.*Did you mean 'iterations'"),
+        ({"data": {"augment": {"pading": 1}}}, r"'data\.augment\.pading'; there are: kind, padding, flip, fill"),
+        ({"schedule": {"kind": "cosine", "milestones": [1]}}, r"'schedule\.milestones'; there are: kind, final_factor"),
+        ({"schedule": {"kind": "stepp"}}, r"schedule\.kind is 'stepp'; allowed: constant, step, .*Did you mean 'step'"),
+        ({"train": {"precision": "fp16"}}, r"train\.precision is 'fp16'; allowed: auto, fp32, bf16"),
+        ({"train": {"iterations": "many"}}, r"train\.iterations is 'many'; it should be a valid integer"),
+        ({"train": {"iterations": True}}, r"train\.iterations is True"),
+        ({"train": {"iterations": 0}}, r"iterations is 0; allowed: 1 or more"),
+        ({"train": "fast"}, r"train is 'fast'; it should be an object"),
+        ({"optim": {"momentum": 1.0}}, r"momentum is 1\.0; allowed: 0 <= momentum < 1"),
+        ({"schedule": {"milestones": [5, 3]}}, r"milestones is .*ascending"),
+        ({"model": {"num_classes": 1}}, r"num_classes is 1"),
+        ({"seed": -1}, r"seed is -1"),
+        ({"train": {"select": "best"}}, r"Nothing may be chosen by the test set"),
+        ({"train": {"patience_evaluations": 3}}, r"Nothing may be chosen by the test set"),
+        ({"schedule": {"kind": "plateau"}}, r"Nothing may be chosen by the test set"),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        override(recipe("cifar-resnet20").make(), changes)
+
+
+def test_a_validation_part_may_choose() -> None:
+    changes = {"train": {"monitor": "validation", "select": "best"}, "schedule": {"kind": "plateau"}}
+    assert override(recipe("cifar-resnet20").make(), changes).schedule == Plateau()

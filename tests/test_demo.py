@@ -1,0 +1,57 @@
+"""The demo's verdict follows from what was measured, whichever way it falls."""
+
+from pathlib import Path
+
+import pytest
+
+from reslab.errors import UsageError
+from reslab.experiments.demo import Verdict, judge, run_demo
+from reslab.progress import make_progress
+from reslab.runfolder import RunFolder
+
+
+def _run(path: Path, recipe: str, seed: int, error: float) -> RunFolder:
+    folder = RunFolder.create(path / recipe / str(seed), {"recipe": recipe}, {})
+    folder.write("result.json", {"recipe": recipe, "seed": seed, "final": {"train": {"error": error}}})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("plain56", "resnet56", "head"),
+    [
+        ([31.0, 55.0], [0.0, 0.1], "Reproduced"),
+        ([31.0, 55.0], [0.0, 9.0], "Partly reproduced"),
+        ([31.0, 0.5], [0.0, 0.0], "Not reproduced"),
+        ([0.0, 0.0], [0.0, 0.0], "Not reproduced"),
+    ],
+)
+def test_the_verdict_follows_its_rule(tmp_path: Path, plain56: list[float], resnet56: list[float], head: str) -> None:
+    folders = []
+    for seed in (0, 1):
+        folders += [_run(tmp_path, f"digits-{kind}20", seed, 0.0) for kind in ("plain", "resnet")]
+        folders += [
+            _run(tmp_path, "digits-plain56", seed, plain56[seed]),
+            _run(tmp_path, "digits-resnet56", seed, resnet56[seed]),
+        ]
+    verdict = judge(folders)
+    assert verdict.gaps == {"plain": tuple(plain56), "resnet": tuple(resnet56)}
+    assert verdict.sentences[0].startswith(head)
+
+
+def test_the_numbers_in_the_sentences_are_the_means() -> None:
+    verdict = Verdict({"plain": (30.0, 50.0), "resnet": (0.25, -0.05)})
+    assert (
+        "+40.00 points in plain nets and by +0.10 points in residual nets (mean over 2 seeds)" in verdict.sentences[1]
+    )
+
+
+def test_no_seeds_and_no_time_are_refused(tmp_path: Path) -> None:
+    for minutes, seeds in ((1.0, 0), (0.0, 1)):
+        with pytest.raises(UsageError, match="at least 1 seed, more than 0 minutes"):
+            run_demo(tmp_path, minutes=minutes, max_seeds=seeds, observe=make_progress)
+
+
+@pytest.mark.slow
+def test_deeper_plain_nets_train_worse_and_residual_ones_do_not(tmp_path: Path) -> None:
+    done = run_demo(tmp_path, minutes=0.1, max_seeds=1, observe=make_progress)
+    assert done.verdict.sentences[0].startswith("Reproduced")

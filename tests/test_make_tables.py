@@ -1,0 +1,56 @@
+"""Generated tables: made from records, and stale ones are found."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
+
+
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    spec = importlib.util.spec_from_file_location("make_tables", _PATH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _project(root: Path) -> Path:
+    (root / "docs").mkdir()
+    (root / "README.md").write_text("before\n<!-- begin: results -->\nold\n<!-- end: results -->\nafter\n")
+    record = {
+        "recipe": "cifar-resnet20", "network": "ResNet-20 (option A)", "seed": 0, "iterations": 64000,
+        "selection": "none: the last weights",
+        "test": {"protocol": "single original view, fp32", "correct": 9130, "total": 10000},
+        "environment": [{"precision": "bf16"}],
+    }  # fmt: skip
+    (root / "results" / "cifar-resnet20").mkdir(parents=True)
+    (root / "results" / "cifar-resnet20" / "0.json").write_text(json.dumps(record))
+    return root
+
+
+def test_a_stale_table_is_found_and_then_made_anew(
+    tables: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = _project(tmp_path)
+    assert tables.main(["--check"], root) == 1
+    assert "README.md: is not what the records say; run: make results" in capsys.readouterr().out
+    assert tables.main([], root) == 0
+    assert tables.main(["--check"], root) == 0
+    text = (root / "README.md").read_text()
+    assert "**8.70 %** (870 of 10000 wrong)" in text
+    assert "test error 8.75 % (Table 6)" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+
+
+def test_without_records_it_says_so_and_unknown_blocks_are_refused(tables: Any) -> None:
+    text = "<!-- begin: results -->\n<!-- end: results -->"
+    assert "No records yet." in tables.fill(text, [])
+    with pytest.raises(ValueError, match="no generator for the block 'other'"):
+        tables.fill(text.replace("results", "other"), [])

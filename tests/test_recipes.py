@@ -1,0 +1,86 @@
+"""Recipes against the paper's numbers (Sec. 3.4, 4.2)."""
+
+import subprocess
+import sys
+
+import pytest
+
+from reslab.config import PadCrop, Plateau, ScaleCrop, StepDecay, UntilTrainingError
+from reslab.errors import UsageError
+from reslab.recipes import RECIPES, recipe, recipe_names
+
+
+def test_all_recipes_of_the_issue_are_there() -> None:
+    kinds = ("plain", "resnet")
+    expected = [f"digits-{kind}{depth}" for kind in kinds for depth in (20, 56)]
+    expected += [f"cifar-{kind}{depth}" for kind in kinds for depth in (20, 32, 44, 56, 110, 1202)]
+    expected += [f"imagenet-{kind}{depth}" for kind in kinds for depth in (18, 34)]
+    expected += [f"imagenet-resnet{depth}" for depth in (50, 101, 152)]
+    assert sorted(recipe_names()) == sorted(expected)
+
+
+@pytest.mark.parametrize("kind", ["plain", "resnet"])
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110, 1202])
+def test_cifar_recipes_are_section_4_2(kind: str, depth: int) -> None:
+    config = recipe(f"cifar-{kind}{depth}").make()
+    optim, train = config.optim, config.train
+    assert (optim.lr, optim.momentum, optim.nesterov, optim.weight_decay) == (0.1, 0.9, False, 1e-4)
+    assert optim.decay_norm_and_bias
+    assert (train.batch_size, train.iterations, train.select) == (128, 64_000, "last")
+    assert config.schedule == StepDecay(milestones=(32_000, 48_000), factor=0.1)
+    assert config.data.augment == PadCrop(padding=4, flip=True)
+    assert (config.data.mean, config.data.validation_size) == ("pixel", 0)
+    assert config.model.depth == depth
+    assert config.model.shortcut == ("A" if kind == "resnet" else "none")
+    assert not config.model.zero_init_residual
+    if depth >= 110:
+        assert config.warmup == UntilTrainingError(factor=0.1, below_percent=80.0)
+    else:
+        assert config.warmup.kind == "none"
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("imagenet")])
+def test_imagenet_recipes_are_section_3_4(name: str) -> None:
+    config = recipe(name).make()
+    assert (config.optim.lr, config.optim.momentum, config.optim.weight_decay) == (0.1, 0.9, 1e-4)
+    assert (config.train.batch_size, config.train.iterations) == (256, 600_000)
+    assert isinstance(config.schedule, Plateau)
+    assert config.schedule.factor == 0.1
+    assert config.data.augment == ScaleCrop(min_short_side=256, max_short_side=480, crop_size=224, color_std=0.1)
+    assert config.train.monitor == "validation"
+    if config.model.block == "bottleneck":
+        assert config.model.stride_on == "1x1"
+        assert config.model.shortcut == "B"
+
+
+def test_the_digits_twins_differ_in_their_network_only() -> None:
+    configs = [recipe(name).make() for name in RECIPES if name.startswith("digits")]
+    for config in configs:
+        assert (config.data, config.train, config.optim, config.schedule, config.warmup) == (
+            configs[0].data, configs[0].train, configs[0].optim, configs[0].schedule, configs[0].warmup,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_its_source_expectation_cost_and_differences(name: str) -> None:
+    page = RECIPES[name].page
+    assert RECIPES[name].make().recipe == name
+    assert page.source
+    assert page.expected
+    assert page.cost
+    assert len(page.differences) >= 2
+
+
+def test_the_expected_errors_are_table_6s() -> None:
+    errors = {20: "8.75", 32: "7.51", 44: "7.17", 56: "6.97", 110: "6.43", 1202: "7.93"}
+    assert all(error in recipe(f"cifar-resnet{depth}").page.expected for depth, error in errors.items())
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'cifar-resnet56'"):
+        recipe("cifar_resnet56")
+
+
+def test_recipes_do_without_torch() -> None:
+    code = "import sys, reslab.recipes as r; [x.make() for x in r.RECIPES.values()]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
