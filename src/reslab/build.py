@@ -148,9 +148,21 @@ def build_network(config: RunConfig, device: torch.device) -> Network:
         checkpoint_activations=config.train.checkpoint_activations,
     )
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.train.sync_bn:
+        model = synchronize_batch_norm(model, device)
     if should_compile(config.train, device) and isinstance(model, ResNet):
         compile_blocks(model)
     return model
+
+
+def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
+    """Let batch norm take its statistics over all processes; Failure on a CPU, where torch has no such kernel."""
+    if device.type != "cuda":
+        raise Failure(
+            f"train.sync_bn is true, but the device is {device.type}: synchronised batch norm is CUDA only. "
+            "Leave it out; statistics are then over each process's part of the batch."
+        )
+    return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[return-value]
 
 
 def compile_blocks(model: ResNet) -> None:

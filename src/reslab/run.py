@@ -54,11 +54,11 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
         _check_is_free(path)
     with process_group(world, device):
         setting = prepare(config, device, world)
-        folder = _open(path, setting) if resume else _create(path, setting)
-        if folder.result() is None:
-            _train(setting, folder, resume, observers)
-        else:
+        folder = _open(path, setting) if resume else RunFolder(path)
+        if resume and folder.result() is not None:
             log.info("%s is complete already.", path)
+        else:
+            _train(setting, folder, resume, observers)
     return folder
 
 
@@ -67,6 +67,8 @@ def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequenc
     if resume:
         _restore(trainer, folder)
         _note_session(folder, setting, trainer.state.step)
+    else:
+        _create(folder, setting)  # only now, when nothing is left that could be wrong with the config
     try:
         trainer.fit()
     finally:
@@ -140,18 +142,17 @@ def _data_facts(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _create(path: Path, setting: Setting) -> RunFolder:
+def _create(folder: RunFolder, setting: Setting) -> None:
     facts = {"data": _data_facts(setting), "sessions": [_session(setting, 0)]}
-    folder = RunFolder(path)
     if setting.world.is_main:
-        folder = RunFolder.create(path, to_dict(setting.config), facts)
+        RunFolder.create(folder.path, to_dict(setting.config), facts)
     barrier()
-    return folder
 
 
 def _open(path: Path, setting: Setting) -> RunFolder:
     folder = RunFolder.open(path)
-    changed = differences(folder.config(), to_dict(setting.config))
+    # read and written again, so that a setting that came later counts with its default
+    changed = differences(to_dict(read_config(folder)), to_dict(setting.config))
     changed.pop("data.path", None)  # the data may have moved; its fingerprint tells whether it is the same
     if changed:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())

@@ -1,5 +1,6 @@
 """HTML pages from templates: self-contained, escaped, written whole or not at all."""
 
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from reslab import __version__
 from reslab.files import write_atomically
 
 
@@ -24,7 +24,7 @@ def write_page(template: str, path: Path, **values: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    write_atomically(path, environment.get_template(template).render(version=__version__, **values))
+    write_atomically(path, environment.get_template(template).render(version=version("reslab"), **values))
     return path
 
 

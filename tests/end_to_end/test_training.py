@@ -1,0 +1,133 @@
+"""Whole runs of every kind, short: photos by the paper's ImageNet recipe, CIFAR-10, options that change the loop."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reslab import Failure, UsageError, override, recipe, train_run
+from reslab.cli.main import run
+from reslab.runfolder import RunFolder
+
+TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
+SMALL_CROPS = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes that differ in colour, 12 + 6 photos of many sizes."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 6)):
+        for name, channel in (("blue", 2), ("red", 0)):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(count // 2):
+                pixels = generator.integers(0, 120, (40 + 5 * number, 60, 3), dtype=np.uint8)
+                pixels[..., channel] += 120
+                Image.fromarray(pixels).save(folder / part / name / f"{number}.jpg")
+    return folder
+
+
+def _imagenet(name: str, photos: Path, **changes: Any) -> Any:
+    data = {"path": str(photos), "augment": SMALL_CROPS}
+    return override(recipe(name).make(), {"data": data, "train": {**TINY, **changes}, "optim": {"lr": 0.01}})
+
+
+@pytest.mark.parametrize("name", ["imagenet-plain18", "imagenet-resnet18", "imagenet-resnet50"])
+def test_the_papers_imagenet_recipes_train_on_any_folder(name: str, photos: Path, tmp_path: Path) -> None:
+    folder = train_run(_imagenet(name, photos), tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    assert folder.config()["model"]["num_classes"] == 2
+    assert (result["reported_split"], result["final"]["validation"]["total"]) == ("validation", 6)
+    assert "centre crop 32x32 of short side 37" in result["protocol"]
+    assert run(["evaluate", str(folder.path), "--split", "validation"]) == 0
+    assert run(["evaluate", str(folder.path)]) == 1  # there is no test part
+
+
+def test_a_photo_run_is_gone_on_with_to_the_same_bits(photos: Path, tmp_path: Path) -> None:
+    whole = train_run(_imagenet("imagenet-resnet18", photos), tmp_path / "whole")
+    part = train_run(_imagenet("imagenet-resnet18", photos), tmp_path / "part")
+    for name in ("result.json", "model.safetensors", "checkpoints/step-00000004/state.json"):
+        (part.path / name).unlink()
+    train_run(_imagenet("imagenet-resnet18", photos), part.path, resume=True)
+    for name in ("metrics.jsonl", "model.safetensors"):
+        assert (part.path / name).read_bytes() == (whole.path / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_imagenette_photos_train_and_every_one_is_judged_once(data_root: Path, tmp_path: Path) -> None:
+    photos = data_root / "imagenette-128"
+    if not photos.is_dir():
+        pytest.skip("needs imagenette-128 in RESLAB_DATA")
+    folder = train_run(_imagenet("imagenet-resnet18", photos, evaluate_every=4), tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    assert result["final"]["validation"]["total"] == 3925
+    assert folder.environment()["data"]["sizes"] == {"train": 9469, "validation": 3925}
+
+
+def test_the_best_checkpoint_by_validation_is_the_result_when_asked_for(tmp_path: Path) -> None:
+    changes = {"train": {**TINY, "iterations": 12, "select": "best", "ema_decay": 0.5}, "optim": {"lr": 0.2}}
+    folder = train_run(override(recipe("digits-resnet20").make(), changes), tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    errors = {row["step"]: row["error"] for row in folder.rows("validation")}
+    assert errors[result["selected_step"]] == min(errors.values())
+    assert result["final"]["validation"]["error"] == errors[result["selected_step"]]
+    assert f"step {result['selected_step']}" in result["selection"]
+
+
+def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path, tmp_path: Path) -> None:
+    assert data_root.is_dir()
+    changes = {"train": {"iterations": 30, "log_every": 10, "evaluate_every": 30, "final_training_error": False}}
+    folder = train_run(override(recipe("cifar-resnet20").make(), changes), tmp_path / "run")
+    rows = folder.rows("train")
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    result = folder.result()
+    assert result is not None
+    assert (result["monitor"], result["selection"], result["final"]["test"]["total"]) == (
+        "test",
+        "none: the last weights",
+        10_000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"train": {"sync_bn": True, "device": "cpu"}}, Failure, "synchronised batch norm is CUDA only"),
+        (
+            {"train": {"monitor": "test"}, "data": {"augment": {"kind": "scale_crop"}}},
+            UsageError,
+            "digits needs 'none' or 'pad_crop'",
+        ),
+    ],
+)
+def test_what_cannot_be_built_is_said_and_leaves_nothing(
+    changes: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        train_run(override(recipe("digits-resnet20").make(), changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="this torch sees no CUDA device"):
+        train_run(override(recipe("digits-resnet20").make(), {"train": {"device": "cuda"}}), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_compiled_blocks_train_as_eager_ones_do(tmp_path: Path) -> None:
+    rows = {}
+    for choice in ("off", "on"):
+        changes = {"train": {**TINY, "iterations": 6, "compile": choice, "precision": "fp32"}, "optim": {"lr": 0.005}}
+        folder = train_run(override(recipe("digits-resnet20").make(), changes), tmp_path / choice)
+        rows[choice] = folder.rows("train")
+        assert RunFolder.open(folder.path).environment()["sessions"][0]["is_compiled"] is (choice == "on")
+    for ours, theirs in zip(rows["on"], rows["off"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
