@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 ALL := $(VENV)/.all
 
-.PHONY: help demo test test-slow check setup docs results figures format constraints clean
+.PHONY: help demo test test-slow check setup docs results format constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,12 +39,9 @@ setup: $(ALL) ## install everything, for development
 docs: $(ALL) ## build the documentation into site/
 	$(BIN)/python -m mkdocs build --strict
 
-results: $(CORE) ## write the tables in README and docs anew from results/
+results: $(CORE) ## make the tables and the figure in README and docs anew from results/
 	$(BIN)/python tools/make_tables.py
-
-figures: $(CORE) ## train the demo anew and draw the README's picture from it
-	$(BIN)/reslab demo
-	$(BIN)/reslab compare runs/demo --output docs/images/demo.svg
+	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
 
 constraints: ## resolve every dependency anew and pin it
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints

@@ -8,8 +8,10 @@ A block stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; NAME is 
 
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +31,46 @@ def read_records(results: Path) -> list[dict[str, Any]]:
 
 
 def results_table(records: list[dict[str, Any]]) -> str:
-    """Return one row for each record, its error beside the paper's."""
+    """Return one row for each recipe, its error over the seeds beside the paper's."""
     if not records:
         return "No records yet.\n"
+    columns = ("recipe", "network", "seeds", "training error, clean", "test error", "expected", "protocol", "selection")
+    columns += ("iterations", "precision")
     lines = [
-        "| recipe | network | seed | test error | paper | protocol | selection | iterations | precision |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_row(record) for record in records),
+        "| " + " | ".join(columns) + " |",
+        "|---" * len(columns) + "|",
+        *(_row(list(group)) for _, group in groupby(records, key=lambda record: record["recipe"])),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _row(record: dict[str, Any]) -> str:
-    test = record["test"]
-    error = "no test split"
-    if test is not None:
-        wrong = test["total"] - test["correct"]
-        error = f"**{100 * wrong / test['total']:.2f} %** ({wrong} of {test['total']} wrong)"
-    recipe = RECIPES.get(record["recipe"])
+def _row(records: list[dict[str, Any]]) -> str:
+    first = records[0]
+    recipe = RECIPES.get(first["recipe"])
     cells = (
-        f"`{record['recipe']}`",
-        record["network"],
-        record["seed"],
-        error,
+        f"`{first['recipe']}`",
+        first["network"],
+        len(records),
+        _errors([record["final"].get("train") for record in records]),
+        _errors([record["test"] for record in records]),
         recipe.page.expected if recipe else "-",
-        test["protocol"] if test else "-",
-        record["selection"],
-        f"{record['iterations']:,}",
-        record["environment"][0]["precision"],
+        first["test"]["protocol"] if first["test"] else "-",
+        first["selection"],
+        f"{first['iterations']:,}",
+        first["environment"][0]["precision"],
     )
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _errors(counts: list[dict[str, Any] | None]) -> str:
+    """Return the error with its count, or its mean and standard deviation over the seeds."""
+    known = [count for count in counts if count is not None]
+    if not known:
+        return "-"
+    errors = [100 * (count["total"] - count["correct"]) / count["total"] for count in known]
+    if len(errors) > 1:
+        return f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
+    return f"{errors[0]:.2f} % ({known[0]['total'] - known[0]['correct']} of {known[0]['total']} wrong)"
 
 
 BLOCKS: dict[str, Callable[[list[dict[str, Any]]], str]] = {"results": results_table}

@@ -1,6 +1,8 @@
 """What a run writes down as it goes: rows of JSON that a resume can cut back."""
 
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             raise Failure(f"{path}, line {number}: not a JSON object.") from None
     return rows
+
+
+def rate_drops(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the steps at which the learning rate fell to half or less between two windows of training."""
+    return [before["step"] for before, after in pairwise(rows) if after["lr"] <= before["lr"] / 2]

@@ -1,10 +1,12 @@
 """A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure, UsageError
-from reslab.files import to_json, write_atomically
+from reslab.files import read_json, to_json, write_atomically
+from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
 
 FORMAT_VERSION = 1
@@ -33,6 +35,7 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         "reported_split": result["reported_split"],
         "test": final.get("test"),
         "final": final,
+        "rate_drops": folder.rate_drops(),
         "curve": {split: _curve(folder.rows(split)) for split in ("train", "validation", "test") if folder.rows(split)},
         "config": config,
         "environment": environment["sessions"],
@@ -40,7 +43,42 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def write_record(folder: RunFolder, results: Path, *, replace: bool = False) -> Path:
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A record read again: what it holds, under the names that a run folder has."""
+
+    path: Path
+    values: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> "RecordedRun":
+        """Read a record; Failure when the file is none."""
+        values = read_json(path)
+        if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION or "curve" not in values:
+            raise Failure(f"{path}: not a record; 'reslab record RUN' writes one.")
+        return cls(path, values)
+
+    def config(self) -> dict[str, Any]:
+        return self.values["config"]
+
+    def environment(self) -> dict[str, Any]:
+        return {"data": self.values["dataset"], "sessions": self.values["environment"]}
+
+    def result(self) -> dict[str, Any]:
+        final = {
+            split: {**counts, "error": error_percent(counts["correct"], counts["total"])}
+            for split, counts in self.values["final"].items()
+        }
+        return {**self.values, "final": final}
+
+    def rows(self, split: str) -> list[dict[str, Any]]:
+        return [{"step": step, "error": error} for step, error in self.values["curve"].get(split, [])]
+
+    def rate_drops(self) -> list[int]:
+        return self.values["rate_drops"]
+
+
+def write_record(folder: RunFolder, results: Path, *, replace: bool = False, with_model: bool = True) -> Path:
     """Write `results/<recipe>/<seed>.json`, and a small network's model file beside it; return the record's path.
 
     UsageError when another record is there and `replace` is not given.
@@ -55,7 +93,7 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False) -> 
         model = folder.model_path.read_bytes()
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}.") from None
-    if len(model) <= MAX_MODEL_BYTES:
+    if with_model and len(model) <= MAX_MODEL_BYTES:
         write_atomically(path.with_suffix(".safetensors"), model)
     write_atomically(path, content)
     return path

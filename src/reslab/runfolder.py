@@ -18,7 +18,7 @@ from typing import Any
 from reslab.checkpoint import CheckpointFolder
 from reslab.errors import Failure, UsageError
 from reslab.files import read_json, to_json, write_atomically
-from reslab.logs import RowLog, read_rows
+from reslab.logs import RowLog, rate_drops, read_rows
 
 FORMAT_VERSION = 1
 
@@ -87,6 +87,10 @@ class RunFolder:
         """Return the metrics written so far, of one split or of all."""
         rows = read_rows(self.metrics.path) if self.metrics.path.exists() else []
         return [row for row in rows if split in (None, row["split"])]
+
+    def rate_drops(self) -> list[int]:
+        """Return the steps at which the learning rate fell."""
+        return rate_drops(self.rows("train"))
 
     @property
     def metrics(self) -> RowLog:

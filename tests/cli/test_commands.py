@@ -139,6 +139,24 @@ def test_compare_prints_every_run_and_draws(
     assert not (tmp_path / "a.pdf").exists()
 
 
+def test_compare_reads_records_as_it_reads_runs(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["record", str(digits_run), "--results", str(tmp_path), "--no-model"]) == 0
+    path = tmp_path / "digits-resnet20" / "3.json"
+    assert [file.name for file in path.parent.iterdir()] == ["3.json"]
+    capsys.readouterr()
+    rows = []
+    for given in (digits_run, path):
+        assert run(["compare", str(given), "--json"]) == 0
+        rows.append({**json.loads(capsys.readouterr().out)[0], "path": None})
+    assert rows[0] == rows[1]
+    assert run(["compare", str(path), "--output", str(tmp_path / "a.html")]) == 0
+    (tmp_path / "other.json").write_text("[]")
+    assert run(["compare", str(tmp_path / "other.json")]) == 1
+    assert "other.json: not a record" in capsys.readouterr().err
+
+
 def _seconds(code: str) -> float:
     def once() -> float:
         start = time.perf_counter()

@@ -13,6 +13,7 @@ from .report import need_report_extra
 from .tables import print_table
 
 if TYPE_CHECKING:
+    from reslab.record import RecordedRun
     from reslab.runfolder import RunFolder
 
 
@@ -22,7 +23,7 @@ def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Param
     Parameters
     ----------
     runs
-        Run folders, or folders that hold some.
+        Run folders, folders that hold some, or records (results/RECIPE/SEED.json).
     output
         A page (.html) or a figure (.svg, .png) to write.
     json
@@ -79,14 +80,18 @@ def _cells(row) -> tuple[str, ...]:
     )
 
 
-def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder]":
-    """Return the run folders among and below `paths`, in order; Failure for a path without any."""
+def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
+    """Return the records and the run folders among and below `paths`, in order; Failure for a path without any."""
+    from reslab.record import RecordedRun
     from reslab.runfolder import RunFolder
 
     if not paths:
         raise UsageError("which runs? Give run folders, or a folder that holds some: reslab compare runs/demo")
-    found: list[RunFolder] = []
+    found: list[RunFolder | RecordedRun] = []
     for path in paths:
+        if path.suffix == ".json":
+            found.append(RecordedRun.open(path))
+            continue
         inner = sorted(config.parent for config in path.rglob("config.json")) if path.is_dir() else []
         if not inner:
             RunFolder.open(path)  # says what is wrong with it

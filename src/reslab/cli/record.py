@@ -7,7 +7,11 @@ from cyclopts import Parameter
 
 
 def record(
-    run: Path, *, results: Path = Path("results"), replace: Annotated[bool, Parameter(negative=())] = False
+    run: Path,
+    *,
+    results: Path = Path("results"),
+    replace: Annotated[bool, Parameter(negative=())] = False,
+    model: bool = True,
 ) -> int:
     """Write a finished run as results/RECIPE/SEED.json, and a small network's model file beside it.
 
@@ -19,9 +23,11 @@ def record(
         The folder of all records.
     replace
         Overwrite another record of the same recipe and seed.
+    model
+        Put a small network's model file beside the record.
     """
     from reslab.record import write_record
     from reslab.runfolder import RunFolder
 
-    print(write_record(RunFolder.open(run), results, replace=replace))
+    print(write_record(RunFolder.open(run), results, replace=replace, with_model=model))
     return 0

@@ -4,19 +4,30 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.errors import UsageError
 from reslab.files import write_atomically
-from reslab.runfolder import RunFolder
 from reslab.spec import ModelSpec
 
-from .curves import BOLD, THIN, Curve, draw, points, rate_drops
+from .curves import BOLD, THIN, Curve, draw, points
 from .figures import COLORS, INK, in_iterations, styled, to_svg
 from .pages import figure_markup, write_page
+
+
+class Run(Protocol):
+    """What is compared: a run folder, or a record of one."""
+
+    @property
+    def path(self) -> Path: ...
+    def config(self) -> dict[str, Any]: ...
+    def environment(self) -> dict[str, Any]: ...
+    def result(self) -> dict[str, Any] | None: ...
+    def rows(self, split: str) -> list[dict[str, Any]]: ...
+    def rate_drops(self) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class Group:
 
     recipe: str
     spec: ModelSpec
-    folders: tuple[RunFolder, ...]
+    folders: tuple[Run, ...]
     rows: tuple[Row, ...]
 
     def spread(self, key: str) -> str:
@@ -64,11 +75,11 @@ class Comparison:
         return tuple(row for group in self.groups for row in group.rows)
 
 
-def compare(folders: Sequence[RunFolder]) -> Comparison:
+def compare(folders: Sequence[Run]) -> Comparison:
     """Read the runs; UsageError for none."""
     if not folders:
         raise UsageError("no runs to compare; give run folders, or a folder that holds some.")
-    grouped: dict[tuple[str, str], list[RunFolder]] = {}
+    grouped: dict[tuple[str, str], list[Run]] = {}
     for folder in folders:
         config = folder.config()
         grouped.setdefault((config["recipe"], ModelSpec.from_dict(config["model"]).label), []).append(folder)
@@ -76,7 +87,7 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
 
 
 def write_comparison(
-    folders: Sequence[RunFolder], path: Path, *, title: str = "Comparison", verdict: Sequence[str] = ()
+    folders: Sequence[Run], path: Path, *, title: str = "Comparison", verdict: Sequence[str] = ()
 ) -> Path:
     """Write one self-contained HTML page with the curves and the table; verdict: sentences put at its top."""
     comparison = compare(folders)
@@ -96,7 +107,7 @@ def write_comparison(
     )
 
 
-def save_figure(folders: Sequence[RunFolder], path: Path) -> Path:
+def save_figure(folders: Sequence[Run], path: Path) -> Path:
     """Write the curves alone, as .svg or .png; UsageError for another suffix."""
     figure = comparison_figure(compare(folders))
     if path.suffix == ".svg":
@@ -143,7 +154,7 @@ def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
             draw(axes, Curve(f"{name}, training", color, THIN, train))
         if bold and all(bold):
             draw(axes, Curve(f"{name}, {monitor}", color, BOLD, bold))
-    for step in rate_drops(groups[0].folders[0].rows("train")):
+    for step in groups[0].folders[0].rate_drops():
         axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
     in_iterations(axes)
     axes.legend(loc="upper right", fontsize=9)
@@ -165,13 +176,13 @@ def _caption(comparison: Comparison) -> str:
     return f"{lines} dashed: the learning rate drops.{band}"
 
 
-def _group(folders: list[RunFolder]) -> Group:
+def _group(folders: list[Run]) -> Group:
     config = folders[0].config()
     rows = tuple(_row(folder) for folder in folders)
     return Group(config["recipe"], ModelSpec.from_dict(config["model"]), tuple(folders), rows)
 
 
-def _row(folder: RunFolder) -> Row:
+def _row(folder: Run) -> Row:
     config, result = folder.config(), folder.result()
     rows = folder.rows("train")
     final: dict[str, Any] = result["final"] if result else {}

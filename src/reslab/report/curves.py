@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from reslab.logs import rate_drops
 
 from .figures import COLORS, INK, in_iterations, styled
 
@@ -43,13 +44,6 @@ def draw(axes: Axes, curve: Curve) -> None:
     if len(tables) > 1:
         axes.fill_between(shared, [min(row) for row in values], [max(row) for row in values],
                           color=curve.color, alpha=0.15, linewidth=0)  # fmt: skip
-
-
-def rate_drops(rows: Rows) -> list[int]:
-    """Return the steps at which the learning rate fell to half or less between two windows."""
-    return [
-        before["step"] for before, after in pairwise(rows) if after["lr"] <= before["lr"] / 2
-    ]  # fmt: skip
 
 
 def error_figure(train: Rows, monitored: Rows, split: str, top: float | None = None) -> Figure:
