@@ -105,7 +105,7 @@ def _confusion(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
     caption = f"Rows: true class, columns: predicted, on the {split} split; colour: share of the true class."
     worst = [(error_percent(row[i], sum(row)), names[i]) for i, row in enumerate(counts) if sum(row)]
     worst.sort(key=lambda item: -item[0])
-    listed = ", ".join(f"{name} {error:.1f} %" for error, name in worst[:5])
+    listed = ", ".join(f"{name}: {error:.1f} %" for error, name in worst[:5])
     label = f"Confusion matrix of {len(names)} classes. Highest errors: {listed}."
     return _figure(
         "confusion",
