@@ -51,7 +51,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     check_batch(config.train.batch_size, world.size, config.train.accumulation)
     device = build.choose_device(config.train, world)
     if not resume:
-        _check_is_free(path)
+        RunFolder.check_is_free(path)  # before any data is read
     with process_group(world, device):
         setting = prepare(config, device, world)
         folder = _open(path, setting) if resume else RunFolder(path)
@@ -111,13 +111,6 @@ def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Eval
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------
-
-
-def _check_is_free(path: Path) -> None:
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(
-            f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
-        )
 
 
 def _session(setting: Setting, step: int) -> dict[str, Any]:

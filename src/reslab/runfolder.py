@@ -29,13 +29,18 @@ class RunFolder:
 
     path: Path
 
-    @classmethod
-    def create(cls, path: Path, config: dict[str, Any], environment: dict[str, Any]) -> "RunFolder":
-        """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure."""
+    @staticmethod
+    def check_is_free(path: Path) -> None:
+        """Raise UsageError when something is at `path` already."""
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(
                 f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
             )
+
+    @classmethod
+    def create(cls, path: Path, config: dict[str, Any], environment: dict[str, Any]) -> "RunFolder":
+        """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure."""
+        cls.check_is_free(path)
         was_there = path.exists()
         folder = cls(path)
         try:
