@@ -122,6 +122,7 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the compiler warns about its own doings
 def test_compiled_blocks_train_as_eager_ones_do(tmp_path: Path) -> None:
     rows = {}
     for choice in ("off", "on"):

@@ -14,6 +14,7 @@ from .tables import print_table
 
 if TYPE_CHECKING:
     from reslab.record import RecordedRun
+    from reslab.report.compare import Row
     from reslab.runfolder import RunFolder
 
 
@@ -47,7 +48,7 @@ def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Param
     return 0
 
 
-def _print(rows: tuple) -> None:
+def _print(rows: "tuple[Row, ...]") -> None:
     columns = (
         "recipe",
         "network",
@@ -62,7 +63,7 @@ def _print(rows: tuple) -> None:
     print_table("", columns, [_cells(row) for row in rows], left=3)
 
 
-def _cells(row) -> tuple[str, ...]:
+def _cells(row: "Row") -> tuple[str, ...]:
     def percent(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"
 
