@@ -1,11 +1,10 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
-import os
-import shutil
 from dataclasses import replace
 
 import torch
 
+from reslab import engine
 from reslab.config import (
     Constant,
     Cosine,
@@ -33,14 +32,13 @@ from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.data.stream import MemoryStream, Stream
 from reslab.distributed import World
-from reslab.environment import cpu_flags
+from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
-from reslab.models import Network, ResNet, build
+from reslab.models import Network, build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd, schedules
 from reslab.spec import PreprocessSpec
 from reslab.train import Loop
 
-_COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
 _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as in the paper's 10-crop testing
 
 
@@ -139,8 +137,37 @@ def _build_warmup(warmup: Warmup) -> schedules.Factor | ErrorWarmup:
             return ErrorWarmup(warmup.factor, warmup.below_percent, warmup.window_iterations)
 
 
-def build_network(config: RunConfig, device: torch.device) -> Network:
-    """Return the network on its device, initialised from the seed, in channels_last, blocks compiled where it pays."""
+def choose_engine(
+    config: RunConfig, preprocess: PreprocessSpec, device: torch.device, world: World, *, before: Engine | None = None
+) -> Engine:
+    """Return how the network is computed here: as the config says, and what it leaves open as measured.
+
+    before: the engine that an earlier start of the run picked; kept where this machine still has it.
+    Processes beside each other would disturb each other's measurement and pick differently: they go by the rule.
+    """
+    train = config.train
+    found = engine.candidates(
+        precision=train.precision,
+        fused_norm=train.fused_norm,
+        compile=train.compile,
+        device=device,
+        iterations=train.iterations,
+        has_blocks=config.model.family != "vgg",
+    )
+    if before is not None and any(before.label == one.label for one in found):
+        return before
+    return engine.pick(
+        found,
+        config.model,
+        size=(preprocess.height, preprocess.width),
+        batch_size=train.batch_size // world.size // train.accumulation,
+        device=device,
+        iterations=train.iterations if world.size == 1 else 0,
+    )
+
+
+def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Network:
+    """Return the network on its device, initialised from the seed, in channels_last, computing as `chosen` says."""
     torch.manual_seed(config.seed)
     model = build(
         config.model,
@@ -150,9 +177,7 @@ def build_network(config: RunConfig, device: torch.device) -> Network:
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.train.sync_bn:
         model = synchronize_batch_norm(model, device)
-    if should_compile(config.train, device) and isinstance(model, ResNet):
-        compile_blocks(model)
-    return model
+    return engine.prepare(model, chosen)
 
 
 def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
@@ -163,14 +188,6 @@ def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
             "Leave it out; statistics are then over each process's part of the batch."
         )
     return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[return-value]
-
-
-def compile_blocks(model: ResNet) -> None:
-    """Compile each block by itself, so that the time to compile does not grow with depth; state-dict keys stay."""
-    # blocks of one kind and size share their code, but every shape, mode and precision counts against the limit
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
-    for block in model.blocks():
-        block.compile(dynamic=False)
 
 
 def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
@@ -191,12 +208,12 @@ def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
     return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
 
 
-def build_loop(config: TrainConfig, device: torch.device) -> Loop:
-    """Return the loop's numbers, with the precision decided for the device."""
+def build_loop(config: TrainConfig, chosen: Engine) -> Loop:
+    """Return the loop's numbers, with the engine's precision."""
     return Loop(
         iterations=config.iterations,
         accumulation=config.accumulation,
-        use_bf16=use_bf16(config, device),
+        use_bf16=chosen.precision == "bf16",
         clip_norm=config.clip_norm,
         label_smoothing=config.label_smoothing,
         log_every=config.log_every,
@@ -215,33 +232,3 @@ def choose_device(config: TrainConfig, world: World) -> torch.device:
     device = torch.device("cuda", world.local_rank)
     torch.cuda.set_device(device)
     return device
-
-
-def use_bf16(config: TrainConfig, device: torch.device) -> bool:
-    """Return whether to compute in bfloat16; Failure when it is asked for on a device that only emulates it."""
-    if config.precision == "fp32":
-        return False
-    if device.type == "cuda":
-        is_native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        is_native = bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
-    if config.precision == "bf16" and not is_native:
-        raise Failure(f"train.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
-    return is_native
-
-
-def should_compile(config: TrainConfig, device: torch.device) -> bool:
-    """Return whether to compile the blocks; Failure when it is asked for and there is no C++ compiler on a CPU.
-
-    "auto" compiles long runs on CUDA, and on CPUs with AMX. With AVX-512 alone, eager oneDNN was faster
-    (docs/lab-notes.md, 2026-11-21).
-    """
-    has_compiler = device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
-    if config.compile == "on" and not has_compiler:
-        raise Failure(
-            "train.compile is 'on', but there is no C++ compiler (g++) here; use --train.compile auto or off."
-        )
-    if config.compile != "auto":
-        return config.compile == "on"
-    pays = device.type == "cuda" or "amx_tile" in cpu_flags()
-    return pays and has_compiler and config.iterations >= _COMPILE_FROM_ITERATIONS

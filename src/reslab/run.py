@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from reslab import build, environment
+from reslab.allocator import keep_freed_memory
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data import Dataset, Splits
 from reslab.data.views import batches, protocol
 from reslab.distributed import World, barrier, check_batch, process_group, world_from_environment
+from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
 from reslab.evaluate import evaluate
 from reslab.metrics import Evaluation
@@ -37,6 +39,7 @@ class Setting:
     preprocess: PreprocessSpec
     device: torch.device
     world: World
+    engine: Engine
 
 
 def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers: Sequence[Observer] = ()) -> RunFolder:
@@ -50,10 +53,11 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     world = world_from_environment()
     check_batch(config.train.batch_size, world.size, config.train.accumulation)
     device = build.choose_device(config.train, world)
+    keep_freed_memory()
     if not resume:
         RunFolder.check_is_free(path)  # before any data is read
     with process_group(world, device):
-        setting = prepare(config, device, world)
+        setting = prepare(config, device, world, engine=_engine_before(path) if resume else None)
         folder = _open(path, setting) if resume else RunFolder(path)
         if resume and folder.result() is not None:
             log.info("%s is complete already.", path)
@@ -76,8 +80,8 @@ def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequenc
     _finish(trainer, setting, folder)
 
 
-def prepare(config: RunConfig, device: torch.device, world: World) -> Setting:
-    """Open the data and fit the config's network to it."""
+def prepare(config: RunConfig, device: torch.device, world: World, *, engine: Engine | None = None) -> Setting:
+    """Open the data, fit the config's network to it, and pick the engine, unless it is the one of an earlier start."""
     splits = build.build_splits(config.data)
     matched = build.match_model_to_data(config, splits.train)
     if matched.model != config.model:
@@ -85,7 +89,26 @@ def prepare(config: RunConfig, device: torch.device, world: World) -> Setting:
                  splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
     if config.train.monitor != "none":
         splits.part(config.train.monitor)  # say now, not after hours, that it is missing
-    return Setting(matched, splits, build.build_preprocess(config.data, splits.train), device, world)
+    preprocess = build.build_preprocess(config.data, splits.train)
+    chosen = build.choose_engine(matched, preprocess, device, world, before=engine)
+    log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
+    return Setting(matched, splits, preprocess, device, world, chosen)
+
+
+def _in_words(rates: dict[str, float]) -> str:
+    listed = "; ".join(f"{label}: {rate:.0f} images/s" for label, rate in rates.items())
+    return f": {listed}." if listed else "."
+
+
+def _engine_before(path: Path) -> Engine:
+    """Return the engine of a run's last start, so that the run goes on to the same last bit."""
+    session = RunFolder.open(path).environment()["sessions"][-1]
+    return Engine(
+        precision=session["precision"],
+        fused_norm=session.get("fused_norm", False),  # runs from before there was a kernel
+        compiled=session["is_compiled"],
+        reason="as this run began",
+    )
 
 
 def read_config(folder: RunFolder) -> RunConfig:
@@ -117,8 +140,10 @@ def _session(setting: Setting, step: int) -> dict[str, Any]:
     return {
         "from_step": step,
         "device": setting.device.type,
-        "precision": "bf16" if build.use_bf16(setting.config.train, setting.device) else "fp32",
-        "is_compiled": build.should_compile(setting.config.train, setting.device),
+        "precision": setting.engine.precision,
+        "fused_norm": setting.engine.fused_norm,
+        "is_compiled": setting.engine.compiled,
+        "engine": {"reason": setting.engine.reason, "images_per_second": setting.engine.rates},
         "world_size": setting.world.size,
         **environment.collect(),
     }
@@ -174,8 +199,9 @@ def _note_session(folder: RunFolder, setting: Setting, step: int) -> None:
     """Add this start to the run's environment, and say when the numbers cannot repeat to the last bit."""
     known = folder.environment()
     session = _session(setting, step)
-    keys = ("device", "precision", "is_compiled", "world_size", "threads", "packages")
-    changed = [key for key in keys if known["sessions"][-1].get(key) != session.get(key)]
+    keys = ("device", "precision", "fused_norm", "is_compiled", "world_size", "threads", "packages")
+    before = {"fused_norm": False, **known["sessions"][-1]}
+    changed = [key for key in keys if before.get(key) != session.get(key)]
     if changed:
         log.warning("not as before: %s. The run goes on, but not to the same last bit.", ", ".join(changed))
     if setting.world.is_main:
@@ -187,13 +213,13 @@ def _note_session(folder: RunFolder, setting: Setting, step: int) -> None:
 
 def _make_trainer(setting: Setting, folder: RunFolder, observers: Sequence[Observer]) -> Trainer:
     config, splits, device = setting.config, setting.splits, setting.device
-    model = build.build_network(config, device)
+    model = build.build_network(config, device, setting.engine)
     return Trainer(
         model,
         build.build_optimizer(config, model),
         build.build_learning_rate(config),
         build.build_stream(config, splits.train, setting.preprocess, device, setting.world),
-        build.build_loop(config.train, device),
+        build.build_loop(config.train, setting.engine),
         card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
         world=setting.world,

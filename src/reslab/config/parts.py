@@ -229,7 +229,9 @@ class TrainConfig:
     accumulation: split each process's part of the batch into this many pieces to save memory; batch-norm
         statistics are then those of a piece.
     precision: "bf16" computes convolutions in bfloat16 where the device has it natively; "auto" picks it there.
-    compile: torch.compile per block; "auto" only for long runs on a machine where it was found to pay.
+    fused_norm: batch norm, addition and ReLU as one operation on CPUs, by a kernel that a C++ compiler builds.
+    compile: torch.compile per block; "auto" considers it for long runs on CUDA and on CPUs with AMX.
+        What "auto" leaves open in these three is measured at the start of a long run, and kept for the next.
     bn_group_size: batch-norm statistics over groups of this many samples; None: over each process's (piece of a) batch.
     sync_bn: batch-norm statistics over all processes instead (CUDA only).
     monitor: the split evaluated every `evaluate_every` iterations. "test" only draws a curve: nothing may depend on it.
@@ -243,6 +245,7 @@ class TrainConfig:
     accumulation: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    fused_norm: Literal["auto", "on", "off"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     checkpoint_activations: bool = False
     bn_group_size: int | None = None

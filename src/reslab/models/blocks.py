@@ -1,6 +1,7 @@
 """Residual blocks that look like their equation: y = relu(F(x) + shortcut(x)) (paper Eqs. 1 and 2, Figs. 2 and 5).
 
-A plain block is the same code with `shortcut` switched off: y = relu(F(x)).
+A plain block is the same code with `shortcut` switched off: y = relu(F(x)). `norm_relu(norm, x, addend)` is
+relu(norm(x) + addend).
 """
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from reslab.spec import ModelSpec
 
-from .normalization import make_norm
+from .normalization import make_norm, norm_relu
 
 
 class ZeroPad(nn.Module):
@@ -43,7 +44,7 @@ def make_shortcut(spec: ModelSpec, in_channels: int, out_channels: int, stride: 
 
 
 class _Block(nn.Module):
-    """What basic blocks and bottlenecks share: the addition, and the ReLU after it."""
+    """What basic blocks and bottlenecks share: the shortcut."""
 
     downsample: nn.Module | None
 
@@ -52,18 +53,11 @@ class _Block(nn.Module):
         self.out_channels = out_channels
         self.is_plain = spec.is_plain
 
-    def residual(self, x: Tensor) -> Tensor:
-        """F(x, {W_i}), before the addition."""
-        raise NotImplementedError
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        """x itself, padded x (option A) or W_s x."""
-        return x if self.downsample is None else self.downsample(x)
-
-    def forward(self, x: Tensor) -> Tensor:
+    def shortcut(self, x: Tensor) -> Tensor | None:
+        """What is added to F(x): x itself, padded x (option A) or W_s x; None in a plain block."""
         if self.is_plain:
-            return F.relu(self.residual(x))
-        return F.relu(self.residual(x) + self.shortcut(x))
+            return None
+        return x if self.downsample is None else self.downsample(x)
 
 
 class BasicBlock(_Block):
@@ -78,9 +72,9 @@ class BasicBlock(_Block):
         self.bn2 = make_norm(spec, width)
         self.downsample = make_shortcut(spec, in_channels, width, stride)  # last, as torchvision orders its keys
 
-    def residual(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
+    def forward(self, x: Tensor) -> Tensor:
+        f = norm_relu(self.bn1, self.conv1(x))
+        return norm_relu(self.bn2, self.conv2(f), self.shortcut(x))
 
 
 class Bottleneck(_Block):
@@ -102,10 +96,10 @@ class Bottleneck(_Block):
         self.bn3 = make_norm(spec, out_channels)
         self.downsample = make_shortcut(spec, in_channels, out_channels, stride)
 
-    def residual(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x))
+    def forward(self, x: Tensor) -> Tensor:
+        f = norm_relu(self.bn1, self.conv1(x))
+        f = norm_relu(self.bn2, self.conv2(f))
+        return norm_relu(self.bn3, self.conv3(f), self.shortcut(x))
 
 
 BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}

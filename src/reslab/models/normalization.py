@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reslab.kernels import fused_norm
+from reslab.kernels.fused_norm import fits
 from reslab.spec import ModelSpec
 
 
@@ -19,8 +21,11 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
     """
 
     bn_group_size: int | None = None
+    use_kernel: bool = False  # take `reslab.kernels.fused_norm` in training, where it can be taken
 
     def forward(self, input: Tensor) -> Tensor:
+        if _takes_kernel(self, input):
+            return fused_norm(input, self, None, relu=False)
         size = self.bn_group_size
         if size is None or not self.training or len(input) <= size:
             return super().forward(input)
@@ -40,6 +45,31 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(torch.stack(means).mean(0), self.momentum)
             self.running_var.lerp_(torch.stack(variances).mean(0), self.momentum)
         return torch.cat(outputs)
+
+
+def norm_relu(norm: nn.Module, x: Tensor, addend: Tensor | None = None) -> Tensor:
+    """Return relu(norm(x) + addend), the end of every layer; without an addend, relu(norm(x)).
+
+    [batch, channels, h, w], both alike. One operation where a kernel was chosen (`use_fused_norm`), else three.
+    """
+    if _takes_kernel(norm, x):
+        return fused_norm(x, norm, addend, relu=True)  # type: ignore[arg-type]
+    x = norm(x)
+    return F.relu(x if addend is None else x + addend)
+
+
+def _takes_kernel(norm: nn.Module, x: Tensor) -> bool:
+    if not (isinstance(norm, GroupedBatchNorm2d) and norm.use_kernel and norm.training):
+        return False
+    has_groups = norm.bn_group_size is not None and len(x) > norm.bn_group_size
+    return not has_groups and norm.track_running_stats and fits(x)
+
+
+def use_fused_norm(model: nn.Module, choice: bool = True) -> None:
+    """Let every batch norm of `model` train with the kernel, or (False) with torch's operations."""
+    for module in model.modules():
+        if isinstance(module, GroupedBatchNorm2d):
+            module.use_kernel = choice
 
 
 def make_norm(spec: ModelSpec, channels: int) -> nn.Module:

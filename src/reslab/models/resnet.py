@@ -11,7 +11,7 @@ from reslab.spec import ModelSpec
 
 from .blocks import BLOCKS, zero_init_last_scale
 from .initialization import he_initialize
-from .normalization import frozen_running_statistics, make_norm
+from .normalization import frozen_running_statistics, make_norm, norm_relu
 
 
 class ResNet(nn.Module):
@@ -62,7 +62,7 @@ class ResNet(nn.Module):
 
     def forward_stem(self, images: Tensor) -> Tensor:
         """images [batch, in_channels, h, w] -> [batch, stem channels, h', w']"""
-        x = F.relu(self.bn1(self.conv1(images)))
+        x = norm_relu(self.bn1, self.conv1(images))
         return F.max_pool2d(x, 3, 2, padding=1) if self.spec.stem == "imagenet" else x
 
     def forward_features(self, images: Tensor) -> dict[str, Tensor]:

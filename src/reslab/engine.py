@@ -1,0 +1,237 @@
+"""How a network is computed on this machine: precision, kernel, compilation; picked by a rule or by measurement.
+
+Every engine computes the same thing. Weights, the loss and all reported errors are float32 whatever is picked here.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.environment import cpu_flags, cpu_name
+from reslab.errors import Failure
+from reslab.files import write_atomically
+from reslab.kernels import fused_norm_problem
+from reslab.kernels.compiler import cache_folder, compiler
+from reslab.models import Network, ResNet, build
+from reslab.models.normalization import use_fused_norm
+from reslab.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+
+COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
+MEASURE_FROM_ITERATIONS = 2000  # measuring costs about a dozen
+_ROUNDS = 3
+_TIE = 0.03  # a later candidate must be better by this much, so that a toss-up falls the same way each time
+_PIXELS = 2**20  # of all images together in a measured batch, unless that is fewer than 16 images
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """What was picked. reason: in words; rates: images per second of each candidate, where they were measured."""
+
+    precision: str = "fp32"
+    fused_norm: bool = False
+    compiled: bool = False
+    reason: str = "asked for"
+    rates: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        parts = [self.precision, "fused norm" if self.fused_norm else "", "compiled" if self.compiled else ""]
+        return ", ".join(part for part in parts if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def candidates(
+    *, precision: str, fused_norm: str, compile: str, device: torch.device, iterations: int, has_blocks: bool
+) -> list[Engine]:
+    """Return the engines that the three choices ("auto", or one of them) leave on this machine, the likeliest first.
+
+    Raises Failure, with the reason, for a choice that this machine cannot fulfil.
+    """
+    compiles = _compile_choices(compile, device, iterations) if has_blocks else [False]
+    kernels = _kernel_choices(fused_norm, device)
+    found = []
+    for compiled in compiles:
+        for kernel in [False] if compiled else kernels:  # the compiler fuses by itself
+            for name in _precision_choices(precision, device):
+                found.append(Engine(precision=name, fused_norm=kernel, compiled=compiled))
+    return found
+
+
+def _precision_choices(choice: str, device: torch.device) -> list[str]:
+    if device.type == "cuda":
+        is_native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        is_native = bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+    if choice == "bf16" and not is_native:
+        raise Failure(f"train.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
+    if choice == "auto":
+        return ["bf16", "fp32"] if is_native else ["fp32"]
+    return [choice]
+
+
+def _kernel_choices(choice: str, device: torch.device) -> list[bool]:
+    problem = "it runs on CPUs only" if device.type != "cpu" else fused_norm_problem() if choice != "off" else None
+    if choice == "on" and problem:
+        raise Failure(f"train.fused_norm is 'on', but {problem}; use --train.fused_norm auto or off.")
+    if choice == "auto":
+        return [False] if problem else [True, False]
+    return [choice == "on"]
+
+
+def _compile_choices(choice: str, device: torch.device, iterations: int) -> list[bool]:
+    """The first is what a rule says: on CPUs without AMX, eager oneDNN was faster (docs/lab-notes.md, 2026-11-21)."""
+    has_compiler = device.type == "cuda" or compiler() is not None
+    if choice == "on" and not has_compiler:
+        raise Failure(
+            "train.compile is 'on', but there is no C++ compiler (g++) here; use --train.compile auto or off."
+        )
+    if choice != "auto":
+        return [choice == "on"]
+    if not has_compiler or iterations < COMPILE_FROM_ITERATIONS:
+        return [False]
+    return [True, False] if device.type == "cuda" or "amx_tile" in cpu_flags() else [False]
+
+
+def pick(
+    found: list[Engine],
+    spec: ModelSpec,
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    device: torch.device,
+    iterations: int,
+) -> Engine:
+    """Return the fastest of the candidates: measured on this machine, or the first one where a run is too short.
+
+    size: height and width of the training images; batch_size: images that go through the network together.
+    """
+    if len(found) == 1:
+        return replace(found[0], reason="the only one that was left to choose")
+    if iterations < MEASURE_FROM_ITERATIONS:
+        return replace(found[0], reason="by rule: the run is too short to measure")
+    images = min(batch_size, max(16, _PIXELS // (size[0] * size[1])))
+    rates = _known_rates(found, spec, (images, spec.in_channels, *size), device)
+    labels = {engine.label: engine for engine in found}
+    best = found[0]
+    for engine in found[1:]:
+        if rates.get(engine.label, 0) > rates.get(best.label, 0) * (1 + _TIE):
+            best = engine
+    return replace(labels[best.label], reason="measured: the fastest here", rates=rates)
+
+
+def prepare(model: Network, engine: Engine) -> Network:
+    """Return `model`, computing as `engine` says (the precision is the caller's to apply)."""
+    use_fused_norm(model, engine.fused_norm)
+    if engine.compiled and isinstance(model, ResNet):
+        compile_blocks(model)
+    return model
+
+
+def compile_blocks(model: ResNet) -> None:
+    """Compile each block by itself, so that the time to compile does not grow with depth; state-dict keys stay."""
+    # blocks of one kind and size share their code, but every shape, mode and precision counts against the limit
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+    for block in model.blocks():
+        block.compile(dynamic=False)
+
+
+# --- measurement ------------------------------------------------------------------------------------------------------
+
+
+def _known_rates(
+    found: list[Engine], spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
+) -> dict[str, float]:
+    """Return the rates kept from an earlier start on this machine, or measure them and keep them."""
+    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    facts = [spec.to_dict(), shape, [engine.label for engine in found], device_name, torch.__version__]
+    facts += [torch.get_num_threads(), sorted(cpu_flags())]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_folder() / "engines" / f"{key}.json"
+    kept = _read_rates(path)
+    if kept is not None:
+        return kept
+    log.info("measuring which engine is the fastest here (%d candidates) ...", len(found))
+    rates = measure(found, spec, shape, device)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(rates))
+    except (OSError, Failure) as error:
+        log.warning("the measurement could not be kept for next time: %s", error)
+    return rates
+
+
+def _read_rates(path: Path) -> dict[str, float] | None:
+    try:
+        rates = json.loads(path.read_text())
+        return {str(label): float(rate) for label, rate in rates.items()}
+    except (OSError, ValueError, AttributeError, TypeError):  # not there, or damaged: it is only a cache
+        return None
+
+
+def measure(
+    found: list[Engine], spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
+) -> dict[str, float]:
+    """Return images per second of a training step for each candidate, in turn in one process: {label: rate}.
+
+    A candidate that fails here is left out, with a warning; one that is far behind is not measured again.
+    """
+    steps = {engine.label: make_step(engine, spec, shape, device) for engine in found}
+    seconds: dict[str, float] = {}
+    for number in range(_ROUNDS):
+        for label in list(steps):
+            try:
+                took = _time(steps[label], device)
+            except RuntimeError as error:
+                log.warning("engine %r does not run here (%s) and is left out.", label, str(error).splitlines()[0])
+                del steps[label]
+                continue
+            if number > 0:  # the first round warms up (and compiles)
+                seconds[label] = min(took, seconds.get(label, took))
+        best = min(seconds.values(), default=0.0)
+        steps = {label: step for label, step in steps.items() if seconds.get(label, 0.0) <= 1.3 * best or not best}
+    return {label: round(shape[0] / took, 1) for label, took in seconds.items()}
+
+
+def make_step(
+    engine: Engine, spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
+) -> Callable[[], Tensor]:
+    """Return a function that makes one forward and backward pass on noise, without touching torch's generator."""
+    state = torch.get_rng_state()
+    model = build(spec).to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
+    torch.set_rng_state(state)
+    labels = torch.arange(shape[0], device=device) % spec.num_classes
+    prepare(model, engine)
+
+    def step() -> Tensor:
+        model.zero_grad()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=engine.precision == "bf16"):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        loss.backward()
+        return loss.detach()
+
+    return step
+
+
+def _time(step: Callable[[], Tensor], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

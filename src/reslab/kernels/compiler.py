@@ -1,0 +1,74 @@
+"""Building a C++ source into a library that ctypes loads: once for each machine, kept in the user's cache folder."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from reslab.environment import cpu_flags
+from reslab.errors import Failure
+
+_FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-std=c++17"]
+_SECONDS = 120
+
+
+def compiler() -> str | None:
+    """Return the C++ compiler: $CXX, or g++ or clang++ on the path; None where there is none."""
+    return next(
+        (path for name in (os.environ.get("CXX"), "g++", "clang++") if name and (path := shutil.which(name))), None
+    )
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made anew: $XDG_CACHE_HOME/reslab or ~/.cache/reslab."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "reslab"
+
+
+def load_library(source: Path) -> ctypes.CDLL:
+    """Return the library of `source`, built unless this machine has built the same before.
+
+    Raises Failure, with the reason, where it cannot be built; nothing half-written stays.
+    """
+    command = compiler()
+    if command is None:
+        raise Failure("there is no C++ compiler (g++ or clang++) here")
+    flags = [*_FLAGS, "-mprefer-vector-width=512"] if platform.machine() == "x86_64" else _FLAGS
+    runtime = _openmp_runtime()
+    # -march=native: a home folder may be shared by machines with other processors
+    parts = [source.read_text(), command, *flags, str(runtime), platform.machine(), *sorted(cpu_flags())]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    target = cache_folder() / "kernels" / f"{source.stem}-{key}.so"
+    try:
+        if not target.exists():
+            _build(command, flags, source, runtime, target)
+        return ctypes.CDLL(str(target))
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = getattr(error, "stderr", "") or str(error)
+        raise Failure(f"{source.name} could not be built: {detail.strip().splitlines()[-1]}") from None
+
+
+def _openmp_runtime() -> Path | None:
+    """Return the OpenMP library that torch brought along: a second one would have threads of its own, spinning."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return None
+    return next((Path(line.split(maxsplit=5)[5]) for line in lines if "libgomp" in line), None)
+
+
+def _build(command: str, flags: list[str], source: Path, runtime: Path | None, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        piece, library = Path(folder, "kernel.o"), Path(folder, "kernel.so")
+        link = [str(runtime)] if runtime else ["-fopenmp"]
+        for arguments in (
+            [command, *flags, "-c", str(source), "-o", str(piece)],
+            [command, "-shared", str(piece), "-o", str(library), *link],
+        ):
+            subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=_SECONDS)
+        library.replace(target)  # another process may build the same: the last one wins, both are whole

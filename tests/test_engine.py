@@ -1,0 +1,137 @@
+"""Which engine is picked for a machine, by rule or by measurement; and that compiling does not grow with depth."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from reslab import engine, model_spec
+from reslab.engine import Engine
+from reslab.errors import Failure
+from reslab.models import ResNet, create_model
+
+CPU = torch.device("cpu")
+SPEC = model_spec("cifar_resnet8")
+AUTO = {"precision": "auto", "fused_norm": "auto", "compile": "auto", "device": CPU, "iterations": 64_000}
+
+
+def _labels(**choices: object) -> list[str]:
+    return [one.label for one in engine.candidates(**{**AUTO, "has_blocks": True, **choices})]  # type: ignore[arg-type]
+
+
+def _machine(
+    monkeypatch: pytest.MonkeyPatch, *flags: str, compiler: str | None = "g++", kernel: str | None = None
+) -> None:
+    monkeypatch.setattr("reslab.engine.cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr("reslab.engine.compiler", lambda: compiler)
+    monkeypatch.setattr("reslab.engine.fused_norm_problem", lambda: kernel)
+
+
+@pytest.mark.parametrize(("flags", "is_native"), [(("avx512_bf16",), True), (("amx_bf16",), True), (("avx2",), False)])
+def test_bf16_is_a_candidate_only_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], is_native: bool
+) -> None:
+    _machine(monkeypatch, *flags)
+    assert ("bf16" in _labels(fused_norm="off")) is is_native
+    assert _labels(precision="fp32", fused_norm="off") == ["fp32"]
+    if not is_native:
+        with pytest.raises(Failure, match="no native bfloat16; use fp32 or auto"):
+            _labels(precision="bf16")
+
+
+def test_compiling_is_a_candidate_for_long_runs_on_a_processor_with_amx_and_a_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixed = {"precision": "fp32", "fused_norm": "off"}
+    _machine(monkeypatch, "amx_tile")
+    assert _labels(**fixed) == ["fp32, compiled", "fp32"]
+    assert _labels(**fixed, iterations=500) == ["fp32"]
+    assert _labels(**fixed, iterations=500, compile="on") == ["fp32, compiled"]
+    assert _labels(**fixed, compile="off") == ["fp32"]
+    assert _labels(**fixed, has_blocks=False) == ["fp32"]
+    _machine(monkeypatch, "avx512_bf16")
+    assert _labels(**fixed) == ["fp32"]
+    _machine(monkeypatch, "amx_tile", compiler=None)
+    assert _labels(**fixed) == ["fp32"]
+    with pytest.raises(Failure, match="no C\\+\\+ compiler"):
+        _labels(compile="on")
+
+
+def test_the_kernel_is_the_first_candidate_where_it_can_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch)
+    assert _labels() == ["fp32, fused norm", "fp32"]
+    _machine(monkeypatch, kernel="there is no C++ compiler")
+    assert _labels() == ["fp32"]
+    with pytest.raises(Failure, match=r"train\.fused_norm is 'on', but there is no C"):
+        _labels(fused_norm="on")
+
+
+def _pick(found: list[Engine], iterations: int = 64_000) -> Engine:
+    return engine.pick(found, SPEC, size=(32, 32), batch_size=8, device=CPU, iterations=iterations)
+
+
+def test_a_short_run_goes_by_the_rule_and_a_long_one_by_the_measurement(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = [Engine(), Engine(fused_norm=True)]
+    monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 120.0})
+    assert _pick(found, iterations=100).label == "fp32"
+    assert _pick(found).label == "fp32, fused norm"
+    assert _pick(found).rates == {"fp32": 100.0, "fp32, fused norm": 120.0}
+
+
+def test_a_measurement_is_kept_and_a_toss_up_goes_to_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = [Engine(), Engine(fused_norm=True)]
+    monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 102.0})
+    assert _pick(found).label == "fp32"
+    monkeypatch.setattr(engine, "measure", lambda *_: pytest.fail("measured again"))
+    assert _pick(found).label == "fp32"
+    for kept in (tmp_path / "reslab" / "engines").iterdir():
+        kept.write_text("[damaged")
+    monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 200.0})
+    assert _pick(found).label == "fp32, fused norm"
+
+
+def test_a_candidate_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make_step(one: Engine, *_: object) -> object:
+        def fails() -> None:
+            raise RuntimeError("no such instruction")
+
+        return fails if one.compiled else lambda: None
+
+    monkeypatch.setattr(engine, "make_step", make_step)
+    rates = engine.measure([Engine(compiled=True), Engine()], SPEC, (8, 3, 32, 32), CPU)
+    assert list(rates) == ["fp32"]
+
+
+def test_measuring_counts_images_and_leaves_the_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    rates = engine.measure([Engine()], SPEC, (8, 3, 32, 32), CPU)
+    assert torch.equal(before, torch.get_rng_state())
+    assert rates["fp32"] > 0
+
+
+def test_every_engine_computes_the_same_loss() -> None:
+    found = engine.candidates(**{**AUTO, "iterations": 1, "has_blocks": True})  # type: ignore[arg-type]
+    losses = []
+    for one in found:
+        torch.manual_seed(0)
+        losses.append(engine.make_step(one, SPEC, (32, 3, 32, 32), CPU)().item())
+    assert losses == pytest.approx([losses[-1]] * len(found), rel=2e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the compiler warns about its own doings
+def test_blocks_of_one_shape_are_compiled_once_however_deep_the_network_is() -> None:
+    graphs = []
+    for depth in (14, 26):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        model = create_model(f"cifar_resnet{depth}").to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        assert isinstance(model, ResNet)
+        engine.compile_blocks(model)
+        model(torch.randn(8, 3, 32, 32).contiguous(memory_format=torch.channels_last)).sum().backward()
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs == [5, 5]  # three stages, and the first blocks of two of them change dimensions
