@@ -23,9 +23,10 @@ from reslab.errors import UsageError
 from reslab.recipes import RECIPES, recipe
 
 _OTHER_WORDS = {
-    "train.device": "cpu", "train.precision": "fp32", "train.compile": "off", "train.fused_norm": "off", "train.monitor": "validation",
-    "train.select": "last", "data.kind": "idx", "data.mean": "channel", "data.scale": "std", "data.path": "elsewhere",
-    "data.augment.fill": "black", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
+    "train.device": "cpu", "train.precision": "fp32", "train.compile": "off", "train.fused_norm": "off",
+    "train.monitor": "validation", "train.select": "last", "data.kind": "idx", "data.mean": "channel",
+    "data.scale": "std", "data.path": "elsewhere", "data.augment.fill": "black",
+    "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
     "model.shortcut": "B", "recipe": "mine",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with

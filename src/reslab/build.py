@@ -1,5 +1,6 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -10,6 +11,7 @@ from reslab.config import (
     Cosine,
     DataConfig,
     LinearWarmup,
+    Muon,
     NoAugment,
     NoWarmup,
     OneCycle,
@@ -18,6 +20,7 @@ from reslab.config import (
     RunConfig,
     ScaleCrop,
     Schedule,
+    Sgd,
     StepDecay,
     TrainConfig,
     UntilTrainingError,
@@ -30,12 +33,12 @@ from reslab.data.photo_stream import ScaleCropStream
 from reslab.data.photos import measure_photo_preprocess
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
-from reslab.data.stream import MemoryStream, Stream
+from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
 from reslab.models import Network, build
-from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd, schedules
+from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
 from reslab.spec import PreprocessSpec
 from reslab.train import Loop
 
@@ -96,13 +99,31 @@ def build_stream(
                 **place,
             )
         case (NoAugment(), ArrayDataset() as dataset):
-            return MemoryStream(dataset, normalize, no_augment, **place)
+            return MemoryStream(dataset, normalize, no_augment, size_at=_build_sizes(config, dataset), **place)
         case (PadCrop() as augment, ArrayDataset() as dataset):
-            crop = PadCropFlip(augment.padding, augment.flip, augment.fill)
-            return MemoryStream(dataset, normalize, crop, **place)
+            crop = PadCropFlip(
+                augment.padding,
+                augment.flip,
+                augment.fill,
+                alternates=augment.flip_order == "alternating",
+                cutout_size=augment.cutout_size,
+            )
+            return MemoryStream(dataset, normalize, crop, size_at=_build_sizes(config, dataset), **place)
         case (augment, dataset):
             allowed = "'none' or 'pad_crop'" if isinstance(dataset, ArrayDataset) else "'scale_crop'"
             raise UsageError(f"data.augment.kind is {augment.kind!r}; {dataset.name} needs {allowed}.")
+
+
+def _build_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int] | None:
+    first, own = config.data.first_size, train.images.shape[-1]
+    if first is None:
+        return None
+    if train.images.shape[-2] != own or first > own:
+        raise UsageError(
+            f"data.first_size is {first}; {train.name} has images of {train.images.shape[-2]}x{own}: "
+            "it must be their side or less, and they must be square."
+        )
+    return growing_size(first, own, round(config.data.full_size_from * config.train.iterations))
 
 
 def build_learning_rate(config: RunConfig) -> LearningRate:
@@ -192,15 +213,25 @@ def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
 
 def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
     """Return the optimizer over all parameters of the network."""
-    optim = config.optim
-    return make_sgd(
-        model,
-        lr=optim.lr,
-        momentum=optim.momentum,
-        nesterov=optim.nesterov,
-        weight_decay=optim.weight_decay,
-        decay_norm_and_bias=optim.decay_norm_and_bias,
-    )
+    match config.optim:
+        case Sgd() as optim:
+            return make_sgd(
+                model,
+                lr=optim.lr,
+                momentum=optim.momentum,
+                nesterov=optim.nesterov,
+                weight_decay=optim.weight_decay,
+                decay_norm_and_bias=optim.decay_norm_and_bias,
+            )
+        case Muon() as optim:
+            return make_muon(
+                model,
+                lr=optim.lr,
+                momentum=optim.momentum,
+                other_lr=optim.other_lr,
+                other_momentum=optim.other_momentum,
+                weight_decay=optim.weight_decay,
+            )
 
 
 def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:

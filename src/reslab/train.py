@@ -155,7 +155,7 @@ class Trainer:
         """Make one optimizer step; return this process's mean loss (a scalar on the device)."""
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate.at(self.state.step)
+            group["lr"] = self.learning_rate.at(self.state.step) * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad()
         batch = self.stream.batch(self.state.step)
         loss = self.forward_backward(batch)

@@ -9,7 +9,7 @@ from reslab.data import ArrayDataset
 from reslab.data.augment import Draws, PadCropFlip, no_augment
 from reslab.data.hashing import CROP_X, CROP_Y, FLIP, ORDER, permutation
 from reslab.data.preprocess import Normalizer, measure_preprocess
-from reslab.data.stream import MemoryStream, sample_positions
+from reslab.data.stream import MemoryStream, growing_size, sample_positions
 from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
@@ -95,3 +95,56 @@ def test_the_mean_image_survives_the_spec_as_json() -> None:
     again = PreprocessSpec.from_dict(spec.to_dict())
     assert again == spec
     assert torch.equal(Normalizer(again, CPU).mean, Normalizer(spec, CPU).mean)
+
+
+def _crop(dataset: ArrayDataset, epoch: int, **settings: object) -> torch.Tensor:
+    """One image of the whole set each, in one epoch, without any normalisation."""
+    flat = PreprocessSpec(channels=3, height=6, width=6, mean=(0.0,) * 3, std=(1.0,) * 3)
+    index = torch.arange(len(dataset))
+    crop = PadCropFlip(**{"padding": 0, "flip": False, "fill": "mean", **settings})  # type: ignore[arg-type]
+    return crop(dataset.images, Normalizer(flat, CPU), Draws(1, torch.full_like(index, epoch), index))
+
+
+def test_alternating_flips_show_both_sides_of_every_image_in_any_two_epochs() -> None:
+    dataset = _dataset()
+    as_it_is = dataset.images / 255
+    views = [_crop(dataset, epoch, flip=True, alternates=True) for epoch in range(3)]
+    flipped = [(view != as_it_is).flatten(1).any(1) for view in views]
+    assert 0 < flipped[0].sum() < len(dataset)
+    assert torch.equal(flipped[1], ~flipped[0])
+    assert torch.equal(flipped[2], flipped[0])
+    assert torch.equal(views[1][flipped[1]], as_it_is[flipped[1]].flip(-1))
+
+
+def test_cutout_blanks_a_square_and_nothing_else() -> None:
+    dataset = _dataset()
+    as_it_is = dataset.images / 255
+    views = _crop(dataset, 0, cutout_size=3)
+    for image, view in zip(as_it_is, views, strict=True):
+        blank = (view == 0).all(0)
+        rows, columns = blank.any(1).nonzero(), blank.any(0).nonzero()
+        assert 1 < blank.sum() <= 9  # half of it may lie outside
+        assert blank.sum() == len(rows) * len(columns)
+        assert torch.equal(view[:, ~blank], image[:, ~blank])
+    assert len({tuple((view == 0).all(0).nonzero()[0].tolist()) for view in views}) > 5
+
+
+def test_reflected_padding_repeats_the_pixels_inside() -> None:
+    dataset = _dataset()
+    views = _crop(dataset, 0, padding=2, fill="reflect")
+    padded = torch.nn.functional.pad(dataset.images / 255, (2,) * 4, mode="reflect")
+    for image, view in zip(padded, views, strict=True):
+        windows = [image[:, y : y + 6, x : x + 6] for y in range(5) for x in range(5)]
+        assert any(torch.equal(view, window) for window in windows)
+
+
+def test_images_grow_in_equal_steps_to_their_own_size() -> None:
+    size_at = growing_size(20, 32, until_step=90)
+    assert [size_at(step) for step in (0, 29, 30, 59, 60, 89, 90, 1000)] == [20, 20, 24, 24, 28, 28, 32, 32]
+    dataset = _dataset(size=32)
+    normalize = Normalizer(measure_preprocess(dataset, mean="channel", scale="std"), CPU)
+    place = {"batch_size": 4, "seed": 0, "device": CPU}
+    growing = MemoryStream(dataset, normalize, no_augment, size_at=size_at, **place)  # type: ignore[arg-type]
+    plain = MemoryStream(dataset, normalize, no_augment, **place)  # type: ignore[arg-type]
+    assert growing.batch(30).images.shape == (4, 3, 24, 24)
+    assert torch.equal(growing.batch(95).images, plain.batch(95).images)

@@ -25,16 +25,23 @@ class NoAugment:
 class PadCrop:
     """Pad each side, crop the original size at random, flip half of the images (paper Sec. 4.2).
 
-    fill: what the padding is: "mean" pads after the mean is subtracted (as fb.resnet.torch), "black" before.
+    fill: what the padding is: "mean" pads after the mean is subtracted (as fb.resnet.torch), "black" before,
+        "reflect" repeats what is inside.
+    flip_order: "random" draws for each image and epoch; "alternating" draws once for each image, and then flips it in
+        every second epoch (Jordan 2024), so that two epochs show both sides of all images.
+    cutout_size: side of a square at a random place that is set to the mean (DeVries and Taylor 2017); 0 for none.
     """
 
     kind: Literal["pad_crop"] = "pad_crop"
     padding: int = 4
     flip: bool = True
-    fill: Literal["mean", "black"] = "mean"
+    fill: Literal["mean", "black", "reflect"] = "mean"
+    flip_order: Literal["random", "alternating"] = "random"
+    cutout_size: int = 0
 
     def __post_init__(self) -> None:
         _require(self.padding >= 0, "padding", self.padding, "0 or more pixels")
+        _require(self.cutout_size >= 0, "cutout_size", self.cutout_size, "0 or more pixels")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +83,9 @@ class DataConfig:
     mean: subtract a mean per pixel position (the paper) or per channel.
     scale: divide by nothing (the paper) or by the standard deviation per channel. With batch norm after the first
         convolution the network's output does not depend on it.
+    first_size: side of the training images, in pixels, at the start of the run; None: their own from the start.
+        Smaller images cost less, and the network can learn what is coarse from them.
+    full_size_from: the part of the run after which images have their own size; up to there it grows in equal steps.
     """
 
     kind: Literal["auto", "digits", "cifar10", "cifar100", "idx", "folder"] = "auto"
@@ -84,9 +94,13 @@ class DataConfig:
     validation_seed: int = 0
     mean: Literal["pixel", "channel"] = "channel"
     scale: Literal["none", "std"] = "none"
+    first_size: int | None = None
+    full_size_from: float = 0.5
     augment: Augment = field(default_factory=NoAugment)
 
     def __post_init__(self) -> None:
+        _require(self.first_size is None or self.first_size >= 8, "first_size", self.first_size, "8 pixels or more")
+        _require(0 < self.full_size_from < 1, "full_size_from", self.full_size_from, "a part of the run, 0 to 1")
         _require(self.validation_size >= 0, "validation_size", self.validation_size, "0 or more images")
 
 
@@ -109,6 +123,32 @@ class Sgd:
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= momentum < 1")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(not self.nesterov or self.momentum > 0, "nesterov", self.nesterov, "true only with momentum above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Muon:
+    """Muon on the convolutions inside the network, SGD with Nesterov momentum on the rest (Jordan et al. 2024).
+
+    lr: size of a step of an inner convolution, relative to its weight, which is held at a fixed norm.
+    other_lr, other_momentum, weight_decay: of the rest: the stem, batch norm, the last layer.
+    """
+
+    kind: Literal["muon"] = "muon"
+    lr: float = 0.1
+    momentum: float = 0.6
+    other_lr: float = 0.1
+    other_momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "other_lr"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
+        for name in ("momentum", "other_momentum"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 <= momentum < 1")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+
+
+Optim = Annotated[Sgd | Muon, Discriminator("kind")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -300,13 +340,18 @@ class RunConfig:
     model: ModelSpec
     data: DataConfig
     train: TrainConfig
-    optim: Sgd = field(default_factory=Sgd)
+    optim: Optim = field(default_factory=Sgd)
     schedule: Schedule = field(default_factory=Constant)
     warmup: Warmup = field(default_factory=NoWarmup)
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        if self.optim.kind == "muon" and self.model.norm == "none":
+            raise UsageError(
+                "optim.kind 'muon' holds weights at a fixed norm, which only batch norm makes harmless, "
+                "and model.norm is 'none'; use optim.kind='sgd'."
+            )
         if self.schedule.kind == "plateau" and self.train.monitor != "validation":
             raise UsageError(
                 f"schedule.kind 'plateau' follows the validation error, but train.monitor is {self.train.monitor!r}; "

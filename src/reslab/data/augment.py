@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .hashing import CROP_X, CROP_Y, FLIP, draw_integers
+from .hashing import CROP_X, CROP_Y, CUTOUT_X, CUTOUT_Y, FLIP, draw_integers
 from .preprocess import Normalizer
 
 
@@ -33,29 +33,53 @@ def no_augment(images: Tensor, normalize: Normalizer, draws: Draws) -> Tensor:
 class PadCropFlip:
     """Pad each side, crop the original size, flip half of the images (paper Sec. 4.2).
 
-    fill: "mean" pads with zeros after the mean was subtracted, "black" pads with black pixels before.
+    fill: "mean" pads with zeros after the mean was subtracted, "black" pads with black pixels before, "reflect"
+    repeats the pixels inside. alternates: flip each image in every second epoch. cutout_size: side of a square set
+    to the mean, whose centre is anywhere in the image.
     """
 
     padding: int
     flip: bool
-    fill: Literal["mean", "black"]
+    fill: Literal["mean", "black", "reflect"]
+    alternates: bool = False
+    cutout_size: int = 0
 
     def __call__(self, images: Tensor, normalize: Normalizer, draws: Draws) -> Tensor:
         """uint8 [n, c, h, w] -> float32 of the same shape."""
         size = 2 * self.padding + 1
         top, left = draws.integers(size, CROP_Y), draws.integers(size, CROP_X)
-        if self.fill == "mean":
-            cropped = self._crop(normalize(images), top, left)
-        else:
+        if self.fill == "black":
             # the mean belongs to positions of the crop, so it is subtracted after
-            cropped = normalize(self._crop(images, top, left))
-        if not self.flip:
-            return cropped
-        flipped = draws.integers(2, FLIP).bool().view(-1, 1, 1, 1)
-        return torch.where(flipped, cropped.flip(-1), cropped)
+            views = normalize(self._crop(images, top, left))
+        else:
+            views = self._crop(normalize(images), top, left)
+        if self.flip:
+            views = torch.where(self._is_flipped(draws).view(-1, 1, 1, 1), views.flip(-1), views)
+        if self.cutout_size:
+            views = cut_out(views, self.cutout_size, draws)
+        return views
+
+    def _is_flipped(self, draws: Draws) -> Tensor:
+        if not self.alternates:
+            return draws.integers(2, FLIP).bool()
+        in_first = draw_integers(2, draws.seed, FLIP, 0, draws.index)
+        return ((in_first + draws.epoch) % 2).bool()
 
     def _crop(self, images: Tensor, top: Tensor, left: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        padded = F.pad(images, (self.padding,) * 4)
+        mode = "reflect" if self.fill == "reflect" and self.padding else "constant"
+        padded = F.pad(images, (self.padding,) * 4, mode=mode)
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: [n, c, 2p+1, 2p+1, h, w]
         return windows[torch.arange(len(images), device=images.device), :, top, left]
+
+
+def cut_out(images: Tensor, size: int, draws: Draws) -> Tensor:
+    """Set a square of `size` pixels to 0, the mean; its centre is any pixel, so a part of it may lie outside."""
+
+    def inside(length: int, purpose: int) -> Tensor:
+        start = draws.integers(length, purpose) - size // 2
+        place = torch.arange(length, device=images.device)
+        return (place >= start[:, None]) & (place < start[:, None] + size)
+
+    rows, columns = inside(images.shape[-2], CUTOUT_Y), inside(images.shape[-1], CUTOUT_X)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)

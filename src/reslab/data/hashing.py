@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # one stream of draws for each purpose; a purpose's number must never change, or old runs stop being repeatable
-ORDER, CROP_Y, CROP_X, FLIP, SCALE, COLOR, SPLIT, SAMPLE = range(8)
+ORDER, CROP_Y, CROP_X, FLIP, SCALE, COLOR, SPLIT, SAMPLE, CUTOUT_Y, CUTOUT_X = range(10)
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

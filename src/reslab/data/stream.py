@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .augment import Draws
@@ -37,6 +38,19 @@ def sample_positions(seed: int, length: int, start: int, stop: int) -> tuple[Ten
     return epoch, index
 
 
+def growing_size(first: int, full: int, until_step: int, multiple: int = 4) -> Callable[[int], int]:
+    """Return the side of the images at each step: from `first` to `full` in equal steps of `multiple` pixels.
+
+    Full size comes at `until_step`, so that each size before it has an equal share of the steps.
+    """
+    sizes = [*range(first, full, multiple), full]
+
+    def at(step: int) -> int:
+        return full if step >= until_step else sizes[step * (len(sizes) - 1) // until_step]
+
+    return at
+
+
 class Stream:
     """What every stream has: a position that is the step number. Step s is samples [s B, (s+1) B) for batch size B.
 
@@ -62,7 +76,10 @@ class Stream:
 
 
 class MemoryStream(Stream):
-    """A stream over images in memory, kept and augmented on the training device."""
+    """A stream over images in memory, kept and augmented on the training device.
+
+    size_at: the side of the (square) images at each step, where it is not their own.
+    """
 
     def __init__(
         self,
@@ -75,12 +92,17 @@ class MemoryStream(Stream):
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        size_at: Callable[[int], int] | None = None,
     ) -> None:
         super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
+        self._size_at = size_at
         self._images, self._labels = dataset.images.to(device), dataset.labels.to(device)
         self._normalize, self._augment, self._device = normalize, augment, device
 
     def batch(self, step: int) -> Batch:
         epoch, index = (part.to(self._device) for part in self.positions(step))
         images = self._augment(self._images[index], self._normalize, Draws(self.seed, epoch, index))
+        size = images.shape[-1] if self._size_at is None else self._size_at(step)
+        if size != images.shape[-1]:
+            images = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
         return Batch(images, self._labels[index])

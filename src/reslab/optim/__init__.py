@@ -1,7 +1,8 @@
 """Optimizers, learning-rate schedules, weight averages."""
 
 from .ema import WeightAverage
+from .muon import make_muon
 from .optimizers import make_sgd
 from .schedules import ErrorWarmup, LearningRate, PlateauDecay
 
-__all__ = ["ErrorWarmup", "LearningRate", "PlateauDecay", "WeightAverage", "make_sgd"]
+__all__ = ["ErrorWarmup", "LearningRate", "PlateauDecay", "WeightAverage", "make_muon", "make_sgd"]

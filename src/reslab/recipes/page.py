@@ -62,6 +62,16 @@ def cifar_page(kind: str, depth: int) -> Page:
     )
 
 
+def cifar_fast_page(kind: str, depth: int) -> Page:
+    """Return the page of `cifar-{kind}{depth}-fast`."""
+    return Page(
+        "the network of Sec. 4.2; the recipe is not the paper's",
+        "not in the paper",
+        "14 epochs",
+        (),
+    )
+
+
 def digits_page(kind: str, depth: int) -> Page:
     """Return the page of `digits-{kind}{depth}`."""
     expected = {

@@ -1,0 +1,126 @@
+"""Muon for convolutions that batch norm follows: steps of equal size in every direction of a layer's matrix."""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+# the quintic a x + b x^3 + c x^5 that drives singular values towards 1 fastest (Jordan et al. 2024, "Muon")
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return matrices with the same singular vectors and singular values near 1 (0.7 to 1.2), by Newton and Schulz.
+
+    [n, rows, columns] -> the same shape, float32.
+    """
+    a, b, c = _COEFFICIENTS
+    x = matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    is_tall = x.shape[1] > x.shape[2]
+    if is_tall:
+        x = x.mT
+    for _ in range(_ITERATIONS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if is_tall else x
+
+
+class Muon(Optimizer):
+    """Muon on the convolutions inside the network, SGD with Nesterov momentum on everything else.
+
+    A convolution [out, in, k, k] is taken as a matrix [out, in k k]. Its momentum is made orthogonal, and the weight is
+    held at the norm sqrt(out), so that `lr` is the size of a step relative to the weight. That changes no function:
+    batch norm follows, and the scale of a weight before it does not matter (so `norm="none"` is refused by the caller).
+
+    `torch.optim.Muon` (from torch 2.9) takes matrices only, one at a time, and lets their norm drift.
+
+    inner, others: parameters; the groups' `lr_scale` is what the schedule's learning rate is multiplied by.
+    """
+
+    def __init__(
+        self,
+        inner: list[Tensor],
+        others: list[Tensor],
+        *,
+        lr: float,
+        momentum: float,
+        other_lr: float,
+        other_momentum: float,
+        weight_decay: float,
+    ) -> None:
+        groups = [
+            {"params": inner, "is_inner": True, "lr": lr, "lr_scale": 1.0, "momentum": momentum, "weight_decay": 0.0},
+            {
+                "params": others,
+                "is_inner": False,
+                "lr": other_lr,
+                "lr_scale": other_lr / lr,
+                "momentum": other_momentum,
+                "weight_decay": weight_decay,
+            },
+        ]
+        super().__init__(groups, {})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Make one step with the gradients at hand; `closure` is torch's interface and not used."""
+        for group in self.param_groups:
+            updates = {
+                parameter: self._nesterov(parameter, parameter.grad, group)
+                for parameter in group["params"]
+                if parameter.grad is not None
+            }
+            if group["is_inner"]:
+                self._step_inner(updates, group["lr"])
+            else:
+                for parameter, update in updates.items():
+                    parameter.add_(update, alpha=-group["lr"])
+
+    def _nesterov(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        if group["weight_decay"]:
+            gradient = gradient.add(parameter, alpha=group["weight_decay"])
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        velocity = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
+        return gradient.add(velocity, alpha=group["momentum"])
+
+    def _step_inner(self, updates: dict[Tensor, Tensor], lr: float) -> None:
+        # layers of one shape go through the iteration together
+        by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for parameter, update in updates.items():
+            by_shape[parameter.shape].append((parameter, update))
+        for shape, pairs in by_shape.items():
+            matrices = torch.stack([update.reshape(shape[0], -1) for _, update in pairs])
+            for (parameter, _), direction in zip(pairs, orthogonalize(matrices), strict=True):
+                parameter.mul_(shape[0] ** 0.5 / parameter.norm())
+                parameter.add_(direction.view(shape), alpha=-lr)
+
+
+def make_muon(
+    model: nn.Module,
+    *,
+    lr: float,
+    momentum: float,
+    other_lr: float,
+    other_momentum: float,
+    weight_decay: float,
+) -> Optimizer:
+    """Return Muon for the convolutions of `model` except its first; SGD for the first, the norms and the last layer.
+
+    weight_decay: of what SGD trains; a weight whose norm is held needs none.
+    """
+    convolutions = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
+    inner = {id(weight) for weight in convolutions[1:]}
+    return Muon(
+        [parameter for parameter in model.parameters() if id(parameter) in inner],
+        [parameter for parameter in model.parameters() if id(parameter) not in inner],
+        lr=lr,
+        momentum=momentum,
+        other_lr=other_lr,
+        other_momentum=other_momentum,
+        weight_decay=weight_decay,
+    )
