@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 ALL := $(VENV)/.all
 
-.PHONY: help demo test test-slow check setup docs results format constraints clean
+.PHONY: help demo test test-slow check setup bench docs results format constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ format: $(DEV) ## format the code
 
 setup: $(ALL) ## install everything, for development
 
+bench: $(DEV) ## measure against peers, into results/bench/ (an hour; needs RESLAB_DATA and an idle machine)
+	$(BIN)/python -m benchmarks
+
 docs: $(ALL) ## build the documentation into site/
 	$(BIN)/python -m mkdocs build --strict
 
@@ -46,7 +49,7 @@ results: $(CORE) ## make the tables and the figure in README and docs anew from 
 constraints: ## resolve every dependency anew and pin it
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/pip install -q torch==2.13.0
-	.venv-constraints/bin/pip install -q '.[report,docs,dev]' hatchling editables
+	.venv-constraints/bin/pip install -q '.[report,onnx,openvino,docs,dev]' hatchling editables
 	head -2 constraints.txt > constraints.new
 	.venv-constraints/bin/pip freeze --exclude reslab | sed 's/+cpu$$//' >> constraints.new
 	mv constraints.new constraints.txt && rm -rf .venv-constraints
@@ -68,9 +71,9 @@ $(CORE): $(BIN)/python constraints.txt pyproject.toml
 	@touch $@
 
 $(DEV): $(CORE)
-	$(PIP) --no-build-isolation -e '.[report,dev]'
+	$(PIP) --no-build-isolation -e '.[report,onnx,openvino,dev]'
 	@touch $@
 
 $(ALL): $(DEV)
-	$(PIP) --no-build-isolation -e '.[report,dev,docs]'
+	$(PIP) --no-build-isolation -e '.[report,onnx,openvino,dev,docs]'
 	@touch $@

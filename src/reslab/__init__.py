@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from reslab.config import RunConfig, override
     from reslab.errors import Failure, Interrupted, UsageError
     from reslab.families import model_names, model_spec
+    from reslab.inference import Predictor, load
     from reslab.modelfile import ModelFile, load_model, save_model
     from reslab.models import create_model
     from reslab.recipes import recipe, recipe_names
@@ -22,6 +23,7 @@ _HOMES = {
     "reslab.config": ("RunConfig", "override"),
     "reslab.errors": ("Failure", "Interrupted", "UsageError"),
     "reslab.families": ("model_names", "model_spec"),
+    "reslab.inference": ("Predictor", "load"),
     "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model",),
     "reslab.recipes": ("recipe", "recipe_names"),
@@ -35,10 +37,12 @@ __all__ = [
     "Interrupted",
     "ModelFile",
     "ModelSpec",
+    "Predictor",
     "PreprocessSpec",
     "RunConfig",
     "UsageError",
     "create_model",
+    "load",
     "load_model",
     "model_names",
     "model_spec",

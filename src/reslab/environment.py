@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("reslab", "torch", "numpy", "pillow", "safetensors")
+_PACKAGES = ("reslab", "torch", "numpy", "pillow", "simplejpeg", "safetensors")
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "bf16", "asimd", "sve")
 
 

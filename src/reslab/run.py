@@ -67,7 +67,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
 
 
 def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
-    trainer = _make_trainer(setting, folder, observers)
+    trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
     if resume:
         _restore(trainer, folder)
         _note_session(folder, setting, trainer.state.step)
@@ -211,7 +211,8 @@ def _note_session(folder: RunFolder, setting: Setting, step: int) -> None:
 # --- training and its end ---------------------------------------------------------------------------------------------
 
 
-def _make_trainer(setting: Setting, folder: RunFolder, observers: Sequence[Observer]) -> Trainer:
+def make_trainer(setting: Setting, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
+    """Return the trainer of a run, at step 0; without `records` it writes nothing."""
     config, splits, device = setting.config, setting.splits, setting.device
     model = build.build_network(config, device, setting.engine)
     return Trainer(
@@ -225,7 +226,7 @@ def _make_trainer(setting: Setting, folder: RunFolder, observers: Sequence[Obser
         world=setting.world,
         average=build.build_average(config.train, model),
         monitor=_make_monitor(setting),
-        records=Records(folder.metrics, folder.timing, folder.checkpoints),
+        records=records,
         observers=observers,
     )
 
@@ -258,6 +259,7 @@ def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
         "confusion": None if reported is None else final[reported].confusion.tolist(),
         "monitor": setting.config.train.monitor,
         "minutes": round(trainer.state.seconds / 60, 2),
+        "waited_for_data": round(trainer.state.waited_seconds / max(trainer.state.seconds, 1e-9), 4),
     }
     if setting.world.is_main:
         metrics = {"split": reported, "protocol": result["protocol"], **counts.get(reported or "", {})}

@@ -42,10 +42,14 @@ class Loop:
 
 @dataclass(slots=True)
 class TrainState:
-    """What changes while training, beside the weights and the optimizer. seconds: time spent in training so far."""
+    """What changes while training, beside the weights and the optimizer.
+
+    seconds: time spent in training so far; waited_seconds: the part of it that was spent waiting for batches.
+    """
 
     step: int = 0
     seconds: float = 0.0
+    waited_seconds: float = 0.0
     best_error: float | None = None
     best_step: int | None = None
     evaluations_since_best: int = 0
@@ -157,7 +161,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate.at(self.state.step) * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad()
+        asked = time.monotonic()
         batch = self.stream.batch(self.state.step)
+        self.state.waited_seconds += time.monotonic() - asked
         loss = self.forward_backward(batch)
         # one number to read on a CPU; on a GPU that would wait for the device, so only the windows are checked
         if self.device.type == "cpu" and not math.isfinite(loss.item()):
@@ -209,7 +215,8 @@ class Trainer:
         self._write(row)
         self._tick()
         if self.records.timing and self.world.is_main:
-            self.records.timing.append({"step": self.state.step, "seconds": round(self.state.seconds, 3)})
+            seconds = {"seconds": self.state.seconds, "waited_seconds": self.state.waited_seconds}
+            self.records.timing.append({"step": self.state.step, **{k: round(v, 3) for k, v in seconds.items()}})
 
     def evaluate(self) -> None:
         """Evaluate the monitored split; only a split that may choose reaches the schedule, `best` and the patience."""

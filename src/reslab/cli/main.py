@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
 
+from .bench import app as bench
 from .compare import compare
 from .demo import demo
 from .describe import describe
@@ -24,7 +25,7 @@ app = App(
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
 )
-for verb in (demo, train, evaluate, compare, recipes, describe, report, record):
+for verb in (demo, train, evaluate, compare, bench, recipes, describe, report, record):
     app.command(verb)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

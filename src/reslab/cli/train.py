@@ -13,6 +13,8 @@ from .overrides import parse_overrides
 if TYPE_CHECKING:
     from reslab.config import RunConfig
 
+_MUCH_WAITING = 0.2  # of the time of a run
+
 
 def train(
     recipe: str | None = None,
@@ -50,8 +52,8 @@ def train(
     from reslab.progress import make_progress
     from reslab.run import train_run
 
-    settings = _settings(recipe, overrides, seed, data, data_kind, config)
-    chosen = _choose(recipe, run_dir, resume, settings)
+    settings = read_settings(recipe, overrides, seed, data, data_kind, config)
+    chosen = choose(recipe, run_dir, resume, settings)
     folder = run_dir or Path("runs") / chosen.recipe / str(chosen.seed)
     if not world_from_environment().is_main:
         train_run(chosen, folder, resume=resume)
@@ -64,7 +66,7 @@ def train(
     return 0
 
 
-def _settings(
+def read_settings(
     recipe: str | None,
     overrides: tuple[str, ...],
     seed: int | None,
@@ -85,7 +87,7 @@ def _settings(
     return [read_toml(file) if file else {}, parse_overrides(overrides), named]
 
 
-def _choose(recipe: str | None, run_dir: Path | None, resume: bool, settings: list[dict[str, Any]]) -> "RunConfig":
+def choose(recipe: str | None, run_dir: Path | None, resume: bool, settings: list[dict[str, Any]]) -> "RunConfig":
     """Return the config: of the recipe, of a config.json, or of the run to resume; with the changes."""
     from reslab.config import from_dict, override
     from reslab.recipes import recipe as find_recipe
@@ -111,6 +113,7 @@ def _conclude(folder: Any) -> None:
         wrong = counts["total"] - counts["correct"]
         print(f"{split} error: {counts['error']:.2f} % ({wrong} of {counts['total']} wrong; {result['protocol']})")
     print(f"selection: {result['selection']}")
+    _say_time(result)
     print(f"model file: {folder.model_path}")
     try:
         from reslab.report import write_report
@@ -118,3 +121,10 @@ def _conclude(folder: Any) -> None:
         print(f"no report: {error.name} is missing; install it with: pip install 'reslab[report]'", file=sys.stderr)
         return
     print(f"report: {write_report(folder)}")
+
+
+def _say_time(result: dict[str, Any]) -> None:
+    waited = result.get("waited_for_data", 0.0)  # runs from before it was measured have none
+    print(f"time: {result['minutes']:.1f} minutes, {100 * waited:.0f} % of it waiting for data")
+    if waited > _MUCH_WAITING:
+        print(f"the data holds this run up; see where with: reslab bench input {result['recipe']}")

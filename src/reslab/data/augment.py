@@ -19,6 +19,10 @@ class Draws:
     epoch: Tensor
     index: Tensor
 
+    def bits(self, purpose: int) -> list[int]:
+        """Return 32 random bits for each sample; `bits % bound` is what `integers(bound, purpose)` draws."""
+        return self.integers(2**32, purpose).tolist()
+
     def integers(self, bound: int, purpose: int) -> Tensor:
         """Return one integer in [0, bound) for each sample."""
         return draw_integers(bound, self.seed, purpose, self.epoch, self.index)

@@ -2,15 +2,16 @@
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from .augment import Draws
 from .dataset import FileDataset
-from .hashing import COLOR, CROP_X, CROP_Y, FLIP, SCALE, draw_integers, draw_uniform
-from .photos import decode, resize_short_side, to_tensor
+from .decode import decode, resize_short_side
+from .hashing import COLOR, CROP_X, CROP_Y, FLIP, SCALE, draw_uniform
 from .preprocess import Normalizer
 from .stream import Batch, Stream
 
@@ -48,13 +49,15 @@ class ScaleCropStream(Stream):
         self._min, self._max, self._crop_size = min_short_side, max_short_side, crop_size
         self._flip, self._color_std = flip, color_std
         self._pool = ThreadPoolExecutor(num_threads)
-        self._ahead: tuple[int, list[Future[Tensor]]] | None = None
+        self._ahead: _Pending | None = None
 
     def batch(self, step: int) -> Batch:
-        futures = self._ahead[1] if self._ahead and self._ahead[0] == step else self._submit(step)
-        self._ahead = (step + 1, self._submit(step + 1))
-        epoch, index = self.positions(step)
-        images = self._normalize(torch.stack([future.result() for future in futures]).to(self._device))
+        pending = self._ahead if self._ahead and self._ahead.step == step else self._submit(step)
+        self._ahead = self._submit(step + 1)
+        for future in pending.futures:
+            future.result()  # raises what went wrong
+        images = self._normalize(pending.pixels.to(self._device))
+        epoch, index = pending.epoch, pending.index
         if self._color_std and images.shape[1] == 3:
             shift = color_shift(Draws(self.seed, epoch, index), self._color_std).to(self._device)
             images = images + shift / self._normalize.std
@@ -64,24 +67,38 @@ class ScaleCropStream(Stream):
         """Stop decoding ahead."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _submit(self, step: int) -> list[Future[Tensor]]:
-        pairs = zip(*(part.tolist() for part in self.positions(step)), strict=True)
-        return [self._pool.submit(self._view, epoch, index) for epoch, index in pairs]
+    def _submit(self, step: int) -> "_Pending":
+        epoch, index = self.positions(step)
+        draws = Draws(self.seed, epoch, index)
+        # all draws of a batch at once: one by one they would cost as much as a part of the decoding
+        purposes = [draws.bits(purpose) for purpose in (SCALE, CROP_X, CROP_Y, FLIP)]
+        size, channels = self._crop_size, self._dataset.num_channels
+        pixels = torch.empty(len(index), channels, size, size, dtype=torch.uint8, memory_format=torch.channels_last)
+        futures = [
+            self._pool.submit(self._view, pixels[row], self._dataset.paths[place], *bits)
+            for row, (place, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
+        ]
+        return _Pending(step, epoch, index, pixels, futures)
 
-    def _view(self, epoch: int, index: int) -> Tensor:
-        """Decode, resize, crop and flip one image: uint8 [channels, crop_size, crop_size]."""
+    def _view(self, place: Tensor, path: Path, scale: int, x: int, y: int, flip: int) -> None:
+        """Decode, resize, crop and flip one image into its place, uint8 [channels, crop_size, crop_size]."""
+        size = self._crop_size
+        pixels = decode(path, self._dataset.num_channels)
+        pixels = resize_short_side(pixels, self._min + scale % (self._max - self._min + 1))
+        top, left = y % (pixels.shape[1] - size + 1), x % (pixels.shape[2] - size + 1)
+        crop = pixels[:, top : top + size, left : left + size]
+        place.copy_(crop.flip(-1) if self._flip and flip % 2 else crop)
 
-        def draw(bound: int, purpose: int) -> int:
-            return int(draw_integers(bound, self.seed, purpose, epoch, torch.tensor(index)))
 
-        picture = decode(self._dataset.paths[index], self._dataset.num_channels)
-        picture = resize_short_side(picture, self._min + draw(self._max - self._min + 1, SCALE))
-        left = draw(picture.width - self._crop_size + 1, CROP_X)
-        top = draw(picture.height - self._crop_size + 1, CROP_Y)
-        picture = picture.crop((left, top, left + self._crop_size, top + self._crop_size))
-        if self._flip and draw(2, FLIP):
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return to_tensor(picture)
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A batch that threads are filling."""
+
+    step: int
+    epoch: Tensor
+    index: Tensor
+    pixels: Tensor
+    futures: list[Future[None]]
 
 
 def color_shift(draws: Draws, std: float) -> Tensor:

@@ -1,74 +1,34 @@
-"""Photos of any size: decoding, and the view that evaluation takes of each."""
+"""Photos of any size: the view that evaluation takes of each."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from reslab.errors import Failure
 from reslab.spec import PreprocessSpec
 
 from .dataset import FileDataset
+from .decode import decode, resize_short_side
 from .hashing import SAMPLE, permutation
 from .preprocess import PixelSums
 
-_MODES = {1: "L", 3: "RGB"}
 _AHEAD = 2  # batches decoded before they are asked for
-
-
-def decode(path: Path, num_channels: int) -> Image.Image:
-    """Return the picture as grey (1 channel) or RGB (3), turned as its EXIF data says; Failure names a bad file."""
-    if num_channels not in _MODES:
-        raise Failure(f"{path}: photos are read with 1 or 3 channels, not {num_channels}.")
-    try:
-        with Image.open(path) as picture:
-            return _eight_bits(ImageOps.exif_transpose(picture), path).convert(_MODES[num_channels])
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        raise Failure(f"{path}: cannot be read as an image ({error}); mend it or take it out of the data.") from None
-
-
-def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
-    """Return a picture that Pillow converts without loss of meaning: its own conversion clips 16 bits to white."""
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise Failure(f"{path}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
-    if picture.mode == "P" and "transparency" in picture.info:  # straight to RGB, Pillow warns for each file
-        return picture.convert("RGBA")
-    return picture
-
-
-def resize_short_side(picture: Image.Image, short_side: int) -> Image.Image:
-    """Return the picture with its shorter side at `short_side` pixels, bilinear with antialiasing."""
-    width, height = picture.size
-    scale = short_side / min(width, height)
-    size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
-    return picture.resize(size, Image.Resampling.BILINEAR)
-
-
-def to_tensor(picture: Image.Image) -> Tensor:
-    """Return uint8 [channels, height, width]."""
-    pixels = np.array(picture)
-    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(planes))
 
 
 def centre_view(path: Path, spec: PreprocessSpec) -> Tensor:
     """Return uint8 [channels, height, width]: shorter side resized, centre cropped; as it is without a `short_side`."""
-    picture = decode(path, spec.channels)
+    pixels = decode(path, spec.channels)
     if spec.short_side is None:
-        if picture.size != (spec.width, spec.height):
-            raise Failure(
-                f"{path}: is {picture.width}x{picture.height} pixels; this model takes {spec.width}x{spec.height} only."
-            )
-        return to_tensor(picture)
-    picture = resize_short_side(picture, spec.short_side)
-    left, top = (picture.width - spec.width) // 2, (picture.height - spec.height) // 2
-    return to_tensor(picture.crop((left, top, left + spec.width, top + spec.height)))
+        height, width = pixels.shape[1:]
+        if (height, width) != (spec.height, spec.width):
+            raise Failure(f"{path}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only.")
+        return pixels
+    pixels = resize_short_side(pixels, spec.short_side)
+    top, left = (pixels.shape[1] - spec.height) // 2, (pixels.shape[2] - spec.width) // 2
+    return pixels[:, top : top + spec.height, left : left + spec.width]
 
 
 def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:

@@ -1,0 +1,153 @@
+"""How fast images come from the disk to the network, stage by stage; which stage holds a run up, and what to do."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from reslab.config import RunConfig
+from reslab.data import ArrayDataset, Dataset
+from reslab.data.dataset import FileDataset
+from reslab.data.decode import decode
+from reslab.data.hashing import SAMPLE, permutation
+from reslab.data.stream import Batch, Stream
+from reslab.run import Setting, make_trainer
+
+_ROUNDS = 3
+_NEAR = 0.9  # together, at this part of the model's own rate, the model is what holds the run up
+
+_ADVICE = {
+    "disk": "put the files on a faster disk, or on this one but smaller (shorter side 320 is enough for 224 crops)",
+    "decode": "make the files smaller once (shorter side 320, quality 90), or use more cores",
+    "augment": "use a simpler augmentation, or more cores",
+    "transfer": "use larger batches",
+    "model": "nothing on the input's side helps; a smaller network, smaller images or a faster device do",
+    "cores": "decoding and the network share the same cores; smaller files or more cores help, a faster disk does not",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputBench:
+    """Images per second of each stage alone, and of training together; the stage that holds training up.
+
+    waited: the part of the time of training together that was spent waiting for batches.
+    """
+
+    rates: dict[str, float]
+    together: float
+    waited: float
+    bottleneck: str
+    advice: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class FixedStream(Stream):
+    """The same batch at every step: what the network does when it never waits."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(len(batch.labels), batch_size=len(batch.labels), seed=0, rank=0, world_size=1)
+        self._batch = batch
+
+    def batch(self, step: int) -> Batch:
+        return self._batch
+
+
+def bench_input(setting: Setting, *, seconds: float = 5.0) -> InputBench:
+    """Measure each stage for about `seconds`, in turn, in one process. Weights are trained on and thrown away."""
+    trainer = make_trainer(setting)
+    stream, size = trainer.stream, setting.config.train.batch_size
+    fixed = FixedStream(stream.batch(0))
+    steps = {"stream": iter(range(1, 10**9)), "together": iter(range(10**6, 10**9))}
+
+    def stream_only() -> None:
+        stream.batch(next(steps["stream"]))
+        _wait(setting.device)
+
+    def train_on(source: Stream) -> None:
+        trainer.stream, trainer.state.step = source, next(steps["together"])
+        trainer.train_step()
+        _wait(setting.device)
+
+    stages: dict[str, tuple[Callable[[], object], int]] = _file_stages(setting.splits.train, size)
+    stages["augment"] = (stream_only, size)
+    if setting.device.type == "cuda":
+        stages["transfer"] = (lambda: _transfer(fixed.batch(0), setting.device), size)
+    stages["model"] = (lambda: train_on(fixed), size)
+    rates = dict.fromkeys(stages, 0.0)
+    for _ in range(_ROUNDS):
+        for name, (call, images) in stages.items():
+            rates[name] = max(rates[name], images / _seconds_per_call(call, seconds / _ROUNDS))
+    train_on(stream)  # its first batch was not decoded ahead
+    trainer.state.waited_seconds = 0.0
+    start = time.monotonic()
+    together = size / _seconds_per_call(lambda: train_on(stream), seconds)
+    waited = trainer.state.waited_seconds / (time.monotonic() - start)
+    stream.close()
+    bottleneck = _bottleneck(rates, together)
+    rounded = {name: round(rate, 1) for name, rate in rates.items()}
+    return InputBench(
+        rates=rounded,
+        together=round(together, 1),
+        waited=round(waited, 3),
+        bottleneck=bottleneck,
+        advice=_ADVICE[bottleneck],
+    )
+
+
+def _bottleneck(rates: dict[str, float], together: float) -> str:
+    """The slowest stage; or the cores, where the network is slower with the input's threads beside it than alone."""
+    slowest = min(rates, key=lambda name: rates[name])
+    return "cores" if slowest == "model" and together < _NEAR * rates["model"] else slowest
+
+
+def _file_stages(train: Dataset, size: int) -> dict[str, tuple[Callable[[], object], int]]:
+    """Reading and decoding, with as many threads as the stream has; nothing for images in memory."""
+    if isinstance(train, ArrayDataset):
+        return {}
+    files = _batches_of_files(train, size)
+    pool = ThreadPoolExecutor()
+    return {
+        "disk": (lambda: list(pool.map(lambda path: path.read_bytes(), next(files))), size),
+        "decode": (lambda: list(pool.map(lambda path: decode(path, train.num_channels), next(files))), size),
+    }
+
+
+def _batches_of_files(train: FileDataset, size: int) -> Any:
+    number = 0
+    while True:
+        order = permutation(0, SAMPLE, number, len(train)).tolist()
+        number += 1
+        for start in range(0, max(len(order) - size, 0) + 1, size):
+            chosen = order[start : start + size]
+            yield [train.paths[index] for index in (chosen * size)[:size]]  # also of a set smaller than a batch
+
+
+def _transfer(batch: Batch, device: torch.device) -> None:
+    batch.images.cpu().to(device)
+    _wait(device)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _seconds_per_call(call: Callable[[], object], seconds: float) -> float:
+    start, calls = time.perf_counter(), 0
+    while calls == 0 or time.perf_counter() - start < seconds:
+        call()
+        calls += 1
+    return (time.perf_counter() - start) / calls
+
+
+def describe_setting(config: RunConfig, setting: Setting) -> str:
+    """Say in one line what was measured."""
+    return (
+        f"{config.recipe} on {setting.splits.train.name}: batches of {config.train.batch_size}, {setting.device.type}, "
+        f"{torch.get_num_threads()} threads, engine {setting.engine.label}"
+    )

@@ -1,0 +1,58 @@
+"""`reslab bench`."""
+
+import json as jsonlib
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from .train import choose, read_settings
+
+app = App(name="bench", help="Measure how fast this machine is at a recipe.")
+
+
+@app.command(name="input")
+def bench_input(
+    recipe: str,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    data: str | None = None,
+    data_kind: str | None = None,
+    seconds: float = 5.0,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Measure disk, decoding, augmentation, transfer and network alone and together; name the bottleneck.
+
+    Settings of the recipe can be changed as in 'reslab train'. Nothing is written.
+
+    Parameters
+    ----------
+    recipe
+        A recipe's name, or the config.json of a run.
+    data
+        A data set's folder or archive; by default it is looked for under RESLAB_DATA.
+    data_kind
+        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
+    seconds
+        About how long to measure each stage.
+    json
+        Print JSON.
+    """
+    from reslab.bench_input import bench_input as measure
+    from reslab.bench_input import describe_setting
+    from reslab.build import choose_device
+    from reslab.distributed import World
+    from reslab.run import prepare
+
+    chosen = choose(recipe, None, False, read_settings(recipe, overrides, None, data, data_kind, None))
+    setting = prepare(chosen, choose_device(chosen.train, World()), World())
+    found = measure(setting, seconds=seconds)
+    if json:
+        print(jsonlib.dumps(found.to_dict(), indent=2))
+        return 0
+    print(describe_setting(chosen, setting))
+    for name, rate in found.rates.items():
+        print(f"  {name + ' alone':<16}{rate:>10.0f} images/s")
+    print(
+        f"  {'together':<16}{found.together:>10.0f} images/s, {100 * found.waited:.0f} % of the time waiting for data"
+    )
+    print(f"bottleneck: {found.bottleneck}. What to do: {found.advice}.")
+    return 0

@@ -1,0 +1,175 @@
+"""`reslab.load`: a network as it was trained, or a predictor on the fastest engine for this machine."""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.environment import cpu_flags, cpu_name
+from reslab.errors import Failure, UsageError, did_you_mean
+from reslab.files import write_atomically
+from reslab.kernels.compiler import cache_folder
+from reslab.modelfile import ModelCard, ModelFile, load_model
+from reslab.models import Network
+
+from . import backends
+from .backends import MAKERS, Run
+
+log = logging.getLogger(__name__)
+
+_NUM_CHECKED = 64
+_LEAST_AGREEMENT = 0.98  # an engine below this is not picked by "auto"
+_ROUNDS = 4
+_PAUSE_SECONDS = 0.05  # the threads of one engine spin on for a while and would slow the next
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A network on one engine: call it with images, get logits.
+
+    engine: its name; agreement: the part of the check images on which its top-1 answer is fp32's; checked_on: what
+    those were; rates: images per second of the engines measured here, for batches of `batch_size`.
+    """
+
+    engine: str
+    card: ModelCard
+    agreement: float
+    checked_on: str
+    batch_size: int
+    rates: dict[str, float] = field(default_factory=dict)
+    _run: Run = field(repr=False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32 [n, channels, height, width], normalised as `card.preprocess` says -> float32 logits [n, classes]."""
+        return self._run(images)
+
+    def __str__(self) -> str:
+        rate = f", {self.rates[self.engine]:.0f} images/s in batches of {self.batch_size}" if self.rates else ""
+        return f"{self.engine}{rate}; top-1 agreement with fp32 {100 * self.agreement:.1f} % on {self.checked_on}"
+
+
+@overload
+def load(path: str | Path) -> Network: ...
+@overload
+def load(path: str | Path, *, engine: str, images: Tensor | None = None, batch_size: int = 16) -> Predictor: ...
+def load(
+    path: str | Path, *, engine: str | None = None, images: Tensor | None = None, batch_size: int = 16
+) -> Network | Predictor:
+    """Load a model file: as a float32 module in eval mode, or, with an `engine`, as a Predictor.
+
+    engine: "auto" for the fastest on this machine (measured once and kept), or one of torch-fp32, torch-bf16,
+        torch-compiled, onnxruntime, openvino.
+    images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
+        to place it on their device; smooth noise by default.
+    batch_size: how many images come at a time; the fastest engine depends on it.
+
+    Raises Failure for a file that is no model file and for an engine that cannot be used or answers otherwise;
+    UsageError for a name that is no engine.
+    """
+    loaded = load_model(Path(path))
+    if engine is None:
+        return loaded.model
+    if engine != "auto" and engine not in MAKERS:
+        raise UsageError(
+            f"engine is {engine!r}; allowed: auto, {', '.join(MAKERS)}.{did_you_mean(engine, ['auto', *MAKERS])}"
+        )
+    checked_on = "the images given" if images is not None else "smooth noise"
+    checks = smooth_noise(loaded) if images is None else images
+    return make_predictor(loaded, engine, checks, f"{len(checks)} images ({checked_on})", batch_size)
+
+
+def smooth_noise(loaded: ModelFile, count: int = _NUM_CHECKED) -> Tensor:
+    """Return normalised images without fine detail, float32 [count, channels, height, width], always the same."""
+    spec = loaded.card.preprocess
+    coarse = torch.randn(count, spec.channels, 4, 4, generator=torch.Generator().manual_seed(0))
+    images = F.interpolate(coarse, size=(spec.height, spec.width), mode="bicubic")
+    return images * 0.25 / torch.tensor(spec.std).view(1, -1, 1, 1)  # pixels in [0, 1] deviate by about 0.25
+
+
+def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: str, batch_size: int) -> Predictor:
+    """Return a predictor whose answers on `images` were compared with fp32's."""
+    model = loaded.model.to(images.device)
+    example = images[torch.arange(batch_size) % len(images)]
+    expected = _answers(backends.make("torch-fp32", model, example), images, batch_size)
+    order, rates = ([engine], {}) if engine != "auto" else _by_speed(loaded, example)
+    for name in order:
+        run = backends.make(name, model, example)
+        agreement = (_answers(run, images, batch_size) == expected).double().mean().item()
+        if agreement >= _LEAST_AGREEMENT or engine != "auto":
+            return Predictor(
+                engine=name,
+                card=loaded.card,
+                agreement=agreement,
+                checked_on=checked_on,
+                batch_size=batch_size,
+                rates=rates,
+                _run=run,
+            )
+        log.warning("engine %r answers otherwise than fp32 on %.1f %% of %s and is left out.",
+                    name, 100 * (1 - agreement), checked_on)  # fmt: skip
+    raise Failure("no engine answers as fp32 does; load the model without engine=.")
+
+
+def _answers(run: Run, images: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([run(chunk).argmax(1) for chunk in images.split(batch_size)])
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+def _by_speed(loaded: ModelFile, example: Tensor) -> tuple[list[str], dict[str, float]]:
+    """Return the engines of this machine, the fastest first, with their rates; measured once and kept."""
+    usable = [name for name in MAKERS if backends.problem(name, example.device) is None]
+    device = torch.cuda.get_device_name() if example.is_cuda else cpu_name()
+    facts = [loaded.spec.to_dict(), list(example.shape), usable, device, sorted(cpu_flags())]
+    facts += [torch.__version__, torch.get_num_threads()]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_folder() / "inference" / f"{key}.json"
+    try:
+        rates = {str(name): float(rate) for name, rate in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):  # not there, or damaged: it is only a cache
+        log.info("measuring which engine is the fastest here (%s) ...", ", ".join(usable))
+        rates = measure(loaded.model, usable, example)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(rates))
+        except (OSError, Failure) as error:
+            log.warning("the measurement could not be kept for next time: %s", error)
+    return sorted(rates, key=lambda name: -rates[name]), rates
+
+
+def measure(model: Network, engines: list[str], example: Tensor) -> dict[str, float]:
+    """Return images per second of each engine for batches like `example`, in turn in one process."""
+    runs: dict[str, Run] = {}
+    for name in engines:
+        try:
+            runs[name] = backends.make(name, model, example)
+        except Exception as error:  # whatever a foreign engine raises: it is left out, and said
+            log.warning("engine %r does not run here (%s) and is left out.", name, str(error).strip().splitlines()[:1])
+    seconds = dict.fromkeys(runs, float("inf"))
+    for number in range(_ROUNDS):
+        for name, run in runs.items():
+            time.sleep(_PAUSE_SECONDS)
+            took = _time(run, example)
+            if number > 0:  # the first round warms up
+                seconds[name] = min(seconds[name], took)
+    return {name: round(len(example) / took, 1) for name, took in seconds.items()}
+
+
+def _time(run: Run, example: Tensor) -> float:
+    def wait() -> None:
+        if example.is_cuda:
+            torch.cuda.synchronize()
+
+    wait()
+    start = time.perf_counter()
+    run(example)
+    wait()
+    return time.perf_counter() - start

@@ -1,0 +1,67 @@
+"""The input's stages: measured alone and together, and the one that is named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reslab import override, recipe
+from reslab.bench_input import _bottleneck, bench_input
+from reslab.cli.main import run
+from reslab.distributed import World
+from reslab.run import prepare
+
+CPU = torch.device("cpu")
+
+
+def test_images_in_memory_have_two_stages() -> None:
+    found = bench_input(prepare(recipe("digits-resnet20").make(), CPU, World()), seconds=0.1)
+    assert set(found.rates) == {"augment", "model"}
+    assert found.bottleneck in ("model", "cores")
+    assert 0 <= found.waited < 1
+    assert found.together > 0
+
+
+def test_files_are_read_and_decoded_alone_too(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    augment = {"min_short_side": 34, "max_short_side": 40, "crop_size": 32}
+    changes: dict[str, Any] = {
+        "data": {"path": str(tmp_path), "augment": augment}, "train": {"batch_size": 8, "iterations": 10},
+    }  # fmt: skip
+    config = override(recipe("imagenet-resnet18").make(), changes)
+    found = bench_input(prepare(config, CPU, World()), seconds=0.1)
+    assert set(found.rates) == {"disk", "decode", "augment", "model"}
+    assert all(rate > 0 for rate in found.rates.values())
+
+
+@pytest.mark.parametrize(
+    ("rates", "together", "expected"),
+    [
+        ({"disk": 9.0, "decode": 5.0, "augment": 4.0, "model": 6.0}, 4.0, "augment"),
+        ({"disk": 9.0, "decode": 5.0, "augment": 4.0, "model": 3.0}, 2.9, "model"),
+        ({"disk": 9.0, "decode": 5.0, "augment": 4.0, "model": 3.0}, 2.0, "cores"),
+        ({"disk": 1.0, "decode": 5.0, "augment": 4.0, "model": 3.0}, 1.0, "disk"),
+    ],
+)
+def test_the_slowest_stage_is_named_or_the_cores_that_two_share(
+    rates: dict[str, float], together: float, expected: str
+) -> None:
+    assert _bottleneck(rates, together) == expected
+
+
+def test_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "input", "digits-resnet20", "--train.precision", "fp32", "--seconds", "0.1"]) == 0
+    text = capsys.readouterr().out
+    assert "bottleneck: " in text
+    assert "What to do: " in text
+    assert run(["bench", "input", "digits-resnet2"]) == 2
