@@ -44,6 +44,7 @@ docs: $(ALL) ## build the documentation into site/
 
 results: $(CORE) ## make the tables and the figure in README and docs anew from results/
 	$(BIN)/python tools/make_tables.py
+	$(BIN)/python tools/make_plots.py
 	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
 
 constraints: ## resolve every dependency anew and pin it

@@ -23,7 +23,8 @@ _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name
 
 def read_records(results: Path) -> list[dict[str, Any]]:
     """Return all records, in the order of the recipes and seeds."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*/*.json"))]
+    paths = [path for path in sorted(results.glob("*/*.json")) if path.parent.name != "bench"]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     order = list(RECIPES)
     return sorted(
         found, key=lambda record: (order.index(record["recipe"]) if record["recipe"] in order else 999, record["seed"])
@@ -73,16 +74,105 @@ def _errors(counts: list[dict[str, Any] | None]) -> str:
     return f"{errors[0]:.2f} % ({known[0]['total'] - known[0]['correct']} of {known[0]['total']} wrong)"
 
 
-BLOCKS: dict[str, Callable[[list[dict[str, Any]]], str]] = {"results": results_table}
+# --- benchmarks -------------------------------------------------------------------------------------------------------
 
 
-def fill(text: str, records: list[dict[str, Any]]) -> str:
+def read_benchmarks(results: Path) -> dict[str, Any]:
+    """Return what every benchmark measured, by its name."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((results / "bench").glob("*.json"))
+    }
+
+
+def machine_table(benchmarks: dict[str, Any]) -> str:
+    """Return which machine the benchmarks ran on, and its rate of matrix products."""
+    if "machine" not in benchmarks:
+        return _NOT_MEASURED
+    found = benchmarks["machine"]
+    environment, rates = found["environment"], found["gflops"]
+    cpu, packages = environment["cpu"], environment["packages"]
+    return (
+        f"{cpu['name']} ({', '.join(cpu['flags'])}), {environment['threads']} threads, Python {environment['python']}, "
+        f"torch {packages['torch']}. Matrix product 4096^3: {rates['float32']:.0f} GFLOP/s in fp32, "
+        f"{rates['bfloat16']:.0f} in bf16.\n"
+    )
+
+
+def contest_table(name: str) -> Callable[[dict[str, Any]], str]:
+    """Return the maker of one contest's table: ratios to the first contestant, with their spread over the rounds."""
+
+    def make(benchmarks: dict[str, Any]) -> str:
+        if name not in benchmarks:
+            return _NOT_MEASURED
+        found = benchmarks[name]
+        lines = [
+            f"{found['title']}; {found['rounds']} rounds in turn.",
+            "",
+            "| who | what | ratio | lowest to highest |",
+        ]
+        lines.append("|---|---|---|---|")
+        for row in found["rows"]:
+            what = row["what"] + (f"; engine: {row['facts']['engine']}" if "engine" in row["facts"] else "")
+            if "agreement" in row["facts"]:
+                what += f"; agrees with fp32 on {100 * row['facts']['agreement']:.0f} %"
+            lines.append(
+                f"| {row['name']} | {what} | {row['ratio']:.2f} | {row['ratio_min']:.2f} to {row['ratio_max']:.2f} |"
+            )
+        return "\n".join(lines) + "\n"
+
+    return make
+
+
+def depth_table(benchmarks: dict[str, Any]) -> str:
+    """Return time (relative to 20 layers) and peak memory by depth, with and without activation checkpoints."""
+    if "depth" not in benchmarks:
+        return _NOT_MEASURED
+    rows = benchmarks["depth"]["rows"]
+    kept, recomputed = ([row for row in rows if row["checkpoint_activations"] is wanted] for wanted in (False, True))
+    lines = ["| layers | time per step and layer, to 20 layers' | peak memory | with checkpoints: peak memory | time |"]
+    lines.append("|---|---|---|---|---|")
+    for one, other in zip(kept, recomputed, strict=True):
+        per_layer = one["seconds_per_step"] / one["depth"] / (kept[0]["seconds_per_step"] / kept[0]["depth"])
+        lines.append(
+            f"| {one['depth']} | {per_layer:.2f} | {one['peak_gb']:.2f} GB | {other['peak_gb']:.2f} GB "
+            f"| {other['seconds_per_step'] / one['seconds_per_step']:.2f} x |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def input_table(benchmarks: dict[str, Any]) -> str:
+    """Return the input's stages, as parts of the network's own rate."""
+    if "input" not in benchmarks:
+        return _NOT_MEASURED
+    found = benchmarks["input"]
+    lines = [f"{found['title']}.", "", "| stage | rate, to the network's alone |", "|---|---|"]
+    own = found["rates"]["model"]
+    lines += [f"| {name} alone | {rate / own:.2f} |" for name, rate in found["rates"].items()]
+    lines += [f"| together | {found['together'] / own:.2f} |", "", f"Bottleneck: {found['bottleneck']}."]
+    return "\n".join(lines) + "\n"
+
+
+_NOT_MEASURED = "Not measured yet.\n"
+BLOCKS: dict[str, Callable[[Any], str]] = {
+    "results": results_table,
+    "bench-machine": machine_table,
+    "bench-cifar": contest_table("cifar"),
+    "bench-photos": contest_table("photos"),
+    "bench-large": contest_table("large"),
+    "bench-inference": contest_table("inference"),
+    "bench-depth": depth_table,
+    "bench-input": input_table,
+}
+
+
+def fill(text: str, records: list[dict[str, Any]], benchmarks: dict[str, Any] | None = None) -> str:
     """Return the text with every block made anew; ValueError for a block that nobody makes."""
 
     def make(match: re.Match[str]) -> str:
-        if match["name"] not in BLOCKS:
-            raise ValueError(f"no generator for the block {match['name']!r}; there are: {', '.join(BLOCKS)}")
-        return match[1] + BLOCKS[match["name"]](records) + match[3]
+        name = match["name"]
+        if name not in BLOCKS:
+            raise ValueError(f"no generator for the block {name!r}; there are: {', '.join(BLOCKS)}")
+        return match[1] + BLOCKS[name](benchmarks or {} if name.startswith("bench-") else records) + match[3]
 
     return _BLOCK.sub(make, text)
 
@@ -92,11 +182,11 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    records = read_records(root / "results")
+    records, benchmarks = read_records(root / "results"), read_benchmarks(root / "results")
     stale = []
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         text = path.read_text(encoding="utf-8")
-        filled = fill(text, records)
+        filled = fill(text, records, benchmarks)
         if filled == text:
             continue
         stale.append(path.relative_to(root))

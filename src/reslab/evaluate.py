@@ -9,6 +9,8 @@ from torch import nn
 from reslab.data.stream import Batch
 from reslab.distributed import sum_over_ranks
 from reslab.metrics import Evaluation
+from reslab.models import ResNet
+from reslab.models.folding import fold_batch_norm
 
 
 @torch.no_grad()
@@ -16,18 +18,20 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], *, num_classes: int, de
     """Count what `model` gets right, in eval mode and float32, summed over all processes.
 
     batches: this process's samples, each once; labels in [0, num_classes).
+    Batch norm is folded into the convolutions first: the same function up to rounding, in less time.
     """
-    was_training = model.training
-    model.eval()
+    network = fold_batch_norm(model) if isinstance(model, ResNet) else model
+    was_training = network.training
+    network.eval()
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     for batch in batches:
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        logits = model(images)
+        logits = network(images)
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").double()
         cells = batch.labels * num_classes + logits.argmax(1)
         confusion += torch.bincount(cells, minlength=num_classes * num_classes)
-    model.train(was_training)
+    network.train(was_training)
     sum_over_ranks(confusion)
     sum_over_ranks(loss)
     matrix = confusion.view(num_classes, num_classes).cpu()

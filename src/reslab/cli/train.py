@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from reslab.errors import UsageError
 
 from .overrides import parse_overrides
+from .seeds import parse_seeds, run_side_by_side
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig
@@ -22,6 +23,8 @@ def train(
     run_dir: Path | None = None,
     resume: bool = False,
     seed: int | None = None,
+    seeds: str | None = None,
+    jobs: int = 1,
     data: str | None = None,
     data_kind: str | None = None,
     config: Path | None = None,
@@ -41,6 +44,10 @@ def train(
         Go on with what is in the run folder, from its newest checkpoint.
     seed
         The seed of initialisation, order and augmentation.
+    seeds
+        Several seeds, like 0,1,2 or 0-4, each in a process and a run folder of its own (RUN_DIR/SEED).
+    jobs
+        How many of the seeds to train side by side.
     data
         A data set's folder or archive; by default it is looked for under RESLAB_DATA.
     data_kind
@@ -52,6 +59,11 @@ def train(
     from reslab.progress import make_progress
     from reslab.run import train_run
 
+    if seeds is not None:
+        given = {"--data": data, "--data-kind": data_kind, "--config": config}
+        return _train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given)
+    if jobs != 1:
+        raise UsageError("--jobs is for several seeds: give --seeds 0,1,2 too.")
     settings = read_settings(recipe, overrides, seed, data, data_kind, config)
     chosen = choose(recipe, run_dir, resume, settings)
     folder = run_dir or Path("runs") / chosen.recipe / str(chosen.seed)
@@ -64,6 +76,30 @@ def train(
         done = train_run(chosen, folder, resume=resume, observers=[progress])
     _conclude(done)
     return 0
+
+
+def _train_seeds(
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    resume: bool,
+    seed: int | None,
+    seeds: str,
+    jobs: int,
+    given: dict[str, Any],
+) -> int:
+    """Check the config once, then train every seed by a command of its own."""
+    if recipe is None or seed is not None:
+        raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
+    settings = read_settings(recipe, overrides, None, given["--data"], given["--data-kind"], given["--config"])
+    folder = run_dir or Path("runs") / choose(recipe, None, False, settings).recipe
+    flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+    commands = []
+    for number in parse_seeds(seeds):
+        own = folder / str(number)
+        resumes = ["--resume"] if resume and (own / "config.json").exists() else []
+        commands.append(["train", recipe, *overrides, *flags, "--seed", str(number), "--run-dir", str(own), *resumes])
+    return run_side_by_side(commands, jobs)
 
 
 def read_settings(

@@ -1,0 +1,101 @@
+"""Several seeds by one command: side by side, resumed, stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reslab.cli.main import run
+from reslab.cli.seeds import parse_seeds
+from reslab.errors import UsageError
+from reslab.runfolder import RunFolder
+
+_TINY = ["--train.iterations", "4", "--train.log_every", "2", "--train.precision", "fp32"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0,1,2", [0, 1, 2]), ("3-5", [3, 4, 5]), ("7", [7]), ("0, 4-5", [0, 4, 5])]
+)
+def test_seeds_are_lists_and_ranges(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,1", "5-3", "0-2,1", "-1"])
+def test_other_seeds_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--seeds is"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--seeds", "0,1"], "--seeds needs a recipe"),
+        (["train", "digits-resnet20", "--seeds", "0,1", "--seed", "3"], "takes the place of --seed"),
+        (["train", "digits-resnet20", "--jobs", "2"], "--jobs is for several seeds"),
+        (["train", "digits-resnet20", "--seeds", "0,1", "--jobs", "0"], "--jobs is 0; allowed: 1 or more"),
+        (["train", "digits-resnet20", "--seeds", "0,1", "--optim.lr", "-1"], "lr is -1"),
+    ],
+)
+def test_mistakes_are_found_before_anything_starts(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_side_by_side_end_as_each_alone_does_and_are_complete_when_resumed(tmp_path: Path) -> None:
+    threads = {"OMP_NUM_THREADS": "1"}
+    arguments = [
+        "train",
+        "digits-resnet20",
+        *_TINY,
+        "--seeds",
+        "0,1",
+        "--jobs",
+        "2",
+        "--run-dir",
+        str(tmp_path / "both"),
+    ]
+    for flags in ([], ["--resume"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "reslab", *arguments, *flags], env={**os.environ, **threads}, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+    alone = [sys.executable, "-m", "reslab", "train", "digits-resnet20", *_TINY, "--seed", "1"]
+    subprocess.run([*alone, "--run-dir", str(tmp_path / "alone")], env={**os.environ, **threads}, check=True)
+    ours, theirs = (tmp_path / name / "metrics.jsonl" for name in ("both/1", "alone"))
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert RunFolder.open(tmp_path / "both" / "0").result() is not None
+
+
+def test_stopping_stops_every_seed_and_saves_it(tmp_path: Path) -> None:
+    arguments = ["train", "digits-resnet20", "--train.iterations", "100000", "--train.log_every", "2"]
+    arguments += ["--seeds", "0-2", "--jobs", "2", "--run-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reslab", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    logs = [tmp_path / seed / "metrics.jsonl" for seed in "01"]
+    while not all(log.exists() and log.stat().st_size for log in logs) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, errors
+    assert errors.count("the state is saved") == 2
+    assert not (tmp_path / "2").exists()
+    for log in logs:
+        step = json.loads(log.read_text().splitlines()[-1])["step"]
+        newest = max((log.parent / "checkpoints").glob("step-*")).name
+        assert int(newest.removeprefix("step-")) >= step

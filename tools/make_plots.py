@@ -1,0 +1,119 @@
+"""Draw docs/images from results/bench and the CIFAR records: `python tools/make_plots.py`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reslab.report.figures import COLORS, styled
+
+ROOT = Path(__file__).parents[1]
+BENCH, IMAGES = ROOT / "results" / "bench", ROOT / "docs" / "images"
+_CONTESTS = ("cifar", "photos", "large", "inference")
+
+
+def _read(name: str) -> dict[str, Any] | None:
+    path = BENCH / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _bars(axes: Axes, found: dict[str, Any]) -> None:
+    rows = found["rows"][::-1]
+    ratios = [row["ratio"] for row in rows]
+    spread = [[row["ratio"] - row["ratio_min"] for row in rows], [row["ratio_max"] - row["ratio"] for row in rows]]
+    colors = [COLORS[0] if row["name"] == "reslab" else "#9aa1ab" for row in rows]
+    axes.barh([row["name"] for row in rows], ratios, xerr=spread, color=colors, error_kw={"lw": 1, "capsize": 2})
+    for place, row in enumerate(rows):
+        axes.text(row["ratio_max"] + 0.02 * max(ratios), place, f"{row['ratio']:.2f}", va="center")
+    axes.set_title(found["title"], fontsize=10, loc="left")
+    axes.set_xlim(0, 1.15 * max(row["ratio_max"] for row in rows))
+    axes.grid(axis="y", visible=False)
+
+
+def throughput() -> Figure | None:
+    """Images per second over those of the first contestant, each contest in a panel."""
+    found = [contest for name in _CONTESTS if (contest := _read(name))]
+    if not found:
+        return None
+    heights = [len(contest["rows"]) + 1.2 for contest in found]
+    figure = Figure(figsize=(7.5, 0.36 * sum(heights)), layout="constrained")
+    panels = figure.subplots(len(found), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for axes, contest in zip(panels, found, strict=True):
+        _bars(axes, contest)
+    panels[-1].set_xlabel("images per second, relative to the first of each panel")
+    return figure
+
+
+def memory() -> Figure | None:
+    """Peak memory and time per step by depth, with and without activation checkpoints."""
+    found = _read("depth")
+    if not found:
+        return None
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for checkpoints, label, color in ((False, "all activations kept", COLORS[1]), (True, "recomputed", COLORS[0])):
+        rows = [row for row in found["rows"] if row["checkpoint_activations"] is checkpoints]
+        depths = [row["depth"] for row in rows]
+        left.plot(depths, [row["peak_gb"] for row in rows], "o-", ms=4, color=color, label=label)
+        right.plot(depths, [row["seconds_per_step"] for row in rows], "o-", ms=4, color=color, label=label)
+    left.set_ylabel("peak resident memory, GB")
+    right.set_ylabel("seconds per step of 128 images")
+    for axes in (left, right):
+        axes.set_xlabel("layers")
+        axes.set_ylim(bottom=0)
+    left.legend()
+    return figure
+
+
+def time_to_error() -> Figure | None:
+    """Training error against minutes, of the paper's recipe and of the fast one; dots: test error at the end."""
+    contest = _read("cifar")
+    folders = {
+        name: sorted((ROOT / "results" / name).glob("*.json")) for name in ("cifar-resnet20", "cifar-resnet20-fast")
+    }
+    if contest is None or not all(folders.values()):
+        return None
+    # the paper's recipe ran beside other work: its minutes are its images over the rate of an idle machine
+    rate = sorted(contest["rows"][-1]["images_per_second"])[len(contest["rows"][-1]["images_per_second"]) // 2]
+    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for (name, paths), color in zip(folders.items(), COLORS, strict=False):
+        for number, path in enumerate(paths):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            end = record["iterations"] * 128 / rate / 60 if name == "cifar-resnet20" else record["minutes"]
+            curve = record["curve"]["train"]
+            minutes = [step / record["iterations"] * end for step, _ in curve]
+            axes.plot(minutes, [error for _, error in curve], color=color, lw=1, label=None if number else name)
+            test = record["test"]
+            axes.plot(end, 100 - 100 * test["correct"] / test["total"], "o", color=color, ms=5)
+    axes.axhline(8.75, color="#666", lw=1, ls="--")
+    axes.text(axes.get_xlim()[1], 9.0, "8.75 %, the paper's test error", ha="right", va="bottom", fontsize=9)
+    axes.set_xlabel("minutes")
+    axes.set_ylabel("error of training batches, %")
+    axes.set_ylim(0, 60)
+    axes.legend()
+    return figure
+
+
+PLOTS: dict[str, Callable[[], Figure | None]] = {
+    "throughput": throughput,
+    "memory": memory,
+    "time-to-error": time_to_error,
+}
+
+
+def main() -> None:
+    """Draw every figure that has its results."""
+    for name, draw in PLOTS.items():
+        with styled():
+            figure = draw()
+            if figure is not None:
+                figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        print(f"{name}: {'not measured yet' if figure is None else 'drawn'}")
+
+
+if __name__ == "__main__":
+    main()
