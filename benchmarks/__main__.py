@@ -7,7 +7,7 @@ to do.
 import sys
 from collections.abc import Callable
 
-from . import depth, input_stages, machine
+from . import depth, input_stages, machine, profile_step
 from .contest import Contestant, hold
 
 
@@ -55,6 +55,7 @@ def inference() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "machine": machine.main,
+    "profile": profile_step.main,
     "cifar": cifar,
     "photos": photos,
     "large": large,

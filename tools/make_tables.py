@@ -140,6 +140,22 @@ def depth_table(benchmarks: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def profile_table(benchmarks: dict[str, Any]) -> str:
+    """Return the parts of a training step's time, and what part of the machine's matrix rate is reached."""
+    if "profile" not in benchmarks:
+        return _NOT_MEASURED
+    rows = benchmarks["profile"]["rows"]
+    parts = list(rows[0]["parts"])
+    lines = ["| network | " + " | ".join(parts) + " | matrix rate: whole step | matrix rate: convolutions |"]
+    lines.append("|---" * (len(parts) + 3) + "|")
+    for row in rows:
+        shares = " | ".join(f"{100 * row['parts'].get(part, 0):.0f} %" for part in parts)
+        name = f"{row['network']}, {row['size']} px, batch {row['batch_size']}"
+        reached = f"{100 * row['step_of_machine']:.0f} % | {100 * row['convolutions_of_machine']:.0f} %"
+        lines.append(f"| {name} | {shares} | {reached} |")
+    return "\n".join(lines) + "\n"
+
+
 def input_table(benchmarks: dict[str, Any]) -> str:
     """Return the input's stages, as parts of the network's own rate."""
     if "input" not in benchmarks:
@@ -162,6 +178,7 @@ BLOCKS: dict[str, Callable[[Any], str]] = {
     "bench-inference": contest_table("inference"),
     "bench-depth": depth_table,
     "bench-input": input_table,
+    "bench-profile": profile_table,
 }
 
 
