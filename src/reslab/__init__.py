@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reslab.families import model_names, model_spec
     from reslab.inference import Predictor, load
     from reslab.modelfile import ModelFile, load_model, save_model
-    from reslab.models import create_model
+    from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
     from reslab.run import train_run
     from reslab.spec import ModelSpec, PreprocessSpec
@@ -25,7 +25,7 @@ _HOMES = {
     "reslab.families": ("model_names", "model_spec"),
     "reslab.inference": ("Predictor", "load"),
     "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
-    "reslab.models": ("create_model",),
+    "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
     "reslab.run": ("train_run",),
     "reslab.spec": ("ModelSpec", "PreprocessSpec"),
@@ -42,6 +42,7 @@ __all__ = [
     "RunConfig",
     "UsageError",
     "create_model",
+    "deepen",
     "load",
     "load_model",
     "model_names",

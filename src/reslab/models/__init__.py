@@ -1,7 +1,8 @@
 """Networks: `create_model` by name, `build` from a spec."""
 
 from .build import Network, build, create_model
+from .growth import deepen
 from .resnet import ResNet
 from .vgg import VGG
 
-__all__ = ["VGG", "Network", "ResNet", "build", "create_model"]
+__all__ = ["VGG", "Network", "ResNet", "build", "create_model", "deepen"]

@@ -72,6 +72,19 @@ def use_fused_norm(model: nn.Module, choice: bool = True) -> None:
             module.use_kernel = choice
 
 
+@contextmanager
+def without_fused_norm(model: nn.Module) -> Iterator[None]:
+    """Let torch's operations run inside the block, for hooks that must see each norm's output."""
+    norms = [norm for norm in model.modules() if isinstance(norm, GroupedBatchNorm2d) and norm.use_kernel]
+    for norm in norms:
+        norm.use_kernel = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.use_kernel = True
+
+
 def make_norm(spec: ModelSpec, channels: int) -> nn.Module:
     """Return batch norm, or nothing at all for `norm="none"`."""
     return GroupedBatchNorm2d(channels) if spec.norm == "batch" else nn.Identity()

@@ -1,0 +1,121 @@
+"""The paper's construction (Sec. 1): a deeper network that computes what a shallower one does, by identity layers.
+
+"There exists a solution by construction to the deeper model: the added layers are identity mapping, and the other
+layers are copied from the learned shallower model."
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import UsageError, check_choice
+
+from .blocks import BasicBlock, Bottleneck
+from .build import Network, build
+from .resnet import ResNet
+
+
+def deepen(model: Network, *, stage: str | None = None, blocks: int = 1, calibrate: Tensor | None = None) -> ResNet:
+    """Return a deeper network with the same logits in eval mode: `blocks` identity blocks at the end of the stages.
+
+    stage: "layer1", ...; by default every stage grows.
+    calibrate: normalised images, float32 [n, channels, h, w]. An identity that has to pass through batch norm (in a
+        plain net, and in the projections of option C) is one in eval mode only, unless the norm's scale and shift
+        are those of the signal itself; these images measure it, so that training goes on where the shallow net stood.
+
+    A residual block becomes the identity by F(x) = 0: its last batch-norm scale (without batch norm, its last
+    convolution) is zero. A plain block does by convolutions that copy their input. Either needs inputs of at least
+    zero, and every block's input comes from a ReLU. The model given stays as it is.
+
+    Raises UsageError for a network without stages, a stage it does not have, less than one block, and for plain
+    bottlenecks: their narrow layer cannot carry all of their input, so they have no identity.
+    """
+    if not isinstance(model, ResNet):
+        raise UsageError(
+            f"{model.spec.label} has no stages to add blocks to; deepen() takes plain and residual networks."
+        )
+    if blocks < 1:
+        raise UsageError(f"blocks is {blocks}; allowed: 1 or more.")
+    if stage is not None:
+        check_choice("stage", stage, model.stage_names)
+    if model.spec.is_plain and model.spec.block == "bottleneck":
+        raise UsageError(
+            f"{model.spec.label}: a plain bottleneck squeezes {model.spec.expansion} n channels through n, so it "
+            "cannot be made an identity; use a network of basic blocks, or the residual twin."
+        )
+    grown = _grow(model, stage, blocks)
+    signals = None if calibrate is None else _measure_signals(model, calibrate)
+    for name, old in model.stages().items():
+        for block in list(getattr(grown, name))[len(old) :]:
+            _make_identity(block, None if signals is None else signals[name])
+    return grown
+
+
+def _grow(model: ResNet, stage: str | None, blocks: int) -> ResNet:
+    """The deeper network, with the shallower one's weights where it has them."""
+    added = [blocks if stage in (None, name) else 0 for name in model.stage_names]
+    sizes = tuple(old + new for old, new in zip(model.spec.num_blocks, added, strict=True))
+    grown = build(
+        replace(model.spec, num_blocks=sizes),
+        bn_group_size=getattr(model.bn1, "bn_group_size", None),
+        checkpoint_activations=model.checkpoint_activations,
+    )
+    assert isinstance(grown, ResNet)
+    grown.load_state_dict(model.state_dict(), strict=False)
+    weight = model.conv1.weight
+    is_channels_last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    layout = torch.channels_last if is_channels_last else torch.contiguous_format
+    grown.to(device=weight.device, dtype=weight.dtype, memory_format=layout)  # type: ignore[call-overload]
+    return grown.train(model.training)
+
+
+@torch.no_grad()
+def _make_identity(block: nn.Module, signal: tuple[Tensor, Tensor] | None) -> None:
+    assert isinstance(block, BasicBlock | Bottleneck)
+    last = (block.conv2, block.bn2) if isinstance(block, BasicBlock) else (block.conv3, block.bn3)
+    if block.is_plain:
+        for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
+            _copy_input(conv, norm, signal)
+        return
+    if isinstance(last[1], nn.BatchNorm2d):
+        nn.init.zeros_(last[1].weight)
+        nn.init.zeros_(last[1].bias)
+    else:
+        nn.init.zeros_(last[0].weight)
+        nn.init.zeros_(last[0].bias)  # type: ignore[arg-type]
+    if isinstance(block.downsample, nn.Sequential):
+        projection, norm = block.downsample
+        _copy_input(projection, norm, signal)  # type: ignore[arg-type]
+
+
+def _copy_input(conv: nn.Conv2d, norm: nn.Module, signal: tuple[Tensor, Tensor] | None) -> None:
+    """Let `norm(conv(x))` be x: a Dirac convolution, and the scale and shift that undo the normalisation."""
+    nn.init.dirac_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    if not isinstance(norm, nn.BatchNorm2d):
+        return
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    if signal is not None:
+        norm.running_mean.copy_(signal[0])
+        norm.running_var.copy_(signal[1])
+    norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+    norm.bias.copy_(norm.running_mean)
+
+
+@torch.no_grad()
+def _measure_signals(model: ResNet, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return mean and variance per channel of each stage's output, with batch norm as in training.
+
+    Training mode moves running statistics, so a copy runs: built anew, because hooks and compiled code stay behind.
+    """
+    copy = _grow(model, None, 0)
+    weight = model.conv1.weight
+    features = copy.train().forward_features(images.to(weight))
+    return {
+        name: (output.mean((0, 2, 3)), output.var((0, 2, 3)))
+        for name, output in features.items()
+        if name in model.stage_names
+    }

@@ -1,0 +1,134 @@
+"""Deeper by construction: the same logits, the same error, and training that goes on."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import reslab
+from reslab import UsageError
+from reslab.modelfile import ModelCard, load_model, save_model
+from reslab.models import create_model
+from reslab.spec import PreprocessSpec
+
+NETWORKS: list[tuple[str, dict[str, Any]]] = [
+    *(("cifar_resnet14", {"shortcut": option}) for option in "ABC"),
+    ("cifar_resnet14", {"zero_pad": "split"}),
+    ("cifar_resnet14", {"norm": "none"}),
+    ("cifar_resnet14", {"shortcut": "C", "norm": "none"}),
+    ("cifar_resnet14", {"zero_init_residual": True}),
+    ("cifar_plain14", {}),
+    ("cifar_plain14", {"norm": "none"}),
+    *(("resnet18", {"shortcut": option}) for option in "ABC"),
+    ("plain18", {}),
+    *(("resnet50", {"shortcut": option}) for option in "ABC"),
+    ("resnet50_v1_5", {}),
+]
+
+
+def _trained(name: str, options: dict[str, Any], seed: int) -> Any:
+    """A network whose batch norms are not as initialised, in eval mode."""
+    torch.manual_seed(seed)
+    model = create_model(name, num_classes=10, **options)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            module.running_mean.normal_(std=0.3)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    return model.eval()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    network=st.sampled_from(NETWORKS),
+    stage=st.sampled_from([None, "layer1", "layer2", "layer3"]),
+    blocks=st.integers(1, 2),
+    is_calibrated=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_logits_do_not_change_in_eval_mode(
+    network: tuple[str, dict[str, Any]], stage: str | None, blocks: int, is_calibrated: bool, seed: int
+) -> None:
+    model = _trained(*network, seed)
+    images = torch.randn(3, 3, 32, 32)
+    expected = model(images)
+    grown = reslab.deepen(model, stage=stage, blocks=blocks, calibrate=images if is_calibrated else None)
+    found = grown(images)
+    scale = max(expected.abs().max().item(), 1.0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
+    added = [new - old for new, old in zip(grown.spec.num_blocks, model.spec.num_blocks, strict=True)]
+    assert added == [blocks if stage in (None, name) else 0 for name in model.stage_names]
+    assert torch.equal(model(images), expected)
+
+
+@pytest.mark.parametrize(("name", "options"), [("cifar_plain14", {}), ("cifar_resnet14", {"shortcut": "C"})])
+def test_calibrated_blocks_are_nearly_identities_in_training_mode_too(name: str, options: dict[str, Any]) -> None:
+    model = _trained(name, options, 0)
+    images = torch.randn(64, 3, 32, 32)
+    shallow = copy.deepcopy(model).train()
+    expected = shallow(images)
+    distance = {}
+    for label, calibrate in (("calibrated", images), ("not", None)):
+        grown = reslab.deepen(model, blocks=2, calibrate=calibrate).train()
+        distance[label] = ((grown(images) - expected).norm() / expected.norm()).item()
+    assert distance["calibrated"] < 0.01
+    assert distance["not"] > 0.3
+
+
+def test_residual_blocks_are_identities_in_training_mode_without_calibration() -> None:
+    model = _trained("cifar_resnet14", {}, 0).train()
+    images = torch.randn(16, 3, 32, 32)
+    grown = reslab.deepen(model)
+    assert grown.training
+    torch.testing.assert_close(grown(images), model(images), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cifar_plain14", "cifar_resnet14"])
+def test_the_grown_network_learns_in_its_new_layers(name: str) -> None:
+    model = _trained(name, {}, 0)
+    images, labels = torch.randn(32, 3, 32, 32), torch.arange(32) % 10
+    grown = reslab.deepen(model, calibrate=images).train()
+    optimizer = torch.optim.SGD(grown.parameters(), lr=0.01, momentum=0.9)
+    before = copy.deepcopy(grown.state_dict())
+    losses = []
+    for _ in range(8):
+        loss = F.cross_entropy(grown(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    for key in ("layer1.2.conv1.weight", "layer3.2.conv2.weight", "layer2.2.bn2.weight"):
+        assert not torch.equal(grown.state_dict()[key], before[key]), key
+
+
+def test_the_grown_network_is_saved_and_loaded_like_any_other(tmp_path: Path) -> None:
+    grown = reslab.deepen(_trained("cifar_resnet14", {}, 0), stage="layer2", blocks=2)
+    spec = PreprocessSpec(channels=3, height=32, width=32, mean=(0.0,) * 3, std=(1.0,) * 3)
+    card = ModelCard(preprocess=spec, class_names=tuple("abcdefghij"), recipe="grown")
+    save_model(tmp_path / "grown.safetensors", grown, card)
+    again = load_model(tmp_path / "grown.safetensors")
+    assert again.spec.num_blocks == (2, 4, 2)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(again.model(images), grown(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("cifar_resnet14", {"blocks": 0}, "blocks is 0; allowed: 1 or more"),
+        ("cifar_resnet14", {"stage": "layer4"}, "stage is 'layer4'; allowed: 'layer1', 'layer2', 'layer3'"),
+        ("plain50", {}, "squeezes 4 n channels through n"),
+        ("vgg16", {}, "has no stages"),
+    ],
+)
+def test_what_cannot_grow_is_said(name: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        reslab.deepen(create_model(name), **arguments)
