@@ -94,6 +94,19 @@ def test_a_measurement_is_kept_and_a_toss_up_goes_to_the_first(monkeypatch: pyte
     assert _pick(found).label == "fp32, fused norm"
 
 
+def test_a_deep_network_is_measured_by_a_shallow_one_of_its_layers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured = []
+    monkeypatch.setattr(engine, "measure", lambda found, spec, *_: measured.append(spec.depth) or {"fp32": 1.0})
+    found = [Engine(), Engine(fused_norm=True)]
+    for depth in (1202, 110):
+        deep = model_spec(f"cifar_resnet{depth}")
+        engine.pick(found, deep, size=(32, 32), batch_size=8, device=CPU, iterations=64_000)
+    assert measured == [14]
+
+
 def test_a_candidate_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def make_step(one: Engine, *_: object) -> object:
         def fails() -> None:

@@ -55,3 +55,32 @@ def test_without_records_it_says_so_and_unknown_blocks_are_refused(tables: Any) 
     assert "No records yet." in tables.fill(text, [])
     with pytest.raises(ValueError, match="no generator for the block 'other'"):
         tables.fill(text.replace("results", "other"), [])
+
+
+def test_a_contest_is_a_table_of_ratios_with_their_spread(tables: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "bench"
+    folder.mkdir(parents=True)
+    row = {"what": "fp32", "facts": {}, "images_per_second": [1.0, 2.0]}
+    rows = [
+        {**row, "name": "peer", "ratio": 1.0, "ratio_min": 1.0, "ratio_max": 1.0},
+        {**row, "name": "reslab", "ratio": 2.5, "ratio_min": 2.25, "ratio_max": 3.0, "facts": {"engine": "bf16"}},
+    ]
+    (folder / "cifar.json").write_text(json.dumps({"title": "ResNet-20", "rounds": 2, "rows": rows}))
+    text = (
+        "<!-- begin: bench-cifar -->\n<!-- end: bench-cifar -->\n<!-- begin: bench-large -->\n<!-- end: bench-large -->"
+    )
+    filled = tables.fill(text, [], tables.read_benchmarks(tmp_path / "results"))
+    assert "| reslab | fp32; engine: bf16 | 2.50 | 2.25 to 3.00 |" in filled
+    assert "Not measured yet." in filled
+    assert tables.read_records(tmp_path / "results") == []
+
+
+def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
+    rows = [
+        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": seconds, "peak_gb": memory}
+        for depth, checkpoints, seconds, memory in (
+            (20, False, 0.1, 0.5), (20, True, 0.13, 0.4), (1202, False, 6.01, 9.0), (1202, True, 8.0, 2.0),
+        )
+    ]  # fmt: skip
+    table = tables.depth_table({"depth": {"rows": rows}})
+    assert "| 1202 | 1.00 | 9.00 GB | 2.00 GB | 1.33 x |" in table

@@ -3,24 +3,21 @@
 Every engine computes the same thing. Weights, the loss and all reported errors are float32 whatever is picked here.
 """
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.environment import cpu_flags, cpu_name
+from reslab.environment import cpu_flags
 from reslab.errors import Failure
-from reslab.files import write_atomically
 from reslab.kernels import fused_norm_problem
-from reslab.kernels.compiler import cache_folder, compiler
+from reslab.kernels.compiler import compiler
+from reslab.measured import kept_rates
 from reslab.models import Network, ResNet, build
 from reslab.models.normalization import use_fused_norm
 from reslab.spec import ModelSpec
@@ -30,6 +27,7 @@ log = logging.getLogger(__name__)
 COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
 MEASURE_FROM_ITERATIONS = 2000  # measuring costs about a dozen
 _ROUNDS = 3
+_MEASURED_BLOCKS = 2  # in each stage
 _TIE = 0.03  # a later candidate must be better by this much, so that a toss-up falls the same way each time
 _PIXELS = 2**20  # of all images together in a measured batch, unless that is fewer than 16 images
 
@@ -123,13 +121,21 @@ def pick(
     if iterations < MEASURE_FROM_ITERATIONS:
         return replace(found[0], reason="by rule: the run is too short to measure")
     images = min(batch_size, max(16, _PIXELS // (size[0] * size[1])))
-    rates = _known_rates(found, spec, (images, spec.in_channels, *size), device)
-    labels = {engine.label: engine for engine in found}
+    shape = (images, spec.in_channels, *size)
+    facts = [_stand_in(spec).to_dict(), shape, [engine.label for engine in found]]
+    rates = kept_rates("engines", facts, device, lambda: measure(found, _stand_in(spec), shape, device))
+    if not rates:
+        return replace(found[0], reason="by rule: nothing could be measured")
     best = found[0]
     for engine in found[1:]:
         if rates.get(engine.label, 0) > rates.get(best.label, 0) * (1 + _TIE):
             best = engine
-    return replace(labels[best.label], reason="measured: the fastest here", rates=rates)
+    return replace(best, reason="measured: the fastest here", rates=rates)
+
+
+def _stand_in(spec: ModelSpec) -> ModelSpec:
+    """A network of the same layers, but few: its engines compare alike, and it never takes more time or memory."""
+    return replace(spec, num_blocks=tuple(min(number, _MEASURED_BLOCKS) for number in spec.num_blocks))
 
 
 def prepare(model: Network, engine: Engine) -> Network:
@@ -151,36 +157,6 @@ def compile_blocks(model: ResNet) -> None:
 # --- measurement ------------------------------------------------------------------------------------------------------
 
 
-def _known_rates(
-    found: list[Engine], spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
-) -> dict[str, float]:
-    """Return the rates kept from an earlier start on this machine, or measure them and keep them."""
-    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-    facts = [spec.to_dict(), shape, [engine.label for engine in found], device_name, torch.__version__]
-    facts += [torch.get_num_threads(), sorted(cpu_flags())]
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache_folder() / "engines" / f"{key}.json"
-    kept = _read_rates(path)
-    if kept is not None:
-        return kept
-    log.info("measuring which engine is the fastest here (%d candidates) ...", len(found))
-    rates = measure(found, spec, shape, device)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(rates))
-    except (OSError, Failure) as error:
-        log.warning("the measurement could not be kept for next time: %s", error)
-    return rates
-
-
-def _read_rates(path: Path) -> dict[str, float] | None:
-    try:
-        rates = json.loads(path.read_text())
-        return {str(label): float(rate) for label, rate in rates.items()}
-    except (OSError, ValueError, AttributeError, TypeError):  # not there, or damaged: it is only a cache
-        return None
-
-
 def measure(
     found: list[Engine], spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
 ) -> dict[str, float]:
@@ -188,6 +164,7 @@ def measure(
 
     A candidate that fails here is left out, with a warning; one that is far behind is not measured again.
     """
+    log.info("measuring which engine is the fastest here (%d candidates) ...", len(found))
     steps = {engine.label: make_step(engine, spec, shape, device) for engine in found}
     seconds: dict[str, float] = {}
     for number in range(_ROUNDS):

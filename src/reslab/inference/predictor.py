@@ -1,7 +1,5 @@
 """`reslab.load`: a network as it was trained, or a predictor on the fastest engine for this machine."""
 
-import hashlib
-import json
 import logging
 import time
 from dataclasses import dataclass, field
@@ -12,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.environment import cpu_flags, cpu_name
 from reslab.errors import Failure, UsageError, did_you_mean
-from reslab.files import write_atomically
-from reslab.kernels.compiler import cache_folder
+from reslab.measured import kept_rates
 from reslab.modelfile import ModelCard, ModelFile, load_model
 from reslab.models import Network
 
@@ -127,26 +123,14 @@ def _answers(run: Run, images: Tensor, batch_size: int) -> Tensor:
 def _by_speed(loaded: ModelFile, example: Tensor) -> tuple[list[str], dict[str, float]]:
     """Return the engines of this machine, the fastest first, with their rates; measured once and kept."""
     usable = [name for name in MAKERS if backends.problem(name, example.device) is None]
-    device = torch.cuda.get_device_name() if example.is_cuda else cpu_name()
-    facts = [loaded.spec.to_dict(), list(example.shape), usable, device, sorted(cpu_flags())]
-    facts += [torch.__version__, torch.get_num_threads()]
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache_folder() / "inference" / f"{key}.json"
-    try:
-        rates = {str(name): float(rate) for name, rate in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError, TypeError):  # not there, or damaged: it is only a cache
-        log.info("measuring which engine is the fastest here (%s) ...", ", ".join(usable))
-        rates = measure(loaded.model, usable, example)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps(rates))
-        except (OSError, Failure) as error:
-            log.warning("the measurement could not be kept for next time: %s", error)
+    facts = [loaded.spec.to_dict(), list(example.shape), usable]
+    rates = kept_rates("inference", facts, example.device, lambda: measure(loaded.model, usable, example))
     return sorted(rates, key=lambda name: -rates[name]), rates
 
 
 def measure(model: Network, engines: list[str], example: Tensor) -> dict[str, float]:
     """Return images per second of each engine for batches like `example`, in turn in one process."""
+    log.info("measuring which engine is the fastest here (%s) ...", ", ".join(engines))
     runs: dict[str, Run] = {}
     for name in engines:
         try:

@@ -95,10 +95,15 @@ def signals(model: Network, images: Tensor, labels: Tensor) -> tuple[Signal, ...
 
 def _watch(model: Network, images: Tensor, note: Callable[[str, Tensor], None], *, training: bool) -> Tensor:
     """Run the model once, in the mode asked for, and hand each layer's response to `note`; return the logits."""
-    was_training, handles = model.training, []
-    for name, conv, norm in _layers(model):
-        module = conv if isinstance(norm, nn.Identity) else norm
-        handles.append(module.register_forward_hook(lambda module, inputs, output, name=name: note(name, output)))
+
+    def hook_of(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda module, inputs, output: note(name, output)
+
+    was_training = model.training
+    handles = [
+        (conv if isinstance(norm, nn.Identity) else norm).register_forward_hook(hook_of(name))
+        for name, conv, norm in _layers(model)
+    ]
     try:
         with without_fused_norm(model):
             return model.train(training)(images)
