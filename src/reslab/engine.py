@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
 MEASURE_FROM_ITERATIONS = 2000  # measuring costs about a dozen
-_ROUNDS = 3
+_ROUNDS = 5
 _MEASURED_BLOCKS = 2  # in each stage
 _TIE = 0.03  # a later candidate must be better by this much, so that a toss-up falls the same way each time
 _PIXELS = 2**20  # of all images together in a measured batch, unless that is fewer than 16 images
