@@ -74,6 +74,8 @@ def test_one_flag_changes_exactly_one_leaf(name: str) -> None:
             continue
         if path == "train.monitor" and config.schedule.kind == "plateau":
             continue
+        if path == "model.norm" and config.optim.kind == "muon":
+            continue
         after = to_dict(override(config, nested(path, other)))
         assert differences(before, after) == {path: (value, other)}
         changed += 1

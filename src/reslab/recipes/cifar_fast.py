@@ -4,7 +4,7 @@ from reslab.config import DataConfig, Muon, OneCycle, PadCrop, RunConfig, TrainC
 from reslab.families import model_spec
 
 _BATCH_SIZE = 256
-_EPOCHS = 14
+EPOCHS = 14
 
 
 def cifar_fast(kind: str, depth: int) -> RunConfig:
@@ -26,7 +26,7 @@ def cifar_fast(kind: str, depth: int) -> RunConfig:
         optim=Muon(lr=0.1, momentum=0.6, other_lr=0.1, other_momentum=0.9, weight_decay=5e-4),
         schedule=OneCycle(rise=0.05, start_factor=0.2, final_factor=0.0),
         train=TrainConfig(
-            iterations=_EPOCHS * 50_000 // _BATCH_SIZE,
+            iterations=EPOCHS * 50_000 // _BATCH_SIZE,
             batch_size=_BATCH_SIZE,
             log_every=100,
             evaluate_every=500,
