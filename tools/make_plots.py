@@ -83,12 +83,15 @@ def time_to_error() -> Figure | None:
     for (name, paths), color in zip(folders.items(), COLORS, strict=False):
         for number, path in enumerate(paths):
             record = json.loads(path.read_text(encoding="utf-8"))
-            end = record["iterations"] * 128 / rate / 60 if name == "cifar-resnet20" else record["minutes"]
             curve = record["curve"]["train"]
-            minutes = [step / record["iterations"] * end for step, _ in curve]
+            if name == "cifar-resnet20":
+                minutes = [step * 128 / rate / 60 for step, _ in curve]
+            else:
+                seconds = dict(record["seconds"])
+                minutes = [seconds[step] / 60 for step, _ in curve]
             axes.plot(minutes, [error for _, error in curve], color=color, lw=1, label=None if number else name)
             test = record["test"]
-            axes.plot(end, 100 - 100 * test["correct"] / test["total"], "o", color=color, ms=5)
+            axes.plot(minutes[-1], 100 - 100 * test["correct"] / test["total"], "o", color=color, ms=5)
     axes.axhline(8.75, color="#666", lw=1, ls="--")
     axes.text(axes.get_xlim()[1], 9.0, "8.75 %, the paper's test error", ha="right", va="bottom", fontsize=9)
     axes.set_xlabel("minutes")

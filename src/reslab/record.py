@@ -1,11 +1,13 @@
 """A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure, UsageError
 from reslab.files import read_json, to_json, write_atomically
+from reslab.logs import read_rows
 from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
 
@@ -40,6 +42,7 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         "config": config,
         "environment": environment["sessions"],
         "minutes": result["minutes"],
+        "seconds": _thinned([[row["step"], row["seconds"]] for row in read_rows(folder.timing.path)]),
     }
 
 
@@ -101,14 +104,15 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
 
 def to_json_with_short_rows(record: dict[str, Any]) -> str:
     """Return JSON in which every [step, error] pair of a curve stands on one line."""
-    text = to_json({**record, "curve": "@"})
-    rows = ",\n".join(
-        f"    {to_json(split).strip()}: [\n"
-        + ",\n".join(f"      [{step}, {error}]" for step, error in points)
-        + "\n    ]"
-        for split, points in record["curve"].items()
-    )
-    return text.replace('"curve": "@"', f'"curve": {{\n{rows}\n  }}')
+    text = to_json({**record, "curve": "@", "seconds": "@"})
+    rows = ",\n".join(f"    {to_json(split).strip()}: {_pairs(points, 4)}" for split, points in record["curve"].items())
+    text = text.replace('"curve": "@"', f'"curve": {{\n{rows}\n  }}')
+    return text.replace('"seconds": "@"', f'"seconds": {_pairs(record["seconds"], 2)}')
+
+
+def _pairs(points: list[list[float]], indent: int) -> str:
+    lines = ",\n".join(f"{' ' * indent}  [{step}, {value}]" for step, value in points)
+    return f"[\n{lines}\n{' ' * indent}]"
 
 
 def _counts(counts: dict[str, Any], protocol: str) -> dict[str, Any]:
@@ -117,6 +121,16 @@ def _counts(counts: dict[str, Any], protocol: str) -> dict[str, Any]:
 
 def _curve(rows: list[dict[str, Any]]) -> list[list[float]]:
     """Return [step, error in %] points; long curves as exact means over equal numbers of neighbouring windows."""
-    width = -(-len(rows) // MAX_CURVE_POINTS)
+    width = _width(rows)
     groups = [rows[start : start + width] for start in range(0, len(rows), width)]
     return [[group[-1]["step"], round(sum(row["error"] for row in group) / len(group), 4)] for group in groups]
+
+
+def _thinned(points: list[list[float]]) -> list[list[float]]:
+    """Every n-th point: the same steps as those of a curve of the same rows."""
+    width = _width(points)
+    return points[width - 1 :: width] + (points[-1:] if len(points) % width else [])
+
+
+def _width(rows: Sequence[Any]) -> int:
+    return -(-len(rows) // MAX_CURVE_POINTS)

@@ -103,6 +103,8 @@ def test_a_record_holds_the_run_without_any_path_and_counts_again(
             "environment", "minutes"} <= record.keys()  # fmt: skip
     assert (record["seed"], record["iterations"], record["train_size"]) == (3, 40, 1078)
     assert [step for step, _ in record["curve"]["train"]] == [10, 20, 30, 40]
+    assert [step for step, _ in record["seconds"]] == [10, 20, 30, 40]
+    assert record["seconds"] == sorted(record["seconds"], key=lambda point: point[1])
     capsys.readouterr()
     assert run(["evaluate", str(tmp_path / "digits-resnet20" / "3.safetensors"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["correct"] == record["test"]["correct"]
