@@ -14,7 +14,7 @@ def test_all_recipes_of_the_issue_are_there() -> None:
     kinds = ("plain", "resnet")
     expected = [f"digits-{kind}{depth}" for kind in kinds for depth in (20, 56)]
     expected += [f"cifar-{kind}{depth}" for kind in kinds for depth in (20, 32, 44, 56, 110, 1202)]
-    expected += [f"{name}-fast" for name in expected if name.startswith("cifar-")]
+    expected += [f"{name}-{size}" for name in expected if name.startswith("cifar-") for size in ("small", "fast")]
     expected += [f"imagenet-{kind}{depth}" for kind in kinds for depth in (18, 34)]
     expected += [f"imagenet-resnet{depth}" for depth in (50, 101, 152)]
     assert sorted(recipe_names()) == sorted(expected)

@@ -8,9 +8,10 @@ from reslab.errors import UsageError, did_you_mean
 
 from .cifar import CIFAR_DEPTHS, cifar
 from .cifar_fast import EPOCHS, cifar_fast
+from .cifar_small import cifar_small
 from .digits import DIGITS_DEPTHS, digits
 from .imagenet import IMAGENET_NETS, imagenet
-from .page import Page, cifar_fast_page, cifar_page, digits_page, imagenet_page
+from .page import Page, cifar_fast_page, cifar_page, cifar_small_page, digits_page, imagenet_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ def _all() -> dict[str, Recipe]:
         for depth in CIFAR_DEPTHS:
             name, fast = f"cifar-{kind}{depth}", f"cifar-{kind}{depth}-fast"
             found.append(Recipe(name, lambda k=kind, d=depth: cifar(k, d), cifar_page(kind, depth)))
+            small = f"{name}-small"
+            found.append(Recipe(small, lambda k=kind, d=depth: cifar_small(k, d), cifar_small_page()))
             found.append(Recipe(fast, lambda k=kind, d=depth: cifar_fast(k, d), cifar_fast_page(kind, depth, EPOCHS)))
     for kind, depth in IMAGENET_NETS:
         name = f"imagenet-{kind}{depth}"

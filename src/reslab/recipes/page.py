@@ -81,6 +81,19 @@ def cifar_fast_page(kind: str, depth: int, epochs: int) -> Page:
     return Page("the networks of Sec. 4.2, another recipe", expected, f"{epochs} epochs of 50,000 images", differences)
 
 
+def cifar_small_page() -> Page:
+    """Return the page of `cifar-...-small`."""
+    differences = (
+        "2,344 iterations (6 epochs) instead of 64,000; drops at half and three quarters, where the paper has them",
+        "a linear warm-up of 100 iterations for every depth; the paper warms up 110 layers and more, until 80 % error",
+        *_COMMON_DIFFERENCES,
+    )
+    expected = "not in the paper: for comparisons between networks (docs/results), not for their best error"
+    return Page(
+        "in small what Sec. 4.2, Table 6 and Fig. 6 show", expected, "2,344 iterations of 128 images", differences
+    )
+
+
 def digits_page(kind: str, depth: int) -> Page:
     """Return the page of `digits-{kind}{depth}`."""
     expected = {
