@@ -27,7 +27,7 @@ _OTHER_WORDS = {
     "train.monitor": "validation", "train.select": "last", "data.kind": "idx", "data.mean": "channel",
     "data.scale": "std", "data.path": "elsewhere", "data.augment.fill": "black",
     "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
-    "model.shortcut": "B", "recipe": "mine",
+    "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with
     "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks", "model.zero_init_residual",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -37,6 +38,7 @@ from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
+from reslab.modelfile import load_model
 from reslab.models import Network, build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
 from reslab.spec import PreprocessSpec
@@ -199,6 +201,18 @@ def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Ne
     if config.train.sync_bn:
         model = synchronize_batch_norm(model, device)
     return engine.prepare(model, chosen)
+
+
+def load_weights(config: RunConfig, model: Network) -> None:
+    """Give the network the weights of the config's model file; UsageError when that holds another network."""
+    assert config.weights is not None
+    file = load_model(Path(config.weights))
+    if file.spec != config.model:
+        raise UsageError(
+            f"weights: {config.weights} holds {file.spec.label} with {file.spec.num_classes} classes, but the run "
+            f"trains {config.model.label} with {config.model.num_classes}; give a file of the same network."
+        )
+    model.load_state_dict(file.model.state_dict())
 
 
 def synchronize_batch_norm(model: Network, device: torch.device) -> Network:

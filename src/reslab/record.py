@@ -23,12 +23,15 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         raise Failure(f"{folder.path} is not finished; go on with: reslab train --resume --run-dir {folder.path}")
     config, environment = folder.config(), folder.environment()
     config["data"]["path"] = None
+    if config.get("weights") is not None:
+        config["weights"] = Path(config["weights"]).name  # a record names no path of the machine
     final = {split: _counts(counts, result["protocol"]) for split, counts in result["final"].items()}
     return {
         "format_version": FORMAT_VERSION,
         "recipe": result["recipe"],
         "network": result["model"],
         "dataset": environment["data"],
+        "weights": environment.get("weights"),
         "seed": result["seed"],
         "iterations": result["iterations"],
         "train_size": environment["data"]["sizes"]["train"],

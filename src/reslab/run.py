@@ -1,5 +1,6 @@
 """From a config to a complete run folder: the one place that composes build, train and evaluate."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
 
 def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
     trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
+    if not (resume and _restore(trainer, folder)):
+        _load_weights(trainer, setting.config)
     if resume:
-        _restore(trainer, folder)
         _note_session(folder, setting, trainer.state.step)
     else:
         _create(folder, setting)  # only now, when nothing is left that could be wrong with the config
@@ -161,7 +163,9 @@ def _data_facts(setting: Setting) -> dict[str, Any]:
 
 
 def _create(folder: RunFolder, setting: Setting) -> None:
-    facts = {"data": _data_facts(setting), "sessions": [_session(setting, 0)]}
+    facts: dict[str, Any] = {"data": _data_facts(setting), "sessions": [_session(setting, 0)]}
+    if setting.config.weights is not None:
+        facts["weights"] = _weights_facts(setting.config)
     if setting.world.is_main:
         RunFolder.create(folder.path, to_dict(setting.config), facts)
     barrier()
@@ -171,7 +175,8 @@ def _open(path: Path, setting: Setting) -> RunFolder:
     folder = RunFolder.open(path)
     # read and written again, so that a setting that came later counts with its default
     changed = differences(to_dict(read_config(folder)), to_dict(setting.config))
-    changed.pop("data.path", None)  # the data may have moved; its fingerprint tells whether it is the same
+    for place in ("data.path", "weights"):  # files may have moved; a fingerprint tells whether they are the same
+        changed.pop(place, None)
     if changed:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())
         raise UsageError(
@@ -180,19 +185,44 @@ def _open(path: Path, setting: Setting) -> RunFolder:
     there, now = folder.environment()["data"], _data_facts(setting)
     if there["fingerprint"] != now["fingerprint"]:
         raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
+    _check_weights(folder, setting.config)
     return folder
 
 
-def _restore(trainer: Trainer, folder: RunFolder) -> None:
+def _check_weights(folder: RunFolder, config: RunConfig) -> None:
+    """Failure for other weights than the run began with; a file that is gone is missed only when it is needed."""
+    there = folder.environment().get("weights")
+    if config.weights is not None and Path(config.weights).exists() and (now := _weights_facts(config)) != there:
+        raise Failure(f"{folder.path} was started from other weights: {there} there, {now} now.")
+
+
+def _weights_facts(config: RunConfig) -> dict[str, str] | None:
+    if config.weights is None:
+        return None
+    path = Path(config.weights)
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _load_weights(trainer: Trainer, config: RunConfig) -> None:
+    if config.weights is None:
+        return
+    build.load_weights(config, trainer.model)
+    trainer.average = build.build_average(config.train, trainer.model)
+    log.info("training starts from the weights in %s.", config.weights)
+
+
+def _restore(trainer: Trainer, folder: RunFolder) -> bool:
+    """Go on from the newest whole checkpoint, if there is one."""
     checkpoint, problems = folder.checkpoints.load_newest()
     for problem in problems:
         log.warning("%s The checkpoint before it is used.", problem)
     if checkpoint is None:
         log.info("%s has no checkpoint yet: training starts at step 0.", folder.path)
         trainer.cut_logs()
-    else:
-        trainer.restore(checkpoint)
-        log.info("resumed at step %d.", checkpoint.step)
+        return False
+    trainer.restore(checkpoint)
+    log.info("resumed at step %d.", checkpoint.step)
+    return True
 
 
 def _note_session(folder: RunFolder, setting: Setting, step: int) -> None:

@@ -42,7 +42,7 @@ def bench_input(
     from reslab.distributed import World
     from reslab.run import prepare
 
-    chosen = choose(recipe, None, False, read_settings(recipe, overrides, None, data, data_kind, None))
+    chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))
     setting = prepare(chosen, choose_device(chosen.train, World()), World())
     found = measure(setting, seconds=seconds)
     if json:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from reslab.errors import UsageError
+from reslab.jobs import run_side_by_side
 
 from .overrides import parse_overrides
-from .seeds import parse_seeds, run_side_by_side
+from .seeds import parse_seeds
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig
@@ -27,6 +28,7 @@ def train(
     jobs: int = 1,
     data: str | None = None,
     data_kind: str | None = None,
+    weights: Path | None = None,
     config: Path | None = None,
 ) -> int:
     """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
@@ -52,6 +54,8 @@ def train(
         A data set's folder or archive; by default it is looked for under RESLAB_DATA.
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
+    weights
+        A model file of the same network to start from, instead of a random initialisation.
     config
         A TOML file of settings; flags come after it.
     """
@@ -60,11 +64,13 @@ def train(
     from reslab.run import train_run
 
     if seeds is not None:
-        given = {"--data": data, "--data-kind": data_kind, "--config": config}
+        given = {"data": data, "data_kind": data_kind, "weights": weights, "config": config}
         return _train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given)
     if jobs != 1:
         raise UsageError("--jobs is for several seeds: give --seeds 0,1,2 too.")
-    settings = read_settings(recipe, overrides, seed, data, data_kind, config)
+    settings = read_settings(
+        recipe, overrides, seed=seed, data=data, data_kind=data_kind, weights=weights, config=config
+    )
     chosen = choose(recipe, run_dir, resume, settings)
     folder = run_dir or Path("runs") / chosen.recipe / str(chosen.seed)
     if not world_from_environment().is_main:
@@ -91,9 +97,10 @@ def _train_seeds(
     """Check the config once, then train every seed by a command of its own."""
     if recipe is None or seed is not None:
         raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
-    settings = read_settings(recipe, overrides, None, given["--data"], given["--data-kind"], given["--config"])
+    settings = read_settings(recipe, overrides, **given)
     folder = run_dir or Path("runs") / choose(recipe, None, False, settings).recipe
-    flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+    named = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
+    flags = [text for flag, value in named.items() for text in (flag, str(value))]
     commands = []
     for number in parse_seeds(seeds):
         own = folder / str(number)
@@ -105,10 +112,12 @@ def _train_seeds(
 def read_settings(
     recipe: str | None,
     overrides: tuple[str, ...],
-    seed: int | None,
-    data: str | None,
-    kind: str | None,
-    file: Path | None,
+    *,
+    seed: int | None = None,
+    data: str | None = None,
+    data_kind: str | None = None,
+    weights: Path | None = None,
+    config: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Return the changes in the order they apply: the file's, the settings', the named flags'."""
     from reslab.config import read_toml
@@ -117,10 +126,12 @@ def read_settings(
         raise UsageError(f"the recipe comes first: reslab train RECIPE {recipe} ...")
     named: dict[str, Any] = {} if seed is None else {"seed": seed}
     if data is not None:
-        named["data"] = {"path": str(Path(data).expanduser().resolve()), "kind": kind or "auto"}
-    elif kind is not None:
-        named["data"] = {"kind": kind}
-    return [read_toml(file) if file else {}, parse_overrides(overrides), named]
+        named["data"] = {"path": str(Path(data).expanduser().resolve()), "kind": data_kind or "auto"}
+    elif data_kind is not None:
+        named["data"] = {"kind": data_kind}
+    if weights is not None:
+        named["weights"] = str(weights.expanduser().resolve())
+    return [read_toml(config) if config else {}, parse_overrides(overrides), named]
 
 
 def choose(recipe: str | None, run_dir: Path | None, resume: bool, settings: list[dict[str, Any]]) -> "RunConfig":

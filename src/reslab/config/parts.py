@@ -334,7 +334,10 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: the same config, seed and data give the same run again."""
+    """A whole run: the same config, seed and data give the same run again.
+
+    weights: a model file of the same network, whose weights training starts from instead of the initialisation.
+    """
 
     recipe: str
     model: ModelSpec
@@ -343,6 +346,7 @@ class RunConfig:
     optim: Optim = field(default_factory=Sgd)
     schedule: Schedule = field(default_factory=Constant)
     warmup: Warmup = field(default_factory=NoWarmup)
+    weights: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
