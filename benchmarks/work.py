@@ -25,6 +25,7 @@ from reslab.distributed import World
 from reslab.inference.backends import onnx_bytes
 from reslab.kernels.compiler import cache_folder
 from reslab.modelfile import ModelCard, load_model, save_model
+from reslab.models.resnet import ResNet
 from reslab.run import Setting, make_trainer, prepare
 from reslab.train import Trainer
 
@@ -150,6 +151,7 @@ def model_file() -> Path:
     spec = PreprocessSpec(channels=3, height=224, width=224, short_side=256, mean=peers.PHOTO_MEAN, std=peers.PHOTO_STD)
     images, labels, names = photo_views(spec, 512, skip=4 * INFERENCE_BATCH)
     model = create_model("resnet50_v1_5", num_classes=len(names))
+    assert isinstance(model, ResNet)
     with torch.no_grad():
         for part in images[:128].split(32):
             model.train()(part)

@@ -22,8 +22,9 @@ _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name
 
 
 def read_records(results: Path) -> list[dict[str, Any]]:
-    """Return all records, in the order of the recipes and seeds."""
-    paths = [path for path in sorted(results.glob("*/*.json")) if path.parent.name != "bench"]
+    """Return all records of recipes, in the order of the recipes and seeds; not those of experiments."""
+    others = ("bench", "experiments")
+    paths = [path for path in sorted(results.glob("*/*.json")) if path.parent.name not in others]
     found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     order = list(RECIPES)
     return sorted(
