@@ -28,6 +28,7 @@ check: $(ALL) ## lint, types, layers, generated tables, docs
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/make_tables.py --check
+	$(BIN)/python tools/make_book.py --check
 	$(BIN)/python -m mkdocs build --strict -q
 
 format: $(DEV) ## format the code
@@ -45,6 +46,7 @@ docs: $(ALL) ## build the documentation into site/
 results: $(CORE) ## make the tables and the figure in README and docs anew from results/
 	$(BIN)/python tools/make_tables.py
 	$(BIN)/python tools/make_plots.py
+	$(BIN)/python tools/make_book.py
 	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
 
 constraints: ## resolve every dependency anew and pin it

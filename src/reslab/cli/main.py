@@ -15,6 +15,7 @@ from .compare import compare
 from .demo import demo
 from .describe import describe
 from .evaluate import evaluate
+from .experiment import experiment
 from .recipes import app as recipes
 from .record import record
 from .report import report
@@ -25,7 +26,7 @@ app = App(
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
 )
-for verb in (demo, train, evaluate, compare, bench, recipes, describe, report, record):
+for verb in (demo, train, experiment, evaluate, compare, bench, recipes, describe, report, record):
     app.command(verb)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

@@ -9,10 +9,11 @@ def need_report_extra() -> None:
     """Raise Failure with the command to run when the packages that draw are not installed."""
     try:
         import jinja2
-        import matplotlib  # noqa: F401
+        import matplotlib
+        import scipy  # noqa: F401
     except ImportError as error:
         raise Failure(f"{error.name} is not installed; pages and figures need: pip install 'reslab[report]'") from None
-    del jinja2
+    del jinja2, matplotlib
 
 
 def report(run: Path) -> int:

@@ -1,0 +1,75 @@
+"""`reslab experiment`."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+from cyclopts import Parameter
+
+from reslab.errors import UsageError, check_choice
+
+from .report import need_report_extra
+from .tables import print_table
+
+
+def experiment(
+    *names: str,
+    all: Annotated[bool, Parameter(negative=())] = False,
+    size: str = "digits",
+    seeds: int | None = None,
+    jobs: int = 1,
+    data: str | None = None,
+    run_dir: Path = Path("runs/experiments"),
+    results: Path | None = None,
+) -> int:
+    """Test claims of the paper: train and measure what they need, and write a page with the verdict.
+
+    Without a name, list the experiments. What is trained already is used again; what was stopped is gone on with.
+
+    Parameters
+    ----------
+    names
+        Which experiments.
+    all
+        All of them.
+    size
+        digits (embedded data, minutes), small (CIFAR-10, 6 epochs), paper (the paper's schedule, for a GPU).
+    seeds
+        How many seeds of each network; by default as many as the claim needs.
+    jobs
+        How many networks to train side by side.
+    data
+        Where CIFAR-10 lies; by default it is looked for under RESLAB_DATA.
+    run_dir
+        Where the runs and the book of results go.
+    results
+        Where the JSON records go; RUN_DIR/results by default.
+    """
+    need_report_extra()
+    from reslab.experiments.arms import SIZES, Size
+    from reslab.experiments.book import write_book
+    from reslab.experiments.catalog import EXPERIMENTS, find_experiment
+    from reslab.experiments.conduct import Setup, conduct
+    from reslab.progress import make_progress
+
+    if all and names:
+        raise UsageError("--all takes no names; give names or --all.")
+    if not all and not names:
+        rows = [(one.name, one.title, one.source) for one in EXPERIMENTS.values()]
+        print_table("", ("experiment", "claim", "paper"), rows, left=3)
+        return 0
+    check_choice("--size", size, SIZES)
+    chosen = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]
+    setup = Setup(
+        runs=run_dir / "runs",
+        results=results or run_dir / "results",
+        data=None if data is None else str(Path(data).expanduser().resolve()),
+        jobs=jobs,
+        observe=make_progress,
+    )
+    for one in chosen:
+        evidence = conduct(one, cast(Size, size), seeds, setup)
+        verdict = one.judge(evidence)
+        print(f"{one.name} ({size}): {verdict.outcome}. {verdict.sentence}")
+        write_book(setup.results, run_dir / "book")  # after each, so that a stop leaves what there is
+    print(f"book: {run_dir / 'book' / 'index.html'}")
+    return 0

@@ -1,0 +1,68 @@
+"""What an experiment trains: networks with their recipe, at one of three sizes."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from reslab.config import RunConfig, override, to_dict
+from reslab.errors import check_choice
+from reslab.recipes.cifar import cifar
+from reslab.recipes.cifar_small import cifar_small
+from reslab.recipes.digits import digits
+
+Size = Literal["digits", "small", "paper"]
+SIZES: tuple[Size, ...] = ("digits", "small", "paper")
+SIZES_IN_WORDS = {
+    "digits": "embedded handwritten digits, 510 iterations of 64",
+    "small": "CIFAR-10, 2,344 iterations of 128 (6 epochs)",
+    "paper": "CIFAR-10, the paper's 64,000 iterations of 128",
+}
+_RECIPES = {"digits": digits, "small": cifar_small, "paper": cifar}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where an arm's weights come from: another arm's result of the same seed, with identity blocks in every stage."""
+
+    arm: "Arm"
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One network under one recipe; every seed of it is a run. Its recipe's name tells it from other arms."""
+
+    config: RunConfig
+    start: Start | None = None
+
+    @property
+    def name(self) -> str:
+        return self.config.recipe
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that decides the outcome but the seed; where data lies does not."""
+        values = to_dict(self.config)
+        values["data"]["path"] = values["weights"] = None
+        values.pop("seed")
+        if self.start is not None:
+            values["start"] = [self.start.arm.key, self.start.blocks]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+
+    def at(self, data: str | None) -> "Arm":
+        """The same arm with its data in another place; the embedded digits stay where they are."""
+        if data is None or self.config.data.kind == "digits":
+            return self
+        start = None if self.start is None else replace(self.start, arm=self.start.arm.at(data))
+        return Arm(override(self.config, {"data": {"path": data}}), start)
+
+
+def arm(size: Size, kind: str, depth: int, changes: dict[str, Any] | None = None, *, suffix: str = "") -> Arm:
+    """Return a plain or residual net of the CIFAR family under the recipe of a size.
+
+    changes: settings that differ from the recipe's, as in `reslab.override`; suffix: then tells the arms apart.
+    """
+    check_choice("size", size, SIZES)
+    config = _RECIPES[size](kind, depth)
+    return Arm(replace(override(config, changes or {}), recipe=config.recipe + suffix))

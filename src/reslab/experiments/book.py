@@ -1,0 +1,110 @@
+"""The book of results: what every experiment found, on pages made from its evidence alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reslab.report.figures import to_svg
+from reslab.report.pages import figure_markup, write_page
+
+from .arms import SIZES, SIZES_IN_WORDS
+from .catalog import EXPERIMENTS
+from .evidence import Evidence, load_evidence, path_of
+from .experiment import Experiment, Table, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One experiment at one size: its evidence, and what follows from it."""
+
+    experiment: Experiment
+    evidence: Evidence
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.experiment.judge(self.evidence)
+
+    @property
+    def table(self) -> Table:
+        return self.experiment.table(self.evidence)
+
+    @property
+    def size_in_words(self) -> str:
+        if not self.evidence.records:
+            return "computed; nothing is trained"
+        return SIZES_IN_WORDS[self.evidence.size]
+
+    @property
+    def command(self) -> str:
+        """What repeats it."""
+        count = self.evidence.num_seeds
+        seeds = "" if count in (0, self.experiment.seeds) else f" --seeds {count}"
+        return f"reslab experiment {self.experiment.name} --size {self.evidence.size}{seeds}"
+
+    @property
+    def machine(self) -> str:
+        found = self.evidence.made["environment"]
+        return f"{found['cpu']['name']}, {found['threads']} threads, torch {found['packages']['torch']}"
+
+    def figure(self) -> str:
+        """Return the figure as inline SVG; its label says the verdict."""
+        name = f"{self.experiment.name}-{self.evidence.size}"
+        label = f"{self.experiment.caption} Verdict: {self.verdict.outcome}. {self.verdict.sentence}"
+        return to_svg(self.experiment.draw(self.evidence), name, label)
+
+
+def read_chapters(results: Path) -> list[Chapter]:
+    """Return a chapter for every evidence below `results`, in the order of the paper's argument, sizes ascending."""
+    return [
+        Chapter(experiment, load_evidence(path))
+        for experiment in EXPERIMENTS.values()
+        for size in SIZES
+        if (path := path_of(results, experiment.name, size)).exists()
+    ]
+
+
+def write_book(results: Path, folder: Path) -> Path:
+    """Write one HTML page for each experiment found below `results`, and the front page; return that one's path."""
+    chapters = read_chapters(results)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(dict.fromkeys(chapter.experiment.name for chapter in chapters))
+    for name in names:
+        _write_experiment([chapter for chapter in chapters if chapter.experiment.name == name], folder)
+    rows = [_front(one) for one in chapters]
+    return write_page("book.html", folder / "index.html", title="Book of results", rows=rows)
+
+
+def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
+    experiment = chapters[0].experiment
+    sections = [
+        {
+            "size": chapter.evidence.size,
+            "size_in_words": chapter.size_in_words,
+            "verdict": chapter.verdict,
+            "table": chapter.table,
+            "figure": figure_markup(chapter.figure()),
+            "seeds": chapter.evidence.num_seeds,
+            "date": chapter.evidence.made["date"],
+            "machine": chapter.machine,
+            "command": chapter.command,
+        }
+        for chapter in chapters
+    ]
+    path = folder / f"{experiment.name}.html"
+    return write_page("experiment.html", path, title=experiment.title, experiment=experiment, sections=sections)
+
+
+def _front(chapter: Chapter) -> dict[str, Any]:
+    verdict = chapter.verdict
+    return {
+        "name": chapter.experiment.name,
+        "title": chapter.experiment.title,
+        "paper": "; ".join(f"{what}: {value}" for what, value in chapter.experiment.paper),
+        "sentence": verdict.sentence,
+        "outcome": verdict.outcome,
+        "size": chapter.evidence.size,
+        "seeds": chapter.evidence.num_seeds or "-",
+        "date": chapter.evidence.made["date"],
+        "command": chapter.command,
+    }

@@ -1,0 +1,153 @@
+"""What the networks cost: deep residual nets are cheaper than VGG (paper Table 1, Sec. 3.3 and 4.1)."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reslab.families import model_spec
+from reslab.models import Network, build
+from reslab.models.complexity import measure
+from reslab.models.conformance import TOLERANCE, check
+from reslab.report.figures import COLORS
+
+from .draw import GREY, make_figure
+from .evidence import Evidence
+from .experiment import Bench, Experiment, Table, Verdict
+
+NETS = ("vgg19", "vgg16", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_SIZE = 224
+_ROUNDS = 3
+_BATCH = 4
+
+
+def _measure(bench: Bench) -> dict[str, Any]:
+    models = {name: build(model_spec(name)).eval().to(bench.device) for name in NETS}
+    images = torch.randn(_BATCH, 3, _SIZE, _SIZE, generator=torch.Generator().manual_seed(0)).to(bench.device)
+    seconds: dict[str, list[float]] = {name: [] for name in NETS}
+    for round_number in range(_ROUNDS + 1):
+        for name, model in models.items():
+            taken = _time(model, images)
+            if round_number:  # the first round warms up
+                seconds[name].append(taken)
+    rows = []
+    for name in NETS:
+        cost = measure(model_spec(name))
+        rows.append(
+            {
+                "name": name,
+                "label": cost.spec.label,
+                "parameters": cost.parameters,
+                "multiply_adds": cost.multiply_adds,
+                "seconds_per_image": round(statistics.median(seconds[name]) / _BATCH, 5),
+            }
+        )
+    outcomes = check()
+    deviations = [abs(one.paper_deviation) for one in outcomes if one.paper_deviation is not None]
+    return {
+        "device": bench.device.type,
+        "batch_size": _BATCH,
+        "rows": rows,
+        "conformance": {
+            "networks": len(outcomes),
+            "exact": sum(one.is_exact for one in outcomes),
+            "with_paper_figure": len(deviations),
+            "largest_deviation": round(max(deviations), 4),
+        },
+    }
+
+
+@torch.no_grad()
+def _time(model: Network, images: torch.Tensor) -> float:
+    start = time.perf_counter()
+    model(images).sum().item()  # reads the answer, so that a GPU has finished
+    return time.perf_counter() - start
+
+
+def _row(evidence: Evidence, name: str) -> dict[str, Any]:
+    return next(row for row in evidence.measured["rows"] if row["name"] == name)
+
+
+def _judge(evidence: Evidence) -> Verdict:
+    cost = {name: _row(evidence, name)["multiply_adds"] for name in NETS}
+    share = cost["resnet34"] / cost["vgg19"]
+    bottleneck = cost["resnet50"] / cost["resnet34"]
+    conformance = evidence.measured["conformance"]
+    deviation = conformance["largest_deviation"]
+    sentence = (
+        f"34 layers take {100 * share:.1f} % of VGG-19's multiply-adds, 50 layers of bottlenecks {bottleneck:.2f} "
+        f"times those of 34, and 152 layers {cost['resnet152'] / 1e9:.1f} G against VGG-16's "
+        f"{cost['vgg16'] / 1e9:.1f} G. {conformance['exact']} of {conformance['networks']} networks count exactly as "
+        f"their formula says, {conformance['with_paper_figure']} of them within {100 * deviation:.1f} % of the paper's "
+        "printed figure."
+    )
+    holds = (
+        0.175 <= share < 0.195
+        and bottleneck < 1.1
+        and cost["resnet152"] < cost["vgg16"] < cost["vgg19"]
+        and conformance["exact"] == conformance["networks"]
+        and deviation <= TOLERANCE
+    )
+    return Verdict("reproduced" if holds else "not reproduced", sentence)
+
+
+def _table(evidence: Evidence) -> Table:
+    base = _row(evidence, "resnet34")["seconds_per_image"]
+    rows = tuple(
+        (
+            row["label"],
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['multiply_adds'] / 1e9:.2f} G",
+            f"{100 * row['multiply_adds'] / _row(evidence, 'vgg19')['multiply_adds']:.0f} %",
+            f"{row['seconds_per_image'] / base:.2f}",
+        )
+        for row in evidence.measured["rows"]
+    )
+    return Table(("network", "parameters", "multiply-adds", "of VGG-19's", "time per image, to ResNet-34's"), rows)
+
+
+def _draw(evidence: Evidence) -> Figure:
+    def draw_on(panels: Sequence[Axes]) -> None:
+        rows = evidence.measured["rows"][::-1]
+        base = _row(evidence, "resnet34")["seconds_per_image"]
+        names = [row["label"].split(" (")[0] for row in rows]
+        for axes, values, title in (
+            (panels[0], [row["multiply_adds"] / 1e9 for row in rows], "multiply-adds (10⁹)"),
+            (panels[1], [row["seconds_per_image"] / base for row in rows], "measured time per image, to ResNet-34's"),
+        ):
+            axes.barh(names, values, color=[GREY if name.startswith("VGG") else COLORS[0] for name in names])
+            for place, value in enumerate(values):
+                axes.text(value, place, f" {value:.1f}", va="center", fontsize=9)
+            axes.set_title(title, fontsize=10)
+            axes.margins(x=0.12)
+            axes.grid(axis="y", visible=False)
+
+    return make_figure(draw_on, 2)
+
+
+EXPERIMENT = Experiment(
+    name="complexity",
+    title="Deep residual nets are cheaper than VGG",
+    claim="The 34-layer net has 18 % of VGG-19's multiply-adds; bottlenecks make 50 layers about as cheap as 34, and "
+    "even 152 layers are cheaper than VGG-16 and VGG-19.",
+    source="Sec. 3.3, 4.1; Table 1",
+    paper=(
+        ("multiply-adds of VGG-16, VGG-19", "15.3 G, 19.6 G"),
+        ("multiply-adds of 18, 34, 50, 101, 152 layers (Table 1)", "1.8, 3.6, 3.8, 7.6, 11.3 G"),
+        ("34 layers, of VGG-19's", "18 %"),
+    ),
+    rule="Reproduced if the counted multiply-adds of ResNet-34 are 18 % of VGG-19's (rounded, give or take one), "
+    "ResNet-50's at most 1.1 times ResNet-34's, ResNet-152's below VGG-16's, and all networks of the conformance table "
+    f"count exactly and within {100 * TOLERANCE:g} % of the paper's figures. Otherwise not reproduced. Time is shown "
+    "beside it and judges nothing: it is the machine's.",
+    caption="Multiply-adds for one 224x224 image, and the time that one takes on the machine named below (fp32, "
+    f"batches of {_BATCH}, median of {_ROUNDS} rounds in turn).",
+    measure=_measure,
+    judge=_judge,
+    table=_table,
+    draw=_draw,
+)

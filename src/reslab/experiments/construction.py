@@ -1,0 +1,186 @@
+"""A deeper net is at least as good, by construction: a trained shallow net with identity blocks (paper Sec. 1)."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from reslab.build import build_splits
+from reslab.config import LinearWarmup, StepDecay
+from reslab.data.views import batches
+from reslab.modelfile import load_model
+from reslab.models import Network, deepen
+from reslab.run import evaluate_on, read_config
+from reslab.runfolder import RunFolder
+
+from .arms import Arm, Size, Start, arm
+from .draw import draw_dots, make_figure
+from .evidence import Evidence
+from .experiment import Bench, Experiment, Table, Verdict
+from .statistics import difference, spread
+
+SHALLOW, DEEP = 20, 56
+KINDS = ("plain", "resnet")
+_BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages
+_TOLERANCE = 1e-5
+_CALIBRATION = 512
+_SHARE = 1 / 3  # of the recipe's iterations, for training on
+_WHERE = ("layer1", "layer2", "layer3", None)
+
+
+def _roles(size: Size, kind: str) -> dict[str, Arm]:
+    """The four arms of a kind: what they are, in words -> arm."""
+    shallow, deep = arm(size, kind, SHALLOW), arm(size, kind, DEEP)
+    return {
+        f"{SHALLOW} layers": shallow,
+        f"{SHALLOW} layers,\ntrained further": _trained_on(shallow, shallow, 0),
+        f"{DEEP} layers,\ngrown": _trained_on(deep, shallow, _BLOCKS),
+        f"{DEEP} layers,\nfrom scratch": deep,
+    }
+
+
+def _arms(size: Size) -> tuple[Arm, ...]:
+    return tuple(one for kind in KINDS for one in _roles(size, kind).values())
+
+
+def _errors(evidence: Evidence, kind: str) -> dict[str, tuple[float, ...]]:
+    """Clean training errors of the four arms."""
+    return {role: evidence.errors(one.name, "train") for role, one in _roles(evidence.size, kind).items()}
+
+
+def _trained_on(like: Arm, shallow: Arm, blocks: int) -> Arm:
+    """A shorter training at a tenth of the rate, that starts where the shallow net stood."""
+    config = like.config
+    iterations = round(_SHARE * config.train.iterations)
+    config = replace(
+        config,
+        recipe=f"{config.recipe}-{'grown' if blocks else 'further'}",
+        optim=replace(config.optim, lr=config.optim.lr / 10),
+        schedule=StepDecay(milestones=(iterations // 2,), factor=0.1),
+        warmup=LinearWarmup(iterations=max(1, iterations // 10)),
+        train=replace(config.train, iterations=iterations, evaluate_every=max(1, iterations // 8)),
+    )
+    return Arm(config, Start(shallow, blocks))
+
+
+def _measure(bench: Bench) -> dict[str, Any]:
+    """How far logits and errors move when identity blocks come in, for every net, stage and seed."""
+    shallow = [arm(bench.size, kind, SHALLOW).name for kind in KINDS]
+    return {"insertions": [row for name in shallow for folder in bench.folders[name] for row in _insert(folder, bench)]}
+
+
+def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
+    config = read_config(folder)
+    file = load_model(folder.model_path)
+    model, preprocess = file.model.to(bench.device), file.card.preprocess
+    splits = build_splits(config.data)
+    test = splits.test
+    assert test is not None
+    views = batches(splits.train, preprocess, batch_size=_CALIBRATION, device=bench.device)
+    images = next(iter(views)).images
+    shown = next(iter(batches(test, preprocess, batch_size=_CALIBRATION, device=bench.device))).images
+    before = evaluate_on(model, test, preprocess, bench.device)[0]
+    rows = []
+    for stage in _WHERE:
+        for calibrate in (None, images):
+            grown = deepen(model, stage=stage, blocks=_BLOCKS, calibrate=calibrate)
+            after = evaluate_on(grown, test, preprocess, bench.device)[0]
+            rows.append(
+                {
+                    "network": file.spec.label,
+                    "seed": config.seed,
+                    "stage": stage or "every stage",
+                    "grown": grown.spec.label,
+                    "is_calibrated": calibrate is not None,
+                    "largest_change": _largest_change(model, grown, shown),
+                    "wrong_before": before.total - before.correct,
+                    "wrong_after": after.total - after.correct,
+                    "total": before.total,
+                    "training_mode_agreement": _agreement(model, grown, images),
+                }
+            )
+    return rows
+
+
+@torch.no_grad()
+def _largest_change(model: Network, grown: Network, images: Tensor) -> float:
+    """The largest change of a logit in eval mode, relative to the largest logit."""
+    before, after = model.eval()(images), grown.eval()(images)
+    return ((after - before).abs().max() / before.abs().max()).item()
+
+
+@torch.no_grad()
+def _agreement(model: Network, grown: Network, images: Tensor) -> float:
+    """The part of images on which both choose the same class in training mode; no running statistics are left."""
+    before, after = (deepcopy(net).train()(images).argmax(1) for net in (model, grown))
+    return (before == after).float().mean().item()
+
+
+def _judge(evidence: Evidence) -> Verdict:
+    rows = evidence.measured["insertions"]
+    change = max(row["largest_change"] for row in rows)
+    moved = sum(row["wrong_before"] != row["wrong_after"] for row in rows)
+    parts = [
+        f"Inserting {2 * _BLOCKS} to {6 * _BLOCKS} layers moves no logit by more than {change:.1e} of the largest and "
+        f"changes the test error in {moved} of {len(rows)} cases."
+    ]
+    is_worse = False
+    for kind in KINDS:
+        shallow, _, grown, scratch = _errors(evidence, kind).values()
+        rise, gain = difference(grown, shallow), difference(grown, scratch)
+        is_worse |= rise.is_above_zero
+        parts.append(
+            f"{'Plain' if kind == 'plain' else 'Residual'}: trained on, the grown {DEEP}-layer net's training error "
+            f"differs by {rise} from the {SHALLOW}-layer net's, and by {gain} from that of {DEEP} layers from scratch."
+        )
+    is_identity = change <= _TOLERANCE and not moved
+    outcome = "reproduced" if is_identity and not is_worse else "not reproduced"
+    return Verdict(outcome, " ".join(parts))
+
+
+def _table(evidence: Evidence) -> Table:
+    rows = []
+    for kind in KINDS:
+        for role, one in _roles(evidence.size, kind).items():
+            train, test = evidence.errors(one.name, "train"), evidence.reported(one.name)
+            label = f"{'plain' if kind == 'plain' else 'residual'}, {role}".replace("\n", " ")
+            rows.append((label, f"{one.config.train.iterations:,}", str(len(train)), spread(train), spread(test)))
+    return Table(("network", "iterations", "seeds", "training error, clean (%)", "test error (%)"), tuple(rows))
+
+
+def _draw(evidence: Evidence) -> Figure:
+    def draw_on(panels: Sequence[Axes]) -> None:
+        for axes, kind in zip(panels, KINDS, strict=True):
+            draw_dots(axes, _errors(evidence, kind))
+            axes.set_title("plain" if kind == "plain" else "residual")
+            axes.tick_params(axis="x", labelsize=8)
+        panels[0].set_ylabel("training error, clean (%)")
+
+    return make_figure(draw_on, 2)
+
+
+EXPERIMENT = Experiment(
+    name="construction",
+    title="A deeper net that is at least as good exists, by construction",
+    claim="Let the added layers of a deeper net be identities and copy the others from the learned shallower one: a "
+    "solution that is no worse exists. That solvers do not find one as good from scratch shows that not all systems "
+    "are similarly easy to optimise.",
+    source="Sec. 1",
+    paper=(("training error of the construction", "not above the shallower net's (an argument, not a measurement)"),),
+    rule=f"Reproduced if, for every net, stage and seed, inserted identity blocks move no logit by more than "
+    f"{_TOLERANCE:g} of the largest and leave the test error as it was, and if, trained on from there, neither the "
+    "plain nor the residual deep net's clean training error is above the shallow one's (95 % interval of the "
+    "difference above 0). Otherwise not reproduced.",
+    caption="Clean training error of the shallow net, of the same net trained further, of the deep net grown from it "
+    "and trained as long, and of the deep net from scratch. A dot for each seed, a bar at the mean.",
+    arms=_arms,
+    measure=_measure,
+    judge=_judge,
+    table=_table,
+    draw=_draw,
+)

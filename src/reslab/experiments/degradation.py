@@ -1,0 +1,89 @@
+"""Deeper plain nets have a higher training error; the same nets with shortcuts have not (paper Figs. 1, 4 and 6)."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .arms import Arm, Size, arm
+from .draw import draw_curves, make_figure
+from .evidence import Evidence
+from .experiment import Experiment, Table, Verdict
+from .statistics import difference, spread
+
+DEPTHS = (20, 32, 44, 56)
+KINDS = ("plain", "resnet")
+
+
+def nets(evidence: Evidence, kind: str) -> dict[str, str]:
+    """Return the arms of plain or residual nets by depth: name -> "20 layers"."""
+    chosen = [arm for arm in evidence.records if evidence.spec(arm).is_plain is (kind == "plain")]
+    return {arm: f"{evidence.spec(arm).depth} layers" for arm in sorted(chosen, key=lambda a: evidence.spec(a).depth)}
+
+
+def _arms(size: Size) -> tuple[Arm, ...]:
+    depths = (*DEPTHS, 110) if size == "paper" else DEPTHS
+    return tuple(arm(size, kind, depth) for kind in KINDS for depth in depths)
+
+
+def _judge(evidence: Evidence) -> Verdict:
+    gaps = {}
+    for kind in KINDS:
+        names = list(nets(evidence, kind))
+        gaps[kind] = difference(evidence.errors(names[-1], "train"), evidence.errors(names[0], "train"))
+    depths = [evidence.spec(name).depth for name in nets(evidence, "plain")]
+    sentence = (
+        f"From {depths[0]} to {depths[-1]} layers the clean training error changes by {gaps['plain']} in plain nets "
+        f"and by {gaps['resnet']} in residual nets."
+    )
+    if gaps["plain"].is_above_zero and not gaps["resnet"].is_above_zero:
+        return Verdict("reproduced", sentence)
+    if gaps["plain"].is_below_zero or gaps["resnet"].is_above_zero:
+        return Verdict("not reproduced", sentence)
+    return Verdict("inconclusive", sentence)
+
+
+def _table(evidence: Evidence) -> Table:
+    rows = []
+    for kind in KINDS:
+        for name in nets(evidence, kind):
+            spec = evidence.spec(name)
+            train, test = evidence.errors(name, "train"), evidence.reported(name)
+            rows.append((spec.label, str(spec.depth), str(len(train)), spread(train), spread(test)))
+    return Table(("network", "layers", "seeds", "training error, clean (%)", "test error (%)"), tuple(rows))
+
+
+def _draw(evidence: Evidence) -> Figure:
+    def draw_on(panels: Sequence[Axes]) -> None:
+        for axes, kind, title in zip(panels, KINDS, ("plain", "residual"), strict=True):
+            draw_curves(axes, evidence, nets(evidence, kind))
+            axes.set_title(title)
+        top = max(axes.get_ylim()[1] for axes in panels)
+        for axes in panels:
+            axes.set_ylim(0, top)
+
+    return make_figure(draw_on, 2)
+
+
+EXPERIMENT = Experiment(
+    name="degradation",
+    title="Deeper plain nets degrade, residual nets do not",
+    claim="With more layers, accuracy of a plain net gets saturated and then degrades, and this is not overfitting: "
+    "its training error is higher too. With shortcuts, the deeper net trains at least as well.",
+    source="Sec. 1, 4.1, 4.2; Figs. 1, 4, 6 (left, middle); Table 2",
+    paper=(
+        ("ImageNet top-1 error, plain 18 and 34 layers (Table 2)", "27.94 %, 28.54 %"),
+        ("ImageNet top-1 error, residual 18 and 34 layers (Table 2)", "27.88 %, 25.03 %"),
+        ("CIFAR-10 test error, plain 110 layers (Fig. 6)", "above 60 %"),
+        ("CIFAR-10 test error, residual 20, 32, 44, 56 layers (Table 6)", "8.75 %, 7.51 %, 7.17 %, 6.97 %"),
+    ),
+    rule="Reproduced if the deepest plain net's clean training error is above the shallowest one's (95 % interval of "
+    "the difference above 0) and the residual nets' difference is not. Not reproduced if the plain interval is below "
+    "0, or the residual one above it. Otherwise inconclusive.",
+    caption="Thin lines: training error of the batches as trained on; bold: the monitored split. Lines are means over "
+    "the seeds, bands go from the lowest to the highest; dashed: the learning rate drops.",
+    arms=_arms,
+    judge=_judge,
+    table=_table,
+    draw=_draw,
+)

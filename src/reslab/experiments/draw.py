@@ -1,0 +1,56 @@
+"""What the experiments' figures share: curves of arms as in the paper's Fig. 6, and errors by depth."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reslab.report.curves import BOLD, THIN, Curve, draw, points
+from reslab.report.figures import COLORS, INK, in_iterations, styled
+
+from .evidence import Evidence
+from .statistics import spread
+
+GREY = "#6b7280"
+
+
+def make_figure(draw_on: Callable[[Sequence[Axes]], None], panels: int = 1, *, height: float = 3.9) -> Figure:
+    """Return a figure of one or two panels in a row, drawn in our style."""
+    with styled():
+        figure = Figure(figsize=(9.6 if panels > 1 else 7.2, height), layout="constrained")
+        draw_on(list(figure.subplots(1, panels, squeeze=False)[0]))
+    return figure
+
+
+def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top: float | None = None) -> None:
+    """Draw arms (name -> label): thin lines for training, bold ones for the monitored split (paper Figs. 4 and 6)."""
+    worst = 0.0
+    for number, (arm, label) in enumerate(arms.items()):
+        records = evidence.records[arm]
+        color = COLORS[number % len(COLORS)]
+        train = tuple(points(record.rows("train")) for record in records)
+        monitor = records[0].config()["train"]["monitor"]
+        draw(axes, Curve("", color, THIN, train))
+        if monitor != "none" and all(record.rows(monitor) for record in records):
+            draw(axes, Curve(label, color, BOLD, tuple(points(record.rows(monitor)) for record in records)))
+        else:
+            axes.lines[-1].set_label(label)
+        worst = max(worst, *(error for run in train for _, error in run[len(run) // 2 :]))
+    for step in evidence.records[next(iter(arms))][0].rate_drops():
+        axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
+    axes.set_ylim(0, top or min(100.0, max(8.0, 1.3 * worst)))
+    in_iterations(axes)
+    axes.set_ylabel("error (%)")
+    axes.legend(loc="upper right", fontsize=9)
+
+
+def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str = COLORS[0], label: str = "") -> None:
+    """Draw each group's values as dots over its name, with a bar at their mean."""
+    for place, values in enumerate(groups.values()):
+        mean = sum(values) / len(values)
+        axes.plot([place] * len(values), values, "o", color=color, ms=5, alpha=0.7, label=label if not place else "")
+        axes.plot([place - 0.2, place + 0.2], [mean, mean], color=color, lw=2)
+        axes.annotate(spread(values), (place, max(values)), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.margins(x=0.15, y=0.25)
+    axes.grid(axis="x", visible=False)

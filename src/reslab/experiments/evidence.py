@@ -1,0 +1,90 @@
+"""What an experiment found, as JSON: the records of its runs, and what was measured on their networks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reslab.config import from_dict
+from reslab.errors import Failure
+from reslab.files import read_json, to_json, write_atomically
+from reslab.metrics import error_percent
+from reslab.record import RecordedRun
+from reslab.spec import ModelSpec
+
+from .arms import Size
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """records: for each arm, its runs in the order of seeds; measured: JSON values of the experiment's own.
+
+    made: {"date": ..., "machine": ...}, when and where the last of it was measured.
+    """
+
+    experiment: str
+    size: Size
+    records: Mapping[str, Sequence[RecordedRun]]
+    measured: dict[str, Any]
+    made: dict[str, Any]
+
+    def errors(self, arm: str, split: str) -> tuple[float, ...]:
+        """Return the final error in %, one for each seed. split: "train" (clean images, eval mode), "test", ..."""
+        counts = [record.values["final"][split] for record in self.records[arm]]
+        return tuple(error_percent(count["correct"], count["total"]) for count in counts)
+
+    def reported(self, arm: str) -> tuple[float, ...]:
+        """Return the final error on the split that the runs report, one for each seed."""
+        return self.errors(arm, self.records[arm][0].values["reported_split"])
+
+    def spec(self, arm: str) -> ModelSpec:
+        """Return what network an arm trains."""
+        return ModelSpec.from_dict(self.records[arm][0].config()["model"])
+
+    def iterations(self, arm: str) -> int:
+        return from_dict(self.records[arm][0].config()).train.iterations
+
+    @property
+    def num_seeds(self) -> int:
+        """The seeds that every arm has; 0 where nothing was trained."""
+        return min((len(records) for records in self.records.values()), default=0)
+
+
+def path_of(results: Path, experiment: str, size: str) -> Path:
+    """Return where an experiment's evidence lies; the records that it names lie in `results`/records."""
+    return results / f"{experiment}-{size}.json"
+
+
+def records_folder(results: Path) -> Path:
+    """Return where the records of the experiments' runs lie: ARM/SEED.json."""
+    return results / "records"
+
+
+def save_evidence(evidence: Evidence, results: Path) -> Path:
+    """Write which records it is made of and what was measured; the records themselves are there already."""
+    path = path_of(results, evidence.experiment, evidence.size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "format_version": FORMAT_VERSION,
+        "experiment": evidence.experiment,
+        "size": evidence.size,
+        "made": evidence.made,
+        "arms": {arm: [record.values["seed"] for record in records] for arm, records in evidence.records.items()},
+        "measured": evidence.measured,
+    }
+    write_atomically(path, to_json(document))
+    return path
+
+
+def load_evidence(path: Path) -> Evidence:
+    """Read what `save_evidence` wrote, with the records it names; Failure for one that is missing or damaged."""
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
+        raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
+    records = {
+        arm: [RecordedRun.open(records_folder(path.parent) / arm / f"{seed}.json") for seed in seeds]
+        for arm, seeds in document["arms"].items()
+    }
+    return Evidence(document["experiment"], document["size"], records, document["measured"], document["made"])

@@ -1,0 +1,68 @@
+"""What an experiment is: a claim of the paper, what to train and measure for it, and how the numbers are judged."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from matplotlib.figure import Figure
+
+from reslab.runfolder import RunFolder
+
+from .arms import Arm, Size
+from .evidence import Evidence
+
+Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome, and the sentence with the numbers it follows from."""
+
+    outcome: Outcome
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text below named columns; the first `num_words` columns are words, the others numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    num_words: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What an experiment measures with: the finished runs of its arms, and where its data lies."""
+
+    size: Size
+    data: str | None
+    folders: Mapping[str, Sequence[RunFolder]]
+    device: torch.device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A claim as something to run.
+
+    claim: in one or two sentences; source: where in the paper; paper: its own numbers, (what, how much).
+    rule: how the verdict follows from the numbers, in words; `judge` does it.
+    arms: what to train at a size; measure: what to measure on the finished runs, as JSON values.
+    table, draw: what the page shows; several tables come in the order given.
+    seeds: how many by default. caption: what the figure shows.
+    """
+
+    name: str
+    title: str
+    claim: str
+    source: str
+    paper: tuple[tuple[str, str], ...]
+    rule: str
+    caption: str
+    judge: Callable[[Evidence], Verdict]
+    table: Callable[[Evidence], Table]
+    draw: Callable[[Evidence], Figure]
+    arms: Callable[[Size], tuple[Arm, ...]] = lambda size: ()
+    measure: Callable[[Bench], dict[str, Any]] | None = None
+    seeds: int = 3

@@ -1,0 +1,165 @@
+"""Beyond the paper: the loss around a residual net is smoother than around its plain twin (Li et al. 2018)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from reslab.build import build_splits
+from reslab.data.views import batches
+from reslab.modelfile import load_model
+from reslab.models import Network
+from reslab.run import read_config
+from reslab.runfolder import RunFolder
+
+from .arms import Arm, Size, arm
+from .draw import make_figure
+from .evidence import Evidence
+from .experiment import Bench, Experiment, Table, Verdict
+
+DEPTH = 56
+KINDS = ("plain", "resnet")
+_SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction, -1 to 1
+_IMAGES = {"digits": 500, "small": 256, "paper": 1000}
+_RISE = 1.0  # nats above the centre: what still counts as the basin
+_MORE = 1.5  # times the plain net's basin
+
+
+def _arms(size: Size) -> tuple[Arm, ...]:
+    return tuple(arm(size, kind, DEPTH) for kind in KINDS)
+
+
+def random_direction(model: Network, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return a random direction with every filter scaled to the norm of the model's; norms and biases stay at 0."""
+    direction = {}
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2:
+            direction[name] = torch.zeros_like(parameter)
+            continue
+        drawn = torch.randn(parameter.shape, generator=generator).to(parameter)
+        filters, own = drawn.flatten(1), parameter.detach().flatten(1)
+        scale = own.norm(dim=1) / filters.norm(dim=1).clamp_min(1e-12)
+        direction[name] = drawn * scale.view(-1, *[1] * (parameter.dim() - 1))
+    return direction
+
+
+@torch.no_grad()
+def loss_surface(model: Network, images: Tensor, labels: Tensor, side: int, seed: int = 0) -> list[list[float]]:
+    """Return the loss on a grid of side x side points along two filter-normalised directions, each from -1 to 1.
+
+    Li, Xu, Taylor, Studer, Goldstein 2018, "Visualizing the Loss Landscape of Neural Nets", Sec. 4; eval mode.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    one, other = (random_direction(model, generator) for _ in range(2))
+    centre = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    places = torch.linspace(-1, 1, side).tolist()
+    model.eval()
+    rows = []
+    for y in places:
+        row = []
+        for x in places:
+            for name, parameter in model.named_parameters():
+                parameter.copy_(centre[name] + x * one[name] + y * other[name])
+            row.append(_mean_loss(model, images, labels))
+        rows.append(row)
+    for name, parameter in model.named_parameters():
+        parameter.copy_(centre[name])
+    return rows
+
+
+def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    loss = F.cross_entropy(model(images).double(), labels).item()
+    return float(f"{min(loss, 1e6):.5g}")  # far from the centre a plain net's logits may overflow
+
+
+def _measure(bench: Bench) -> dict[str, Any]:
+    surfaces = {}
+    for name, folders in bench.folders.items():
+        surfaces[name] = [_surface(folder, bench, seed) for seed, folder in enumerate(folders)]
+    return {"images": _IMAGES[bench.size], "side": _SIDE[bench.size], "surfaces": surfaces}
+
+
+def _surface(folder: RunFolder, bench: Bench, seed: int) -> list[list[float]]:
+    file = load_model(folder.model_path)
+    train = build_splits(read_config(folder).data).train
+    views = batches(train, file.card.preprocess, batch_size=_IMAGES[bench.size], device=bench.device)
+    batch = next(iter(views))
+    return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], seed)
+
+
+def _basin(surface: list[list[float]]) -> float:
+    """The part of the grid whose loss is at most 1 nat above the centre's."""
+    middle = len(surface) // 2
+    limit = surface[middle][middle] + _RISE
+    return sum(loss <= limit for row in surface for loss in row) / len(surface) ** 2
+
+
+def _basins(evidence: Evidence, kind: str) -> list[float]:
+    return [_basin(surface) for surface in evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]]
+
+
+def _judge(evidence: Evidence) -> Verdict:
+    plain, residual = (_basins(evidence, kind) for kind in KINDS)
+    ranges = [f"{100 * min(basins):.0f} to {100 * max(basins):.0f} %" for basins in (plain, residual)]
+    sentence = (
+        f"The loss stays within {_RISE:g} nat of the centre's on {ranges[1]} of the square around ResNet-{DEPTH} "
+        f"and on {ranges[0]} around plain-{DEPTH}."
+    )
+    if min(residual) > _MORE * max(plain):
+        return Verdict("reproduced", sentence)
+    return Verdict("not reproduced" if max(residual) < min(plain) else "inconclusive", sentence)
+
+
+def _table(evidence: Evidence) -> Table:
+    rows = []
+    for kind in KINDS:
+        surfaces = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]
+        for seed, (surface, basin) in enumerate(zip(surfaces, _basins(evidence, kind), strict=True)):
+            middle = len(surface) // 2
+            worst = max(loss for row in surface for loss in row)
+            cells = (str(seed), f"{surface[middle][middle]:.3f}", f"{100 * basin:.0f}", f"{worst:.3g}")
+            rows.append((f"{'plain' if kind == 'plain' else 'ResNet'}-{DEPTH}", *cells))
+    columns = ("network", "seed", "loss at the centre", f"within {_RISE:g} nat of it (% of the square)", "largest loss")
+    return Table(columns, tuple(rows))
+
+
+def _draw(evidence: Evidence) -> Figure:
+    def draw_on(panels: Sequence[Axes]) -> None:
+        places = torch.linspace(-1, 1, evidence.measured["side"]).tolist()
+        for axes, kind in zip(panels, KINDS, strict=True):
+            surface = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name][0]
+            heights = [[min(loss, 10.0) for loss in row] for row in surface]
+            levels = [0.05, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 2.5, 3, 4, 6, 8, 10]
+            filled = axes.contourf(places, places, heights, levels=[0, *levels], cmap="viridis", extend="max")
+            axes.contour(places, places, heights, levels=levels, colors="white", linewidths=0.5)
+            axes.plot(0, 0, "+", color="white", ms=8)
+            axes.set_aspect("equal")
+            axes.set_title(f"{'plain' if kind == 'plain' else 'residual'}, {DEPTH} layers")
+            axes.grid(visible=False)
+        panels[1].figure.colorbar(filled, ax=list(panels), label="loss", shrink=0.85)
+
+    return make_figure(draw_on, 2, height=4.2)
+
+
+EXPERIMENT = Experiment(
+    name="landscape",
+    title="Residual loss surfaces are smoother (beyond the paper)",
+    claim="Shortcuts keep the loss around the trained weights smooth and nearly convex, where a plain net of the same "
+    "depth has steep walls (Li et al. 2018; not in the paper).",
+    source="beyond the paper: Li et al. 2018",
+    paper=(("loss surfaces of 56 layers with and without shortcuts (Li et al., Fig. 1)", "smooth against chaotic"),),
+    rule=f"Reproduced if the part of the square on which the loss is within {_RISE:g} nat of the centre's is, in every "
+    f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net; not reproduced if it is "
+    "always smaller; otherwise inconclusive.",
+    caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
+    "directions; the square goes from -1 to 1, one filter's norm. Losses above 10 are drawn as 10.",
+    arms=_arms,
+    measure=_measure,
+    judge=_judge,
+    table=_table,
+    draw=_draw,
+)

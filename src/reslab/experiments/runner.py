@@ -1,0 +1,115 @@
+"""Training the arms of an experiment: nothing twice, resumable, some side by side."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from reslab.build import build_splits
+from reslab.config import RunConfig, to_dict
+from reslab.data.views import batches
+from reslab.errors import Failure, Interrupted
+from reslab.jobs import run_side_by_side
+from reslab.modelfile import load_model, save_model
+from reslab.models import deepen
+from reslab.run import train_run
+from reslab.runfolder import RunFolder
+from reslab.train import Observer
+
+from .arms import Arm
+
+ObserverMaker = Callable[[str, int, int], AbstractContextManager[Observer]]
+_CALIBRATION_IMAGES = 512
+_STOPPED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Trains below `path`, `jobs` runs at a time; a run's folder is named by arm, config's hash and seed."""
+
+    path: Path
+    jobs: int
+    observe: ObserverMaker
+
+    def train(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[RunFolder]]:
+        """Train what is not trained yet, and return every arm's finished runs in the order of seeds.
+
+        Seeds come in the outer loop, so that a stop leaves whole rounds to compare. Interrupted runs are gone on with.
+        """
+        for wave in _waves(arms):
+            todo = [(arm, seed) for seed in seeds for arm in wave if not self._is_finished(arm, seed)]
+            if self.jobs > 1:
+                self._train_side_by_side(todo)
+            else:
+                for arm, seed in todo:
+                    self._train_here(arm, seed)
+        return {arm.name: [RunFolder.open(self.folder(arm, seed)) for seed in seeds] for arm in arms}
+
+    def folder(self, arm: Arm, seed: int) -> Path:
+        """Return where a run of an arm lives."""
+        return self.path / f"{arm.name}-{arm.key}" / str(seed)
+
+    def _is_finished(self, arm: Arm, seed: int) -> bool:
+        return (self.folder(arm, seed) / "result.json").exists()
+
+    def _is_started(self, arm: Arm, seed: int) -> bool:
+        folder = self.folder(arm, seed)
+        if folder.exists() and not (folder / "config.json").exists():
+            shutil.rmtree(folder)  # killed while the folder was made
+        return folder.exists()
+
+    def _train_here(self, arm: Arm, seed: int) -> None:
+        config = self._config(arm, seed)
+        title = f"{arm.name} seed {seed}"
+        is_started = self._is_started(arm, seed)
+        with self.observe(title, config.train.iterations, config.train.batch_size) as observer:
+            train_run(config, self.folder(arm, seed), resume=is_started, observers=[observer])
+
+    def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]]) -> None:
+        code = run_side_by_side([self._command(arm, seed) for arm, seed in todo], self.jobs)
+        unfinished = [self.folder(arm, seed) for arm, seed in todo if not self._is_finished(arm, seed)]
+        if unfinished and code == _STOPPED:
+            raise Interrupted(f"{len(unfinished)} runs are not finished; the same command goes on with them.")
+        if unfinished:
+            raise Failure(f"{unfinished[0]} was not finished (exit code {code}); its message is above.")
+
+    def _command(self, arm: Arm, seed: int) -> list[str]:
+        config = self._config(arm, seed)
+        folder = self.folder(arm, seed)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        RunFolder(folder.parent).write("config.json", to_dict(replace(config, weights=None)))
+        flags = ["--seed", str(seed), "--run-dir", str(folder)]
+        flags += ["--weights", config.weights] if config.weights else []
+        flags += ["--resume"] if self._is_started(arm, seed) else []
+        return ["train", str(folder.parent / "config.json"), *flags]
+
+    def _config(self, arm: Arm, seed: int) -> RunConfig:
+        weights = None if arm.start is None else str(self._start_file(arm, seed).resolve())
+        return replace(arm.config, seed=seed, weights=weights)
+
+    def _start_file(self, arm: Arm, seed: int) -> Path:
+        """Grow the other arm's result into a model file that this arm starts from."""
+        assert arm.start is not None
+        trained = RunFolder.open(self.folder(arm.start.arm, seed))
+        if not arm.start.blocks:
+            return trained.model_path
+        path = self.folder(arm, seed).with_name(f"{seed}-start.safetensors")
+        if not path.exists():
+            file = load_model(trained.model_path)
+            data = build_splits(arm.config.data).train
+            views = batches(data, file.card.preprocess, batch_size=_CALIBRATION_IMAGES, device=torch.device("cpu"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            grown = deepen(file.model, blocks=arm.start.blocks, calibrate=next(iter(views)).images)
+            save_model(path, grown, file.card)
+        return path
+
+
+def _waves(arms: Sequence[Arm]) -> Iterator[list[Arm]]:
+    """First what starts from nothing (also the arms that others start from), then what starts from those."""
+    first = {arm.key: arm for arm in arms if arm.start is None}
+    first |= {arm.start.arm.key: arm.start.arm for arm in arms if arm.start is not None}
+    yield list(first.values())
+    yield [arm for arm in arms if arm.start is not None]

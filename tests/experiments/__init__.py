@@ -1,0 +1,1 @@
+"""Tests of the experiments, and evidence made up for them."""

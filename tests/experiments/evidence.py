@@ -1,0 +1,37 @@
+"""Evidence made up for tests: records with chosen errors, without any training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reslab.config import to_dict
+from reslab.experiments.arms import Arm
+from reslab.experiments.evidence import Evidence
+from reslab.record import RecordedRun
+
+TOTAL = 10_000
+
+
+def made_up(experiment: str, errors: dict[Arm, Sequence[tuple[float, float]]], measured: Any = None) -> Evidence:
+    """Return evidence of the digits size in which each arm's seeds have the given (training, test) errors in %."""
+    records = {
+        arm.name: [_record(arm, seed, *pair) for seed, pair in enumerate(pairs)] for arm, pairs in errors.items()
+    }
+    made = {"date": "2015-12-10", "environment": {"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}}}
+    return Evidence(experiment, "digits", records, measured or {}, made)
+
+
+def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:
+    counts = {"train": train, "test": test}
+    final = {split: {"correct": round(TOTAL * (1 - error / 100)), "total": TOTAL} for split, error in counts.items()}
+    curve = [[step, max(train, 100 - step)] for step in range(10, 101, 10)]
+    values = {
+        "seed": seed,
+        "config": to_dict(arm.config),
+        "final": final,
+        "reported_split": "test",
+        "curve": {"train": curve, "validation": curve},
+        "rate_drops": [50],
+        "iterations": 100,
+    }
+    return RecordedRun(Path(f"{arm.name}/{seed}.json"), values)

@@ -1,0 +1,112 @@
+"""Whole experiments with networks and trainings cut down: the command, its pages, and its JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.cli.main import run
+from reslab.config import RunConfig, override
+from reslab.experiments import arms, complexity
+from reslab.experiments.book import read_chapters
+from reslab.recipes.digits import digits
+
+SHORT = {"iterations": 6, "log_every": 2, "evaluate_every": 3, "checkpoint_every": 3, "batch_size": 16}
+
+
+@pytest.fixture
+def short_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(kind: str, depth: int) -> RunConfig:
+        changes: dict[str, Any] = {"train": SHORT, "schedule": {"kind": "step", "milestones": [3], "factor": 0.1}}
+        return override(digits(kind, depth), {**changes, "warmup": {"kind": "none"}})
+
+    monkeypatch.setitem(arms._RECIPES, "digits", short)
+
+
+def test_the_command_trains_judges_and_writes_the_book(
+    short_digits: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
+    assert run(["experiment", "shortcuts", "plateau", *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "shortcuts (digits): inconclusive." in printed
+    (tmp_path / "book" / "index.html").unlink()
+    assert run(["experiment", "shortcuts", *flags]) == 0
+    assert "images/s" not in capsys.readouterr().err  # nothing was trained again
+    page = (tmp_path / "book" / "shortcuts.html").read_text(encoding="utf-8")
+    for text in (
+        "option C",
+        "The rule of the verdict",
+        "25.03 %, 24.52 %, 24.19 %",
+        "<svg",
+        "reslab experiment shortcuts",
+    ):
+        assert text in page
+    front = (tmp_path / "book" / "index.html").read_text(encoding="utf-8")
+    assert "shortcuts.html" in front
+    assert "plateau.html" in front
+
+
+def test_evidence_holds_no_path_and_gives_the_verdict_again(short_digits: None, tmp_path: Path) -> None:
+    assert run(["experiment", "shortcuts", "--seeds", "2", "--run-dir", str(tmp_path / "runs")]) == 0
+    results = tmp_path / "runs" / "results"
+    for path in results.rglob("*.json"):
+        assert str(tmp_path) not in path.read_text(encoding="utf-8")
+    (chapter,) = read_chapters(results)
+    assert chapter.evidence.num_seeds == 2
+    assert chapter.verdict.outcome in ("reproduced", "not reproduced", "inconclusive")
+    assert chapter.command == "reslab experiment shortcuts --size digits --seeds 2"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["construction", "degradation", "normalization", "convergence", "depth", "thousand-layers", "responses", "warmup",
+     "landscape"],
+)  # fmt: skip
+def test_every_experiment_runs_from_training_to_page(name: str, short_digits: None, tmp_path: Path) -> None:
+    assert run(["experiment", name, "--seeds", "1", "--run-dir", str(tmp_path)]) == 0
+    assert (tmp_path / "book" / f"{name}.html").stat().st_size < 3_000_000
+    evidence = json.loads((tmp_path / "results" / f"{name}-digits.json").read_text())
+    assert evidence["experiment"] == name
+
+
+@pytest.mark.slow
+def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complexity, "_BATCH", 1)
+    monkeypatch.setattr(complexity, "_ROUNDS", 1)
+    assert run(["experiment", "complexity", "--run-dir", str(tmp_path)]) == 0
+    (chapter,) = read_chapters(tmp_path / "results")
+    assert chapter.verdict.outcome == "reproduced"
+    assert "computed; nothing is trained" in (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
+
+
+def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["experiment"]) == 0
+    assert "thousand-layers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["degradatoin"], "Did you mean 'degradation'"),
+        (["depth", "--size", "tiny"], "allowed: 'digits', 'small', 'paper'"),
+        (["depth", "--all"], "give names or --all"),
+        (["depth", "--seeds", "0"], "allowed: 1 or more"),
+        (["depth", "--jobs", "0"], "allowed: 1 or more"),
+    ],
+)
+def test_mistakes_are_named(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["experiment", *arguments, "--run-dir", str(tmp_path / "runs")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_data_is_said_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--size", "small", "--data", str(tmp_path / "nowhere"), "--run-dir", str(tmp_path / "runs")]
+    assert run(["experiment", "depth", *flags]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,105 @@
+"""Arms are trained once, gone on with after a stop, side by side if asked, and grown from one another."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab import load_model
+from reslab.config import override
+from reslab.experiments.arms import Arm, Start, arm
+from reslab.experiments.runner import Runner
+from reslab.train import Observer
+
+SHORT = {"iterations": 12, "log_every": 4, "evaluate_every": 6, "checkpoint_every": 6, "precision": "fp32"}
+
+
+def _short(kind: str = "resnet", *, suffix: str = "", **changes: Any) -> Arm:
+    one = arm("digits", kind, 20, {"train": {**SHORT, **changes}}, suffix=suffix)
+    return replace(one, config=override(one.config, {"model": {"num_blocks": [1, 1, 1]}}))
+
+
+class _Counting:
+    """Counts the runs that were trained, and the iterations they took."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.steps = 0
+
+    @contextmanager
+    def __call__(self, name: str, iterations: int, batch_size: int) -> Iterator[Observer]:
+        self.runs.append(name)
+        yield self  # type: ignore[misc]
+
+    def on_step(self, step: int, loss: Any) -> None:
+        self.steps += 1
+
+    def on_row(self, row: dict[str, Any]) -> None: ...
+
+
+def test_a_repeated_experiment_trains_nothing_twice(tmp_path: Path) -> None:
+    observe = _Counting()
+    runner = Runner(tmp_path, 1, observe)
+    first = runner.train([_short()], range(2))
+    assert observe.runs == ["digits-resnet20 seed 0", "digits-resnet20 seed 1"]
+    again = runner.train([_short()], range(2))
+    assert len(observe.runs) == 2
+    assert [f.path for f in again["digits-resnet20"]] == [f.path for f in first["digits-resnet20"]]
+
+
+def test_other_settings_are_another_run(tmp_path: Path) -> None:
+    observe = _Counting()
+    runner = Runner(tmp_path, 1, observe)
+    runner.train([_short()], [0])
+    runner.train([_short(label_smoothing=0.1)], [0])
+    assert len(observe.runs) == 2
+    assert _short().key != _short(label_smoothing=0.1).key
+
+
+def test_a_stop_costs_at_most_the_steps_since_the_last_checkpoint(tmp_path: Path) -> None:
+    observe = _Counting()
+    runner = Runner(tmp_path, 1, observe)
+    (folder,) = runner.train([_short()], [0])["digits-resnet20"]
+    weights = folder.model_path.read_bytes()
+    for name in ("result.json", "model.safetensors", "checkpoints/step-00000012/state.json"):
+        (folder.path / name).unlink()
+    observe.steps = 0
+    runner.train([_short()], [0])
+    assert observe.steps == 6
+    assert folder.model_path.read_bytes() == weights
+
+
+def test_a_folder_from_a_kill_at_its_making_is_made_anew(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, 1, _Counting())
+    folder = runner.folder(_short(), 0)
+    folder.mkdir(parents=True)
+    (folder / "environment.json").write_text("{}")
+    assert runner.train([_short()], [0])["digits-resnet20"][0].result() is not None
+
+
+def test_runs_side_by_side_give_what_runs_alone_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = Runner(tmp_path / "alone", 1, _Counting()).train([_short()], range(2))
+    beside = Runner(tmp_path / "beside", 2, _Counting()).train([_short()], range(2))
+    for one, other in zip(alone["digits-resnet20"], beside["digits-resnet20"], strict=True):
+        counts = [json.loads((folder.path / "result.json").read_text())["final"] for folder in (one, other)]
+        assert counts[0]["train"]["total"] == counts[1]["train"]["total"] == 1078
+        assert [row["step"] for row in one.rows("train")] == [row["step"] for row in other.rows("train")]
+
+
+def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) -> None:
+    shallow = _short("plain")
+    like = _short("plain", suffix="-grown", iterations=1, log_every=1)
+    deep = replace(like.config, model=replace(like.config.model, num_blocks=(2, 2, 2)))
+    grown = Arm(override(deep, {"optim": {"lr": 1e-30}}), Start(shallow, 1))
+    runner = Runner(tmp_path, 1, _Counting())
+    (folder,) = runner.train([grown], [0])[grown.name]
+    start = load_model(runner.folder(grown, 0).with_name("0-start.safetensors"))
+    assert start.spec.num_blocks == (2, 2, 2)
+    before = json.loads((runner.folder(shallow, 0) / "result.json").read_text())["final"]["test"]
+    assert folder.environment()["weights"]["file"] == "0-start.safetensors"
+    assert abs(folder.rows("train")[0]["error"] - 100 * (1 - before["correct"] / before["total"])) < 60

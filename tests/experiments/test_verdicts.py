@@ -1,0 +1,125 @@
+"""Verdicts follow from the numbers by the rule on the page, whichever way they fall."""
+
+from collections.abc import Sequence
+
+import pytest
+from matplotlib.figure import Figure
+
+from reslab.experiments import construction, convergence, degradation, depth, plateau, shortcuts
+from reslab.experiments.arms import Arm
+from reslab.experiments.catalog import EXPERIMENTS
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Experiment
+
+from .evidence import made_up
+
+NOISE = (-0.1, 0.0, 0.1)
+
+
+def _seeds(train: float, test: float) -> Sequence[tuple[float, float]]:
+    return [(train + noise, test + noise) for noise in NOISE]
+
+
+def _of_depth(experiment: Experiment, **errors: Sequence[float]) -> Evidence:
+    """errors: for each kind its training errors by depth, the test error 2 points above."""
+    arms = experiment.arms("digits")
+    found: dict[Arm, Sequence[tuple[float, float]]] = {}
+    for kind, values in errors.items():
+        mine = [arm for arm in arms if arm.config.model.is_plain is (kind == "plain")]
+        found |= {arm: _seeds(value, value + 2) for arm, value in zip(mine, values, strict=True)}
+    return made_up(experiment.name, found)
+
+
+@pytest.mark.parametrize(
+    ("plain", "resnet", "outcome"),
+    [
+        ((5, 6, 8, 10), (5, 4, 3, 2), "reproduced"),
+        ((5, 6, 8, 10), (5, 6, 8, 10), "not reproduced"),
+        ((5, 4, 3, 2), (5, 4, 3, 2), "not reproduced"),
+        ((5, 5, 5, 5), (5, 5, 5, 5), "inconclusive"),
+    ],
+)
+def test_degradation(plain: Sequence[float], resnet: Sequence[float], outcome: str) -> None:
+    evidence = _of_depth(degradation.EXPERIMENT, plain=plain, resnet=resnet)
+    assert degradation.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcome"),
+    [((5, 4, 3, 2), "reproduced"), ((2, 3, 4, 5), "not reproduced"), ((3, 3, 3, 3), "inconclusive")],
+)
+def test_depth(errors: Sequence[float], outcome: str) -> None:
+    assert depth.EXPERIMENT.judge(_of_depth(depth.EXPERIMENT, resnet=errors)).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcome"),
+    [((5, 4, 3), "reproduced"), ((5, 4, 4), "inconclusive"), ((4, 5, 3), "not reproduced")],
+)
+def test_shortcuts(errors: Sequence[float], outcome: str) -> None:
+    arms = shortcuts.EXPERIMENT.arms("digits")
+    evidence = made_up("shortcuts", {arm: _seeds(e, e) for arm, e in zip(arms, errors, strict=True)})
+    assert shortcuts.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcome"),
+    [
+        ((5, 4, 3, 9, 8, 7), "reproduced"),
+        ((5, 4, 3, 9, 5, 2), "not reproduced"),
+        ((5, 4, 3, 9, 9, 9), "inconclusive"),
+    ],
+)
+def test_convergence(errors: Sequence[float], outcome: str) -> None:
+    arms = convergence.EXPERIMENT.arms("digits")
+    evidence = made_up("convergence", {arm: _seeds(e, e) for arm, e in zip(arms, errors, strict=True)})
+    assert convergence.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(("rise", "outcome"), [(0, "reproduced"), (-3, "reproduced"), (3, "not reproduced")])
+def test_plateau(rise: float, outcome: str) -> None:
+    fixed, other = plateau.EXPERIMENT.arms("digits")
+    evidence = made_up("plateau", {fixed: _seeds(5, 5), other: _seeds(5 + rise, 5 + rise)})
+    assert plateau.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("grown", "change", "outcome"),
+    [(2, 1e-7, "reproduced"), (9, 1e-7, "not reproduced"), (2, 1e-3, "not reproduced")],
+)
+def test_construction(grown: float, change: float, outcome: str) -> None:
+    arms = construction.EXPERIMENT.arms("digits")
+    errors = {arm: _seeds(*[{"grown": grown}.get(arm.name.split("-")[-1], 4.0)] * 2) for arm in arms}
+    insertions = [{"largest_change": change, "wrong_before": 7, "wrong_after": 7}]
+    evidence = made_up("construction", errors, {"insertions": insertions})
+    assert construction.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize("experiment", [degradation.EXPERIMENT, depth.EXPERIMENT, convergence.EXPERIMENT])
+def test_a_figure_and_a_table_show_every_network(experiment: Experiment) -> None:
+    evidence = made_up(experiment.name, {arm: _seeds(5, 6) for arm in experiment.arms("digits")})
+    table = experiment.table(evidence)
+    assert len(table.rows) == len(evidence.records)
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert isinstance(experiment.draw(evidence), Figure)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_says_its_claim_source_rule_and_the_papers_numbers(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    assert experiment.name == name
+    for text in (experiment.title, experiment.claim, experiment.source, experiment.rule, experiment.caption):
+        assert len(text) > 5
+    assert experiment.paper
+    assert "eproduced" in experiment.rule
+    for size in ("digits", "small", "paper"):
+        names = [arm.name for arm in experiment.arms(size)]
+        assert len(set(names)) == len(names)
+
+
+def test_arms_of_one_name_are_the_same_in_every_experiment() -> None:
+    keys: dict[str, str] = {}
+    for experiment in EXPERIMENTS.values():
+        for size in ("digits", "small", "paper"):
+            for arm in experiment.arms(size):
+                assert keys.setdefault(arm.name, arm.key) == arm.key

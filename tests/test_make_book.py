@@ -1,0 +1,45 @@
+"""The book of results is what the committed evidence says."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.experiments.book import Chapter, read_chapters
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = read_chapters(ROOT / "results" / "experiments")
+
+
+@pytest.fixture(scope="module")
+def make_book() -> Any:
+    spec = importlib.util.spec_from_file_location("make_book", ROOT / "tools" / "make_book.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda one: f"{one.experiment.name}-{one.evidence.size}")
+def test_every_verdict_in_the_book_is_recomputed_from_the_records(chapter: Chapter) -> None:
+    page = (ROOT / "docs" / "results" / f"{chapter.experiment.name}.md").read_text(encoding="utf-8")
+    assert f"## Size {chapter.evidence.size}: {chapter.verdict.outcome}\n\n{chapter.verdict.sentence}\n" in page
+
+
+def test_a_page_that_is_not_what_the_evidence_says_is_stale(
+    make_book: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    assert make_book.main(["--check"], tmp_path) == 1
+    assert "run: make results" in capsys.readouterr().out
+    for path, text in make_book.pages(tmp_path).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert make_book.main(["--check"], tmp_path) == 0
+
+
+def test_every_figure_of_the_book_is_there() -> None:
+    names = [f"{one.experiment.name}-{one.evidence.size}.svg" for one in CHAPTERS]
+    assert all((ROOT / "docs" / "images" / "results" / name).is_file() for name in names)

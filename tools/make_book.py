@@ -1,0 +1,114 @@
+"""Make docs/results from results/experiments: `python tools/make_book.py`; with --check, only say what is stale.
+
+Every number, verdict and figure comes from the JSON; the discussion of an experiment is results/experiments/NAME.md.
+"""
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from reslab.experiments.book import Chapter, read_chapters
+from reslab.report.figures import styled
+
+ROOT = Path(__file__).parents[1]
+_HEAD = "<!-- made by tools/make_book.py from results/experiments; do not edit -->\n"
+
+
+def front_page(chapters: list[Chapter]) -> str:
+    """Return the table of all verdicts."""
+    lines = [
+        _HEAD,
+        "# Book of results",
+        "",
+        "Every claim of the paper that was run here. Each verdict is computed from committed JSON by the rule on the "
+        "claim's page; `reslab experiment NAME` runs it again on your machine.",
+        "",
+        "| claim | paper | here | verdict | size | seeds | date | repeat |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in chapters:
+        experiment, verdict = one.experiment, one.verdict
+        paper = "; ".join(f"{what}: {value}" for what, value in experiment.paper)
+        seeds = one.evidence.num_seeds or "-"
+        lines.append(
+            f"| [{experiment.title}]({experiment.name}.md) | {paper} | {verdict.sentence} | **{verdict.outcome}** "
+            f"| {one.evidence.size} | {seeds} | {one.evidence.made['date']} | `{one.command}` |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def experiment_page(chapters: list[Chapter], discussion: str) -> str:
+    """Return the page of one experiment at all its sizes."""
+    experiment = chapters[0].experiment
+    parts = [_HEAD, f"# {experiment.title}\n", f"{experiment.claim} *({experiment.source})*\n"]
+    for one in chapters:
+        parts.append(f"## Size {one.evidence.size}: {one.verdict.outcome}\n\n{one.verdict.sentence}\n")
+        image = f"../images/results/{experiment.name}-{one.evidence.size}.svg"
+        parts.append(f"![{experiment.caption}]({image})\n\n*{experiment.caption}*\n")
+        parts.append(_table(one))
+        seeds = f"; seeds: {one.evidence.num_seeds}" if one.evidence.num_seeds else ""
+        parts.append(
+            f"{one.size_in_words}{seeds}. Measured {one.evidence.made['date']} on {one.machine}. "
+            f"Repeat with `{one.command}`.\n"
+        )
+    if discussion:
+        parts.append(f"## Discussion\n\n{discussion.strip()}\n")
+    parts.append(f"## The rule of the verdict\n\n{experiment.rule}\n")
+    rows = "\n".join(f"| {what} | {value} |" for what, value in experiment.paper)
+    parts.append(f"## The paper\n\n| what | value |\n|---|---|\n{rows}\n")
+    return "\n".join(parts)
+
+
+def _table(chapter: Chapter) -> str:
+    table = chapter.table
+    marks = ["---" if number < table.num_words else "---:" for number in range(len(table.columns))]
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + "|".join(marks) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def pages(root: Path) -> dict[Path, str]:
+    """Return every page of the book: its path and its content."""
+    chapters = read_chapters(root / "results" / "experiments")
+    found = {root / "docs" / "results" / "index.md": front_page(chapters)}
+    for name, group in groupby(chapters, key=lambda chapter: chapter.experiment.name):
+        discussion = root / "results" / "experiments" / f"{name}.md"
+        text = discussion.read_text(encoding="utf-8") if discussion.exists() else ""
+        found[root / "docs" / "results" / f"{name}.md"] = experiment_page(list(group), text)
+    return found
+
+
+def draw(root: Path) -> None:
+    """Draw every figure of the book."""
+    folder = root / "docs" / "images" / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    for chapter in read_chapters(root / "results" / "experiments"):
+        path = folder / f"{chapter.experiment.name}-{chapter.evidence.size}.svg"
+        figure = chapter.experiment.draw(chapter.evidence)
+        with styled():
+            figure.savefig(path, facecolor="white", metadata={"Date": None, "Creator": None})
+
+
+def main(arguments: list[str], root: Path = ROOT) -> int:
+    """Write or check every page; return the exit code."""
+    if arguments not in ([], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    stale = [
+        (path, text)
+        for path, text in pages(root).items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in stale:
+        if arguments:
+            print(f"{path.relative_to(root)}: is not what the evidence says; run: make results")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if not arguments:
+        draw(root)
+    return 1 if stale and arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
