@@ -5,7 +5,20 @@ from collections.abc import Sequence
 import pytest
 from matplotlib.figure import Figure
 
-from reslab.experiments import construction, convergence, degradation, depth, plateau, shortcuts
+from reslab.experiments import (
+    complexity,
+    construction,
+    convergence,
+    degradation,
+    depth,
+    landscape,
+    normalization,
+    plateau,
+    responses,
+    shortcuts,
+    thousand_layers,
+    warmup,
+)
 from reslab.experiments.arms import Arm
 from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.evidence import Evidence
@@ -93,6 +106,84 @@ def test_construction(grown: float, change: float, outcome: str) -> None:
     insertions = [{"largest_change": change, "wrong_before": 7, "wrong_after": 7}]
     evidence = made_up("construction", errors, {"insertions": insertions})
     assert construction.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("deep", "shallow", "plain", "outcome"),
+    [(0.3, 0.5, 1.0, "reproduced"), (0.6, 0.5, 1.0, "not reproduced"), (0.3, 0.5, 0.2, "not reproduced")],
+)
+def test_responses(deep: float, shallow: float, plain: float, outcome: str) -> None:
+    arms = responses.EXPERIMENT.arms("digits")
+    means = {"resnet56": deep, "resnet20": shallow, "plain56": plain, "plain20": plain}
+    stds = {arm.name: [[means[arm.name.split("-")[1]] + noise / 10] * 3 for noise in NOISE] for arm in arms}
+    evidence = made_up("responses", {arm: _seeds(5, 5) for arm in arms}, {"stds": stds})
+    assert responses.EXPERIMENT.judge(evidence).outcome == outcome
+    assert len(responses.EXPERIMENT.table(evidence).rows) == 4
+    assert isinstance(responses.EXPERIMENT.draw(evidence), Figure)
+
+
+@pytest.mark.parametrize(("smallest", "outcome"), [(0.5, "reproduced"), (0.001, "not reproduced")])
+def test_normalization(smallest: float, outcome: str) -> None:
+    rows = [
+        {"kind": kind, "norm": norm, "depth": depth, "when": "start", "seed": 0, "variance": [1.0, 2.0],
+         "gradient": [1.0, 1.0, smallest]}
+        for kind in normalization.KINDS for norm in normalization.NORMS for depth in normalization.DEPTHS
+    ]  # fmt: skip
+    evidence = made_up("normalization", {}, {"rows": rows})
+    assert normalization.EXPERIMENT.judge(evidence).outcome == outcome
+    assert len(normalization.EXPERIMENT.table(evidence).rows) == 12
+    assert isinstance(normalization.EXPERIMENT.draw(evidence), Figure)
+
+
+@pytest.mark.parametrize(("rise", "outcome"), [(0.5, "reproduced"), (50.0, "not reproduced")])
+def test_landscape(rise: float, outcome: str) -> None:
+    plain, residual = landscape.EXPERIMENT.arms("digits")
+    steep, smooth = ([[height] * 3, [height, 0.1, height], [height] * 3] for height in (5.0, rise))
+    steep[0][0] = 0.5
+    surfaces = {plain.name: [steep], residual.name: [smooth]}
+    evidence = made_up(
+        "landscape", {plain: _seeds(5, 5), residual: _seeds(5, 5)}, {"surfaces": surfaces, "side": 3, "images": 1}
+    )
+    assert landscape.EXPERIMENT.judge(evidence).outcome == outcome
+    assert isinstance(landscape.EXPERIMENT.draw(evidence), Figure)
+
+
+@pytest.mark.parametrize(("train", "outcome"), [(0.05, "reproduced"), (30.0, "inconclusive"), (95.0, "not reproduced")])
+def test_thousand_layers(train: float, outcome: str) -> None:
+    (deep,) = thousand_layers.EXPERIMENT.arms("digits")
+    steps = [
+        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": depth / 100, "peak_gb": 1.0}
+        for depth in (20, 56, 110, 1202) for checkpoints in (False, True)
+    ]  # fmt: skip
+    evidence = made_up("thousand-layers", {deep: [(train, train)]}, {"steps": steps})
+    assert thousand_layers.EXPERIMENT.judge(evidence).outcome == outcome
+    assert thousand_layers.EXPERIMENT.table(evidence).rows[-1][1] == "1.00"
+    assert isinstance(thousand_layers.EXPERIMENT.draw(evidence), Figure)
+
+
+def test_complexity() -> None:
+    counts = {"vgg19": 19.6, "vgg16": 15.5, "plain34": 3.6, "resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8,
+              "resnet101": 7.6, "resnet152": 11.3}  # fmt: skip
+    rows = [
+        {"name": name, "label": name, "parameters": 1, "multiply_adds": round(count * 1e9), "seconds_per_image": 1.0}
+        for name, count in counts.items()
+    ]
+    conformance = {"networks": 5, "exact": 5, "with_paper_figure": 4, "largest_deviation": 0.011}
+    evidence = made_up("complexity", {}, {"rows": rows, "conformance": conformance})
+    assert complexity.EXPERIMENT.judge(evidence).outcome == "reproduced"
+    assert isinstance(complexity.EXPERIMENT.draw(evidence), Figure)
+    conformance["exact"] = 4
+    assert complexity.EXPERIMENT.judge(evidence).outcome == "not reproduced"
+
+
+def test_warmup() -> None:
+    warm, cold = warmup.EXPERIMENT.arms("digits")
+    evidence = made_up("warmup", {warm: _seeds(5, 5), cold: _seeds(5, 5)})
+    assert warmup.EXPERIMENT.judge(evidence).outcome == "inconclusive"  # both start at the same iteration
+    assert isinstance(warmup.EXPERIMENT.draw(evidence), Figure)
+    for late, record in enumerate(evidence.records[cold.name]):
+        record.values["curve"] = {"train": [[10, 100.0], [200 + late, 50.0]]}
+    assert warmup.EXPERIMENT.judge(evidence).outcome == "reproduced"
 
 
 @pytest.mark.parametrize("experiment", [degradation.EXPERIMENT, depth.EXPERIMENT, convergence.EXPERIMENT])

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -10,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.build import build_preprocess, build_splits
-from reslab.data import ArrayDataset, Dataset
+from reslab.data.stream import Batch
 from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models import Network, build
 from reslab.models.signals import signals
 from reslab.report.figures import COLORS
-from reslab.spec import Norm, PreprocessSpec
+from reslab.spec import Norm
 
 from .arms import Arm, Size, arm
 from .draw import make_figure
@@ -39,35 +40,27 @@ def _arms(size: Size) -> tuple[Arm, ...]:
 def _measure(bench: Bench) -> dict[str, Any]:
     config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
     train = build_splits(config.data).train
-    assert isinstance(train, ArrayDataset)
     preprocess = build_preprocess(config.data, train)
+    batch = next(iter(batches(train, preprocess, batch_size=_BATCH, device=bench.device)))
     rows = []
-    for kind in KINDS:
-        for norm in NORMS:
-            for depth in DEPTHS:
-                spec = replace(arm(bench.size, kind, depth).config.model, norm=norm, num_classes=len(train.class_names))
-                for seed in range(_SEEDS):
-                    torch.manual_seed(seed)
-                    rows.append(_row(build(spec).to(bench.device), train, preprocess, bench, kind, norm, "start", seed))
-    for kind in KINDS:
-        for depth in TRAINED:
-            for seed, folder in enumerate(bench.folders[arm(bench.size, kind, depth).name]):
-                model = load_model(folder.model_path).model.to(bench.device)
-                rows.append(_row(model, train, preprocess, bench, kind, "batch", "end", seed))
+    for kind, norm, depth, seed in product(KINDS, NORMS, DEPTHS, range(_SEEDS)):
+        torch.manual_seed(seed)
+        spec = arm(bench.size, kind, depth).config.model
+        model = build(replace(spec, norm=norm, num_classes=len(train.class_names))).to(bench.device)
+        rows.append(_row(model, batch, kind=kind, norm=norm, when="start", seed=seed))
+    for kind, depth in product(KINDS, TRAINED):
+        for seed, folder in enumerate(bench.folders[arm(bench.size, kind, depth).name]):
+            model = load_model(folder.model_path).model.to(bench.device)
+            rows.append(_row(model, batch, kind=kind, norm="batch", when="end", seed=seed))
     return {"batch_size": _BATCH, "rows": rows}
 
 
-def _row(
-    model: Network, data: Dataset, preprocess: PreprocessSpec, bench: Bench, kind: str, norm: str, when: str, seed: int
-) -> dict[str, Any]:
-    batch = next(iter(batches(data, preprocess, batch_size=_BATCH, device=bench.device)))
+def _row(model: Network, batch: Batch, **facts: Any) -> dict[str, Any]:
+    """Return what was measured on one network, with the facts that tell it from the others."""
     found = signals(model, batch.images, batch.labels)
     return {
-        "kind": kind,
-        "norm": norm,
+        **facts,
         "depth": model.spec.depth,
-        "when": when,
-        "seed": seed,
         "variance": [_short(signal.variance) for signal in found],
         "gradient": [_short(signal.relative_gradient) for signal in found],
     }
@@ -113,15 +106,12 @@ def _judge(evidence: Evidence) -> Verdict:
 
 def _table(evidence: Evidence) -> Table:
     rows = []
-    for when in ("start", "end"):
-        for kind in KINDS:
-            for norm in NORMS:
-                for depth in DEPTHS:
-                    if found := _rows(evidence, kind, norm, depth, when):
-                        name = f"{'plain' if kind == 'plain' else 'ResNet'}-{depth}"
-                        norm_in_words = "batch norm" if norm == "batch" else "none"
-                        cells = (f"{_worst(found, _weakest):.3g}", f"{_worst(found, _drift):.3g}")
-                        rows.append((name, norm_in_words, f"at the {when}", str(len(found)), *cells))
+    for when, kind, norm, depth in product(("start", "end"), KINDS, NORMS, DEPTHS):
+        if found := _rows(evidence, kind, norm, depth, when):
+            name = f"{'plain' if kind == 'plain' else 'ResNet'}-{depth}"
+            norm_in_words = "batch norm" if norm == "batch" else "none"
+            cells = (f"{_worst(found, _weakest):.3g}", f"{_worst(found, _drift):.3g}")
+            rows.append((name, norm_in_words, f"at the {when}", str(len(found)), *cells))
     columns = ("network", "normalization", "when", "seeds", "median / smallest gradient", "largest / smallest variance")
     return Table(columns, tuple(rows), num_words=3)
 

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,9 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
         return Difference(mean, -math.inf, math.inf, 1.0)
     if statistics.pvariance(one) == statistics.pvariance(other) == 0:
         return Difference(mean, mean, mean, 0.0 if mean else 1.0)  # Welch's t would divide by zero
-    test = stats.ttest_ind(one, other, equal_var=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts values that are equal in every seed
+        test = stats.ttest_ind(one, other, equal_var=False)
     interval = test.confidence_interval(CONFIDENCE)
     return Difference(mean, float(interval.low), float(interval.high), float(test.pvalue))  # type: ignore[attr-defined]
 

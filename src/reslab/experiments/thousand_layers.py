@@ -13,6 +13,7 @@ from .arms import Arm, Size, arm
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
+from .statistics import spread
 from .step_cost import step_cost
 
 DEPTH = 1202
@@ -72,6 +73,10 @@ def _judge(evidence: Evidence) -> Verdict:
         f"In {iterations:,} iterations the training error of ResNet-{DEPTH} goes from {first:.1f} % to {last:.2f} % "
         f"({how})."
     )
+    if evidence.size == "paper":
+        shallower = next(name for name in evidence.records if name != _deep(evidence))
+        tests = {name: spread(evidence.reported(name)) for name in (_deep(evidence), shallower)}
+        sentence += f" Its test error is {tests[_deep(evidence)]} %, that of 110 layers {tests[shallower]} %."
     if last < _CLAIMED:
         return Verdict("reproduced", sentence)
     if evidence.size == "paper" or last > _LEARNED * first:
