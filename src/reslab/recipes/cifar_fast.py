@@ -3,8 +3,8 @@
 from reslab.config import DataConfig, Muon, OneCycle, PadCrop, RunConfig, TrainConfig
 from reslab.families import model_spec
 
-_BATCH_SIZE = 256
-EPOCHS = 14
+_BATCH_SIZE = 128
+EPOCHS = 24
 
 
 def cifar_fast(kind: str, depth: int) -> RunConfig:
@@ -23,14 +23,14 @@ def cifar_fast(kind: str, depth: int) -> RunConfig:
             full_size_from=0.5,
             augment=PadCrop(padding=4, flip=True, fill="reflect", flip_order="alternating"),
         ),
-        optim=Muon(lr=0.1, momentum=0.6, other_lr=0.1, other_momentum=0.9, weight_decay=5e-4),
+        optim=Muon(lr=0.07, momentum=0.6, other_lr=0.07, other_momentum=0.9, weight_decay=5e-4),
         schedule=OneCycle(rise=0.05, start_factor=0.2, final_factor=0.0),
         train=TrainConfig(
             iterations=EPOCHS * 50_000 // _BATCH_SIZE,
             batch_size=_BATCH_SIZE,
             log_every=100,
-            evaluate_every=500,
-            checkpoint_every=500,
+            evaluate_every=1000,
+            checkpoint_every=1000,
             monitor="none",
         ),
     )

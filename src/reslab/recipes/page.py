@@ -67,8 +67,7 @@ def cifar_fast_page(kind: str, depth: int, epochs: int) -> Page:
     differences = (
         "Muon on the convolutions inside (Jordan et al. 2024), Nesterov SGD on the stem, the norms and the last layer",
         "one learning-rate cycle that falls in a line to 0 instead of two drops",
-        "batch 256 instead of 128",
-        "images of 20x20 pixels for the first half, 32x32 for the second",
+        "images of 20x20 pixels at first, 32x32 from half of the run on",
         "flips alternate from epoch to epoch (Jordan 2024, airbench), borders are reflected, one mean for each channel",
         "the network and its initialisation are the paper's; the last weights are the result, nothing is selected",
     )
