@@ -28,6 +28,17 @@ def test_directions_keep_their_singular_vectors_and_get_values_near_one(shape: t
         torch.testing.assert_close(left @ along.diag() @ right, direction, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(6, 16, 144), (5, 64, 576), (2, 10, 4)])
+def test_the_iteration_on_the_small_square_is_the_iteration_on_the_matrix(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    x = matrices.double() / matrices.double().flatten(1).norm(dim=1)[:, None, None]
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    torch.testing.assert_close(orthogonalize(matrices).double(), x, rtol=0, atol=1e-4)
+
+
 def test_inner_convolutions_keep_their_norm_and_move_by_the_learning_rate() -> None:
     torch.manual_seed(0)
     model = create_model("cifar_resnet8")
