@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,17 +70,19 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
 
 def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
     trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
-    if not (resume and _restore(trainer, folder)):
+    if not resume:
         _load_weights(trainer, setting.config)
-    if resume:
-        _note_session(folder, setting, trainer.state.step)
-    else:
         _create(folder, setting)  # only now, when nothing is left that could be wrong with the config
-    try:
-        trainer.fit()
-    finally:
-        trainer.stream.close()
-    _finish(trainer, setting, folder)
+    with folder.locked() if setting.world.is_main else nullcontext():
+        if resume:
+            if not _restore(trainer, folder):
+                _load_weights(trainer, setting.config)
+            _note_session(folder, setting, trainer.state.step)
+        try:
+            trainer.fit()
+        finally:
+            trainer.stream.close()
+        _finish(trainer, setting, folder)
 
 
 def prepare(config: RunConfig, device: torch.device, world: World, *, engine: Engine | None = None) -> Setting:

@@ -11,9 +11,13 @@ report.html         everything to look at
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from reslab.checkpoint import CheckpointFolder
 from reslab.errors import Failure, UsageError
@@ -62,6 +66,22 @@ class RunFolder:
         folder = cls(path)
         folder.config()
         return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the run to this process inside the block; Failure while another one has it."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise Failure(
+                f"{self.path} is being trained by another process (left over from a command that was killed, perhaps); "
+                "stop that one or wait for it."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write(self, name: str, values: dict[str, Any]) -> None:
         """Write one of the JSON files, atomically."""

@@ -1,5 +1,7 @@
 """Whole runs of every kind, short: photos by the paper's ImageNet recipe, CIFAR-10, options that change the loop."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +134,22 @@ def test_compiled_blocks_train_as_eager_ones_do(tmp_path: Path) -> None:
         assert RunFolder.open(folder.path).environment()["sessions"][0]["is_compiled"] is (choice == "on")
     for ours, theirs in zip(rows["on"], rows["off"], strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
+    config = override(recipe("digits-resnet20").make(), {"train": TINY})
+    folder = train_run(config, tmp_path / "run")
+    (folder.path / "result.json").unlink()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys, reslab.runfolder as r; from pathlib import Path\n"
+         "with r.RunFolder(Path(sys.argv[1])).locked(): print('locked', flush=True); sys.stdin.read()",
+         str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    with holder:
+        holder.stdout.readline()
+        with pytest.raises(Failure, match="is being trained by another process"):
+            train_run(config, folder.path, resume=True)
+        holder.stdin.close()
+    assert train_run(config, folder.path, resume=True).result() is not None

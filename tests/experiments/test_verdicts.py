@@ -103,7 +103,8 @@ def test_plateau(rise: float, outcome: str) -> None:
 def test_construction(grown: float, change: float, outcome: str) -> None:
     arms = construction.EXPERIMENT.arms("digits")
     errors = {arm: _seeds(*[{"grown": grown}.get(arm.name.split("-")[-1], 4.0)] * 2) for arm in arms}
-    insertions = [{"largest_change": change, "wrong_before": 7, "wrong_after": 7}]
+    facts = {"largest_change": change, "wrong_before": 7, "wrong_after": 7, "training_mode_agreement": 1.0}
+    insertions = [{**facts, "is_calibrated": is_calibrated} for is_calibrated in (False, True)]
     evidence = made_up("construction", errors, {"insertions": insertions})
     assert construction.EXPERIMENT.judge(evidence).outcome == outcome
 

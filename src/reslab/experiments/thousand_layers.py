@@ -20,7 +20,7 @@ DEPTH = 1202
 _DEPTHS = (20, 56, 110, DEPTH)
 _CLAIMED = 0.1  # % training error
 _LEARNED = 0.8  # of its first value: a training error below this part of it has been learned from
-_ITERATIONS = {"digits": 120, "small": 300}
+_ITERATIONS = {"digits": 120, "small": 200}
 _PAPER_TEST = {110: 6.43, 1202: 7.93}
 
 

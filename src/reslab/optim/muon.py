@@ -1,5 +1,8 @@
 """Muon for convolutions that batch norm follows: steps of equal size in every direction of a layer's matrix."""
 
+# pyright: reportPrivateImportUsage=false
+# torch's own optimizers are made of torch._foreach_*, which has no public name
+
 from collections import defaultdict
 from typing import Any
 
@@ -89,16 +92,16 @@ class Muon(Optimizer):
 
     def _nesterov(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
         """Move the momenta on, and return the updates; whole lists at a time, because the tensors are small."""
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if group["weight_decay"]:
-            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
         for parameter in parameters:
             if "momentum_buffer" not in self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         velocities = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients)
-        return torch._foreach_add(gradients, velocities, alpha=group["momentum"])
+        return list(torch._foreach_add(gradients, velocities, alpha=group["momentum"]))
 
 
 def _step_inner(parameters: list[Tensor], updates: list[Tensor], lr: float) -> None:

@@ -1,0 +1,100 @@
+"""`reslab convert`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from reslab.errors import Failure, UsageError
+
+
+def convert(
+    file: Path,
+    *,
+    output: Annotated[Path, Parameter(alias="-o")],
+    arch: str | None = None,
+    source: Literal["torchvision", "timm", "cifar"] | None = None,
+    classes: str | None = None,
+    mean: str | None = None,
+    std: str | None = None,
+    size: int | None = None,
+    short_side: int | None = None,
+    ema: bool | None = None,
+) -> int:
+    """Turn weights from torchvision, timm or widely copied CIFAR code into a model file.
+
+    What shapes cannot tell must be named, by --arch or --source: where a bottleneck has its stride, and how a shortcut
+    without weights pads. Nothing in the file is ever executed, and nothing is loaded by half.
+
+    Parameters
+    ----------
+    file
+        A state dict or checkpoint: .safetensors, or what torch.save wrote.
+    output
+        The model file to write.
+    arch
+        The network's name here, like resnet50, resnet50_v1_5 or cifar_resnet20.
+    source
+        Where the file comes from.
+    classes
+        Class names: a file with one on each line (or a JSON list), or names with commas between them.
+    mean
+        Mean of each channel, for pixels in [0, 1]: 0.485,0.456,0.406.
+    std
+        Deviation of each channel: 0.229,0.224,0.225.
+    size
+        Side of the input in pixels.
+    short_side
+        Resize the shorter side to this many pixels before the centre is cropped.
+    ema
+        Of a checkpoint with both, take the average of the weights (--ema) or the weights (--no-ema).
+    """
+    from reslab.convert import convert as convert_file
+
+    done = convert_file(
+        file,
+        output,
+        arch=arch,
+        source=source,
+        class_names=None if classes is None else read_names(classes),
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        size=size,
+        short_side=short_side,
+        use_ema=ema,
+    )
+    print(f"network: {done.spec.label}, {done.spec.num_classes} classes")
+    print(f"matched: {done.num_tensors} tensors, {done.num_parameters:,} parameters")
+    for note in done.notes:
+        print(f"assumed: {note}")
+    print(f"model file: {done.path}")
+    return 0
+
+
+def read_names(text: str) -> list[str]:
+    """Return the class names in a file, or those in `text` itself, between commas."""
+    path = Path(text)
+    if not path.is_file():
+        if "," not in text:
+            raise UsageError(f"--classes is {text!r}: neither a file nor names with commas between them.")
+        return [name.strip() for name in text.split(",")]
+    content = path.read_text(encoding="utf-8")
+    if path.suffix != ".json":
+        return [line.strip() for line in content.splitlines() if line.strip()]
+    try:
+        names = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise Failure(f"{path}: is not JSON: {error}.") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Failure(f"{path}: is not a JSON list of names.")
+    return names
+
+
+def _numbers(flag: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{flag} is {text!r}; allowed: numbers with commas between them, like 0.5,0.5,0.5.") from None

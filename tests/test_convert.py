@@ -1,0 +1,247 @@
+"""Weights from elsewhere: named as torchvision, timm and copied CIFAR code name them, wrapped as they wrap them."""
+
+import argparse
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from reslab import Failure, UsageError, create_model, load_model
+from reslab.cli.main import run
+from reslab.convert import convert
+from reslab.foreign import read_state_dict
+
+
+def _shaken(name: str, **options: Any) -> nn.Module:
+    """A network whose tensors are not those of the start."""
+    torch.manual_seed(0)
+    model = create_model(name, **options)
+    with torch.no_grad():
+        for buffer in model.buffers():
+            if buffer.is_floating_point():
+                buffer.uniform_(0.5, 1.5)
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    return model.eval()
+
+
+def _save(tensors: Any, path: Path) -> Path:
+    torch.save(tensors, path)
+    return path
+
+
+def _same_logits(path: Path, model: nn.Module, size: int = 32) -> bool:
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return torch.equal(load_model(path).model(images), model(images))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50_v1_5"])
+def test_torchvisions_files_say_depth_and_family(name: str, tmp_path: Path) -> None:
+    model = _shaken(name, num_classes=7)
+    done = convert(_save(model.state_dict(), tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+    assert done.spec == create_model(name, num_classes=7).spec
+    assert done.num_parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert _same_logits(done.path, model)
+    assert load_model(done.path).card.preprocess.mean == (0.485, 0.456, 0.406)
+
+
+def _as_copied_cifar_code(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.replace("fc.", "linear.").replace("downsample", "shortcut"): value for name, value in state.items()}
+
+
+def test_copied_cifar_code_pads_on_both_sides(tmp_path: Path) -> None:
+    model = _shaken("cifar_resnet20", zero_pad="split")
+    names = _as_copied_cifar_code(model.state_dict())
+    wrapped = {
+        "state_dict": OrderedDict((f"module.{name}", value) for name, value in names.items()),
+        "best_prec1": 91.7,
+    }
+    done = convert(_save(wrapped, tmp_path / "w.th"), tmp_path / "m.safetensors", source="cifar")
+    assert done.spec.zero_pad == "split"
+    assert _same_logits(done.path, model)
+
+
+def test_projections_of_cifar_code_are_option_b(tmp_path: Path) -> None:
+    model = _shaken("cifar_resnet20", shortcut="B")
+    done = convert(
+        _save(_as_copied_cifar_code(model.state_dict()), tmp_path / "w.th"), tmp_path / "m.safetensors", source="cifar"
+    )
+    assert done.spec.shortcut == "B"
+    assert _same_logits(done.path, model)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"model": state, "epoch": 3},
+        lambda state: {"state_dict": {f"module._orig_mod.{name}": value for name, value in state.items()}},
+        lambda state: {"model_state_dict": {f"model.{name}": value for name, value in state.items()}},
+        lambda state: {"n_averaged": torch.tensor(5), **{f"module.{name}": value for name, value in state.items()}},
+        lambda state: {"state_dict": state, "args": argparse.Namespace(lr=0.1), "optimizer": {"state": {}}},
+        lambda state: {name: value for name, value in state.items() if "num_batches" not in name},
+    ],
+)
+def test_wrappers_are_taken_off(wrap: Any, tmp_path: Path) -> None:
+    model = _shaken("cifar_resnet8", zero_pad="split")
+    path = _save(wrap(dict(model.state_dict())), tmp_path / "w.pt")
+    done = convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
+    assert _same_logits(done.path, model)
+
+
+def test_of_weights_and_their_average_one_must_be_named(tmp_path: Path) -> None:
+    model, other = _shaken("cifar_resnet8", zero_pad="split"), create_model("cifar_resnet8")
+    path = _save({"state_dict": other.state_dict(), "state_dict_ema": model.state_dict()}, tmp_path / "w.pt")
+    with pytest.raises(UsageError, match="--ema or --no-ema"):
+        convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
+    done = convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar", use_ema=True)
+    assert _same_logits(done.path, model)
+
+
+def test_safetensors_are_read_too(tmp_path: Path) -> None:
+    model = _shaken("resnet18", num_classes=3)
+    safetensors.torch.save_file(dict(model.state_dict()), tmp_path / "w.safetensors")
+    done = convert(tmp_path / "w.safetensors", tmp_path / "m.safetensors", source="timm")
+    assert _same_logits(done.path, model)
+
+
+# --- what must be named -----------------------------------------------------------------------------------------------
+
+
+def test_the_stride_of_a_bottleneck_is_never_guessed(tmp_path: Path) -> None:
+    path = _save(create_model("resnet50", num_classes=3).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UsageError, match="cannot tell where a bottleneck has its stride"):
+        convert(path, tmp_path / "m.safetensors", mean=(0.5,) * 3, std=(0.5,) * 3, size=224)
+    assert not (tmp_path / "m.safetensors").exists()
+    done = convert(path, tmp_path / "m.safetensors", arch="resnet50", mean=(0.5,) * 3, std=(0.5,) * 3, size=224)
+    assert done.spec.stride_on == "1x1"
+
+
+def test_a_name_that_contradicts_the_source_is_refused(tmp_path: Path) -> None:
+    path = _save(create_model("resnet50", num_classes=3).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UsageError, match="use resnet50_v1_5"):
+        convert(path, tmp_path / "m.safetensors", arch="resnet50", source="torchvision")
+
+
+def test_a_net_without_projections_is_never_guessed(tmp_path: Path) -> None:
+    path = _save(create_model("cifar_plain20").state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UsageError, match="cannot tell a plain net from option A"):
+        convert(path, tmp_path / "m.safetensors", mean=(0.5,) * 3, std=(0.5,) * 3, size=32)
+    done = convert(path, tmp_path / "m.safetensors", arch="cifar_plain20", mean=(0.5,) * 3, std=(0.5,) * 3, size=32)
+    assert done.spec.is_plain
+
+
+def test_the_preprocessing_is_never_guessed(tmp_path: Path) -> None:
+    path = _save(create_model("resnet18").state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UsageError, match="--mean, --std and --size, or --source"):
+        convert(path, tmp_path / "m.safetensors", arch="resnet18")
+
+
+def test_an_architecture_named_otherwise_than_the_shapes_have_it_is_refused(tmp_path: Path) -> None:
+    path = _save(create_model("resnet18").state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=r"'resnet34' has num_blocks \(3, 4, 6, 3\), but the file has \(2, 2, 2, 2\)"):
+        convert(path, tmp_path / "m.safetensors", arch="resnet34", source="torchvision")
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+class _Attack:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_code_in_a_pickle_is_refused_and_not_executed(is_zip: bool, tmp_path: Path) -> None:
+    target, path = tmp_path / "executed", tmp_path / "w.pth"
+    if is_zip:
+        torch.save({"state_dict": {"conv1.weight": torch.ones(1)}, "x": _Attack(target)}, path)
+    else:
+        path.write_bytes(pickle.dumps(_Attack(target)))
+    with pytest.raises(Failure, match="Nothing in it was executed"):
+        read_state_dict(path)
+    assert not target.exists()
+
+
+def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
+    state = create_model("resnet18").state_dict()
+    del state["layer3.1.bn2.weight"]
+    state["layer4.0.se.weight"] = torch.zeros(3)
+    state["bn1.bias"] = torch.zeros(3)
+    with pytest.raises(Failure, match=r"missing: layer3\.1\.bn2\.weight; unknown: layer4\.0\.se\.weight; bn1\.bias is"):
+        convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"layer1.0.conv1.weight": torch.zeros(4, 4, 3, 3)}, "no tensor 'conv1.weight'"),
+        ({"a": 3}, "holds no tensors"),
+        ([torch.zeros(3)], "holds a list"),
+    ],
+)
+def test_files_that_are_none_are_named(content: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=f"w.pth: .*{message}"):
+        convert(_save(content, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"PK\x03\x04 cut off")
+    (tmp_path / "w.safetensors").write_bytes(b"cut off")
+    for name in ("w.pth", "w.safetensors", "missing.pth"):
+        with pytest.raises(Failure, match=name):
+            read_state_dict(tmp_path / name)
+
+
+@pytest.mark.parametrize(("groups", "width"), [(32, 4), (1, 128)])
+def test_resnext_and_wide_nets_are_told_apart(groups: int, width: int, tmp_path: Path) -> None:
+    state = create_model("resnet50_v1_5", num_classes=3).state_dict()
+    channels = groups * width
+    state["layer1.0.conv1.weight"] = torch.zeros(channels, 64, 1, 1)
+    state["layer1.0.conv2.weight"] = torch.zeros(channels, width, 3, 3)
+    state["layer1.0.conv3.weight"] = torch.zeros(256, channels, 1, 1)
+    with pytest.raises(Failure, match="ResNeXt" if groups > 1 else "Wide ResNet"):
+        convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_matched_and_what_was_assumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _save(_shaken("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    (tmp_path / "names.txt").write_text("Äpfel\nBirnen\nKirschen\n", encoding="utf-8")
+    flags = ["--source", "torchvision", "--classes", str(tmp_path / "names.txt"), "-o", str(tmp_path / "m.safetensors")]
+    assert run(["convert", str(path), *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "network: ResNet-18 (option B), 3 classes" in printed
+    assert "matched: 122 tensors" in printed
+    assert "assumed: images: 224 px" in printed
+    assert load_model(tmp_path / "m.safetensors").card.class_names == ("Äpfel", "Birnen", "Kirschen")
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--source", "keras"], 2, "torchvision"),
+        (["--source", "torchvision", "--classes", "a,b"], 2, "2 class names"),
+        (["--source", "torchvision", "--mean", "a,b"], 2, "--mean is 'a,b'"),
+        (["--source", "torchvision", "--arch", "resnet19"], 2, "no resnet of depth 19"),
+    ],
+)
+def test_mistakes_on_the_command_line(
+    flags: list[str], code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    assert run(["convert", str(path), "-o", str(tmp_path / "m.safetensors"), *flags]) == code
+    captured = capsys.readouterr()
+    assert message in captured.err + captured.out
+    assert not (tmp_path / "m.safetensors").exists()
