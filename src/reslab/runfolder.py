@@ -8,6 +8,7 @@ checkpoints/        the last, the one before it, the best
 result.json         the final counts, each with split and protocol   } at the end
 model.safetensors   the model file                                   }
 report.html         everything to look at
+.lock               held by the process that trains the run
 """
 
 import shutil

@@ -52,5 +52,6 @@ def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str =
         axes.plot([place - 0.2, place + 0.2], [mean, mean], color=color, lw=2)
         axes.annotate(spread(values), (place, max(values)), (0, 7), textcoords="offset points", ha="center", fontsize=9)
     axes.set_xticks(range(len(groups)), list(groups))
-    axes.margins(x=0.15, y=0.25)
+    axes.margins(x=0.15)
+    axes.set_ylim(0, 1.25 * max(max(values) for values in groups.values()) or 1)
     axes.grid(axis="x", visible=False)
