@@ -171,6 +171,14 @@ def test_code_in_a_pickle_is_refused_and_not_executed(is_zip: bool, tmp_path: Pa
     assert not target.exists()
 
 
+def test_the_file_to_convert_is_never_written_over(tmp_path: Path) -> None:
+    path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="give another place"):
+        convert(path, path, source="torchvision")
+    assert path.read_bytes() == before
+
+
 def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
     state = create_model("resnet18").state_dict()
     del state["layer3.1.bn2.weight"]

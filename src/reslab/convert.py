@@ -51,6 +51,8 @@ def convert(
     All of the file must fit: nothing is loaded by half. Raises what `read_state_dict` and `infer_spec` raise, Failure
     for tensors that are missing or too many, UsageError for a wrong number of classes or an unknown preprocessing.
     """
+    if output.resolve() == path.resolve():
+        raise UsageError(f"{output}: is the file to convert; give another place for the model file.")
     tensors = canonical_names(read_state_dict(path, use_ema=use_ema))
     try:
         spec = infer_spec(tensors, arch=arch, source=source)

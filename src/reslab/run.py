@@ -178,8 +178,9 @@ def _open(path: Path, setting: Setting) -> RunFolder:
     folder = RunFolder.open(path)
     # read and written again, so that a setting that came later counts with its default
     changed = differences(to_dict(read_config(folder)), to_dict(setting.config))
-    for place in ("data.path", "weights"):  # files may have moved; a fingerprint tells whether they are the same
-        changed.pop(place, None)
+    changed.pop("data.path", None)  # files may have moved; a fingerprint tells whether they are the same
+    if None not in changed.get("weights", (None, None)):
+        changed.pop("weights")
     if changed:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())
         raise UsageError(

@@ -62,6 +62,8 @@ def test_a_run_from_weights_resumes_without_the_file_but_not_with_another(digits
     (other / "start.safetensors").write_bytes((whole.path / "model.safetensors").read_bytes())
     with pytest.raises(Failure, match="started from other weights"):
         train_run(_config(other / "start.safetensors"), part.path, resume=True)
+    with pytest.raises(UsageError, match="started with another config"):
+        train_run(_config(None), part.path, resume=True)
     weights.unlink()
     train_run(_config(weights), part.path, resume=True)
     assert (part.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()

@@ -95,6 +95,7 @@ def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture
         (["depth", "--all"], "give names or --all"),
         (["depth", "--seeds", "0"], "allowed: 1 or more"),
         (["depth", "--jobs", "0"], "allowed: 1 or more"),
+        (["depth", "--data", "somewhere"], "leave --data out"),
     ],
 )
 def test_mistakes_are_named(

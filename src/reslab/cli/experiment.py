@@ -58,6 +58,8 @@ def experiment(
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
     check_choice("--size", size, SIZES)
+    if data is not None and size == "digits":
+        raise UsageError("--data is where CIFAR-10 lies; the size 'digits' has its data with it: leave --data out.")
     chosen = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]
     setup = Setup(
         runs=run_dir / "runs",

@@ -11,6 +11,7 @@ from reslab.recipes.cifar import cifar
 from reslab.recipes.cifar_small import cifar_small
 from reslab.recipes.digits import digits
 
+KINDS = ("plain", "resnet")
 Size = Literal["digits", "small", "paper"]
 SIZES: tuple[Size, ...] = ("digits", "small", "paper")
 SIZES_IN_WORDS = {
@@ -56,6 +57,16 @@ class Arm:
             return self
         start = None if self.start is None else replace(self.start, arm=self.start.arm.at(data))
         return Arm(override(self.config, {"data": {"path": data}}), start)
+
+
+def net_name(kind: str, depth: int) -> str:
+    """Return "plain-56" or "ResNet-56"."""
+    return f"{'plain' if kind == 'plain' else 'ResNet'}-{depth}"
+
+
+def kind_in_words(kind: str) -> str:
+    """Return "plain" or "residual"."""
+    return "plain" if kind == "plain" else "residual"
 
 
 def arm(size: Size, kind: str, depth: int, changes: dict[str, Any] | None = None, *, suffix: str = "") -> Arm:

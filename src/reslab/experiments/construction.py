@@ -18,14 +18,13 @@ from reslab.models import Network, deepen
 from reslab.run import evaluate_on, read_config
 from reslab.runfolder import RunFolder
 
-from .arms import Arm, Size, Start, arm
+from .arms import KINDS, Arm, Size, Start, arm, kind_in_words
 from .draw import draw_dots, make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
 from .statistics import difference, spread
 
 SHALLOW, DEEP = 20, 56
-KINDS = ("plain", "resnet")
 _BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages
 _TOLERANCE = 1e-5
 _CALIBRATION = 512
@@ -143,7 +142,7 @@ def _judge(evidence: Evidence) -> Verdict:
         rise, gain = difference(grown, shallow), difference(grown, scratch)
         is_worse |= rise.is_above_zero
         parts.append(
-            f"{'Plain' if kind == 'plain' else 'Residual'}: trained on, the grown {DEEP}-layer net's training error "
+            f"{kind_in_words(kind).capitalize()}: trained on, the grown {DEEP}-layer net's training error "
             f"differs by {rise} from the {SHALLOW}-layer net's, and by {gain} from that of {DEEP} layers from scratch."
         )
     is_identity = change <= _TOLERANCE and not moved
@@ -156,7 +155,7 @@ def _table(evidence: Evidence) -> Table:
     for kind in KINDS:
         for role, one in _roles(evidence.size, kind).items():
             train, test = evidence.errors(one.name, "train"), evidence.reported(one.name)
-            label = f"{'plain' if kind == 'plain' else 'residual'}, {role}".replace("\n", " ")
+            label = f"{kind_in_words(kind)}, {role}".replace("\n", " ")
             rows.append((label, f"{one.config.train.iterations:,}", str(len(train)), spread(train), spread(test)))
     return Table(("network", "iterations", "seeds", "training error, clean (%)", "test error (%)"), tuple(rows))
 
@@ -165,7 +164,7 @@ def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         for axes, kind in zip(panels, KINDS, strict=True):
             draw_dots(axes, _errors(evidence, kind))
-            axes.set_title("plain" if kind == "plain" else "residual")
+            axes.set_title(kind_in_words(kind))
             axes.tick_params(axis="x", labelsize=8)
         panels[0].set_ylabel("training error, clean (%)")
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .arms import Arm, Size, arm
+from .arms import KINDS, Arm, Size, arm
 from .draw import draw_curves, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
 from .statistics import difference, spread
 
 DEPTHS = (20, 32, 44, 56)
-KINDS = ("plain", "resnet")
 
 
 def nets(evidence: Evidence, kind: str) -> dict[str, str]:

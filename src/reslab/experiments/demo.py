@@ -19,10 +19,11 @@ from reslab.run import train_run
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
+from .arms import KINDS
+
 log = logging.getLogger(__name__)
 
 SHALLOW, DEEP = 20, 56
-KINDS = ("plain", "resnet")
 MARGIN = 1.0  # points of training error that count as a difference: about ten of the 1,078 training images
 _ROUND_MARGIN = 1.2  # a round may take this much longer than the longest before it
 

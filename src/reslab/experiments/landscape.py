@@ -16,13 +16,12 @@ from reslab.models import Network
 from reslab.run import read_config
 from reslab.runfolder import RunFolder
 
-from .arms import Arm, Size, arm
+from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
 
 DEPTH = 56
-KINDS = ("plain", "resnet")
 _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction, -1 to 1
 _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
 _RISE = 1.0  # nats above the centre: what still counts as the basin
@@ -122,7 +121,7 @@ def _table(evidence: Evidence) -> Table:
             middle = len(surface) // 2
             worst = max(loss for row in surface for loss in row)
             cells = (str(seed), f"{surface[middle][middle]:.3f}", f"{100 * basin:.0f}", f"{worst:.3g}")
-            rows.append((f"{'plain' if kind == 'plain' else 'ResNet'}-{DEPTH}", *cells))
+            rows.append((net_name(kind, DEPTH), *cells))
     columns = ("network", "seed", "loss at the centre", f"within {_RISE:g} nat of it (% of the square)", "largest loss")
     return Table(columns, tuple(rows))
 
@@ -138,7 +137,7 @@ def _draw(evidence: Evidence) -> Figure:
             axes.contour(places, places, heights, levels=levels, colors="white", linewidths=0.5)
             axes.plot(0, 0, "+", color="white", ms=8)
             axes.set_aspect("equal")
-            axes.set_title(f"{'plain' if kind == 'plain' else 'residual'}, {DEPTH} layers")
+            axes.set_title(f"{kind_in_words(kind)}, {DEPTH} layers")
             axes.grid(visible=False)
         panels[1].figure.colorbar(filled, ax=list(panels), label="loss", shrink=0.85)
 

@@ -19,12 +19,11 @@ from reslab.models.signals import signals
 from reslab.report.figures import COLORS
 from reslab.spec import Norm
 
-from .arms import Arm, Size, arm
+from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
 
-KINDS = ("plain", "resnet")
 NORMS: tuple[Norm, ...] = ("batch", "none")
 DEPTHS = (20, 56, 110)
 TRAINED = (20, 56)
@@ -108,7 +107,7 @@ def _table(evidence: Evidence) -> Table:
     rows = []
     for when, kind, norm, depth in product(("start", "end"), KINDS, NORMS, DEPTHS):
         if found := _rows(evidence, kind, norm, depth, when):
-            name = f"{'plain' if kind == 'plain' else 'ResNet'}-{depth}"
+            name = net_name(kind, depth)
             norm_in_words = "batch norm" if norm == "batch" else "none"
             cells = (f"{_worst(found, _weakest):.3g}", f"{_worst(found, _drift):.3g}")
             rows.append((name, norm_in_words, f"at the {when}", str(len(found)), *cells))
@@ -122,8 +121,7 @@ def _draw(evidence: Evidence) -> Figure:
         for axes, (key, title) in zip(panels, titles.items(), strict=True):
             for number, (kind, norm) in enumerate((kind, norm) for kind in KINDS for norm in NORMS):
                 values = _rows(evidence, kind, norm, 56)[0][key]
-                kind_in_words = "plain" if kind == "plain" else "residual"
-                label = f"{kind_in_words}, {'batch norm' if norm == 'batch' else 'no norm'}"
+                label = f"{kind_in_words(kind)}, {'batch norm' if norm == 'batch' else 'no norm'}"
                 style = "-" if norm == "batch" else "--"
                 axes.plot(range(1, len(values) + 1), values, style, color=COLORS[number // 2], lw=1.5, label=label)
             axes.set_yscale("log")

@@ -15,7 +15,7 @@ from reslab.report.figures import COLORS
 from reslab.run import read_config
 from reslab.runfolder import RunFolder
 
-from .arms import Arm, Size, arm
+from .arms import Arm, Size, arm, net_name
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
@@ -77,7 +77,7 @@ def _table(evidence: Evidence) -> Table:
         medians = tuple(statistics.median(layers) for layers in stds)
         largest = tuple(max(layers) for layers in stds)
         means = _means(evidence, kind, depth)
-        label = f"{'plain' if kind == 'plain' else 'ResNet'}-{depth}"
+        label = net_name(kind, depth)
         rows.append((label, str(len(stds)), spread(means), spread(medians), spread(largest)))
     return Table(("network", "seeds", "mean std", "median std", "largest std"), tuple(rows))
 
@@ -87,7 +87,7 @@ def _draw(evidence: Evidence) -> Figure:
         for number, (kind, depth) in enumerate(_nets(evidence.size)):
             layers = evidence.measured["stds"][arm(evidence.size, kind, depth).name][0]
             style = "--" if kind == "plain" else "-"
-            label = f"{'plain' if kind == 'plain' else 'ResNet'}-{depth}"
+            label = net_name(kind, depth)
             for axes, values in zip(panels, (layers, sorted(layers, reverse=True)), strict=True):
                 axes.plot(range(1, len(values) + 1), values, style, color=COLORS[number], lw=1.5, label=label)
         for axes, title in zip(panels, ("in order of depth", "sorted"), strict=True):
