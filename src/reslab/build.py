@@ -1,6 +1,5 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +12,10 @@ from reslab.config import (
     DataConfig,
     LinearWarmup,
     Muon,
-    NoAugment,
     NoWarmup,
     OneCycle,
-    PadCrop,
     Plateau,
+    ResizedCrop,
     RunConfig,
     ScaleCrop,
     Schedule,
@@ -28,13 +26,10 @@ from reslab.config import (
     Warmup,
 )
 from reslab.data import ArrayDataset, Dataset, Splits
-from reslab.data.augment import PadCropFlip, no_augment
-from reslab.data.dataset import hold_out
-from reslab.data.photo_stream import ScaleCropStream
+from reslab.data.dataset import balanced_weights, hold_out
 from reslab.data.photos import measure_photo_preprocess
-from reslab.data.preprocess import Normalizer, measure_preprocess
+from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
-from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
@@ -66,66 +61,25 @@ def build_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
     """Measure the mean (and deviation) of the training part; sizes come from the images or from the crop."""
     if isinstance(train, ArrayDataset):
         return measure_preprocess(train, mean=config.mean, scale=config.scale)
-    if not isinstance(config.augment, ScaleCrop):
+    if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         raise UsageError(
-            f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop'."
+            f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop' "
+            "or 'resized_crop'."
         )
-    size = config.augment.crop_size
+    size = config.size or config.augment.crop_size
+    if config.mean == "pixel" and (size != config.augment.crop_size or config.first_size is not None):
+        raise UsageError(
+            "data.mean is 'pixel', a mean for each place in views of one size, but training and evaluation have views "
+            "of several sizes; use data.mean='channel'."
+        )
     return measure_photo_preprocess(
         train,
         mean=config.mean,
         scale=config.scale,
         size=size,
-        short_side=round(size * _RESIZE_OVER_CROP),
+        short_side=config.short_side or round(size * _RESIZE_OVER_CROP),
         seed=config.validation_seed,
     )
-
-
-def build_stream(
-    config: RunConfig, train: Dataset, preprocess: PreprocessSpec, device: torch.device, world: World
-) -> Stream:
-    """Return the endless stream of training batches."""
-    normalize = Normalizer(preprocess, device)
-    place = {"batch_size": config.train.batch_size, "seed": config.seed, "device": device}
-    place |= {"rank": world.rank, "world_size": world.size}
-    match (config.data.augment, train):
-        case (ScaleCrop() as augment, dataset) if not isinstance(dataset, ArrayDataset):
-            return ScaleCropStream(
-                dataset,
-                normalize,
-                min_short_side=augment.min_short_side,
-                max_short_side=augment.max_short_side,
-                crop_size=augment.crop_size,
-                flip=augment.flip,
-                color_std=augment.color_std,
-                **place,
-            )
-        case (NoAugment(), ArrayDataset() as dataset):
-            return MemoryStream(dataset, normalize, no_augment, size_at=_build_sizes(config, dataset), **place)
-        case (PadCrop() as augment, ArrayDataset() as dataset):
-            crop = PadCropFlip(
-                augment.padding,
-                augment.flip,
-                augment.fill,
-                alternates=augment.flip_order == "alternating",
-                cutout_size=augment.cutout_size,
-            )
-            return MemoryStream(dataset, normalize, crop, size_at=_build_sizes(config, dataset), **place)
-        case (augment, dataset):
-            allowed = "'none' or 'pad_crop'" if isinstance(dataset, ArrayDataset) else "'scale_crop'"
-            raise UsageError(f"data.augment.kind is {augment.kind!r}; {dataset.name} needs {allowed}.")
-
-
-def _build_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int] | None:
-    first, own = config.data.first_size, train.images.shape[-1]
-    if first is None:
-        return None
-    if train.images.shape[-2] != own or first > own:
-        raise UsageError(
-            f"data.first_size is {first}; {train.name} has images of {train.images.shape[-2]}x{own}: "
-            "it must be their side or less, and they must be square."
-        )
-    return growing_size(first, own, round(config.data.full_size_from * config.train.iterations))
 
 
 def build_learning_rate(config: RunConfig) -> LearningRate:
@@ -253,14 +207,15 @@ def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
     return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
 
 
-def build_loop(config: TrainConfig, chosen: Engine) -> Loop:
-    """Return the loop's numbers, with the engine's precision."""
+def build_loop(config: TrainConfig, chosen: Engine, train: Dataset) -> Loop:
+    """Return the loop's numbers, with the engine's precision and the weights of the training part's classes."""
     return Loop(
         iterations=config.iterations,
         accumulation=config.accumulation,
         use_bf16=chosen.precision == "bf16",
         clip_norm=config.clip_norm,
         label_smoothing=config.label_smoothing,
+        class_weights=balanced_weights(train.labels) if config.class_weights == "balanced" else None,
         log_every=config.log_every,
         evaluate_every=config.evaluate_every,
         checkpoint_every=config.checkpoint_every,

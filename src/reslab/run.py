@@ -13,6 +13,7 @@ from torch import nn
 
 from reslab import build, environment
 from reslab.allocator import keep_freed_memory
+from reslab.build_stream import build_stream
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data import Dataset, Splits
 from reslab.data.views import batches, protocol
@@ -253,8 +254,8 @@ def make_trainer(setting: Setting, records: Records | None = None, observers: Se
         model,
         build.build_optimizer(config, model),
         build.build_learning_rate(config),
-        build.build_stream(config, splits.train, setting.preprocess, device, setting.world),
-        build.build_loop(config.train, setting.engine),
+        build_stream(config, splits.train, setting.preprocess, device, setting.world),
+        build.build_loop(config.train, setting.engine, splits.train),
         card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
         world=setting.world,

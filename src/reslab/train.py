@@ -34,6 +34,7 @@ class Loop:
     use_bf16: bool = False
     clip_norm: float | None = None
     label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
     log_every: int = 100
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
@@ -123,6 +124,8 @@ class Trainer:
         self.log_meter, self.warmup_meter = Meter(device), Meter(device)
         is_watched = isinstance(learning_rate.warmup, ErrorWarmup)
         self._meters = (self.log_meter, self.warmup_meter) if is_watched else (self.log_meter,)
+        weights = loop.class_weights
+        self._class_weights = None if weights is None else torch.tensor(weights, device=device)
         self._was_asked_to_stop = False
         self._last_saved: int | None = None
         self._clock = 0.0
@@ -182,20 +185,30 @@ class Trainer:
         """Add the gradients of the batch's mean loss, piece by piece; return that loss."""
         pieces = self.loop.accumulation
         total = torch.zeros((), device=self.device)
-        for number, (images, labels) in enumerate(
-            zip(batch.images.chunk(pieces), batch.labels.chunk(pieces), strict=True), start=1
-        ):
-            images = images.contiguous(memory_format=torch.channels_last)
+        for number, piece in enumerate(batch.pieces(pieces), start=1):
+            images = piece.images.contiguous(memory_format=torch.channels_last)
             is_last = number == pieces
             with nullcontext() if is_last or self.world.size == 1 else self.replica.no_sync():  # type: ignore[operator]
                 with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.loop.use_bf16):
                     logits = self.replica(images)
-                loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.loop.label_smoothing)
+                loss = self.loss(logits.float(), piece)
                 (loss / pieces).backward()
             for meter in self._meters:
-                meter.add(loss, logits.detach(), labels)
+                meter.add(loss, logits.detach(), piece.labels)
             total += loss.detach() / pieces
         return total
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy (a scalar); mixed images count for both of their labels."""
+
+        def against(labels: Tensor) -> Tensor:
+            return F.cross_entropy(
+                logits, labels, weight=self._class_weights, label_smoothing=self.loop.label_smoothing
+            )
+
+        if batch.other_labels is None:
+            return against(batch.labels)
+        return batch.share * against(batch.labels) + (1 - batch.share) * against(batch.other_labels)
 
     # --- what happens now and then ----------------------------------------------------------------------------------
 

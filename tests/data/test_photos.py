@@ -12,7 +12,8 @@ from reslab.data.augment import Draws
 from reslab.data.dataset import FileDataset
 from reslab.data.decode import decode, resize_short_side
 from reslab.data.hashing import CROP_X, CROP_Y, FLIP, SCALE, draw_integers
-from reslab.data.photo_stream import ScaleCropStream, color_shift
+from reslab.data.photo_augment import ScaleCropFlip
+from reslab.data.photo_stream import PhotoStream, color_shift
 from reslab.data.photos import centre_view, measure_photo_preprocess
 from reslab.data.preprocess import Normalizer
 from reslab.data.views import batches
@@ -35,12 +36,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> FileDataset:
     return FileDataset("noise", tuple(paths), torch.arange(9) % 3, ("a", "b", "c"))
 
 
-def make_stream(photos: FileDataset, **changes: object) -> ScaleCropStream:
-    settings: dict[str, object] = {
-        "min_short_side": 18, "max_short_side": 24, "crop_size": 16, "flip": True, "color_std": 0.0,
-        "batch_size": 4, "seed": 5, "device": CPU,
-    }  # fmt: skip
-    return ScaleCropStream(photos, Normalizer(SPEC, CPU), **{**settings, **changes})  # type: ignore[arg-type]
+def make_stream(photos: FileDataset, **changes: object) -> PhotoStream:
+    settings: dict[str, object] = {"color_std": 0.0, "batch_size": 4, "seed": 5, "device": CPU}
+    view = ScaleCropFlip(min_short_side=18, max_short_side=24, crop_size=16, flip=True)
+    return PhotoStream(photos, Normalizer(SPEC, CPU), view, size_at=lambda step: 16, **{**settings, **changes})  # type: ignore[arg-type]
 
 
 def assert_within_one_level(found: torch.Tensor, expected: np.ndarray) -> None:

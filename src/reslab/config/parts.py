@@ -69,7 +69,37 @@ class ScaleCrop:
         _require(self.color_std >= 0, "color_std", self.color_std, "0 or more")
 
 
-Augment = Annotated[NoAugment | PadCrop | ScaleCrop, Discriminator("kind")]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResizedCrop:
+    """A random part of the picture resized to a square, or its mirror image (Szegedy et al. 2015); for photos.
+
+    min_area: the smallest part of the area that is taken; max_aspect: the longest shape, as width over height or back.
+    color_std: as of "scale_crop". randaugment_ops, randaugment_magnitude: operations on colour and geometry for each
+        image, and their strength, 0 to 30 (Cubuk et al. 2020); 0 operations for none.
+    erase_probability: of a random rectangle set to the mean (Zhong et al. 2020).
+    """
+
+    kind: Literal["resized_crop"] = "resized_crop"
+    crop_size: int = 224
+    min_area: float = 0.25
+    max_aspect: float = 4 / 3
+    flip: bool = True
+    color_std: float = 0.0
+    randaugment_ops: int = 0
+    randaugment_magnitude: int = 9
+    erase_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.crop_size >= 8, "crop_size", self.crop_size, "8 pixels or more")
+        _require(0 < self.min_area <= 1, "min_area", self.min_area, "a part of the area, above 0 up to 1")
+        _require(self.max_aspect >= 1, "max_aspect", self.max_aspect, "1 or more")
+        _require(self.color_std >= 0, "color_std", self.color_std, "0 or more")
+        _require(self.randaugment_ops >= 0, "randaugment_ops", self.randaugment_ops, "0 or more")
+        _require(0 <= self.randaugment_magnitude <= 30, "randaugment_magnitude", self.randaugment_magnitude, "0 to 30")
+        _require(0 <= self.erase_probability <= 1, "erase_probability", self.erase_probability, "0 to 1")
+
+
+Augment = Annotated[NoAugment | PadCrop | ScaleCrop | ResizedCrop, Discriminator("kind")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +116,11 @@ class DataConfig:
     first_size: side of the training images, in pixels, at the start of the run; None: their own from the start.
         Smaller images cost less, and the network can learn what is coarse from them.
     full_size_from: the part of the run after which images have their own size; up to there it grows in equal steps.
+    size, short_side, fit: how photos are shown in evaluation: the side of the square, the shorter side before the
+        centre is cropped, and "crop", "letterbox" or "squash". None: the training crop, and 256 pixels for each 224.
+    sampling: "natural" shows every image once in an epoch, "balanced" every class equally often.
+    mixup_alpha, cutmix_alpha: of the Beta distribution of the share that another image gets in each (Zhang et al.
+        2018; Yun et al. 2019); 0 for none. The training error is then that of the larger picture's label only.
     """
 
     kind: Literal["auto", "digits", "cifar10", "cifar100", "idx", "folder"] = "auto"
@@ -96,12 +131,25 @@ class DataConfig:
     scale: Literal["none", "std"] = "none"
     first_size: int | None = None
     full_size_from: float = 0.5
+    size: int | None = None
+    short_side: int | None = None
+    fit: Literal["crop", "letterbox", "squash"] = "crop"
+    sampling: Literal["natural", "balanced"] = "natural"
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
     augment: Augment = field(default_factory=NoAugment)
 
     def __post_init__(self) -> None:
         _require(self.first_size is None or self.first_size >= 8, "first_size", self.first_size, "8 pixels or more")
         _require(0 < self.full_size_from < 1, "full_size_from", self.full_size_from, "a part of the run, 0 to 1")
         _require(self.validation_size >= 0, "validation_size", self.validation_size, "0 or more images")
+        _require(self.size is None or self.size >= 8, "size", self.size, "8 pixels or more")
+        _require(
+            self.short_side is None or self.short_side >= (self.size or 1), "short_side", self.short_side,
+            "the side of the evaluation's square (data.size) or more",
+        )  # fmt: skip
+        for name in ("mixup_alpha", "cutmix_alpha"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,6 +322,7 @@ class TrainConfig:
         What "auto" leaves open in these three is measured at the start of a long run, and kept for the next.
     bn_group_size: batch-norm statistics over groups of this many samples; None: over each process's (piece of a) batch.
     sync_bn: batch-norm statistics over all processes instead (CUDA only).
+    class_weights: "balanced" weighs each image's loss by the inverse of how frequent its class is in training.
     monitor: the split evaluated every `evaluate_every` iterations. "test" only draws a curve: nothing may depend on it.
     select: which checkpoint is the result; "best" is by validation error.
     final_training_error: at the end, also evaluate the clean training set (no augmentation, eval mode).
@@ -291,6 +340,7 @@ class TrainConfig:
     bn_group_size: int | None = None
     clip_norm: float | None = None
     label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
     ema_decay: float | None = None
     log_every: int = 100
     evaluate_every: int = 1000

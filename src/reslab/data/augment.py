@@ -1,5 +1,6 @@
 """Augmentation of a whole batch at once, on the training device, from stateless draws."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .hashing import CROP_X, CROP_Y, CUTOUT_X, CUTOUT_Y, FLIP, draw_integers
+from .hashing import (
+    CROP_X,
+    CROP_Y,
+    CUTOUT_X,
+    CUTOUT_Y,
+    ERASE,
+    ERASE_AREA,
+    ERASE_ASPECT,
+    ERASE_X,
+    ERASE_Y,
+    FLIP,
+    draw_integers,
+    draw_uniform,
+)
 from .preprocess import Normalizer
 
 
@@ -87,3 +101,28 @@ def cut_out(images: Tensor, size: int, draws: Draws) -> Tensor:
 
     rows, columns = inside(images.shape[-2], CUTOUT_Y), inside(images.shape[-1], CUTOUT_X)
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+
+
+_ERASED_AREA, _ERASED_ASPECT = (0.02, 1 / 3), (0.3, 3.3)  # Zhong et al. 2020, Random Erasing
+
+
+def erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
+    """Set a random rectangle of some images to 0, the mean (Zhong et al. 2020): 2 to 33 % of the area, any aspect."""
+
+    def between(bounds: tuple[float, float], purpose: int) -> Tensor:
+        return bounds[0] + (bounds[1] - bounds[0]) * draw_uniform(draws.seed, purpose, draws.epoch, draws.index)
+
+    height, width = images.shape[-2:]
+    area = between(_ERASED_AREA, ERASE_AREA) * height * width
+    aspect = torch.exp(between((math.log(_ERASED_ASPECT[0]), math.log(_ERASED_ASPECT[1])), ERASE_ASPECT))
+    is_chosen = between((0.0, 1.0), ERASE) < probability
+
+    def inside(length: int, size: Tensor, purpose: int) -> Tensor:
+        size = size.round().clamp(1, length)
+        start = (between((0.0, 1.0), purpose) * (length - size + 1)).floor()
+        place = torch.arange(length, device=start.device)
+        return (place >= start[:, None]) & (place < (start + size)[:, None])
+
+    rows, columns = inside(height, (area * aspect).sqrt(), ERASE_Y), inside(width, (area / aspect).sqrt(), ERASE_X)
+    erased = is_chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    return images.masked_fill(erased[:, None].to(images.device), 0.0)

@@ -129,3 +129,10 @@ def check_classes(name: str, splits: Sequence[Dataset]) -> None:
                 f"{name}: the splits have different classes (missing: {sorted(missing) or 'none'}, "
                 f"only there: {sorted(extra) or 'none'}); every split needs the same class folders."
             )
+
+
+def balanced_weights(labels: Tensor) -> tuple[float, ...]:
+    """Return a weight for each class, the inverse of how frequent it is: n / (classes x count), 0 for an empty one."""
+    counts = torch.bincount(labels).double()
+    present = int((counts > 0).sum())
+    return tuple((len(labels) / (present * counts)).where(counts > 0, 0).tolist())

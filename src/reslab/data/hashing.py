@@ -9,6 +9,7 @@ from torch import Tensor
 
 # one stream of draws for each purpose; a purpose's number must never change, or old runs stop being repeatable
 ORDER, CROP_Y, CROP_X, FLIP, SCALE, COLOR, SPLIT, SAMPLE, CUTOUT_Y, CUTOUT_X = range(10)
+AREA, ASPECT, OPERATIONS, ERASE, ERASE_AREA, ERASE_ASPECT, ERASE_Y, ERASE_X, MIX, CLASS_ORDER, MEMBER = range(10, 21)
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

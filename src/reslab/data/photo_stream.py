@@ -1,6 +1,7 @@
-"""Training batches from photos: the paper's ImageNet augmentation (Sec. 3.4), decoded by threads one step ahead."""
+"""Training batches from photos: views cut out by threads one step ahead, then normalised, coloured and erased."""
 
 import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .augment import Draws
+from .augment import Draws, erase
 from .dataset import FileDataset
-from .decode import decode, resize_short_side
-from .hashing import COLOR, CROP_X, CROP_Y, FLIP, SCALE, draw_uniform
+from .decode import decode
+from .hashing import COLOR, OPERATIONS, draw_uniform
+from .order import Order
+from .photo_augment import PhotoView, RandAugment
 from .preprocess import Normalizer
 from .stream import Batch, Stream
 
@@ -20,10 +23,11 @@ _EIGENVALUES = (0.2175, 0.0188, 0.0045)
 _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 
-class ScaleCropStream(Stream):
-    """Short side sampled in [min, max], random crop or its flip, mean subtracted, PCA colour (paper Sec. 3.4).
+class PhotoStream(Stream):
+    """Views of photos, mean subtracted, with PCA colour (paper Sec. 3.4) and random erasing where asked for.
 
-    Every draw is a function of (seed, epoch, index). `close` ends the threads.
+    view: what is cut out of a picture; size_at: the side of the views at each step; operations: colours and geometry
+    beside it. Every draw is a function of (seed, epoch, index). `close` ends the threads.
     num_threads: how many decode; None leaves it to the number of cores.
     """
 
@@ -31,23 +35,24 @@ class ScaleCropStream(Stream):
         self,
         dataset: FileDataset,
         normalize: Normalizer,
+        view: PhotoView,
         *,
-        min_short_side: int,
-        max_short_side: int,
-        crop_size: int,
-        flip: bool,
-        color_std: float,
+        size_at: Callable[[int], int],
+        color_std: float = 0.0,
+        operations: RandAugment | None = None,
+        erase_probability: float = 0.0,
         batch_size: int,
         seed: int,
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        order: Order | None = None,
         num_threads: int | None = None,
     ) -> None:
-        super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size, order=order)
         self._dataset, self._normalize, self._device = dataset, normalize, device
-        self._min, self._max, self._crop_size = min_short_side, max_short_side, crop_size
-        self._flip, self._color_std = flip, color_std
+        self._view, self._size_at, self._operations = view, size_at, operations
+        self._color_std, self._erase_probability = color_std, erase_probability
         self._pool = ThreadPoolExecutor(num_threads)
         self._ahead: _Pending | None = None
 
@@ -57,11 +62,13 @@ class ScaleCropStream(Stream):
         for future in pending.futures:
             future.result()  # raises what went wrong
         images = self._normalize(pending.pixels.to(self._device))
-        epoch, index = pending.epoch, pending.index
+        draws = Draws(self.seed, pending.epoch, pending.index)
         if self._color_std and images.shape[1] == 3:
-            shift = color_shift(Draws(self.seed, epoch, index), self._color_std).to(self._device)
+            shift = color_shift(draws, self._color_std).to(self._device)
             images = images + shift / self._normalize.std
-        return Batch(images, self._dataset.labels[index].to(self._device))
+        if self._erase_probability:
+            images = erase(images, self._erase_probability, draws)
+        return Batch(images, self._dataset.labels[pending.index].to(self._device))
 
     def close(self) -> None:
         """Stop decoding ahead."""
@@ -71,23 +78,19 @@ class ScaleCropStream(Stream):
         epoch, index = self.positions(step)
         draws = Draws(self.seed, epoch, index)
         # all draws of a batch at once: one by one they would cost as much as a part of the decoding
-        purposes = [draws.bits(purpose) for purpose in (SCALE, CROP_X, CROP_Y, FLIP)]
-        size, channels = self._crop_size, self._dataset.num_channels
+        purposes = [draws.bits(purpose) for purpose in (OPERATIONS, *self._view.purposes)]
+        size, channels = self._size_at(step), self._dataset.num_channels
         pixels = torch.empty(len(index), channels, size, size, dtype=torch.uint8, memory_format=torch.channels_last)
         futures = [
-            self._pool.submit(self._view, pixels[row], self._dataset.paths[place], *bits)
-            for row, (place, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
+            self._pool.submit(self._fill, pixels[row], self._dataset.paths[place], operations, bits)
+            for row, (place, operations, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
         ]
         return _Pending(step, epoch, index, pixels, futures)
 
-    def _view(self, place: Tensor, path: Path, scale: int, x: int, y: int, flip: int) -> None:
-        """Decode, resize, crop and flip one image into its place, uint8 [channels, crop_size, crop_size]."""
-        size = self._crop_size
-        pixels = decode(path, self._dataset.num_channels)
-        pixels = resize_short_side(pixels, self._min + scale % (self._max - self._min + 1))
-        top, left = y % (pixels.shape[1] - size + 1), x % (pixels.shape[2] - size + 1)
-        crop = pixels[:, top : top + size, left : left + size]
-        place.copy_(crop.flip(-1) if self._flip and flip % 2 else crop)
+    def _fill(self, place: Tensor, path: Path, operations: int, bits: Sequence[int]) -> None:
+        """Decode one picture and put its view into its place, uint8 [channels, size, size]."""
+        view = self._view(decode(path, self._dataset.num_channels), place.shape[-1], bits)
+        place.copy_(view if self._operations is None else self._operations(view, operations))
 
 
 @dataclass(frozen=True, slots=True)

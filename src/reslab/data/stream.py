@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -10,32 +9,27 @@ from torch import Tensor
 
 from .augment import Draws
 from .dataset import ArrayDataset
-from .hashing import ORDER, permutation
+from .order import Order, natural_order
 from .preprocess import Normalizer
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """images: float32 [n, channels, height, width]; labels: int64 [n]; both on the training device."""
+    """images: float32 [n, channels, height, width]; labels: int64 [n]; both on the training device.
+
+    other_labels, share: of mixed images, whose own label counts `share` and the other the rest.
+    """
 
     images: Tensor
     labels: Tensor
+    other_labels: Tensor | None = None
+    share: float = 1.0
 
-
-@lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, length: int) -> Tensor:
-    return permutation(seed, ORDER, epoch, length)
-
-
-def sample_positions(seed: int, length: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Return (epoch, index) of the stream's samples start .. stop - 1: sample k is perm(seed, k // N)[k % N]."""
-    position = torch.arange(start, stop)
-    epoch, place = position // length, position % length
-    index = torch.empty_like(position)
-    for number in torch.unique(epoch).tolist():
-        chosen = epoch == number
-        index[chosen] = _epoch_order(seed, number, length)[place[chosen]]
-    return epoch, index
+    def pieces(self, count: int) -> "list[Batch]":
+        """Return the batch in `count` equal parts."""
+        images, labels = self.images.chunk(count), self.labels.chunk(count)
+        others = [None] * len(images) if self.other_labels is None else self.other_labels.chunk(count)
+        return [Batch(*part, self.share) for part in zip(images, labels, others, strict=True)]
 
 
 def growing_size(first: int, full: int, until_step: int, multiple: int = 4) -> Callable[[int], int]:
@@ -55,17 +49,21 @@ class Stream:
     """What every stream has: a position that is the step number. Step s is samples [s B, (s+1) B) for batch size B.
 
     Rank r of W takes the r-th of W equal parts of each batch, so that any world size sees the same global batches.
+    order: which sample comes at which position; by default every one once in each epoch.
     """
 
-    def __init__(self, length: int, *, batch_size: int, seed: int, rank: int, world_size: int) -> None:
+    def __init__(
+        self, length: int, *, batch_size: int, seed: int, rank: int, world_size: int, order: Order | None = None
+    ) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed
+        self._order = order or natural_order(seed, length)
         self._part = batch_size // world_size
         self._offset = rank * self._part
 
     def positions(self, step: int) -> tuple[Tensor, Tensor]:
         """Return (epoch, index) of this process's samples of a step, int64 [batch_size / world_size] each."""
         start = step * self.batch_size + self._offset
-        return sample_positions(self.seed, self.length, start, start + self._part)
+        return self._order(start, start + self._part)
 
     def batch(self, step: int) -> Batch:
         """Return this process's part of the batch of one step."""
@@ -93,8 +91,9 @@ class MemoryStream(Stream):
         rank: int = 0,
         world_size: int = 1,
         size_at: Callable[[int], int] | None = None,
+        order: Order | None = None,
     ) -> None:
-        super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(len(dataset), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size, order=order)
         self._size_at = size_at
         self._images, self._labels = dataset.images.to(device), dataset.labels.to(device)
         self._normalize, self._augment, self._device = normalize, augment, device

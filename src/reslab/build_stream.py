@@ -1,0 +1,113 @@
+"""From config to the stream of training batches: order, views, augmentation, mixing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from reslab.config import DataConfig, NoAugment, PadCrop, ResizedCrop, RunConfig, ScaleCrop
+from reslab.data import ArrayDataset, Dataset
+from reslab.data.augment import PadCropFlip, no_augment
+from reslab.data.dataset import FileDataset
+from reslab.data.mixing import MixedStream, Mixing
+from reslab.data.order import balanced_order
+from reslab.data.photo_augment import PhotoView, RandAugment, ResizedCropFlip, ScaleCropFlip
+from reslab.data.photo_stream import PhotoStream
+from reslab.data.preprocess import Normalizer
+from reslab.data.stream import MemoryStream, Stream, growing_size
+from reslab.distributed import World
+from reslab.errors import UsageError
+from reslab.spec import PreprocessSpec
+
+
+def build_stream(
+    config: RunConfig, train: Dataset, preprocess: PreprocessSpec, device: torch.device, world: World
+) -> Stream:
+    """Return the endless stream of training batches; UsageError for an augmentation that the data does not take."""
+    normalize = Normalizer(preprocess, device)
+    place: dict[str, Any] = {"batch_size": config.train.batch_size, "seed": config.seed, "device": device}
+    place |= {"rank": world.rank, "world_size": world.size}
+    if config.data.sampling == "balanced":
+        place["order"] = balanced_order(config.seed, train.labels)
+    if isinstance(train, ArrayDataset):
+        stream = _memory_stream(config, train, normalize, place)
+    else:
+        stream = _photo_stream(config, train, normalize, place)
+    if config.data.mixup_alpha or config.data.cutmix_alpha:
+        return MixedStream(stream, Mixing(config.data.mixup_alpha, config.data.cutmix_alpha))
+    return stream
+
+
+def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer, place: dict[str, Any]) -> Stream:
+    match config.data.augment:
+        case NoAugment():
+            augment = no_augment
+        case PadCrop() as crop:
+            augment = PadCropFlip(
+                crop.padding,
+                crop.flip,
+                crop.fill,
+                alternates=crop.flip_order == "alternating",
+                cutout_size=crop.cutout_size,
+            )
+        case other:
+            raise UsageError(f"data.augment.kind is {other.kind!r}; {train.name} needs 'none' or 'pad_crop'.")
+    return MemoryStream(train, normalize, augment, size_at=_memory_sizes(config, train), **place)
+
+
+def _memory_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int] | None:
+    first, own = config.data.first_size, train.images.shape[-1]
+    if first is None:
+        return None
+    if train.images.shape[-2] != own or first > own:
+        raise UsageError(
+            f"data.first_size is {first}; {train.name} has images of {train.images.shape[-2]}x{own}: "
+            "it must be their side or less, and they must be square."
+        )
+    return growing_size(first, own, _full_size_step(config))
+
+
+def _photo_stream(config: RunConfig, train: FileDataset, normalize: Normalizer, place: dict[str, Any]) -> Stream:
+    augment = config.data.augment
+    if not isinstance(augment, ScaleCrop | ResizedCrop):
+        raise UsageError(f"data.augment.kind is {augment.kind!r}; {train.name} needs 'scale_crop' or 'resized_crop'.")
+    extras: dict[str, Any] = {"color_std": augment.color_std}
+    if isinstance(augment, ResizedCrop):
+        extras["erase_probability"] = augment.erase_probability
+        extras["operations"] = _operations(augment, train)
+    return PhotoStream(train, normalize, _view(augment), size_at=_photo_sizes(config), **extras, **place)
+
+
+def _view(augment: ScaleCrop | ResizedCrop) -> PhotoView:
+    if isinstance(augment, ScaleCrop):
+        return ScaleCropFlip(augment.min_short_side, augment.max_short_side, augment.crop_size, augment.flip)
+    return ResizedCropFlip(augment.min_area, augment.max_aspect, augment.flip)
+
+
+def _operations(augment: ResizedCrop, train: FileDataset) -> RandAugment | None:
+    if not augment.randaugment_ops:
+        return None
+    if train.num_channels not in (1, 3):
+        raise UsageError(
+            f"data.augment.randaugment_ops is {augment.randaugment_ops}, but the images have {train.num_channels} "
+            "channels; it knows grey and RGB only: use 0."
+        )
+    return RandAugment(augment.randaugment_ops, augment.randaugment_magnitude)
+
+
+_STEP = 16  # pixels between two sizes of photos; a stride-32 network sees a new map size every other step
+
+
+def _photo_sizes(config: RunConfig) -> Callable[[int], int]:
+    data: DataConfig = config.data
+    assert isinstance(data.augment, ScaleCrop | ResizedCrop)
+    full = data.augment.crop_size
+    if data.first_size is None:
+        return lambda step: full
+    if data.first_size > full:
+        raise UsageError(f"data.first_size is {data.first_size}; it must be data.augment.crop_size, {full}, or less.")
+    return growing_size(data.first_size, full, _full_size_step(config), multiple=_STEP)
+
+
+def _full_size_step(config: RunConfig) -> int:
+    return round(config.data.full_size_from * config.train.iterations)
