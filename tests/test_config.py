@@ -28,6 +28,7 @@ _OTHER_WORDS = {
     "data.scale": "std", "data.path": "elsewhere", "data.augment.fill": "black",
     "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
     "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
+    "data.fit": "squash", "data.sampling": "balanced", "train.class_weights": "balanced",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with
     "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks", "model.zero_init_residual",

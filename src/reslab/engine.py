@@ -170,7 +170,7 @@ def measure(
     for number in range(_ROUNDS):
         for label in list(steps):
             try:
-                took = _time(steps[label], device)
+                took = time_step(steps[label], device)
             except RuntimeError as error:
                 log.warning("engine %r does not run here (%s) and is left out.", label, str(error).splitlines()[0])
                 del steps[label]
@@ -204,7 +204,8 @@ def make_step(
     return step
 
 
-def _time(step: Callable[[], Tensor], device: torch.device) -> float:
+def time_step(step: Callable[[], Tensor], device: torch.device) -> float:
+    """Return how many seconds one step took."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()

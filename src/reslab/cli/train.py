@@ -10,6 +10,8 @@ from reslab.errors import UsageError
 from reslab.jobs import run_side_by_side
 
 from .overrides import parse_overrides
+from .planned import RECIPE as PLANNED
+from .planned import check_flags, plan_config
 from .seeds import parse_seeds
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ def train(
     data_kind: str | None = None,
     weights: Path | None = None,
     config: Path | None = None,
+    model: str | None = None,
+    epochs: int | None = None,
+    size: int | None = None,
 ) -> int:
     """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
 
@@ -58,20 +63,28 @@ def train(
         A model file of the same network to start from, instead of a random initialisation.
     config
         A TOML file of settings; flags come after it.
+    model
+        For 'folder', photos of your own: a network's name, like resnet34 ('reslab describe --all' lists them).
+    epochs
+        For 'folder': how often every training image is seen.
+    size
+        For 'folder': side of the pictures that the network sees in evaluation, in pixels.
     """
     from reslab.distributed import world_from_environment
     from reslab.progress import make_progress
     from reslab.run import train_run
 
+    check_flags(recipe, model=model, epochs=epochs, size=size)
     if seeds is not None:
         given = {"data": data, "data_kind": data_kind, "weights": weights, "config": config}
-        return _train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given)
+        wishes = {"model": model, "epochs": epochs, "size": size}
+        return _train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given, wishes)
     if jobs != 1:
         raise UsageError("--jobs is for several seeds: give --seeds 0,1,2 too.")
     settings = read_settings(
         recipe, overrides, seed=seed, data=data, data_kind=data_kind, weights=weights, config=config
     )
-    chosen = choose(recipe, run_dir, resume, settings)
+    chosen = choose(recipe, run_dir, resume, settings, {"model": model, "epochs": epochs, "size": size})
     folder = run_dir or Path("runs") / chosen.recipe / str(chosen.seed)
     if not world_from_environment().is_main:
         train_run(chosen, folder, resume=resume)
@@ -93,12 +106,16 @@ def _train_seeds(
     seeds: str,
     jobs: int,
     given: dict[str, Any],
+    wishes: dict[str, Any],
 ) -> int:
     """Check the config once, then train every seed by a command of its own."""
     if recipe is None or seed is not None:
         raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
     settings = read_settings(recipe, overrides, **given)
-    folder = run_dir or Path("runs") / choose(recipe, None, False, settings).recipe
+    chosen = choose(recipe, run_dir, resume, settings, wishes)
+    folder = run_dir or Path("runs") / chosen.recipe
+    if recipe == PLANNED:  # every seed by one plan
+        recipe, overrides, given = _write_plan(chosen, folder), (), {}
     named = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
     flags = [text for flag, value in named.items() for text in (flag, str(value))]
     commands = []
@@ -134,12 +151,25 @@ def read_settings(
     return [read_toml(config) if config else {}, parse_overrides(overrides), named]
 
 
-def choose(recipe: str | None, run_dir: Path | None, resume: bool, settings: list[dict[str, Any]]) -> "RunConfig":
-    """Return the config: of the recipe, of a config.json, or of the run to resume; with the changes."""
+def choose(
+    recipe: str | None,
+    run_dir: Path | None,
+    resume: bool,
+    settings: list[dict[str, Any]],
+    wishes: dict[str, Any] | None = None,
+) -> "RunConfig":
+    """Return the config: of the recipe, of a config.json, or of the run to resume; with the changes.
+
+    wishes: the flags of `train folder`, whose config is planned, unless it goes on with a run.
+    """
     from reslab.config import from_dict, override
     from reslab.recipes import recipe as find_recipe
     from reslab.runfolder import RunFolder
 
+    if recipe == PLANNED:
+        if not (resume and run_dir):
+            return plan_config(settings, **(wishes or {}))
+        recipe = str(run_dir / "config.json")
     if recipe is None:
         if not (resume and run_dir):
             raise UsageError("which recipe? 'reslab recipes' lists them; or go on with a run: --resume --run-dir DIR.")
@@ -151,6 +181,15 @@ def choose(recipe: str | None, run_dir: Path | None, resume: bool, settings: lis
     for changes in settings:
         chosen = override(chosen, changes)
     return chosen
+
+
+def _write_plan(config: "RunConfig", folder: Path) -> str:
+    from reslab.config import to_dict
+    from reslab.runfolder import RunFolder
+
+    folder.mkdir(parents=True, exist_ok=True)
+    RunFolder(folder).write("config.json", to_dict(config))
+    return str(folder / "config.json")
 
 
 def _conclude(folder: Any) -> None:

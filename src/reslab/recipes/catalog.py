@@ -10,8 +10,9 @@ from .cifar import CIFAR_DEPTHS, cifar
 from .cifar_fast import EPOCHS, cifar_fast
 from .cifar_small import cifar_small
 from .digits import DIGITS_DEPTHS, digits
+from .folder import folder
 from .imagenet import IMAGENET_NETS, imagenet
-from .page import Page, cifar_fast_page, cifar_page, cifar_small_page, digits_page, imagenet_page
+from .page import Page, cifar_fast_page, cifar_page, cifar_small_page, digits_page, folder_page, imagenet_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def _all() -> dict[str, Recipe]:
     for kind, depth in IMAGENET_NETS:
         name = f"imagenet-{kind}{depth}"
         found.append(Recipe(name, lambda k=kind, d=depth: imagenet(k, d), imagenet_page(kind, depth)))
+    found.append(Recipe("folder", folder, folder_page()))
     return {item.name: item for item in found}
 
 

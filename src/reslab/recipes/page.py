@@ -117,3 +117,19 @@ def imagenet_page(kind: str, depth: int) -> Page:
     )
     expected = f"top-1 error {_IMAGENET_ERROR[kind, depth]} % (10-crop, Tables 2 and 3)"
     return Page("Sec. 3.4 and 4.1", expected, "600,000 iterations of 256 images: 154 M images", differences)
+
+
+def folder_page() -> Page:
+    """Return the page of `folder`, which is planned for each folder of photos anew."""
+    differences = (
+        "random parts of each picture, resized (Szegedy et al. 2015), in views that grow during the run",
+        "Nesterov SGD with one learning-rate cycle and label smoothing 0.1",
+        "the result is the checkpoint with the lowest validation error; the test part is looked at once, at the end",
+        "network, size, epochs and batch are picked from the data and the machine, and printed with the reasons",
+    )
+    return Page(
+        "none; photos of your own",
+        "depends on the photos",
+        "about an hour on a CPU for ten thousand photos",
+        differences,
+    )

@@ -1,0 +1,56 @@
+"""`reslab train folder`: the config that the data and the machine suggest, printed with its reasons."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reslab.errors import UsageError
+
+if TYPE_CHECKING:
+    from reslab.config import RunConfig
+
+RECIPE = "folder"
+
+
+def check_flags(recipe: str | None, *, model: str | None, epochs: int | None, size: int | None) -> None:
+    """UsageError for a flag of `train folder` given to another recipe."""
+    for flag, value, instead in (
+        ("--model", model, "the recipe's name says the network"),
+        ("--epochs", epochs, "use --train.iterations"),
+        ("--size", size, "use --data.augment.crop_size"),
+    ):
+        if value is not None and recipe != RECIPE:
+            raise UsageError(f"{flag} is for 'reslab train {RECIPE}' only; {instead}.")
+
+
+def plan_config(
+    settings: list[dict[str, Any]], *, model: str | None = None, epochs: int | None = None, size: int | None = None
+) -> "RunConfig":
+    """Plan a run for the photos that the settings name, say why in lines, and return its config with the settings."""
+    from reslab.config import override
+    from reslab.distributed import world_from_environment
+    from reslab.plan import plan
+    from reslab.recipes.folder import Wishes
+
+    data, train = _merged(settings, "data"), _merged(settings, "train")
+    weights = next((changes["weights"] for changes in reversed(settings) if "weights" in changes), None)
+    if data.get("path") is None:
+        raise UsageError(
+            "where are the photos? Give their folder: reslab train folder --data FOLDER "
+            "(train/CLASS/*.jpg with val/ and test/ beside it, or CLASS/*.jpg, or a CSV of path,label)."
+        )
+    wishes = Wishes(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
+    world = world_from_environment()
+    made = plan(Path(data["path"]), wishes, channels=data.get("channels") or 3, is_alone=world.size == 1)
+    for reason in made.reasons if world.is_main else ():
+        print(reason)
+    config = made.config
+    for changes in settings:
+        config = override(config, changes)
+    return config
+
+
+def _merged(settings: list[dict[str, Any]], part: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for changes in settings:
+        found |= changes.get(part, {})
+    return found

@@ -1,0 +1,264 @@
+"""A recipe for any folder of photos: network, sizes, epochs and batch from what the data and the machine are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from reslab.config import DataConfig, OneCycle, ResizedCrop, RunConfig, Sgd, TrainConfig
+from reslab.errors import UsageError
+from reslab.families import model_spec
+from reslab.spec import ModelSpec
+
+_SMALL_PICTURES = 48  # pixels of the shorter side, up to which a CIFAR network sees more than an ImageNet one
+_LARGE_DATA = 200_000
+_IMAGES_FROM_SCRATCH, _IMAGES_FROM_WEIGHTS = 600_000, 100_000  # to see in all, where the data is small
+_CPU_HOURS = 1.0
+_PEAK_LR = 0.1  # for a batch of 128, from scratch
+_FINE_TUNING_LR = 0.01
+_EVALUATIONS = 25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderFacts:
+    """What is known of the data and the machine.
+
+    num_images: in the training part, before anything is held out; smallest_class, largest_class: images of each.
+    short_side: median over some of the pictures, in pixels.
+    parts: those that the folder has beside training: "validation", "test".
+    """
+
+    num_images: int
+    num_classes: int
+    smallest_class: int
+    largest_class: int
+    short_side: int
+    parts: tuple[str, ...]
+    channels: int = 3
+    has_gpu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """What the user has decided; None for what is left to us. start: the network of a model file to start from."""
+
+    model: str | None = None
+    epochs: int | None = None
+    size: int | None = None
+    batch_size: int | None = None
+    start: ModelSpec | None = None
+    start_size: int | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A config, and why each thing in it is as it is, in sentences."""
+
+    config: RunConfig
+    reasons: tuple[str, ...]
+
+
+# (network, side of the training views, batch size) -> images per second of a training step, where it can be measured
+Rate = Callable[[ModelSpec, int, int], float]
+
+NOMINAL = FolderFacts(
+    num_images=10_000, num_classes=10, smallest_class=1000, largest_class=1000, short_side=128, parts=("validation",)
+)
+
+
+def plan_folder(facts: FolderFacts, path: str | None, wishes: Wishes, rate: Rate | None = None) -> Plan:
+    """Return a config for a folder of photos, with the reasons.
+
+    Raises UsageError for a wish that cannot be: an unknown network, a size or number of epochs below what makes sense.
+    """
+    _check(wishes)
+    data, num_train, held = _parts(facts, path)
+    size, size_reason = _size(facts, wishes)
+    model, model_reason = _model(facts, wishes, size)
+    batch_size = wishes.batch_size or _batch_size(num_train)
+    data = _views(data, size, facts, wishes)
+    epochs, epochs_reason = _epochs(num_train, model, data, batch_size, facts, wishes, rate)
+    iterations = max(1, epochs * num_train // batch_size)
+    is_skewed = facts.largest_class > 1.5 * facts.smallest_class
+    config = RunConfig(
+        recipe="folder",
+        model=model,
+        data=data,
+        optim=_optimizer(batch_size, wishes),
+        schedule=OneCycle(rise=0.15, start_factor=0.1, final_factor=0.0),
+        train=TrainConfig(
+            iterations=iterations,
+            batch_size=batch_size,
+            label_smoothing=0.1,
+            class_weights="balanced" if is_skewed else "none",
+            log_every=max(1, min(50, iterations // 20)),
+            evaluate_every=max(1, iterations // _EVALUATIONS),
+            checkpoint_every=max(1, iterations // _EVALUATIONS),
+            monitor="validation",
+            select="best",
+            patience_evaluations=_EVALUATIONS // 2,
+            final_training_error=False,
+        ),
+        weights=wishes.weights,
+    )
+    reasons = [held, size_reason, model_reason, f"batch {batch_size}: {_why_batch(num_train, wishes)}", epochs_reason]
+    if is_skewed:
+        reasons.append(
+            f"class weights: classes have {facts.smallest_class} to {facts.largest_class} images "
+            "(--train.class_weights none, or --data.sampling balanced instead)."
+        )
+    reasons.append(
+        f"the result is the checkpoint with the lowest validation error; training stops early after "
+        f"{_EVALUATIONS // 2} evaluations of {_EVALUATIONS} without a better one."
+    )
+    return Plan(config, tuple(reasons))
+
+
+def folder() -> RunConfig:
+    """Random parts of each picture, small ones first; SGD with one cycle; the best checkpoint by validation error.
+
+    What is shown here is for ten thousand pictures of 128 pixels in ten classes; `reslab train folder --data FOLDER`
+    looks at the folder first.
+    """
+    return plan_folder(NOMINAL, None, Wishes()).config
+
+
+def _check(wishes: Wishes) -> None:
+    if wishes.epochs is not None and wishes.epochs < 1:
+        raise UsageError(f"--epochs is {wishes.epochs}; allowed: 1 or more.")
+    if wishes.size is not None and wishes.size < 16:
+        raise UsageError(f"--size is {wishes.size}; allowed: 16 pixels or more.")
+    if wishes.model is not None and wishes.weights is not None:
+        raise UsageError("--model and --weights: the weights' file says which network it is; leave --model out.")
+
+
+def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
+    """Say what is held out of training: the result must be of images that nothing was chosen by."""
+    count = facts.num_images
+    part = round(count * (0.15 if count < 1000 else 0.1))
+    held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
+    data = DataConfig(kind="folder", path=path, validation_size=held)
+    if facts.parts == ("validation", "test"):
+        return replace(data, validation_size=0), count, "parts: train, val and test as the folder has them."
+    if facts.parts == ("test",):
+        return data, count - held, f"parts: {held} of train's images are held out for validation; test is the folder's."
+    if facts.parts == ("validation",):
+        text = (
+            f"parts: val is kept as the test set, and {held} of train's images are held out for validation, so that "
+            "the final number is of images by which nothing was chosen (--data.val_is validation uses val for that)."
+        )
+        return replace(data, val_is="test"), count - held, text
+    text = f"parts: the folder has none, so {held} images are held out for validation and {held} for the test."
+    return replace(data, test_size=held), count - 2 * held, text
+
+
+def _size(facts: FolderFacts, wishes: Wishes) -> tuple[int, str]:
+    if wishes.size is not None:
+        return wishes.size, f"size {wishes.size}: as asked."
+    if wishes.start_size is not None:
+        return wishes.start_size, f"size {wishes.start_size}: what the weights were trained for."
+    if facts.short_side <= _SMALL_PICTURES:
+        size = max(16, facts.short_side // 4 * 4)
+    elif facts.short_side < 224 or not facts.has_gpu:
+        size = min(128, facts.short_side // 32 * 32)
+    else:
+        size = 224
+    machine = "" if facts.has_gpu or facts.short_side < 224 else ", and on a CPU 128 is what can be waited for"
+    return size, f"size {size}: pictures have a shorter side of {facts.short_side} pixels{machine} (--size)."
+
+
+def _model(facts: FolderFacts, wishes: Wishes, size: int) -> tuple[ModelSpec, str]:
+    has_counts = {"num_classes": facts.num_classes, "in_channels": facts.channels}
+    if wishes.start is not None:
+        return replace(wishes.start, **has_counts), f"network {wishes.start.label}: that of the weights, a new head."
+    if wishes.model is not None:
+        return model_spec(wishes.model, **has_counts), f"network {wishes.model}: as asked."
+    if size <= _SMALL_PICTURES:
+        return model_spec("cifar_resnet20", **has_counts), "network cifar_resnet20: pictures are small (--model)."
+    if facts.has_gpu and facts.num_images >= _LARGE_DATA:
+        return model_spec(
+            "resnet50", **has_counts
+        ), f"network resnet50: {facts.num_images:,} images and a GPU (--model)."
+    why = "there is no GPU" if facts.num_images >= _LARGE_DATA else f"{facts.num_images:,} images"
+    return model_spec("resnet18", **has_counts), f"network resnet18: {why} (--model)."
+
+
+def _batch_size(num_train: int) -> int:
+    return 256 if num_train >= _LARGE_DATA else 64 if num_train >= 1280 else 32 if num_train >= 320 else 16
+
+
+def _why_batch(num_train: int, wishes: Wishes) -> str:
+    return "as asked." if wishes.batch_size else f"{num_train:,} training images (--train.batch_size)."
+
+
+def _views(data: DataConfig, size: int, facts: FolderFacts, wishes: Wishes) -> DataConfig:
+    """Training sees random parts at 7/8 of the size: objects then appear as large as in evaluation (FixRes, 2019)."""
+    if size <= _SMALL_PICTURES:
+        crop, first, area = size, None, 0.5
+    else:
+        crop = max(32, size * 7 // 8 // 16 * 16)
+        first = max(32, crop * 4 // 7 // 16 * 16) if wishes.weights is None else None
+        area = 0.25 if facts.num_images >= 1000 else 0.35
+    return replace(
+        data,
+        mean="channel" if wishes.weights is None else "weights",
+        scale="std",
+        size=size,
+        short_side=size,
+        first_size=None if first == crop else first,
+        full_size_from=0.6,
+        augment=ResizedCrop(crop_size=crop, min_area=area, color_std=0.1 if facts.channels == 3 else 0.0),
+    )
+
+
+def _epochs(
+    num_train: int,
+    model: ModelSpec,
+    data: DataConfig,
+    batch_size: int,
+    facts: FolderFacts,
+    wishes: Wishes,
+    rate: Rate | None,
+) -> tuple[int, str]:
+    assert isinstance(data.augment, ResizedCrop)
+    measured = rate(model, data.augment.crop_size, batch_size) if rate is not None else 0.0
+    measured /= _relative_cost(data)
+    if wishes.epochs is not None:
+        epochs, why = wishes.epochs, "as asked"
+    else:
+        images = _IMAGES_FROM_SCRATCH if wishes.weights is None else _IMAGES_FROM_WEIGHTS
+        least, most = (16, 200) if wishes.weights is None else (4, 60)
+        epochs = min(max(round(images / num_train), least), most)
+        why = f"{num_train:,} training images{'' if wishes.weights is None else ', which start from weights'}"
+        if measured and not facts.has_gpu:
+            within = int(_CPU_HOURS * 3600 * measured / num_train)
+            if within < epochs:
+                epochs, why = max(within, least), f"what a CPU does in about {_CPU_HOURS:g} hour, at least {least}"
+    took = f"; about {_duration(epochs * num_train / measured)} here" if measured else ""
+    return epochs, f"{epochs} epochs: {why}{took} (--epochs)."
+
+
+def _relative_cost(data: DataConfig) -> float:
+    """Pixels of the mean training view over those of the largest."""
+    assert isinstance(data.augment, ResizedCrop)
+    full = data.augment.crop_size
+    if data.first_size is None:
+        return 1.0
+    sizes = range(data.first_size, full, 16)
+    small = sum(side**2 for side in sizes) / max(len(sizes), 1) / full**2
+    return data.full_size_from * small + 1 - data.full_size_from
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def _optimizer(batch_size: int, wishes: Wishes) -> Sgd:
+    lr = _PEAK_LR if wishes.weights is None else _FINE_TUNING_LR
+    return Sgd(
+        lr=lr * batch_size / 128,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4 if wishes.weights is None else 1e-4,
+        decay_norm_and_bias=False,
+        layer_decay=1.0 if wishes.weights is None else 0.7,
+    )
