@@ -11,6 +11,7 @@ import torch
 
 from reslab import load_model
 from reslab.config import override
+from reslab.errors import Failure
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
 from reslab.train import Observer
@@ -39,6 +40,19 @@ class _Counting:
         self.steps += 1
 
     def on_row(self, row: dict[str, Any]) -> None: ...
+
+
+def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_is_refused(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, 1, _Counting())
+    arm = _short()
+    (folder,) = runner.train([arm], [0])[arm.name]
+    older = folder.config()
+    del older["train"]["class_weights"], older["data"]["sampling"]
+    folder.write("config.json", older)
+    assert runner.train([arm], [0])[arm.name][0].path == folder.path
+    folder.write("config.json", {**older, "train": {**older["train"], "clip_norm": 2.0}})
+    with pytest.raises(Failure, match="trained with other settings"):
+        runner.train([arm], [0])
 
 
 def test_a_repeated_experiment_trains_nothing_twice(tmp_path: Path) -> None:

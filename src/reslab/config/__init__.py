@@ -1,6 +1,6 @@
 """What a run is: frozen, typed, validated configuration, and the one way to override it. No torch here."""
 
-from .merge import differences, from_dict, override, read_toml, to_dict
+from .merge import differences, from_dict, override, read_toml, to_dict, without_defaults
 from .parts import (
     Augment,
     Constant,
@@ -50,4 +50,5 @@ __all__ = [
     "override",
     "read_toml",
     "to_dict",
+    "without_defaults",
 ]

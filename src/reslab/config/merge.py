@@ -27,6 +27,26 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
     return plain(asdict(config))
 
 
+def without_defaults(config: RunConfig) -> dict[str, Any]:
+    """Return only what differs from the defaults, and every `kind`: a setting that came later changes nothing here."""
+
+    def told(part: Any) -> dict[str, Any]:
+        found = {}
+        for item in dataclasses.fields(part):
+            value, default = getattr(part, item.name), _default(item)
+            if dataclasses.is_dataclass(value):
+                found[item.name] = told(value)
+            elif item.name == "kind" or value != default:
+                found[item.name] = value
+        return found
+
+    return told(config)
+
+
+def _default(item: "dataclasses.Field[Any]") -> Any:
+    return item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+
+
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
     """Return the config that `to_dict` wrote; UsageError names the first wrong key or value."""
     return _validate(dict(values))

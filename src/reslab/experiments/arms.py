@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reslab.config import RunConfig, override, to_dict
+from reslab.config import RunConfig, override, without_defaults
 from reslab.errors import check_choice
 from reslab.recipes.cifar import cifar
 from reslab.recipes.cifar_small import cifar_small
@@ -43,10 +43,14 @@ class Arm:
 
     @property
     def key(self) -> str:
-        """A hash of everything that decides the outcome but the seed; where data lies does not."""
-        values = to_dict(self.config)
-        values["data"]["path"] = values["weights"] = None
-        values.pop("seed")
+        """A hash of everything that decides the outcome but the seed; where data lies does not.
+
+        Of what differs from the defaults, so that what was trained before a new setting came is still found.
+        """
+        values = without_defaults(self.config)
+        values["data"].pop("path", None)
+        for name in ("weights", "seed"):
+            values.pop(name, None)
         if self.start is not None:
             values["start"] = [self.start.arm.key, self.start.blocks]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]

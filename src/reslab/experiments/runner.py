@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from reslab.build import build_splits
-from reslab.config import RunConfig, to_dict
+from reslab.config import RunConfig, differences, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
 from reslab.jobs import run_side_by_side
 from reslab.modelfile import load_model, save_model
 from reslab.models import deepen
-from reslab.run import train_run
+from reslab.run import read_config, train_run
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
@@ -46,11 +46,20 @@ class Runner:
             else:
                 for arm, seed in todo:
                     self._train_here(arm, seed)
-        return {arm.name: [RunFolder.open(self.folder(arm, seed)) for seed in seeds] for arm in arms}
+        return {arm.name: [self._finished(arm, seed) for seed in seeds] for arm in arms}
 
     def folder(self, arm: Arm, seed: int) -> Path:
         """Return where a run of an arm lives."""
         return self.path / f"{arm.name}-{arm.key}" / str(seed)
+
+    def _finished(self, arm: Arm, seed: int) -> RunFolder:
+        """Open a finished run; Failure for one whose settings were others, because a default has changed since."""
+        folder = RunFolder.open(self.folder(arm, seed))
+        changed = differences(to_dict(read_config(folder)), to_dict(self._config(arm, seed)))
+        changed = {key: value for key, value in changed.items() if key not in ("data.path", "weights")}
+        if changed:
+            raise Failure(f"{folder.path} was trained with other settings ({changed}); remove it to train it anew.")
+        return folder
 
     def _is_finished(self, arm: Arm, seed: int) -> bool:
         return (self.folder(arm, seed) / "result.json").exists()
