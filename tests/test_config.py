@@ -34,6 +34,7 @@ _OTHER_WORDS = {
 _TIED = {  # leaves that another leaf must agree with
     "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks", "model.zero_init_residual",
     "data.augment.crop_size", "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov",
+    "train.freeze_stages", "train.bn",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,11 +34,15 @@ from reslab.data.sources import open_splits
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
-from reslab.modelfile import load_model
-from reslab.models import Network, build
+from reslab.modelfile import ModelCard
+from reslab.models import Network, build, freeze, rate_scales
+from reslab.models.normalization import GroupedBatchNorm2d
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
 from reslab.spec import PreprocessSpec
 from reslab.train import Loop
+from reslab.transfer import check_same_body, preprocess_like, read_start, transfer
+
+log = logging.getLogger(__name__)
 
 _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as in the paper's 10-crop testing
 
@@ -57,10 +62,42 @@ def match_model_to_data(config: RunConfig, train: Dataset) -> RunConfig:
     return replace(config, model=model)
 
 
-def build_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
-    """Measure the mean (and deviation) of the training part; sizes come from the images or from the crop."""
+def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = None) -> PreprocessSpec:
+    """Measure the mean (and deviation) of the training part, or take those of the weights' file; sizes are the run's.
+
+    Sizes come from the images or from the crop.
+    """
+    if config.mean == "weights":
+        assert weights is not None
+        return preprocess_like(read_start(Path(weights)).card.preprocess, _flat_preprocess(config, train))
     if isinstance(train, ArrayDataset):
         return measure_preprocess(train, mean=config.mean, scale=config.scale)
+    size, short_side = _photo_view(config, train)
+    return measure_photo_preprocess(
+        train,
+        mean=config.mean,
+        scale=config.scale,
+        size=size,
+        short_side=short_side,
+        seed=config.validation_seed,
+    )
+
+
+def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
+    """The sizes of the run, with nothing subtracted and nothing divided."""
+    if isinstance(train, ArrayDataset):
+        (height, width), short_side = train.images.shape[-2:], None
+    else:
+        height, short_side = _photo_view(config, train)
+        width = height
+    mean, std = (0.0,) * train.num_channels, (1.0,) * train.num_channels
+    return PreprocessSpec(
+        channels=train.num_channels, height=height, width=width, short_side=short_side, mean=mean, std=std
+    )
+
+
+def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int]:
+    """Return the side of the square that the network sees in evaluation, and the shorter side it is cropped from."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         raise UsageError(
             f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop' "
@@ -72,14 +109,7 @@ def build_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
             "data.mean is 'pixel', a mean for each place in views of one size, but training and evaluation have views "
             "of several sizes; use data.mean='channel'."
         )
-    return measure_photo_preprocess(
-        train,
-        mean=config.mean,
-        scale=config.scale,
-        size=size,
-        short_side=config.short_side or round(size * _RESIZE_OVER_CROP),
-        seed=config.validation_seed,
-    )
+    return size, config.short_side or round(size * _RESIZE_OVER_CROP)
 
 
 def build_learning_rate(config: RunConfig) -> LearningRate:
@@ -151,36 +181,61 @@ def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Ne
         bn_group_size=config.train.bn_group_size,
         checkpoint_activations=config.train.checkpoint_activations,
     )
+    freeze(model, num_stages=config.train.freeze_stages, batch_norm=config.train.bn == "frozen")
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.train.sync_bn:
         model = synchronize_batch_norm(model, device)
     return engine.prepare(model, chosen)
 
 
-def load_weights(config: RunConfig, model: Network) -> None:
-    """Give the network the weights of the config's model file; UsageError when that holds another network."""
+def check_weights(config: RunConfig) -> None:
+    """Refuse weights that cannot start the run, as far as is known without the data."""
+    if config.weights is not None:
+        path = Path(config.weights)
+        check_same_body(path, read_start(path).spec, config.model)
+
+
+def load_weights(config: RunConfig, model: Network, card: ModelCard) -> None:
+    """Give the network the weights of the config's model file, fitted to the run's classes and channels.
+
+    card: what the run's network is made for. Raises UsageError when the file holds another network.
+    """
     assert config.weights is not None
-    file = load_model(Path(config.weights))
-    if file.spec != config.model:
-        raise UsageError(
-            f"weights: {config.weights} holds {file.spec.label} with {file.spec.num_classes} classes, but the run "
-            f"trains {config.model.label} with {config.model.num_classes}; give a file of the same network."
+    path = Path(config.weights)
+    file = read_start(path)
+    head = transfer(file, model, card.class_names, path)
+    log.info("training starts from the weights in %s; %s.", path, head)
+    ours, theirs = card.preprocess, file.card.preprocess
+    if config.data.mean != "weights" and (ours.mean, ours.std) != (theirs.mean, theirs.std):
+        log.warning(
+            "these weights saw other inputs (mean %s, std %s there; %s, %s here): consider --data.mean weights.",
+            *(_rounded(values) for values in (theirs.mean, theirs.std, ours.mean, ours.std)),
         )
-    model.load_state_dict(file.model.state_dict())
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.3f}" for value in values)
 
 
 def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
-    """Let batch norm take its statistics over all processes; Failure on a CPU, where torch has no such kernel."""
+    """Let batch norm take its statistics over all processes, unless it is frozen.
+
+    Raises Failure on a CPU, where torch has no such kernel.
+    """
     if device.type != "cuda":
         raise Failure(
             f"train.sync_bn is true, but the device is {device.type}: synchronised batch norm is CUDA only. "
             "Leave it out; statistics are then over each process's part of the batch."
         )
-    return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[return-value]
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, GroupedBatchNorm2d) and not child.is_frozen:
+                setattr(parent, name, torch.nn.SyncBatchNorm.convert_sync_batchnorm(child))
+    return model
 
 
 def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
-    """Return the optimizer over all parameters of the network."""
+    """Return the optimizer over all parameters of the network that train."""
     match config.optim:
         case Sgd() as optim:
             return make_sgd(
@@ -190,6 +245,7 @@ def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
                 nesterov=optim.nesterov,
                 weight_decay=optim.weight_decay,
                 decay_norm_and_bias=optim.decay_norm_and_bias,
+                rate_scales=rate_scales(model, optim.layer_decay),
             )
         case Muon() as optim:
             return make_muon(

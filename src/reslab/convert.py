@@ -42,11 +42,14 @@ def convert(
     size: int | None = None,
     short_side: int | None = None,
     use_ema: bool | None = None,
+    origin: str | None = None,
+    assumed: Sequence[str] = (),
 ) -> Conversion:
     """Turn a state dict of torchvision, timm or widely copied CIFAR code into a model file at `output`.
 
     arch, source: name what shapes cannot tell (see `infer_spec`); source also says the usual preprocessing.
     mean, std: per channel, for pixels in [0, 1]; size: side of the input in pixels; short_side: before the crop.
+    origin: what the model file says it was converted from; by default the file's name. assumed: notes of the caller.
 
     All of the file must fit: nothing is loaded by half. Raises what `read_state_dict` and `infer_spec` raise, Failure
     for tensors that are missing or too many, UsageError for a wrong number of classes or an unknown preprocessing.
@@ -61,13 +64,13 @@ def convert(
     with torch.device("meta"):
         model = build(spec)
     model.load_state_dict(_fitting(tensors, model.state_dict(), path, spec), strict=True, assign=True)
-    preprocess, assumed = _preprocess(spec, source, mean, std, size, short_side)
+    preprocess, usual = _preprocess(spec, source, mean, std, size, short_side)
     names, numbered = _class_names(class_names, spec.num_classes)
-    card = ModelCard(preprocess=preprocess, class_names=names, recipe=f"converted from {path.name}")
+    card = ModelCard(preprocess=preprocess, class_names=names, recipe=f"converted from {origin or path.name}")
     output.parent.mkdir(parents=True, exist_ok=True)
     save_model(output, model, card)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Conversion(output, spec, len(tensors), parameters, (*assumed, *numbered))
+    return Conversion(output, spec, len(tensors), parameters, (*assumed, *usual, *numbered))
 
 
 def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path, spec: ModelSpec) -> dict[str, Tensor]:

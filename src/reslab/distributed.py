@@ -87,11 +87,14 @@ def average_running_statistics(model: nn.Module) -> None:
     """Give every process the mean of all processes' batch-norm running statistics, in one message.
 
     Running statistics are linear in the batch statistics, so this equals one process that takes the mean over groups
-    (`bn_group_size`); replicas stay equal after every step, and any of them can be saved.
+    (`bn_group_size`); replicas stay equal after every step, and any of them can be saved. Only modules in training mode
+    take part.
     """
     if not dist.is_initialized():
         return
-    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    # in eval mode while the model trains: frozen batch norm, equal everywhere; a mean could round its last bit
+    moving = [module for module in model.modules() if module.training]
+    buffers = [buffer for module in moving for buffer in module.buffers(recurse=False) if buffer.is_floating_point()]
     if not buffers:
         return
     flat = torch.cat([buffer.flatten() for buffer in buffers])

@@ -69,6 +69,15 @@ def load_model(path: Path) -> ModelFile:
     return _rebuild(path, document, tensors)
 
 
+def is_model_file(path: Path) -> bool:
+    """Return whether a file was written by `save_model`, as far as its beginning tells."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 def load_card(path: Path) -> ModelCard:
     """Read only what a model file says beside its weights."""
     return _card(path, _read(path, with_tensors=False)[0])

@@ -59,6 +59,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     keep_freed_memory()
     if not resume:
         RunFolder.check_is_free(path)  # before any data is read
+        build.check_weights(config)
     with process_group(world, device):
         setting = prepare(config, device, world, engine=_engine_before(path) if resume else None)
         folder = _open(path, setting) if resume else RunFolder(path)
@@ -81,9 +82,9 @@ def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequenc
             _note_session(folder, setting, trainer.state.step)
         try:
             trainer.fit()
+            _finish(trainer, setting, folder)
         finally:
             trainer.stream.close()
-        _finish(trainer, setting, folder)
 
 
 def prepare(config: RunConfig, device: torch.device, world: World, *, engine: Engine | None = None) -> Setting:
@@ -95,7 +96,7 @@ def prepare(config: RunConfig, device: torch.device, world: World, *, engine: En
                  splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
     if config.train.monitor != "none":
         splits.part(config.train.monitor)  # say now, not after hours, that it is missing
-    preprocess = build.build_preprocess(config.data, splits.train)
+    preprocess = build.build_preprocess(config.data, splits.train, config.weights)
     chosen = build.choose_engine(matched, preprocess, device, world, before=engine)
     log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
     return Setting(matched, splits, preprocess, device, world, chosen)
@@ -211,9 +212,8 @@ def _weights_facts(config: RunConfig) -> dict[str, str] | None:
 def _load_weights(trainer: Trainer, config: RunConfig) -> None:
     if config.weights is None:
         return
-    build.load_weights(config, trainer.model)
+    build.load_weights(config, trainer.model, trainer.card)
     trainer.average = build.build_average(config.train, trainer.model)
-    log.info("training starts from the weights in %s.", config.weights)
 
 
 def _restore(trainer: Trainer, folder: RunFolder) -> bool:
@@ -324,6 +324,9 @@ def _select(trainer: Trainer, setting: Setting, folder: RunFolder) -> tuple[Netw
         trainer.load_weights(folder.checkpoints.load(step))
     if trainer.average is not None:
         trainer.model.load_state_dict(trainer.average.state_dict(), strict=False)
+    if count := setting.config.train.bn_reestimate_batches:
+        log.info("batch norm takes its running statistics anew, over %d training batches.", count)
+        trainer.reestimate_running_statistics(count)
     return trainer.model, step
 
 

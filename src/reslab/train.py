@@ -22,6 +22,7 @@ from reslab.logs import RowLog
 from reslab.metrics import Evaluation, Meter
 from reslab.modelfile import ModelCard, model_bytes
 from reslab.models import Network
+from reslab.models.normalization import reestimate_running_statistics
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
 
 
@@ -209,6 +210,24 @@ class Trainer:
         if batch.other_labels is None:
             return against(batch.labels)
         return batch.share * against(batch.labels) + (1 - batch.share) * against(batch.other_labels)
+
+    def reestimate_running_statistics(self, num_batches: int) -> None:
+        """Take batch norm's running statistics anew, for the weights as they are: the average over training batches.
+
+        They are the batches that would come next, in the pieces, the precision and the processes of training.
+        """
+
+        def pieces() -> Iterator[Tensor]:
+            for number in range(num_batches):
+                for images in self.stream.batch(self.state.step + number).images.chunk(self.loop.accumulation):
+                    yield images.contiguous(memory_format=torch.channels_last)
+
+        def forward(images: Tensor) -> None:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.loop.use_bf16):
+                self.model(images)
+
+        reestimate_running_statistics(self.model, pieces(), forward)
+        average_running_statistics(self.model)
 
     # --- what happens now and then ----------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -10,7 +10,7 @@ from reslab.errors import Failure, UsageError
 
 
 def convert(
-    file: Path,
+    file: str,
     *,
     output: Annotated[Path, Parameter(alias="-o")],
     arch: str | None = None,
@@ -30,7 +30,8 @@ def convert(
     Parameters
     ----------
     file
-        A state dict or checkpoint: .safetensors, or what torch.save wrote.
+        A state dict or checkpoint: .safetensors, or what torch.save wrote; or a name on the Hugging Face hub
+        (hf-hub:OWNER/NAME[@REVISION]), whose config.json says what would have to be named.
     output
         The model file to write.
     arch
@@ -51,19 +52,22 @@ def convert(
         Of a checkpoint with both, take the average of the weights (--ema) or the weights (--no-ema).
     """
     from reslab.convert import convert as convert_file
+    from reslab.hub import convert_from_hub, is_hub_name
 
-    done = convert_file(
-        file,
-        output,
-        arch=arch,
-        source=source,
-        class_names=None if classes is None else read_names(classes),
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
-        size=size,
-        short_side=short_side,
-        use_ema=ema,
-    )
+    options: dict[str, Any] = {
+        "class_names": None if classes is None else read_names(classes),
+        "mean": _numbers("--mean", mean),
+        "std": _numbers("--std", std),
+        "size": size,
+        "short_side": short_side,
+        "use_ema": ema,
+    }
+    if not is_hub_name(file):
+        done = convert_file(Path(file), output, arch=arch, source=source, **options)
+    elif arch is None and source is None:
+        done = convert_from_hub(file, output, **options)
+    else:
+        raise UsageError(f"{file}: its config.json says the network and the source; leave --arch and --source out.")
     print(f"network: {done.spec.label}, {done.spec.num_classes} classes")
     print(f"matched: {done.num_tensors} tensors, {done.num_parameters:,} parameters")
     for note in done.notes:

@@ -1,6 +1,7 @@
 """`reslab train`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,7 @@ def train(
     jobs: int = 1,
     data: str | None = None,
     data_kind: str | None = None,
-    weights: Path | None = None,
+    weights: str | None = None,
     config: Path | None = None,
     model: str | None = None,
     epochs: int | None = None,
@@ -60,7 +61,8 @@ def train(
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     weights
-        A model file of the same network to start from, instead of a random initialisation.
+        A model file of the same network to start from, instead of a random initialisation; or a name on the Hugging
+        Face hub (hf-hub:OWNER/NAME[@REVISION]), which is converted first. Classes the data has too are carried over.
     config
         A TOML file of settings; flags come after it.
     model
@@ -133,11 +135,12 @@ def read_settings(
     seed: int | None = None,
     data: str | None = None,
     data_kind: str | None = None,
-    weights: Path | None = None,
+    weights: str | None = None,
     config: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Return the changes in the order they apply: the file's, the settings', the named flags'."""
     from reslab.config import read_toml
+    from reslab.hub import is_hub_name
 
     if recipe is not None and recipe.startswith("--"):
         raise UsageError(f"the recipe comes first: reslab train RECIPE {recipe} ...")
@@ -147,7 +150,7 @@ def read_settings(
     elif data_kind is not None:
         named["data"] = {"kind": data_kind}
     if weights is not None:
-        named["weights"] = str(weights.expanduser().resolve())
+        named["weights"] = weights if is_hub_name(weights) else str(Path(weights).expanduser().resolve())
     return [read_toml(config) if config else {}, parse_overrides(overrides), named]
 
 
@@ -178,9 +181,15 @@ def choose(
         chosen = from_dict(RunFolder.open(Path(recipe).parent).config())
     else:
         chosen = find_recipe(recipe).make()
-    for changes in settings:
-        chosen = override(chosen, changes)
-    return chosen
+    chosen = override(chosen, *settings)
+    return replace(chosen, weights=_local(chosen.weights))
+
+
+def _local(weights: str | None) -> str | None:
+    """A name on the Hugging Face hub as the file that it was converted into; a file as it is."""
+    from reslab.hub import convert_into_cache, is_hub_name
+
+    return str(convert_into_cache(weights)) if weights is not None and is_hub_name(weights) else weights
 
 
 def _write_plan(config: "RunConfig", folder: Path) -> str:

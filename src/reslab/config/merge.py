@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -52,14 +53,14 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     return _validate(dict(values))
 
 
-def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """Return `config` with nested `changes`, for example `{"optim": {"lr": 0.05}}`.
+def override(config: RunConfig, *changes: Mapping[str, Any]) -> RunConfig:
+    """Return `config` with nested `changes`, for example `{"optim": {"lr": 0.05}}`; of several, the last has its way.
 
     Naming another `kind` replaces the whole part by that kind's defaults. Raises UsageError for a key that does not
     exist (with the nearest that does), a value of the wrong type, or one out of range. The text "none" stands for
     nothing where a setting may be nothing (`clip_norm`, `ema_decay`, ...).
     """
-    merged = _merge(to_dict(config), changes)
+    merged = reduce(_merge, changes, to_dict(config))  # checked once, because one may need what another sets
     return _validate(_with_nones(merged, merged, []))
 
 

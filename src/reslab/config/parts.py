@@ -110,7 +110,9 @@ class DataConfig:
     path: a folder or archive; None looks under the data root (RESLAB_DATA) and downloads what can be downloaded.
     validation_size: images held out of the training images, stratified by class; used when the data has no
         validation part of its own.
-    mean: subtract a mean per pixel position (the paper) or per channel.
+    mean: subtract a mean per pixel position (the paper) or per channel; "weights" measures nothing, and takes mean and
+        deviation from the model file that the run starts from, so that the network sees the inputs it knows (`scale`
+        then has no say).
     scale: divide by nothing (the paper) or by the standard deviation per channel. With batch norm after the first
         convolution the network's output does not depend on it.
     first_size: side of the training images, in pixels, at the start of the run; None: their own from the start.
@@ -127,7 +129,7 @@ class DataConfig:
     path: str | None = None
     validation_size: int = 0
     validation_seed: int = 0
-    mean: Literal["pixel", "channel"] = "channel"
+    mean: Literal["pixel", "channel", "weights"] = "channel"
     scale: Literal["none", "std"] = "none"
     first_size: int | None = None
     full_size_from: float = 0.5
@@ -157,6 +159,7 @@ class Sgd:
     """Stochastic gradient descent with momentum; `v = momentum * v + g + weight_decay * w; w -= lr * v`.
 
     decay_norm_and_bias: whether weight decay also acts on batch-norm scales, shifts and biases. The paper does not say.
+    layer_decay: the head has the learning rate; each stage below it, down to the stem, has it times this once more.
     """
 
     kind: Literal["sgd"] = "sgd"
@@ -165,9 +168,11 @@ class Sgd:
     nesterov: bool = False
     weight_decay: float = 1e-4
     decay_norm_and_bias: bool = True
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "lr", self.lr, "a number above 0")
+        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "0 < layer_decay <= 1")
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= momentum < 1")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(not self.nesterov or self.momentum > 0, "nesterov", self.nesterov, "true only with momentum above 0")
@@ -323,6 +328,11 @@ class TrainConfig:
     bn_group_size: batch-norm statistics over groups of this many samples; None: over each process's (piece of a) batch.
     sync_bn: batch-norm statistics over all processes instead (CUDA only).
     class_weights: "balanced" weighs each image's loss by the inverse of how frequent its class is in training.
+    freeze_stages: how many stages, from the first, keep the weights and the batch-norm statistics they start with; 0:
+        none, 1: the stem and the first stage, and so on. With all of them only the head trains.
+    bn: "frozen" normalises by the running statistics in training too, and keeps them; scales and shifts still train.
+    bn_reestimate_batches: before the final evaluation, replace the running statistics of batch norm by the plain
+        average over this many training batches; 0: leave them.
     monitor: the split evaluated every `evaluate_every` iterations. "test" only draws a curve: nothing may depend on it.
     select: which checkpoint is the result; "best" is by validation error.
     final_training_error: at the end, also evaluate the clean training set (no augmentation, eval mode).
@@ -349,11 +359,16 @@ class TrainConfig:
     select: Literal["last", "best"] = "last"
     patience_evaluations: int | None = None
     sync_bn: bool = False
+    freeze_stages: int = 0
+    bn: Literal["batch", "frozen"] = "batch"
+    bn_reestimate_batches: int = 0
     final_training_error: bool = True
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "accumulation", "log_every", "evaluate_every", "checkpoint_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("freeze_stages", "bn_reestimate_batches"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("bn_group_size", "patience_evaluations"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "1 or more, or none")
@@ -362,6 +377,8 @@ class TrainConfig:
         _require(
             self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay", self.ema_decay, "0 < ema_decay < 1, or none"
         )
+        if self.bn == "frozen":
+            self._check_nothing_takes_statistics()
         if self.sync_bn and self.bn_group_size is not None:
             raise UsageError(
                 f"bn_group_size is {self.bn_group_size} and sync_bn is true: statistics are over groups or over all "
@@ -381,12 +398,20 @@ class TrainConfig:
                     "use train.monitor='validation'. Nothing may be chosen by the test set."
                 )
 
+    def _check_nothing_takes_statistics(self) -> None:
+        for name in ("sync_bn", "bn_group_size", "bn_reestimate_batches"):
+            if value := getattr(self, name):
+                raise UsageError(
+                    f"bn is 'frozen' and {name} is {value}: frozen batch norm takes no statistics; leave one out."
+                )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
     """A whole run: the same config, seed and data give the same run again.
 
-    weights: a model file of the same network, whose weights training starts from instead of the initialisation.
+    weights: a model file of the same network, whose weights training starts from instead of the initialisation; the
+        head is carried over as far as it has the data's classes, by name.
     """
 
     recipe: str
@@ -401,6 +426,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        self._check_finetuning()
         if self.optim.kind == "muon" and self.model.norm == "none":
             raise UsageError(
                 "optim.kind 'muon' holds weights at a fixed norm, which only batch norm makes harmless, "
@@ -410,4 +436,33 @@ class RunConfig:
             raise UsageError(
                 f"schedule.kind 'plateau' follows the validation error, but train.monitor is {self.train.monitor!r}; "
                 "use train.monitor='validation'. Nothing may be chosen by the test set."
+            )
+
+    def _check_finetuning(self) -> None:
+        train, num_stages = self.train, len(self.model.num_blocks)
+        _require(
+            train.freeze_stages <= num_stages,
+            "train.freeze_stages",
+            train.freeze_stages,
+            f"0 to {num_stages}, the stages of {self.model.label}",
+        )
+        needing = {"train.freeze_stages": train.freeze_stages > 0, "train.bn": train.bn == "frozen",
+                   "data.mean": self.data.mean == "weights"}  # fmt: skip
+        for name in [name for name, is_set in needing.items() if is_set and self.weights is None]:
+            part, _, field_name = name.partition(".")
+            raise UsageError(
+                f"{name} is {getattr(getattr(self, part), field_name)!r}, but the run starts from random weights; "
+                "give weights (--weights FILE)."
+            )
+        if self.model.norm == "none" and (train.bn == "frozen" or train.bn_reestimate_batches):
+            raise UsageError("train.bn and train.bn_reestimate_batches are for batch norm, and model.norm is 'none'.")
+        if train.bn_reestimate_batches and train.freeze_stages == num_stages:
+            raise UsageError(
+                f"train.bn_reestimate_batches is {train.bn_reestimate_batches}, but with train.freeze_stages "
+                f"{num_stages} all batch norm is frozen; leave one out."
+            )
+        if self.optim.kind == "muon" and train.bn == "frozen":
+            raise UsageError(
+                "optim.kind 'muon' holds weights at a fixed norm, which frozen batch norm (train.bn) does not make "
+                "harmless; use optim.kind='sgd' or train.bn='batch'."
             )

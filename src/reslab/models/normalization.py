@@ -1,11 +1,13 @@
 """Batch normalization, also over groups smaller than the batch, as several GPUs would do it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from reslab.kernels import fused_norm
 from reslab.kernels.fused_norm import fits
@@ -22,6 +24,11 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
 
     bn_group_size: int | None = None
     use_kernel: bool = False  # take `reslab.kernels.fused_norm` in training, where it can be taken
+    is_frozen: bool = False  # normalise by the running statistics in training too, and leave them as they are
+
+    def train(self, mode: bool = True) -> Self:
+        """Enter training or eval mode; a frozen batch norm stays in eval mode."""
+        return super().train(mode and not self.is_frozen)
 
     def forward(self, input: Tensor) -> Tensor:
         if _takes_kernel(self, input):
@@ -95,6 +102,44 @@ def set_bn_group_size(model: nn.Module, size: int | None) -> None:
     for module in model.modules():
         if isinstance(module, GroupedBatchNorm2d):
             module.bn_group_size = size
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """Let every batch norm in `module` normalise by its running statistics, and keep them, in training too."""
+    for norm in module.modules():
+        if isinstance(norm, GroupedBatchNorm2d):
+            norm.is_frozen = True
+            norm.eval()
+
+
+@torch.no_grad()
+def reestimate_running_statistics(
+    model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object] | None = None
+) -> None:
+    """Give every batch norm that is not frozen the plain average of the statistics of `batches`, one weight for each.
+
+    Running statistics otherwise lag behind the weights, and those of averaged weights are of other weights.
+    batches: images [n, channels, h, w], as in training; forward: how they go through the network; `model` by default.
+    """
+    model.train()
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
+    buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
+    sums = [torch.zeros_like(buffer, dtype=torch.float64) for buffer in buffers]
+    momenta = [norm.momentum for norm in norms]
+    count = 0
+    try:
+        for norm in norms:
+            norm.momentum = 1.0  # the running statistics are then those of the last batch alone
+        for images in batches:
+            (forward or model)(images)
+            for buffer, total in zip(buffers, sums, strict=True):
+                total.add_(buffer)
+            count += 1
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    for buffer, total in zip(buffers, sums, strict=True):
+        buffer.copy_(total / count)
 
 
 @contextmanager

@@ -56,6 +56,11 @@ class ResNet(nn.Module):
         """Return the stages by name, in order."""
         return {name: getattr(self, name) for name in self.stage_names}
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """Return the modules of the network from the images to the logits: the stem, each stage, the head."""
+        stages: dict[str, list[nn.Module]] = {name: [stage] for name, stage in self.stages().items()}
+        return {"stem": [self.conv1, self.bn1], **stages, "head": [self.fc]}
+
     def blocks(self) -> list[nn.Module]:
         """Return every block in order of depth."""
         return [block for stage in self.stages().values() for block in stage]

@@ -37,6 +37,16 @@ class VGG(nn.Module):
         )  # fmt: skip
         he_initialize(self)
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """Return the modules of the network from the images to the logits: no stem, each stage, the classifier."""
+        stages: list[list[nn.Module]] = [[]]
+        for layer in self.features:
+            stages[-1].append(layer)
+            if isinstance(layer, nn.MaxPool2d):
+                stages.append([])
+        named = {f"stage{number}": layers for number, layers in enumerate(stages[:-1], start=1)}
+        return {"stem": [], **named, "head": [self.classifier]}
+
     def forward_features(self, images: Tensor) -> dict[str, Tensor]:
         """Return the output of each stage by name: "stage1", ... each [batch, channels, h, w], after its pooling."""
         features: dict[str, Tensor] = {}

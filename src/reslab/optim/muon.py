@@ -128,13 +128,16 @@ def make_muon(
 ) -> Optimizer:
     """Return Muon for the convolutions of `model` except its first; SGD for the first, the norms and the last layer.
 
+    Parameters that do not train (`requires_grad` False) are left out.
+
     weight_decay: of what SGD trains; a weight whose norm is held needs none.
     """
     convolutions = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
     inner = {id(weight) for weight in convolutions[1:]}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Muon(
-        [parameter for parameter in model.parameters() if id(parameter) in inner],
-        [parameter for parameter in model.parameters() if id(parameter) not in inner],
+        [parameter for parameter in trained if id(parameter) in inner],
+        [parameter for parameter in trained if id(parameter) not in inner],
         lr=lr,
         momentum=momentum,
         other_lr=other_lr,

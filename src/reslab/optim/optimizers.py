@@ -1,5 +1,9 @@
 """The optimizer of the paper, with weight decay where it is asked for."""
 
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
 from torch import nn
 from torch.optim import SGD, Optimizer
 
@@ -12,21 +16,27 @@ def make_sgd(
     nesterov: bool,
     weight_decay: float,
     decay_norm_and_bias: bool,
+    rate_scales: Mapping[nn.Parameter, float] | None = None,
 ) -> Optimizer:
-    """Return SGD with momentum over all parameters of `model`.
+    """Return SGD with momentum over all parameters of `model` that train.
+
+    rate_scales: what the learning rate of each parameter is multiplied by (`lr_scale` of its group); 1 by default.
 
     `v = momentum * v + g + weight_decay * w; w -= lr * v`, as torch and fb.resnet.torch have it. The paper's Caffe
     multiplies the gradient by lr inside v, which differs for some steps after each change of lr.
     """
-    parameters = list(model.parameters())
-    if decay_norm_and_bias:
-        groups = [{"params": parameters}]
-    else:
+    scales = rate_scales or {}
+
+    def kind(parameter: nn.Parameter) -> tuple[float, bool]:
         # scales, shifts and biases are the parameters with one dimension
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        return scales.get(parameter, 1.0), not decay_norm_and_bias and parameter.ndim <= 1
+
+    parameters = sorted((parameter for parameter in model.parameters() if parameter.requires_grad), key=kind)
+    groups: list[dict[str, Any]] = []
+    for (scale, is_free), members in groupby(parameters, kind):
+        groups.append({"params": list(members), "lr": lr * scale, "lr_scale": scale})
+        if is_free:
+            groups[-1]["weight_decay"] = 0.0
     is_cuda = parameters[0].is_cuda
     return SGD(
         groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True if is_cuda else None

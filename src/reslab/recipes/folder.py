@@ -167,19 +167,19 @@ def _size(facts: FolderFacts, wishes: Wishes) -> tuple[int, str]:
 
 
 def _model(facts: FolderFacts, wishes: Wishes, size: int) -> tuple[ModelSpec, str]:
-    has_counts = {"num_classes": facts.num_classes, "in_channels": facts.channels}
     if wishes.start is not None:
-        return replace(wishes.start, **has_counts), f"network {wishes.start.label}: that of the weights, a new head."
+        spec = replace(wishes.start, num_classes=facts.num_classes, in_channels=facts.channels)
+        return spec, f"network {wishes.start.label}: that of the weights, with a head for {facts.num_classes} classes."
     if wishes.model is not None:
-        return model_spec(wishes.model, **has_counts), f"network {wishes.model}: as asked."
-    if size <= _SMALL_PICTURES:
-        return model_spec("cifar_resnet20", **has_counts), "network cifar_resnet20: pictures are small (--model)."
-    if facts.has_gpu and facts.num_images >= _LARGE_DATA:
-        return model_spec(
-            "resnet50", **has_counts
-        ), f"network resnet50: {facts.num_images:,} images and a GPU (--model)."
-    why = "there is no GPU" if facts.num_images >= _LARGE_DATA else f"{facts.num_images:,} images"
-    return model_spec("resnet18", **has_counts), f"network resnet18: {why} (--model)."
+        name, why = wishes.model, "as asked."
+    elif size <= _SMALL_PICTURES:
+        name, why = "cifar_resnet20", "pictures are small (--model)."
+    elif facts.has_gpu and facts.num_images >= _LARGE_DATA:
+        name, why = "resnet50", f"{facts.num_images:,} images and a GPU (--model)."
+    else:
+        many = facts.num_images >= _LARGE_DATA
+        name, why = "resnet18", f"{'there is no GPU' if many else f'{facts.num_images:,} images'} (--model)."
+    return model_spec(name, num_classes=facts.num_classes, in_channels=facts.channels), f"network {name}: {why}"
 
 
 def _batch_size(num_train: int) -> int:
@@ -200,6 +200,7 @@ def _views(data: DataConfig, size: int, facts: FolderFacts, wishes: Wishes) -> D
         area = 0.25 if facts.num_images >= 1000 else 0.35
     return replace(
         data,
+        channels=None if facts.channels == 3 else facts.channels,
         mean="channel" if wishes.weights is None else "weights",
         scale="std",
         size=size,
