@@ -100,7 +100,7 @@ def _rows_by_name(there: Sequence[str], here: Sequence[str]) -> dict[int, int]:
 def _fit_head(there: Tensor, here: Tensor, rows: dict[int, int]) -> Tensor:
     fitted = here.detach().clone()
     if rows:
-        fitted[torch.tensor(list(rows))] = there[torch.tensor(list(rows.values()))].to(here.device)
+        fitted[torch.tensor(list(rows))] = there[torch.tensor(list(rows.values()))].to(here)
     return fitted
 
 
