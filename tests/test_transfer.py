@@ -158,6 +158,11 @@ def test_weights_from_elsewhere_are_refused_with_a_command_that_converts_them(
     assert read_start(tmp_path / "my weights-reslab.safetensors").spec.num_classes == 3
 
 
+def test_from_python_a_name_on_the_hub_is_converted_first() -> None:
+    with pytest.raises(UsageError, match="reslab convert hf-hub:timm/resnet18 -o"):
+        read_start(Path("hf-hub:timm/resnet18"))
+
+
 def test_a_model_file_is_read_as_it_is(tmp_path: Path) -> None:
     file = _file(["a", "b"])
     save_model(tmp_path / "m.safetensors", file.model, file.card)

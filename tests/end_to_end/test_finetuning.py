@@ -9,13 +9,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab import Failure, UsageError, load_model, override, recipe, train_run
+from reslab import Failure, UsageError, create_model, load_model, override, recipe, train_run
+from reslab.build import synchronize_batch_norm
 from reslab.cli.main import run
 from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream
 from reslab.modelfile import save_model
+from reslab.models import freeze
 from reslab.runfolder import RunFolder
 
 SHORT = {"iterations": 8, "log_every": 4, "evaluate_every": 4, "checkpoint_every": 4, "precision": "fp32"}
@@ -112,6 +114,20 @@ def test_statistics_taken_anew_are_those_of_the_batches_that_would_come_next(wei
     found = _state(anew.model_path)
     torch.testing.assert_close(found["bn1.running_mean"].double(), means, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found["bn1.running_var"].double(), variances, rtol=1e-5, atol=1e-6)
+
+
+def test_synchronised_batch_norm_leaves_frozen_ones_alone() -> None:
+    model = create_model("cifar_resnet8", shortcut="B")
+    freeze(model, num_stages=2)
+    keys = list(model.state_dict())
+    model = synchronize_batch_norm(model, torch.device("cuda"))
+    kinds = {name: type(module) for name, module in model.named_modules() if "bn" in name or "downsample.1" in name}
+    synchronised = {name for name, kind in kinds.items() if kind is torch.nn.SyncBatchNorm}
+    assert synchronised == {name for name in kinds if name.startswith("layer3")}
+    assert list(model.state_dict()) == keys
+    assert not any(
+        module.training for name, module in model.train().named_modules() if name in set(kinds) - synchronised
+    )
 
 
 def test_inputs_are_taken_from_the_weights_when_asked_for(
