@@ -45,7 +45,9 @@ def test_every_command_shown_is_understood(command: str, tmp_path: Path) -> None
     if words[0] == "train" and "overrides" in bound.arguments:
         name = bound.arguments.get("recipe")
         override(
-            recipe(name if name in RECIPES else "digits-resnet20").make(), parse_overrides(bound.arguments["overrides"])
+            recipe(name if name in RECIPES else "digits-resnet20").make(),
+            parse_overrides(bound.arguments["overrides"]),
+            {"weights": bound.arguments.get("weights")},
         )
 
 

@@ -22,6 +22,8 @@ _SHOWN = 5
 
 def read_start(path: Path) -> ModelFile:
     """Read a model file to start from; Failure, with the command that converts it, for weights from elsewhere."""
+    if str(path).startswith("hf-hub:"):  # the command line has put a file in its place
+        raise UsageError(f"weights: {path} is no file; convert it first: reslab convert {path} -o model.safetensors")
     if path.is_file() and not is_model_file(path):
         output = path.with_name(f"{path.stem}-reslab.safetensors")
         command = f"reslab convert {shlex.quote(str(path))} -o {shlex.quote(str(output))} --source {_source(path)}"
@@ -100,7 +102,7 @@ def _rows_by_name(there: Sequence[str], here: Sequence[str]) -> dict[int, int]:
 def _fit_head(there: Tensor, here: Tensor, rows: dict[int, int]) -> Tensor:
     fitted = here.detach().clone()
     if rows:
-        fitted[torch.tensor(list(rows))] = there[torch.tensor(list(rows.values()))].to(here.device)
+        fitted[torch.tensor(list(rows))] = there[torch.tensor(list(rows.values()))].to(here)
     return fitted
 
 

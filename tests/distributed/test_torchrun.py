@@ -105,3 +105,16 @@ def test_a_batch_that_two_processes_do_not_divide_is_refused(tmp_path: Path) -> 
     ):
         run_two(tmp_path / "two", "--train.batch_size", "63")
     assert not (tmp_path / "two").exists()
+
+
+def test_two_processes_equal_one_with_a_frozen_stage_and_statistics_taken_anew(
+    digits_run: Path, tmp_path: Path
+) -> None:
+    weights = digits_run / "model.safetensors"
+    tuning = ["--train.freeze_stages", "1", "--train.bn_reestimate_batches", "2", "--weights", str(weights)]
+    one = run_one(tmp_path / "one", *_SMALL_STEPS, *_GHOST, *tuning)
+    two = run_two(tmp_path / "two", *_SMALL_STEPS, *tuning)
+    assert_equal_runs(one, two)
+    start, end = (safetensors.torch.load_file(path) for path in (weights, two / "model.safetensors"))
+    frozen = [name for name in start if name.startswith(("conv1", "bn1", "layer1"))]
+    assert [name for name in frozen if not torch.equal(start[name], end[name])] == []
