@@ -1,13 +1,14 @@
 """The model file: everything in one file, equal bytes for equal content, foreign files refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
-from reslab.errors import Failure
-from reslab.modelfile import ModelCard, load_model, model_bytes, save_model
+from reslab.errors import Failure, UsageError
+from reslab.modelfile import ModelCard, load_card, load_model, model_bytes, save_model
 from reslab.models import create_model
 from reslab.spec import PreprocessSpec
 
@@ -46,6 +47,22 @@ def test_equal_models_make_equal_bytes() -> None:
     torch.manual_seed(0)
     model = create_model("cifar_resnet8", num_classes=2)
     assert model_bytes(model, CARD) == model_bytes(model, CARD)
+
+
+def test_a_temperature_comes_back_and_a_file_without_one_has_none(tmp_path: Path) -> None:
+    model = create_model("cifar_resnet8", num_classes=2)
+    save_model(tmp_path / "cold.safetensors", model, replace(CARD, temperature=1.7))
+    save_model(tmp_path / "plain.safetensors", model, CARD)
+    assert load_model(tmp_path / "cold.safetensors").card.temperature == 1.7
+    assert load_card(tmp_path / "cold.safetensors") == replace(CARD, temperature=1.7)
+    assert load_model(tmp_path / "plain.safetensors").card.temperature is None
+    assert b"temperature" not in (tmp_path / "plain.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_is_a_positive_number(temperature: float) -> None:
+    with pytest.raises(UsageError, match="it divides logits: a positive number"):
+        replace(CARD, temperature=temperature)
 
 
 def test_names_of_tensors_carry_no_wrapper_prefix() -> None:

@@ -4,6 +4,7 @@ All that is not a tensor is one JSON document under the metadata key "reslab"; t
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,21 @@ _KEY = "reslab"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
-    """What a network needs beside its weights to be used: inputs, class names; and where it came from."""
+    """What a network needs beside its weights to be used: inputs, class names; and where it came from.
+
+    temperature: what logits are divided by before the softmax, so that probabilities mean what they say (fitted on
+        validation samples, `reslab.judge.fit_temperature`); None where none was fitted. It changes no answer's order.
+    """
 
     preprocess: PreprocessSpec
     class_names: tuple[str, ...]
     recipe: str
     metrics: dict[str, Any] = field(default_factory=dict)
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
+            raise UsageError(f"temperature is {self.temperature}; it divides logits: a positive number, or none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class ModelFile:
 
 def model_bytes(model: Network, card: ModelCard) -> bytes:
     """Return the content of a model file; the same weights and card give the same bytes."""
-    document = {
+    document: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "model": model.spec.to_dict(),
         "preprocess": card.preprocess.to_dict(),
@@ -53,6 +63,8 @@ def model_bytes(model: Network, card: ModelCard) -> bytes:
         "recipe": card.recipe,
         "metrics": card.metrics,
     }
+    if card.temperature is not None:  # a file without one has the bytes it had before there were any
+        document["temperature"] = card.temperature
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # one key only: safetensors does not keep the order of several
     return safetensors.torch.save(tensors, {_KEY: json.dumps(document, ensure_ascii=False, allow_nan=False)})
@@ -111,6 +123,7 @@ def _card(path: Path, document: dict[str, Any]) -> ModelCard:
             class_names=tuple(document["class_names"]),
             recipe=document["recipe"],
             metrics=document["metrics"],
+            temperature=document.get("temperature"),
         )
     except (KeyError, TypeError, UsageError) as error:
         raise Failure(f"{path}: damaged or not a model file of this reslab: {error}.") from None

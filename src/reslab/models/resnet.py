@@ -82,8 +82,11 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images [batch, in_channels, h, w] -> logits [batch, num_classes]"""
-        x = self.forward_features(images)[self.stage_names[-1]]
-        return self.fc(x.mean((2, 3)))
+        return self.forward_head(self.forward_features(images)[self.stage_names[-1]])
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """The last stage's output [batch, channels, h, w] -> logits [batch, num_classes]"""
+        return self.fc(features.mean((2, 3)))
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         if not (self.checkpoint_activations and self.training):

@@ -62,4 +62,8 @@ class VGG(nn.Module):
         x = self.features(images)
         if x.shape[-2:] != (_POOLED_SIZE, _POOLED_SIZE):
             raise UsageError(f"VGG takes images of 224x224 pixels, not {images.shape[-2]}x{images.shape[-1]}.")
-        return self.classifier(F.adaptive_avg_pool2d(x, _POOLED_SIZE).flatten(1))
+        return self.forward_head(x)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """The last stage's output [batch, channels, h, w] -> logits [batch, num_classes]"""
+        return self.classifier(F.adaptive_avg_pool2d(features, _POOLED_SIZE).flatten(1))

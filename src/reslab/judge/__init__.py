@@ -1,0 +1,29 @@
+"""How good a network is: answers over the views of a protocol, their scores, intervals and calibration."""
+
+from .answers import Answers, answer, ensemble
+from .calibration import Calibration, apply_temperature, calibration, fit_temperature, recalibrated
+from .intervals import Interval, bootstrap, wilson
+from .protocols import Protocol
+from .scores import ClassScores, ConfusedPair, TopK, class_scores, confused_pairs, confusion_matrix, top_k
+
+__all__ = [
+    "Answers",
+    "Calibration",
+    "ClassScores",
+    "ConfusedPair",
+    "Interval",
+    "Protocol",
+    "TopK",
+    "answer",
+    "apply_temperature",
+    "bootstrap",
+    "calibration",
+    "class_scores",
+    "confused_pairs",
+    "confusion_matrix",
+    "ensemble",
+    "fit_temperature",
+    "recalibrated",
+    "top_k",
+    "wilson",
+]

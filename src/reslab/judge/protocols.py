@@ -1,0 +1,204 @@
+"""How each picture is shown to a network: the views of a protocol, of which the softmax outputs are averaged."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor
+
+from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
+from reslab.data.decode import decode, resize_short_side
+from reslab.data.photos import centre_views, full_chunks
+from reslab.data.views import protocol as single_view
+from reslab.errors import Failure, UsageError, check_choice
+from reslab.spec import PreprocessSpec
+
+ProtocolName = Literal["center", "flip", "ten-crop", "multi-scale"]
+PAPER_SIDES = (224, 256, 384, 480, 640)  # Sec. 3.4
+
+_AHEAD = 2  # chunks decoded before they are asked for
+_WHOLE_PICTURES = 16  # pictures in a chunk of multi-scale, each of which is kept at every size
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Which views of each picture are averaged.
+
+    name:
+        "center": the view that evaluation takes: one centre crop; for images in memory, the image itself.
+        "flip": that view and its mirror image.
+        "ten-crop": the four corners and the centre of the picture resized to the model's short side, and their mirror
+            images (the "standard 10-crop testing" of Sec. 3.4, after its ref. 21).
+        "multi-scale": the whole picture, resized to each short side, through the fully convolutional network: the
+            last map is averaged over all its positions, whatever its size (Sec. 3.4). One view for each side, none
+            mirrored: the paper does not say that its were.
+    sides: the short sides of "multi-scale" in pixels; None: the paper's 224, 256, 384, 480, 640.
+
+    Raises UsageError for a name that is no protocol, and for sides that do not fit it.
+    """
+
+    name: ProtocolName = "center"
+    sides: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("protocol", self.name, get_args(ProtocolName))
+        if self.sides is None:
+            return
+        if self.name != "multi-scale":
+            raise UsageError(f"sides is {self.sides}, but the protocol is {self.name!r}; only 'multi-scale' has sides.")
+        if not self.sides or min(self.sides) < 1 or len(set(self.sides)) < len(self.sides):
+            raise UsageError(f"sides is {self.sides}; give one or more different sizes of at least 1 pixel.")
+
+    @property
+    def num_views(self) -> int:
+        """Views of each picture."""
+        counts = {"center": 1, "flip": 2, "ten-crop": 10, "multi-scale": len(self.sides or PAPER_SIDES)}
+        return counts[self.name]
+
+    def describe(self, dataset: Dataset, spec: PreprocessSpec) -> str:
+        """Say in words how each picture of `dataset` is shown to the network."""
+        crop = f"{spec.height}x{spec.width} of short side {spec.short_side}"
+        match self.name:
+            case "center":
+                return single_view(dataset, spec)
+            case "flip":
+                return f"{single_view(dataset, spec)}, and its mirror image (softmax averaged over 2 views)"
+            case "ten-crop":
+                return f"10 crops {crop}: corners, centre, mirror images (softmax averaged), fp32"
+            case "multi-scale":
+                sides = ", ".join(map(str, self.sides or PAPER_SIDES))
+                mean = "; the mean image as its channel means" if spec.mean_image else ""
+                return f"whole picture, fully convolutional, short sides {sides} (softmax averaged{mean}), fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Some views of one size. indices: int64 [m], whose they are; images: uint8 [m, channels, height, width]."""
+
+    indices: Tensor
+    images: Tensor
+
+
+def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -> None:
+    """Raise UsageError where a data set has no such views, Failure where its images do not have the model's size."""
+    has_one_size = isinstance(dataset, ArrayDataset) or spec.short_side is None
+    if protocol.name == "ten-crop" and has_one_size:
+        raise UsageError(
+            f"protocol 'ten-crop' crops larger pictures, but {dataset.name} is shown to this model as it is, at "
+            f"{spec.width}x{spec.height}; allowed here: center, flip, and multi-scale with sides of your own."
+        )
+    if protocol.name == "multi-scale" and has_one_size and protocol.sides is None:
+        raise UsageError(
+            f"protocol 'multi-scale' has the paper's sides {PAPER_SIDES}, made for photos; for {dataset.name}, "
+            f"of which this model takes {spec.width}x{spec.height} pixels, give the sides yourself."
+        )
+    if isinstance(dataset, ArrayDataset) and protocol.name != "multi-scale":
+        found, wanted = tuple(dataset.images.shape[1:]), (spec.channels, spec.height, spec.width)
+        if found != wanted:
+            raise Failure(
+                f"{dataset.name} has images of {'x'.join(map(str, found))}, "
+                f"but the model takes {'x'.join(map(str, wanted))}."
+            )
+
+
+def views(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
+    """Yield every view of every sample once, never more pixels together than `batch_size` inputs of the model have.
+
+    Only a view that is by itself larger than that comes alone. Errors are those of `check_protocol`; Failure names a
+    file that cannot be read.
+    """
+    check_protocol(protocol, dataset, spec)
+    match protocol.name:
+        case "center":
+            yield from _single(dataset, spec, batch_size)
+        case "flip":
+            for found in _single(dataset, spec, max(batch_size // 2, 1)):
+                yield Views(found.indices.repeat(2), torch.cat([found.images, found.images.flip(-1)]))
+        case "ten-crop":
+            assert isinstance(dataset, FileDataset)
+            yield from _ten_crops(dataset, spec, max(batch_size // 10, 1))
+        case "multi-scale":
+            budget = batch_size * spec.height * spec.width
+            yield from _multi_scale(dataset, spec, protocol.sides or PAPER_SIDES, budget)
+
+
+def _single(dataset: Dataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
+    everything = torch.arange(len(dataset))
+    if isinstance(dataset, ArrayDataset):
+        for indices in full_chunks(everything, batch_size):
+            yield Views(indices, dataset.images[indices])
+    else:
+        for indices, images in centre_views(dataset, everything, spec, batch_size):
+            yield Views(indices, images)
+
+
+def ten_crops(pixels: Tensor, height: int, width: int) -> Tensor:
+    """[channels, h, w] -> [10, channels, height, width]: four corners, centre (rounded down), then their mirrors."""
+    bottom, right = pixels.shape[1] - height, pixels.shape[2] - width
+    places = ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2))
+    crops = torch.stack([pixels[:, top : top + height, left : left + width] for top, left in places])
+    return torch.cat([crops, crops.flip(-1)])
+
+
+def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
+    assert spec.short_side is not None
+    side = spec.short_side
+
+    def read(path: Path) -> Tensor:
+        return ten_crops(resize_short_side(decode(path, spec.channels), side), spec.height, spec.width)
+
+    for indices, crops in _in_threads(dataset, batch_size, read):
+        yield Views(indices.repeat_interleave(10), torch.cat(crops))
+
+
+def _multi_scale(dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...], budget: int) -> Iterator[Views]:
+    """budget: pixels (height times width) that go through the network together."""
+    if isinstance(dataset, ArrayDataset):
+        for indices in full_chunks(torch.arange(len(dataset)), _WHOLE_PICTURES):
+            yield from _grouped(indices, [list(_at_sides(image, sides)) for image in dataset.images[indices]], budget)
+        return
+
+    def read(path: Path) -> list[Tensor]:
+        return list(_at_sides(decode(path, spec.channels), sides))
+
+    for indices, pictures in _in_threads(dataset, _WHOLE_PICTURES, read):
+        yield from _grouped(indices, pictures, budget)
+
+
+def _at_sides(pixels: Tensor, sides: tuple[int, ...]) -> Iterator[Tensor]:
+    for side in sides:
+        yield resize_short_side(pixels, side)
+
+
+def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iterator[Views]:
+    """Put views of equal shape together; pictures of odd aspect go alone."""
+    groups: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
+    for index, at_sides in zip(indices.tolist(), pictures, strict=True):
+        for image in at_sides:
+            groups.setdefault(tuple(image.shape), []).append((index, image))
+    for (_, height, width), members in groups.items():
+        count = max(budget // (height * width), 1)
+        for start in range(0, len(members), count):
+            part = members[start : start + count]
+            yield Views(torch.tensor([index for index, _ in part]), torch.stack([image for _, image in part]))
+
+
+def _in_threads(dataset: FileDataset, batch_size: int, read: Callable[[Path], T]) -> Iterator[tuple[Tensor, list[T]]]:
+    """Yield (indices, what `read` makes of their files) chunk by chunk, some chunks ahead."""
+    chunks = full_chunks(torch.arange(len(dataset)), batch_size)
+    with ThreadPoolExecutor() as pool:
+
+        def submit(chunk: Tensor) -> list[Future[T]]:
+            return [pool.submit(read, dataset.paths[index]) for index in chunk.tolist()]
+
+        pending = [submit(chunk) for chunk in chunks[:_AHEAD]]
+        for number, chunk in enumerate(chunks):
+            futures = pending.pop(0)
+            if number + _AHEAD < len(chunks):
+                pending.append(submit(chunks[number + _AHEAD]))
+            yield chunk, [future.result() for future in futures]
