@@ -30,6 +30,7 @@ def train(
     data_kind: str | None = None,
     weights: Path | None = None,
     config: Path | None = None,
+    skip_unreadable: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
 
@@ -58,11 +59,15 @@ def train(
         A model file of the same network to start from, instead of a random initialisation.
     config
         A TOML file of settings; flags come after it.
+    skip_unreadable
+        Leave out image files that cannot be read, and record them in the run, instead of refusing to train.
     """
     from reslab.distributed import world_from_environment
     from reslab.progress import make_progress
     from reslab.run import train_run
 
+    if skip_unreadable:
+        overrides = (*overrides, "--data.skip_unreadable", "true")
     if seeds is not None:
         given = {"data": data, "data_kind": data_kind, "weights": weights, "config": config}
         return _train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given)
