@@ -26,7 +26,7 @@ from reslab.recipes import RECIPES, recipe
 _OTHER_WORDS = {
     "train.device": "cpu", "train.precision": "fp32", "train.compile": "off", "train.fused_norm": "off",
     "train.monitor": "validation", "train.select": "last", "data.kind": "idx", "data.mean": "channel",
-    "data.scale": "std", "data.path": "elsewhere", "data.augment.fill": "black",
+    "data.scale": "std", "data.val_is": "test", "data.path": "elsewhere", "data.augment.fill": "black",
     "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
     "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
     "data.fit": "squash", "data.sampling": "balanced", "train.class_weights": "balanced",

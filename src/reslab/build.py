@@ -48,12 +48,30 @@ _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as 
 
 
 def build_splits(config: DataConfig) -> Splits:
-    """Return the data; a validation part that is asked for and missing is held out of the training images."""
-    splits = open_splits(config.kind, config.path)
-    if splits.validation is None and config.validation_size:
-        train, validation = hold_out(splits.train, config.validation_size, config.validation_seed)
-        return Splits(train, validation, splits.test)
-    return splits
+    """Return the data; a test or validation part that is asked for and missing is held out of the training images.
+
+    Raises UsageError for settings that the data has no use for.
+    """
+    splits = open_splits(config.kind, config.path, channels=config.channels)
+    train, validation, test = splits.train, splits.validation, splits.test
+    if config.channels not in (None, train.num_channels):
+        raise UsageError(
+            f"data.channels is {config.channels}, but {train.name} has images with {train.num_channels} channel(s)."
+        )
+    if config.val_is == "test":
+        validation, test = None, _validation_as_test(splits)
+    if test is None and config.test_size:
+        train, test = hold_out(train, config.test_size, config.validation_seed, "test_size")
+    if validation is None and config.validation_size:
+        train, validation = hold_out(train, config.validation_size, config.validation_seed)
+    return Splits(train, validation, test)
+
+
+def _validation_as_test(splits: Splits) -> Dataset:
+    if splits.validation is None or splits.test is not None:
+        what = "no validation part" if splits.validation is None else "a test part of its own"
+        raise UsageError(f"data.val_is is 'test', but {splits.train.name} has {what}; leave it out.")
+    return splits.validation
 
 
 def match_model_to_data(config: RunConfig, train: Dataset) -> RunConfig:

@@ -65,6 +65,15 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     return bool(sum_over_ranks(torch.tensor(int(flag), device=device)).item())
 
 
+def gather_lists(values: list[Any]) -> list[list[Any]]:
+    """Return the list of every process, by rank, in every process."""
+    if not dist.is_initialized():
+        return [values]
+    lists: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(lists, values)
+    return lists
+
+
 def barrier() -> None:
     """Wait until all processes are here."""
     if dist.is_initialized():

@@ -113,3 +113,56 @@ def make_progress(name: str, iterations: int, batch_size: int) -> PlainProgress 
     if console.is_terminal:
         return LiveProgress(name, iterations, batch_size, console)
     return PlainProgress(name, iterations, batch_size)
+
+
+class PlainCount:
+    """A line now and then while many things are done, for pipes and log files."""
+
+    def __init__(self, name: str, total: int, every_seconds: float = 15.0) -> None:
+        self._name, self._total, self._every = name, total, every_seconds
+        self._done, self._start = 0, time.monotonic()
+        self._last = self._start
+
+    def on_one(self) -> None:
+        """One more is done."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            left = _duration((now - self._start) * (self._total - self._done) / self._done)
+            print(f"{self._name}: {self._done} of {self._total}, {left} left", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> "PlainCount":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class LiveCount:
+    """A bar with the time left, on a terminal."""
+
+    def __init__(self, name: str, total: int, console: Console) -> None:
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+        ]
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+        self._task = self._progress.add_task(name, total=total)
+
+    def on_one(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
+
+    def __enter__(self) -> "LiveCount":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def make_count(name: str, total: int) -> PlainCount | LiveCount:
+    """Return a bar when standard error is a terminal, plain lines otherwise. Use it as a context manager."""
+    console = Console(stderr=True)
+    return LiveCount(name, total, console) if console.is_terminal else PlainCount(name, total)

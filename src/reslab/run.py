@@ -24,6 +24,7 @@ from reslab.evaluate import evaluate
 from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
+from reslab.rundata import RunData, begin_data, data_of_run, record_data
 from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
 from reslab.train import Monitor, Observer, Records, Trainer
@@ -38,11 +39,15 @@ class Setting:
     """What a run is made of, once its config met its data and its machine."""
 
     config: RunConfig
-    splits: Splits
+    data: RunData
     preprocess: PreprocessSpec
     device: torch.device
     world: World
     engine: Engine
+
+    @property
+    def splits(self) -> Splits:
+        return self.data.splits
 
 
 def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers: Sequence[Observer] = ()) -> RunFolder:
@@ -61,7 +66,8 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
         RunFolder.check_is_free(path)  # before any data is read
         build.check_weights(config)
     with process_group(world, device):
-        setting = prepare(config, device, world, engine=_engine_before(path) if resume else None)
+        data = data_of_run(RunFolder.open(path), config.data) if resume else begin_data(config.data, world)
+        setting = prepare(config, device, world, data=data, engine=_engine_before(path) if resume else None)
         folder = _open(path, setting) if resume else RunFolder(path)
         if resume and folder.result() is not None:
             log.info("%s is complete already.", path)
@@ -87,9 +93,20 @@ def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequenc
             trainer.stream.close()
 
 
-def prepare(config: RunConfig, device: torch.device, world: World, *, engine: Engine | None = None) -> Setting:
-    """Open the data, fit the config's network to it, and pick the engine, unless it is the one of an earlier start."""
-    splits = build.build_splits(config.data)
+def prepare(
+    config: RunConfig,
+    device: torch.device,
+    world: World,
+    *,
+    data: RunData | None = None,
+    engine: Engine | None = None,
+) -> Setting:
+    """Fit the config's network to its data, and pick the engine, unless it is the one of an earlier start.
+
+    data: what the run settled on; None opens it as it is, without looking at each file.
+    """
+    data = data or RunData(build.build_splits(config.data))
+    splits = data.splits
     matched = build.match_model_to_data(config, splits.train)
     if matched.model != config.model:
         log.info("%s has %d classes and %d channel(s): the network was given as many.",
@@ -99,7 +116,7 @@ def prepare(config: RunConfig, device: torch.device, world: World, *, engine: En
     preprocess = build.build_preprocess(config.data, splits.train, config.weights)
     chosen = build.choose_engine(matched, preprocess, device, world, before=engine)
     log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
-    return Setting(matched, splits, preprocess, device, world, chosen)
+    return Setting(matched, data, preprocess, device, world, chosen)
 
 
 def _in_words(rates: dict[str, float]) -> str:
@@ -164,6 +181,7 @@ def _data_facts(setting: Setting) -> dict[str, Any]:
         "fingerprint": splits.train.fingerprint(),
         "num_classes": len(splits.train.class_names),
         "sizes": {name: len(part) for name, part in sizes.items() if part is not None},
+        "skipped": len(setting.data.skipped),
     }
 
 
@@ -172,7 +190,8 @@ def _create(folder: RunFolder, setting: Setting) -> None:
     if setting.config.weights is not None:
         facts["weights"] = _weights_facts(setting.config)
     if setting.world.is_main:
-        RunFolder.create(folder.path, to_dict(setting.config), facts)
+        files = record_data(setting.data, setting.config.data)
+        RunFolder.create(folder.path, to_dict(setting.config), facts, files)
     barrier()
 
 

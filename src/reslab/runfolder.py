@@ -5,6 +5,8 @@ environment.json    where it ran (one entry per start), and which data it saw
 metrics.jsonl       training and monitored errors by step; equal bytes for equal runs
 timing.jsonl        seconds by step
 checkpoints/        the last, the one before it, the best
+split.csv           which image files were in which split (data that is files)
+skipped.csv         which were left out, and why
 result.json         the final counts, each with split and protocol   } at the end
 model.safetensors   the model file                                   }
 report.html         everything to look at
@@ -12,7 +14,7 @@ report.html         everything to look at
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +45,20 @@ class RunFolder:
             )
 
     @classmethod
-    def create(cls, path: Path, config: dict[str, Any], environment: dict[str, Any]) -> "RunFolder":
-        """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure."""
+    def create(
+        cls, path: Path, config: dict[str, Any], environment: dict[str, Any], files: Mapping[str, bytes] | None = None
+    ) -> "RunFolder":
+        """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure.
+
+        files: others to put into it, by name.
+        """
         cls.check_is_free(path)
         was_there = path.exists()
         folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            for name, content in (files or {}).items():
+                write_atomically(path / name, content)
             folder.write("environment.json", environment)
             folder.write("config.json", config)
         except (OSError, Failure) as error:
@@ -133,6 +142,10 @@ class RunFolder:
     @property
     def model_path(self) -> Path:
         return self.path / "model.safetensors"
+
+    @property
+    def split_path(self) -> Path:
+        return self.path / "split.csv"
 
     @property
     def report_path(self) -> Path:

@@ -41,10 +41,16 @@ def evaluate(
     from reslab.distributed import World
     from reslab.modelfile import load_model
     from reslab.run import evaluate_on
+    from reslab.rundata import data_of_run
+    from reslab.runfolder import RunFolder
 
     path = _model_path(run_or_model)
     loaded = load_model(path)
-    dataset = build_splits(_data_config(run_or_model, loaded, data, data_kind)).part(split)
+    config = _data_config(run_or_model, loaded, data, data_kind)
+    if run_or_model.is_dir() and data is None and data_kind is None:
+        dataset = data_of_run(RunFolder.open(run_or_model), config).splits.part(split)
+    else:
+        dataset = build_splits(config).part(split)
     _check_classes(path, loaded.card.class_names, dataset.class_names)
     device = choose_device(TrainConfig(iterations=1), World())
     model = loaded.model.to(device)

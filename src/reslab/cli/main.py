@@ -13,6 +13,7 @@ from reslab.errors import Failure, Interrupted, UsageError
 from .bench import app as bench
 from .compare import compare
 from .convert import convert
+from .data import app as data
 from .demo import demo
 from .describe import describe
 from .evaluate import evaluate
@@ -27,7 +28,7 @@ app = App(
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
 )
-for verb in (demo, train, experiment, evaluate, convert, compare, bench, recipes, describe, report, record):
+for verb in (demo, train, experiment, evaluate, data, convert, compare, bench, recipes, describe, report, record):
     app.command(verb)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

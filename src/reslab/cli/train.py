@@ -36,6 +36,7 @@ def train(
     model: str | None = None,
     epochs: int | None = None,
     size: int | None = None,
+    skip_unreadable: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
 
@@ -71,12 +72,16 @@ def train(
         For 'folder': how often every training image is seen.
     size
         For 'folder': side of the pictures that the network sees in evaluation, in pixels.
+    skip_unreadable
+        Leave out image files that cannot be read, and record them in the run, instead of refusing to train.
     """
     from reslab.distributed import world_from_environment
     from reslab.progress import make_progress
     from reslab.run import train_run
 
     check_flags(recipe, model=model, epochs=epochs, size=size)
+    if skip_unreadable:
+        overrides = (*overrides, "--data.skip_unreadable", "true")
     if seeds is not None:
         given = {"data": data, "data_kind": data_kind, "weights": weights, "config": config}
         wishes = {"model": model, "epochs": epochs, "size": size}

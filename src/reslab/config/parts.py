@@ -110,6 +110,11 @@ class DataConfig:
     path: a folder or archive; None looks under the data root (RESLAB_DATA) and downloads what can be downloaded.
     validation_size: images held out of the training images, stratified by class; used when the data has no
         validation part of its own.
+    test_size: images held out before them as the test part, likewise; used when the data has no test part of its own.
+    val_is: what the data's validation part is used as. "test" makes it the test part, so that nothing is chosen by it,
+        and validation is held out of training.
+    channels: of image files: 1 grey, 3 colour, 4 with transparency, any number from .npy files; None: 3.
+    skip_unreadable: leave out image files that cannot be read, and record them in the run, instead of refusing.
     mean: subtract a mean per pixel position (the paper) or per channel; "weights" measures nothing, and takes mean and
         deviation from the model file that the run starts from, so that the network sees the inputs it knows (`scale`
         then has no say).
@@ -129,6 +134,10 @@ class DataConfig:
     path: str | None = None
     validation_size: int = 0
     validation_seed: int = 0
+    test_size: int = 0
+    val_is: Literal["validation", "test"] = "validation"
+    channels: int | None = None
+    skip_unreadable: bool = False
     mean: Literal["pixel", "channel", "weights"] = "channel"
     scale: Literal["none", "std"] = "none"
     first_size: int | None = None
@@ -145,6 +154,8 @@ class DataConfig:
         _require(self.first_size is None or self.first_size >= 8, "first_size", self.first_size, "8 pixels or more")
         _require(0 < self.full_size_from < 1, "full_size_from", self.full_size_from, "a part of the run, 0 to 1")
         _require(self.validation_size >= 0, "validation_size", self.validation_size, "0 or more images")
+        _require(self.test_size >= 0, "test_size", self.test_size, "0 or more images")
+        _require(self.channels is None or self.channels >= 1, "channels", self.channels, "1 or more, or none")
         _require(self.size is None or self.size >= 8, "size", self.size, "8 pixels or more")
         _require(
             self.short_side is None or self.short_side >= (self.size or 1), "short_side", self.short_side,

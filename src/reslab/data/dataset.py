@@ -1,7 +1,6 @@
 """Labelled images: in memory, or as files."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,26 +108,15 @@ def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Te
     return torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
 
 
-def hold_out(dataset: Dataset, size: int, seed: int) -> tuple[Dataset, Dataset]:
-    """Split a data set into (training, validation) parts, stratified by class and reproducible from the seed."""
+def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_size") -> tuple[Dataset, Dataset]:
+    """Split a data set into (training, held out) parts, stratified by class and reproducible from the seed.
+
+    Failure, which names the `setting` that gave the size, where there are not as many images.
+    """
     if not 0 < size < len(dataset):
-        raise Failure(
-            f"validation_size is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of."
-        )
+        raise Failure(f"{setting} is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of.")
     kept, held = stratified_indices(dataset.labels, size, seed)
     return dataset.subset(kept), dataset.subset(held)
-
-
-def check_classes(name: str, splits: Sequence[Dataset]) -> None:
-    """Raise Failure unless all parts agree on the list of classes."""
-    expected = splits[0].class_names
-    for dataset in splits[1:]:
-        missing, extra = set(expected) - set(dataset.class_names), set(dataset.class_names) - set(expected)
-        if missing or extra:
-            raise Failure(
-                f"{name}: the splits have different classes (missing: {sorted(missing) or 'none'}, "
-                f"only there: {sorted(extra) or 'none'}); every split needs the same class folders."
-            )
 
 
 def balanced_weights(labels: Tensor) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """From a file to pixels: JPEGs by libjpeg-turbo, everything else, and whatever is odd, by Pillow; the same pixels."""
 
+import math
 from io import BytesIO
 from pathlib import Path
 
@@ -12,27 +13,71 @@ from torch import Tensor
 
 from reslab.errors import Failure
 
-_MODES = {1: "L", 3: "RGB"}
+ARRAY = b"\x93NUMPY"  # how an .npy file begins
+MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; the JPEG decoder has no limit of its own
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _JPEG = b"\xff\xd8\xff"
 _EXIF_WITHIN = 65536  # a JPEG's EXIF block is among its first segments
 
 
 def decode(path: Path, num_channels: int) -> Tensor:
-    """Return uint8 [channels, height, width]: grey (1 channel) or RGB (3), turned as the file's EXIF data says.
+    """Return uint8 [channels, height, width] of a file, turned as its EXIF data says.
+
+    Pictures give 1 (grey), 3 (RGB) or 4 channels (RGBA); .npy files those they have, see `decode_array`.
 
     Raises Failure that names a file that cannot be read, or has pixels whose meaning is not known.
     """
-    if num_channels not in _MODES:
-        raise Failure(f"{path}: photos are read with 1 or 3 channels, not {num_channels}.")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Failure(f"{path}: cannot be read as an image ({error}); mend it or take it out of the data.") from None
+        raise _failure(path, error) from None
+    return decode_bytes(content, path, num_channels)
+
+
+def decode_bytes(content: bytes, name: str | Path, num_channels: int) -> Tensor:
+    """Return uint8 [channels, height, width] of a file's content; `name` is what errors call it."""
+    if content.startswith(ARRAY):
+        return decode_array(content, name, num_channels)
+    if num_channels not in _MODES:
+        raise Failure(f"{name}: a picture gives 1, 3 or 4 channels, not {num_channels}; .npy files give any number.")
     pixels = _decode_jpeg(content) if num_channels == 3 else None
     if pixels is None:
-        pixels = np.array(_decode_any(content, path, _MODES[num_channels]))
+        pixels = np.array(_decode_any(content, name, _MODES[num_channels]))
     planes = torch.from_numpy(pixels)
     return planes.unsqueeze(0) if planes.ndim == 2 else planes.permute(2, 0, 1)
+
+
+def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> Tensor:
+    """Return uint8 [channels, height, width] of an .npy file's [height, width] or [height, width, channels].
+
+    uint8 stays as it is, uint16 gives its high byte. num_channels: how many there have to be; None: any number.
+    Nothing but numbers is read: no pickle. Failure for other types, another number of channels, a file that is cut off.
+    """
+    file = BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, kind = read_header(file)
+    except (ValueError, EOFError, SyntaxError, TypeError) as error:
+        raise _failure(name, error) from None
+    size = int(kind.itemsize)  # the stubs know of it as something that becomes a number
+    if kind.kind != "u" or size > 2:
+        raise Failure(f"{name}: has values of type {kind}, whose range is not known; save it as uint8 or uint16.")
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise Failure(f"{name}: is an array of {shape}; expected (height, width) or (height, width, channels).")
+    found = shape[2] if len(shape) == 3 else 1
+    if num_channels not in (None, found):
+        raise Failure(f"{name}: has {found} channel(s), not {num_channels}; set data.channels to what the files have.")
+    if len(content) - file.tell() < math.prod(shape) * size:
+        raise Failure(f"{name}: is cut off; mend it or take it out of the data.")
+    flat = np.frombuffer(content, kind, math.prod(shape), file.tell())
+    values = flat.reshape(shape, order="F" if is_fortran else "C")
+    pixels = (values >> 8).astype(np.uint8) if size == 2 else values
+    return torch.from_numpy(pixels.reshape(*shape[:2], found).transpose(2, 0, 1).copy())
+
+
+def _failure(name: str | Path, error: object) -> Failure:
+    return Failure(f"{name}: cannot be read as an image ({error}); mend it or take it out of the data.")
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
@@ -40,29 +85,43 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
     if not content.startswith(_JPEG) or b"Exif\0\0" in content[:_EXIF_WITHIN]:
         return None
     try:
-        if simplejpeg.decode_jpeg_header(content)[2] in ("CMYK", "YCCK"):
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
+        if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
             return None
         return simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError:
         return None  # Pillow says what is wrong with it
 
 
-def _decode_any(content: bytes, path: Path, mode: str) -> Image.Image:
+def jpeg_complaint(content: bytes) -> str | None:
+    """Return what libjpeg notices in a JPEG that it can decode all the same, or None; decodes the whole picture."""
+    try:
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
+        if colorspace not in ("CMYK", "YCCK") and height * width <= MAX_PIXELS:
+            simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _decode_any(content: bytes, name: str | Path, mode: str) -> Image.Image:
     try:
         with Image.open(BytesIO(content)) as picture:
-            return _eight_bits(ImageOps.exif_transpose(picture), path).convert(mode)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        # Pillow would name the buffer it was given
-        reason = "no image format known here" if isinstance(error, UnidentifiedImageError) else error
-        raise Failure(f"{path}: cannot be read as an image ({reason}); mend it or take it out of the data.") from None
+            return _eight_bits(ImageOps.exif_transpose(picture), name).convert(mode)
+    except Failure:
+        raise
+    except UnidentifiedImageError:  # Pillow would name the buffer it was given
+        raise _failure(name, "no image format known here") from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise _failure(name, str(error) or type(error).__name__) from None
 
 
-def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
     """Return a picture that Pillow converts without loss of meaning: its own conversion clips 16 bits to white."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
-        raise Failure(f"{path}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
+        raise Failure(f"{name}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
     if picture.mode == "P" and "transparency" in picture.info:  # straight to RGB, Pillow warns for each file
         return picture.convert("RGBA")
     return picture

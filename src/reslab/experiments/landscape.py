@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from reslab.build import build_splits
 from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models import Network
 from reslab.run import read_config
+from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
@@ -84,7 +84,7 @@ def _measure(bench: Bench) -> dict[str, Any]:
 
 def _surface(folder: RunFolder, bench: Bench, seed: int) -> list[list[float]]:
     file = load_model(folder.model_path)
-    train = build_splits(read_config(folder).data).train
+    train = data_of_run(folder, read_config(folder).data).splits.train
     views = batches(train, file.card.preprocess, batch_size=_IMAGES[bench.size], device=bench.device)
     batch = next(iter(views))
     return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], seed)

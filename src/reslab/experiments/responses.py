@@ -7,12 +7,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.build import build_splits
 from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models.signals import layer_responses
 from reslab.report.figures import COLORS
 from reslab.run import read_config
+from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
 
 from .arms import Arm, Size, arm, net_name
@@ -41,7 +41,7 @@ def _measure(bench: Bench) -> dict[str, Any]:
 def _respond(folder: RunFolder, bench: Bench) -> list[float]:
     """The standard deviation of each 3x3 layer's response to test images, in order of depth."""
     file = load_model(folder.model_path)
-    test = build_splits(read_config(folder).data).part("test")
+    test = data_of_run(folder, read_config(folder).data).splits.part("test")
     views = batches(test, file.card.preprocess, batch_size=_IMAGES, device=bench.device)
     found = layer_responses(file.model.to(bench.device), next(iter(views)).images)
     return [round(response.std, 6) for response in found]

@@ -1,4 +1,4 @@
-"""A folder of images: train/<class>/*, with val/ and test/ of the same classes beside it."""
+"""Folders of images and CSV files as data sets. One list of classes for all splits, taken from training."""
 
 from pathlib import Path
 
@@ -6,45 +6,81 @@ import torch
 
 from reslab.errors import Failure
 
-from ..dataset import FileDataset, Splits, check_classes
+from ..check_structure import check_structure
+from ..dataset import FileDataset, Splits
+from ..image_list import COLUMNS, read_list, take_inventory
+from ..inventory import PARTS, Inventory, is_ignored, is_image_name
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
-_VALIDATION_NAMES = ("val", "valid", "validation")
-_LAYOUT = "expected: train/<class>/*.jpg and val/<class>/*.jpg (test/ if there is one)"
+_SHOWN = 5
 
 
-def load_folder(path: Path) -> Splits:
-    """Return the parts of an image folder; classes are the folders in train/, sorted by name.
+def load_folder(path: Path, num_channels: int = 3) -> Splits:
+    """Return the splits of a folder or CSV file; without splits of its own, everything is training.
 
-    `val` (also `valid`, `validation`) is the validation part and `test` the test part. A folder without `test` has no
-    test part: its final number is then one of validation, and says so. Failure names the folder that is wrong.
+    `val` (also `valid`, `validation`) is the validation split and `test` the test split. A folder without `test` has no
+    test split: its final number is then one of validation, and says so.
+
+    Failure names what would make results wrong: classes that differ between the splits, images whose class is not
+    known, folders that cannot be opened. Whether each file can be read is seen later (`data.preflight`).
     """
-    if not (path / "train").is_dir():
-        raise Failure(f"{path}: has no folder 'train'; {_LAYOUT}.")
-    train = _read_part(path / "train", path.name)
-    validation = next((path / name for name in _VALIDATION_NAMES if (path / name).is_dir()), None)
-    parts = [
-        None if part is None or not part.is_dir() else _read_part(part, path.name)
-        for part in (validation, path / "test")
-    ]
-    check_classes(str(path), [train, *(part for part in parts if part is not None)])
-    return Splits(train, *parts)
+    inventory = take_inventory(path)
+    wrong = [finding.text for finding in check_structure(inventory) if finding.severity == "error"]
+    if wrong:
+        more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
+        raise Failure(f"{' '.join(wrong[:_SHOWN])}{more} 'reslab data check {path}' lists everything.")
+    if "all" in inventory.classes:
+        return Splits(_split(inventory, "all", num_channels), None, None)
+    validation, test = (
+        _split(inventory, name, num_channels) if name in inventory.classes else None for name in ("validation", "test")
+    )
+    return Splits(_split(inventory, "train", num_channels), validation, test)
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(item for item in folder.iterdir() if not item.name.startswith("."))
+def _split(inventory: Inventory, split: str, num_channels: int) -> FileDataset:
+    names = inventory.class_names
+    number_of = {name: number for number, name in enumerate(names)}
+    items = inventory.of_split(split)
+    labels = torch.tensor([number_of[item.label] for item in items])
+    name = inventory.root.stem if inventory.layout == "csv" else inventory.root.name
+    return FileDataset(name, tuple(item.path for item in items), labels, names, num_channels)
 
 
-def _read_part(folder: Path, name: str) -> FileDataset:
-    class_folders = [item for item in _visible(folder) if item.is_dir()]
-    if len(class_folders) < 2:
-        raise Failure(f"{folder}: has {len(class_folders)} class folder(s); a classifier needs at least 2; {_LAYOUT}.")
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, class_folder in enumerate(class_folders):
-        images = [item for item in _visible(class_folder) if item.suffix.lower() in SUFFIXES and item.is_file()]
-        if not images:
-            raise Failure(f"{class_folder}: holds no images ({', '.join(sorted(SUFFIXES))}); {_LAYOUT}.")
-        paths += images
-        labels += [label] * len(images)
-    return FileDataset(name, tuple(paths), torch.tensor(labels), tuple(item.name for item in class_folders))
+def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
+    """Return the splits that a run recorded, in its order; its paths are below `root`.
+
+    Failure for a file that is damaged. Which classes each split has is as it was, and is not looked at again.
+    """
+    rows = read_list(path)
+    if (
+        not rows
+        or tuple(rows[0]) != COLUMNS
+        or any(len(row) != len(COLUMNS) or row[2] not in PARTS for row in rows[1:])
+    ):
+        raise Failure(f"{path}: damaged; expected the columns {', '.join(COLUMNS)}, as this run's start wrote them.")
+    names = tuple(sorted({label for _, label, split in rows[1:] if split == "train"}))
+    number_of = {label: number for number, label in enumerate(names)}
+
+    def part(wanted: str) -> FileDataset | None:
+        own = [(root / place, number_of[label]) for place, label, split in rows[1:] if split == wanted]
+        paths, labels = tuple(path for path, _ in own), torch.tensor([label for _, label in own])
+        return FileDataset(name, paths, labels, names, num_channels) if own else None
+
+    train = part("train")
+    if train is None:
+        raise Failure(f"{path}: damaged: it has no training images.")
+    return Splits(train, part("validation"), part("test"))
+
+
+def is_image_folder(path: Path) -> bool:
+    """Whether a folder is meant to hold images in classes: it has `train`, or images in the folders inside it."""
+    if any(inner.name.lower() == "train" and inner.is_dir() for inner in _inside(path)):
+        return True
+    folders = [inner for inner in _inside(path) if inner.is_dir()]
+    return any(is_image_name(file.name) for folder in folders for file in _inside(folder))
+
+
+def _inside(path: Path) -> list[Path]:
+    try:
+        return [inner for inner in path.iterdir() if not is_ignored(inner.name)]
+    except OSError:
+        return []

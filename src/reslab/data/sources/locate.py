@@ -10,7 +10,7 @@ from ..dataset import Splits
 from .cifar import LAYOUTS, Layout, load_cifar
 from .digits import load_digits
 from .download import download
-from .folder import load_folder
+from .folder import is_image_folder, load_folder
 from .idx import find_idx, load_idx
 
 KINDS = ("auto", "digits", "cifar10", "cifar100", "idx", "folder")
@@ -26,7 +26,7 @@ _IDX_FOLDERS = (
 )
 _UNDERSTOOD = (
     "CIFAR-10 or CIFAR-100 (official archive or its folder), an image folder with train/<class>/*, "
-    "or the four IDX files of MNIST and its kin"
+    "a folder of class folders, a CSV file of path,label, or the four IDX files of MNIST and its kin"
 )
 
 
@@ -36,10 +36,11 @@ def data_root() -> Path:
     return Path(root).expanduser() if root else Path.home() / ".cache" / "reslab"
 
 
-def open_splits(kind: str, path: str | None) -> Splits:
+def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> Splits:
     """Return the data of a kind, at `path` or below the data root; CIFAR is downloaded when it is nowhere.
 
     kind: "auto" recognises what lies at `path` by its content, and means the embedded digits without a path.
+    channels: how many to read image files with; None for 3.
 
     Raises Failure for a path that is missing, or holds something else; UsageError for a kind that does not exist.
     """
@@ -51,11 +52,11 @@ def open_splits(kind: str, path: str | None) -> Splits:
             )
         return load_digits()
     if path is not None:
-        return _open_at(Path(path).expanduser(), kind)
+        return _open_at(Path(path).expanduser(), kind, channels or 3)
     return _open_below(data_root(), kind)
 
 
-def _open_at(path: Path, kind: str) -> Splits:
+def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if not path.exists():
         raise Failure(f"{path} does not exist; --data takes {_UNDERSTOOD}.")
     layouts = [found for found in (_cifar_at(path, layout) for layout in LAYOUTS) if found]
@@ -64,10 +65,14 @@ def _open_at(path: Path, kind: str) -> Splits:
             return load_cifar(place, layout)
     if kind in ("auto", "idx") and path.is_dir() and find_idx(path, "train", "images-idx3"):
         return load_idx(path)
-    if kind in ("auto", "folder") and path.is_dir() and ((path / "train").is_dir() or kind == "folder"):
-        return load_folder(path)
+    if kind == "folder" or (kind == "auto" and (_is_list(path) or is_image_folder(path))):
+        return load_folder(path, channels)
     wanted = "nothing that is understood" if kind == "auto" else f"no data of kind {kind!r}"
     raise Failure(f"{path} holds {wanted}; --data takes {_UNDERSTOOD}.")
+
+
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and path.is_file()
 
 
 def _cifar_at(path: Path, layout: Layout) -> tuple[Path, Layout] | None:
@@ -104,7 +109,8 @@ def _open_below(root: Path, kind: str) -> Splits:
         raise Failure(f"{root} holds no IDX files; put MNIST's four files into {root / 'mnist'}, or give --data PATH.")
     if kind == "folder":
         raise Failure(
-            "where are the images? Give their folder with --data PATH; it holds train/<class>/* and val/<class>/*."
+            "where are the images? Give their folder (train/<class>/* and val/<class>/*, or class folders), or a CSV "
+            "file of path,label, with --data PATH."
         )
     layouts = [layout for layout in LAYOUTS if layout.name == kind]
     for layout in layouts:

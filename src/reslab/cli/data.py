@@ -1,0 +1,98 @@
+"""`reslab data`."""
+
+import json as jsonlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from reslab.data.findings import Finding
+    from reslab.data.inventory import Inventory
+
+app = App(name="data", help="Look at data before training on it.")
+
+_SHOWN = 10
+
+
+@app.command
+def check(path: Path, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Read every image of a folder or CSV file and name what is wrong: exit 0 when nothing is, 1 when something is.
+
+    Nothing is deleted and nothing is changed.
+
+    Parameters
+    ----------
+    path
+        A folder train/CLASS/*, val/CLASS/* (and test/), a folder of class folders, or a CSV file of path,label.
+    json
+        Print JSON: all findings with all their paths.
+    """
+    from reslab.data.check import check as check_data
+    from reslab.data.image_list import take_inventory
+    from reslab.progress import make_count
+
+    inventory = take_inventory(path)
+    with make_count("reading images", len(inventory.items)) as count:
+        findings = check_data(inventory, on_file=count.on_one)
+    if json:
+        print(jsonlib.dumps(_values(inventory, findings), indent=2))  # ASCII, so that any name can be written
+    else:
+        _print(inventory, findings)
+    return 1 if findings else 0
+
+
+def _values(inventory: "Inventory", findings: "list[Finding]") -> dict[str, Any]:
+    counts = {split: Counter(item.label for item in inventory.of_split(split)) for split in inventory.classes}
+    return {
+        "path": str(inventory.root),
+        "layout": inventory.layout,
+        "splits": {
+            split: {"images": counts[split].total(), "classes": {name: counts[split][name] for name in names}}
+            for split, names in inventory.classes.items()
+        },
+        "findings": [
+            {
+                "kind": finding.kind,
+                "severity": finding.severity,
+                "text": finding.text,
+                "paths": [str(path) for path in finding.paths],
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
+    from reslab.data.findings import KINDS
+
+    print(_summary(inventory))
+    kinds = Counter(finding.kind for finding in findings)
+    for kind, count in kinds.items():
+        severity, meaning = KINDS[kind]
+        print(f"\n{severity}: {kind} ({count}): {meaning}")
+        same = [finding for finding in findings if finding.kind == kind]
+        for finding in same[:_SHOWN]:
+            print(f"  {finding.text}")
+        if count > _SHOWN:
+            print(f"  and {count - _SHOWN} more; --json lists all")
+    print()
+    if not findings:
+        print("nothing is wrong")
+        return
+    errors = sum(finding.severity == "error" for finding in findings)
+    print(
+        f"{errors} error(s): training refuses them or leaves them out; "
+        f"{len(findings) - errors} warning(s): worth a look, training goes on"
+    )
+
+
+def _summary(inventory: "Inventory") -> str:
+    from reslab.data.check_structure import readable
+
+    parts = [
+        f"{'' if split == 'all' else split + ' '}{len(inventory.of_split(split)):,} images in {len(names)} classes"
+        for split, names in inventory.classes.items()
+    ]
+    return f"{readable(inventory.root)}: {'; '.join(parts) or 'no images'}"

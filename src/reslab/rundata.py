@@ -1,0 +1,102 @@
+"""The data of one run: settled when the run begins, recorded in its folder, and the same ever after.
+
+split.csv      every image of the run: path (below the data's folder), label, split
+skipped.csv    every image that was left out: path, split, reason
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from reslab import build
+from reslab.config import DataConfig
+from reslab.data import Splits
+from reslab.data.image_list import write_list
+from reslab.data.preflight import (
+    Skipped,
+    conflicts,
+    file_splits,
+    image_paths,
+    read_all,
+    settle,
+)
+from reslab.data.sources import read_split
+from reslab.distributed import World, gather_lists
+from reslab.progress import PlainCount
+from reslab.runfolder import RunFolder
+
+log = logging.getLogger(__name__)
+
+_SKIPPED_COLUMNS = ("path", "split", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The splits that a run trains and is judged on, and what was left out of them."""
+
+    splits: Splits
+    skipped: tuple[Skipped, ...] = ()
+
+
+def begin_data(config: DataConfig, world: World) -> RunData:
+    """Return the data for a new run. Image files are all read once, each process reading its part of them.
+
+    Failure names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left.
+    """
+    splits = build.build_splits(config)
+    paths = image_paths(splits)
+    if not paths:
+        return RunData(splits)
+    mine = paths[world.rank :: world.size]
+    # lines, no bar: a bar of the training may be on the terminal already
+    notes = PlainCount("reading all images once", len(mine)) if world.is_main else None
+    lists = gather_lists(read_all(mine, splits.train.num_channels, on_file=notes.on_one if notes else None))
+    verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
+    kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
+    if skipped:
+        unreadable = sum(verdict.problem is not None for verdict in verdicts)
+        log.warning(
+            "%d images are left out: %d cannot be read, %d are also in another split; skipped.csv in the run folder "
+            "names each.", len(skipped), unreadable, len(skipped) - unreadable,
+        )  # fmt: skip
+    if found := conflicts(splits, verdicts):
+        log.warning(
+            "%d images are in training under several classes, such as %s; 'reslab data check' names them all.",
+            len(found), " and ".join(str(path) for path in found[0]),
+        )  # fmt: skip
+    return RunData(kept, skipped)
+
+
+def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
+    """Return the data of a run that has begun, exactly as it began: the same images in the same splits and order."""
+    if not folder.split_path.exists():  # images in memory, and runs from before splits were recorded
+        return RunData(build.build_splits(config))
+    name = folder.environment()["data"]["name"]
+    splits = read_split(folder.split_path, _root(config), name, config.channels or 3)
+    return RunData(splits)
+
+
+def record_data(data: RunData, config: DataConfig) -> dict[str, bytes]:
+    """Return the files that record the splits of image files and what was left out; none for images in memory."""
+    parts = file_splits(data.splits)
+    if not parts:
+        return {}
+    root = _root(config)
+    rows = [
+        (_below(path, root), part.class_names[label], name)
+        for name, part in parts.items()
+        for path, label in zip(part.paths, part.labels.tolist(), strict=True)
+    ]
+    skipped = [(_below(one.path, root), one.split, one.reason) for one in data.skipped]
+    return {"split.csv": write_list(rows), "skipped.csv": write_list(skipped, _SKIPPED_COLUMNS)}
+
+
+def _root(config: DataConfig) -> Path:
+    """The folder that the paths of image files are below."""
+    assert config.path is not None  # image files are never found without one
+    path = Path(config.path).expanduser()
+    return path if path.is_dir() else path.parent
+
+
+def _below(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
