@@ -29,11 +29,11 @@ _OTHER_WORDS = {
     "data.scale": "std", "data.val_is": "test", "data.path": "elsewhere", "data.augment.fill": "black",
     "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
     "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
-    "data.fit": "squash", "data.sampling": "balanced", "train.class_weights": "balanced",
+    "data.augment.max_aspect": 2.0, "data.fit": "squash", "data.sampling": "balanced", "train.class_weights": "balanced",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with
     "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks", "model.zero_init_residual",
-    "data.augment.crop_size", "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov",
+    "data.size", "data.short_side", "data.augment.crop_size", "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov",
     "train.freeze_stages", "train.bn",
 }  # fmt: skip
 

@@ -100,7 +100,7 @@ def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() ->
     [
         (Wishes(epochs=0), "--epochs is 0"),
         (Wishes(size=4), "--size is 4"),
-        (Wishes(model="resnet19"), "no network is called 'resnet19'"),
+        (Wishes(model="resnet19"), "no resnet of depth 19"),
         (Wishes(model="resnet18", weights="w.safetensors"), "leave --model out"),
     ],
 )

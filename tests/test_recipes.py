@@ -16,7 +16,7 @@ def test_all_recipes_of_the_issue_are_there() -> None:
     expected += [f"cifar-{kind}{depth}" for kind in kinds for depth in (20, 32, 44, 56, 110, 1202)]
     expected += [f"{name}-{size}" for name in expected if name.startswith("cifar-") for size in ("small", "fast")]
     expected += [f"imagenet-{kind}{depth}" for kind in kinds for depth in (18, 34)]
-    expected += [f"imagenet-resnet{depth}" for depth in (50, 101, 152)]
+    expected += [f"imagenet-resnet{depth}" for depth in (50, 101, 152)] + ["folder"]
     assert sorted(recipe_names()) == sorted(expected)
 
 
