@@ -1,0 +1,119 @@
+"""`reslab train folder`: photos to a model file; every choice is said, and nothing is chosen by the test part."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reslab import load_model
+from reslab.cli.main import run
+from reslab.runfolder import RunFolder
+
+COLORS = {"blau": (30, 60, 200), "grün": (40, 170, 60), "rot": (200, 40, 30)}
+QUICK = ["--epochs", "2", "--train.log_every", "2", "--train.evaluate_every", "4", "--train.checkpoint_every", "4"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of class folders: noisy pictures of one colour each, of several sizes; one class has fewer."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    noise = np.random.default_rng(0)
+    for name, color in COLORS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(12 if name == "rot" else 24):
+            size = (36 + number % 5, 40 - number % 3, 3)
+            pixels = np.clip(np.array(color) + noise.normal(0, 25, size), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def train(photos: Path, folder: Path, *flags: str) -> int:
+    return run(["train", "folder", "--data", str(photos), "--run-dir", str(folder), *QUICK, *flags])
+
+
+def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(photos, tmp_path / "run") == 0
+    said = capsys.readouterr().out
+    for words in (
+        "held out for validation and",
+        "size 36",
+        "network cifar_resnet20",
+        "2 epochs: as asked",
+        "class weights",
+    ):
+        assert words in said
+    folder = RunFolder.open(tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    assert set(result["final"]) == {"test", "validation"}
+    assert result["selection"].startswith("lowest validation error")
+    assert load_model(folder.model_path).card.class_names == ("blau", "grün", "rot")
+    sizes = folder.environment()["data"]["sizes"]
+    assert sum(sizes.values()) == 60
+    assert sizes["validation"] == sizes["test"]
+    assert "grün/3.png,grün," in (folder.path / "split.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--data.sampling", "balanced", "--data.augment.erase_probability", "0.5"],
+        ["--data.mixup_alpha", "0.4", "--data.cutmix_alpha", "1.0", "--data.augment.randaugment_ops", "2"],
+    ],
+)
+def test_a_stopped_run_goes_on_to_the_same_last_bit(photos: Path, tmp_path: Path, flags: list[str]) -> None:
+    assert train(photos, tmp_path / "whole", *flags) == 0
+    assert train(photos, tmp_path / "part", *flags) == 0
+    part = tmp_path / "part"
+    for checkpoint in sorted((part / "checkpoints").glob("step-*"))[1:]:
+        for file in checkpoint.iterdir():
+            file.unlink()
+        checkpoint.rmdir()
+    for name in ("result.json", "model.safetensors"):
+        (part / name).unlink()
+    assert run(["train", "folder", "--data", str(photos), "--run-dir", str(part), "--resume"]) == 0
+    for name in ("metrics.jsonl", "model.safetensors"):
+        assert (part / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_several_seeds_follow_one_plan(photos: Path, tmp_path: Path) -> None:
+    assert train(photos, tmp_path / "runs", "--seeds", "0,1", "--train.iterations", "3") == 0
+    configs = [json.loads((tmp_path / "runs" / seed / "config.json").read_text()) for seed in "01"]
+    assert [config.pop("seed") for config in configs] == [0, 1]
+    assert configs[0] == configs[1]
+
+
+def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Path, tmp_path: Path) -> None:
+    assert train(photos, tmp_path / "first") == 0
+    two = tmp_path / "two"
+    for name in ("blau", "rot"):
+        (two / name).parent.mkdir(exist_ok=True)
+        (two / name).symlink_to(photos / name)
+    weights = str(tmp_path / "first" / "model.safetensors")
+    assert train(two, tmp_path / "second", "--weights", weights) == 0
+    folder = RunFolder.open(tmp_path / "second")
+    assert folder.config()["data"]["mean"] == "weights"
+    second, first = load_model(folder.model_path), load_model(Path(weights))
+    assert second.card.class_names == ("blau", "rot")
+    assert second.card.preprocess.mean == first.card.preprocess.mean
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "folder"], 2, "where are the photos?"),
+        (["train", "digits-resnet20", "--epochs", "3"], 2, "--epochs is for 'reslab train folder' only"),
+        (["train", "folder", "--data", "nowhere"], 1, "nowhere does not exist"),
+    ],
+)
+def test_what_cannot_be_planned_is_said_in_one_line(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
