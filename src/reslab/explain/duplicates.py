@@ -167,7 +167,7 @@ class _Index:
         self._references = references
         self._frequencies = _Frequencies(references.shape[1])
         whole = torch.cat([self._frequencies(part)[:, 0] for part in references.split(_READ_AT_ONCE)])
-        self._scale = 1 / whole.std(0, correction=0).clamp(min=1e-3)
+        self._scale = 1 / whole.std(0, correction=0).clamp(min=1.0)  # a level of grey
         self._whole = F.normalize(whole * self._scale, dim=1, eps=_FAINT)
 
     def nearest(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
