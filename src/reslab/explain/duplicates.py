@@ -22,6 +22,7 @@ from reslab.errors import UsageError
 _SIDE = 32  # of the small copy, whatever the picture's aspect
 _LUMA, _CHROMA = 8, 4  # frequencies kept in each direction
 _CUTS = (0.05, 0.1)  # how much of a side a crop may have taken away
+_FAINT = 0.1  # a length below this, where ordinary pictures have about 10, is rounding and not content
 _CANDIDATES = 5  # references of each image that are compared as crops too
 _READ_AT_ONCE, _COMPARED_AT_ONCE = 256, 128
 # YCbCr without offsets: one plane of light, two of colour
@@ -89,7 +90,10 @@ def _waves(cut_before: float, cut_after: float) -> Tensor:
     pixel = torch.arange(_SIDE)
     inside = (torch.minimum(pixel + 1, torch.tensor(start + length)) - pixel.clamp(min=start)).clamp(0, 1)
     phase = math.pi * (pixel + 0.5 - start) / length
-    return inside * torch.cos(torch.arange(_LUMA)[:, None] * phase) * math.sqrt(2 / _SIDE)
+    waves = inside * torch.cos(torch.arange(_LUMA)[:, None] * phase) * math.sqrt(2 / _SIDE)
+    # a pixel cut in two leaves a wave with a mean, and brightness would count as content
+    waves[1:] -= inside * waves[1:].sum(1, keepdim=True) / inside.sum()
+    return waves
 
 
 _WHOLE = ((0.0, 0.0),)
@@ -109,7 +113,7 @@ class _Frequencies:
         self.is_odd = (torch.arange(_LUMA) % 2 == 1).expand_as(kept)[kept]
 
     def __call__(self, small: Tensor, windows: tuple[tuple[float, float], ...] = _WHOLE) -> Tensor:
-        """uint8 [n, channels, 32, 32] -> float32 [n, windows^2, d], for every pair of a vertical and a horizontal one."""
+        """uint8 [n, channels, 32, 32] -> float32 [n, windows^2, d], for every pair of a row and a column window."""
         waves = torch.cat([_waves(*window) for window in windows])
         planes = small.float()
         planes = torch.einsum("pc,nchw->nphw", torch.tensor(_PLANES), planes) if self._is_color else planes[:, :1]
@@ -163,8 +167,8 @@ class _Index:
         self._references = references
         self._frequencies = _Frequencies(references.shape[1])
         whole = torch.cat([self._frequencies(part)[:, 0] for part in references.split(_READ_AT_ONCE)])
-        self._scale = 1 / whole.std(0, correction=0).clamp(min=1e-3)
-        self._whole = F.normalize(whole * self._scale, dim=1)
+        self._scale = 1 / whole.std(0, correction=0).clamp(min=1.0)  # a level of grey
+        self._whole = F.normalize(whole * self._scale, dim=1, eps=_FAINT)
 
     def nearest(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (similarity, position of the reference, whether mirrored), each [n]."""
@@ -183,8 +187,8 @@ class _Index:
         return best, match, is_mirrored.flatten(1).gather(1, place[:, None])[:, 0]
 
     def _at_windows(self, images: Tensor) -> Tensor:
-        """float32 [n, windows^2, d], of length 1; the whole picture is the first window."""
-        return F.normalize(self._frequencies(images, _WINDOWS) * self._scale, dim=2)
+        """float32 [n, windows^2, d], of length 1 (a blank one of 0); the whole picture is the first window."""
+        return F.normalize(self._frequencies(images, _WINDOWS) * self._scale, dim=2, eps=_FAINT)
 
     def _compare(self, pattern: str, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Return the better of both orientations, even + odd and even - odd, and whether that is the mirrored one."""

@@ -46,7 +46,7 @@ def overlay(picture: Image.Image, heat: Tensor, alpha: float = 0.5) -> Image.Ima
 
 
 def thumbnail_uri(picture: Image.Image, side: int = 96, quality: int = 75) -> str:
-    """Return a data URI of a WebP, its longer side at most `side` pixels: about 2 kB at 96; small ones stay as they are.
+    """Return a data URI of a WebP, its longer side at most `side` pixels, about 2 kB at 96; never enlarged.
 
     quality: 1 to 100, as WebP counts it.
     """
