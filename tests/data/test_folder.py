@@ -41,7 +41,9 @@ def test_the_validation_part_has_three_names(tmp_path: Path, name: str) -> None:
 
 def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["a", "b", "c"], "val": ["a", "c", "d"]})
-    with pytest.raises(Failure, match=r"val has no class 'b', which train has\. .*val has class 'd', which train has not"):
+    with pytest.raises(
+        Failure, match=r"val has no class 'b', which train has\. .*val has class 'd', which train has not"
+    ):
         open_splits("auto", str(tmp_path))
 
 

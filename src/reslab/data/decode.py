@@ -15,6 +15,7 @@ from reslab.errors import Failure
 
 ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; the JPEG decoder has no limit of its own
+ADVICE = "; mend it or take it out of the data."
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _JPEG = b"\xff\xd8\xff"
 _EXIF_WITHIN = 65536  # a JPEG's EXIF block is among its first segments
@@ -69,7 +70,7 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
     if num_channels not in (None, found):
         raise Failure(f"{name}: has {found} channel(s), not {num_channels}; set data.channels to what the files have.")
     if len(content) - file.tell() < math.prod(shape) * size:
-        raise Failure(f"{name}: is cut off; mend it or take it out of the data.")
+        raise Failure(f"{name}: is cut off{ADVICE}")
     flat = np.frombuffer(content, kind, math.prod(shape), file.tell())
     values = flat.reshape(shape, order="F" if is_fortran else "C")
     pixels = (values >> 8).astype(np.uint8) if size == 2 else values
@@ -77,7 +78,7 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
 
 
 def _failure(name: str | Path, error: object) -> Failure:
-    return Failure(f"{name}: cannot be read as an image ({error}); mend it or take it out of the data.")
+    return Failure(f"{name}: cannot be read as an image ({error}){ADVICE}")
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
