@@ -1,5 +1,7 @@
 """Which images a run sees: parts held out, classes in proportion, files left out before it begins."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from reslab.config import DataConfig
 from reslab.data import FileDataset, Splits
 from reslab.data.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.sources import open_splits
+from reslab.distributed import World
 from reslab.errors import Failure, UsageError
+from reslab.rundata import begin_data
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}
 
@@ -139,6 +143,36 @@ def test_unreadable_files_are_never_the_same_image() -> None:
     splits, verdicts = make({"train": "a!bc", "validation": "d!ef"})
     kept, skipped = settle(splits, verdicts, skip_unreadable=True)
     assert (names_of(kept.train), names_of(kept.validation), len(skipped)) == ("abc", "def", 2)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_processes_share_the_reading_and_come_to_the_same_data(
+    world_size: int, classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DataConfig(path=str(classes), validation_size=20, test_size=10)
+    lists: list[list[Verdict]] = []
+
+    def keep(values: list[Verdict]) -> list[list[Verdict]]:
+        lists.append(values)
+        raise InterruptedError
+
+    monkeypatch.setattr("reslab.rundata.gather_lists", keep)
+    for rank in range(world_size):
+        with pytest.raises(InterruptedError):
+            begin_data(config, World(rank, world_size))
+    assert sum(map(len, lists)) == 70
+    paths = image_paths(build_splits(config))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    settled: list[Sequence[Verdict]] = []
+
+    def note(splits: Splits, verdicts: Sequence[Verdict], **_: object) -> tuple[Splits, tuple[()]]:
+        settled.append(verdicts)
+        return splits, ()
+
+    monkeypatch.setattr("reslab.rundata.gather_lists", lambda _: lists)
+    monkeypatch.setattr("reslab.rundata.settle", note)
+    begin_data(config, World(world_size - 1, world_size))
+    assert [verdict.digest for verdict in settled[0]] == digests
 
 
 def test_a_class_of_which_nothing_is_left_is_named() -> None:

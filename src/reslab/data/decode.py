@@ -58,10 +58,10 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
     try:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, kind = read_header(file)
+        sides, is_fortran, kind = read_header(file)
+        shape, size = tuple(int(side) for side in sides), int(kind.itemsize)
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
         raise _failure(name, error) from None
-    size = int(kind.itemsize)  # the stubs know of it as something that becomes a number
     if kind.kind != "u" or size > 2:
         raise Failure(f"{name}: has values of type {kind}, whose range is not known; save it as uint8 or uint16.")
     if len(shape) not in (2, 3) or 0 in shape:
