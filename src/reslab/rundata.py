@@ -15,6 +15,7 @@ from reslab.data import Splits
 from reslab.data.image_list import write_list
 from reslab.data.preflight import (
     Skipped,
+    Verdict,
     conflicts,
     file_splits,
     image_paths,
@@ -54,18 +55,23 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     lists = gather_lists(read_all(mine, splits.train.num_channels, on_file=notes.on_one if notes else None))
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
     kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
-    if skipped and world.is_main:
-        unreadable = sum(verdict.problem is not None for verdict in verdicts)
-        log.warning(
-            "%d images are left out: %d cannot be read, %d are also in another split; skipped.csv in the run folder "
-            "names each.", len(skipped), unreadable, len(skipped) - unreadable,
-        )  # fmt: skip
-    if world.is_main and (found := conflicts(splits, verdicts)):
-        log.warning(
-            "%d images are in training under several classes, such as %s; 'reslab data check' names them all.",
-            len(found), " and ".join(str(path) for path in found[0]),
-        )  # fmt: skip
+    if world.is_main:
+        _say(splits, verdicts, skipped)
     return RunData(kept, skipped)
+
+
+def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) -> None:
+    unreadable = sum(verdict.problem is not None for verdict in verdicts)
+    if skipped:
+        log.warning(
+            "%d image(s) left out: %d cannot be read, %d also in another split; skipped.csv in the run names each.",
+            len(skipped), unreadable, len(skipped) - unreadable,
+        )  # fmt: skip
+    if found := conflicts(splits, verdicts):
+        log.warning(
+            "%d image(s) in training under several classes, such as %s; 'reslab data check' names them all.",
+            len(found), " and ".join(map(str, found[0])),
+        )  # fmt: skip
 
 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:

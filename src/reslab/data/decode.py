@@ -86,19 +86,23 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
     if not content.startswith(_JPEG) or b"Exif\0\0" in content[:_EXIF_WITHIN]:
         return None
     try:
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
+        if not _is_ordinary(content):
             return None
         return simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError:
         return None  # Pillow says what is wrong with it
 
 
+def _is_ordinary(content: bytes) -> bool:
+    """Whether a JPEG is grey or RGB and fits into memory; ValueError where it has no header."""
+    height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
+    return colorspace not in ("CMYK", "YCCK") and int(height) * int(width) <= MAX_PIXELS
+
+
 def jpeg_complaint(content: bytes) -> str | None:
     """Return what libjpeg notices in a JPEG that it can decode all the same, or None; decodes the whole picture."""
     try:
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace not in ("CMYK", "YCCK") and height * width <= MAX_PIXELS:
+        if _is_ordinary(content):
             simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError as error:
         return str(error)
