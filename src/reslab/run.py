@@ -24,7 +24,7 @@ from reslab.evaluate import evaluate
 from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
-from reslab.rundata import RunData, begin_data, data_of_run, record_data
+from reslab.rundata import RunData, begin_data, data_facts, data_of_run, record_data
 from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
 from reslab.train import Monitor, Observer, Records, Trainer
@@ -173,20 +173,8 @@ def _session(setting: Setting, step: int) -> dict[str, Any]:
     }
 
 
-def _data_facts(setting: Setting) -> dict[str, Any]:
-    splits = setting.splits
-    sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {
-        "name": splits.train.name,
-        "fingerprint": splits.train.fingerprint(),
-        "num_classes": len(splits.train.class_names),
-        "sizes": {name: len(part) for name, part in sizes.items() if part is not None},
-        "skipped": len(setting.data.skipped),
-    }
-
-
 def _create(folder: RunFolder, setting: Setting) -> None:
-    facts: dict[str, Any] = {"data": _data_facts(setting), "sessions": [_session(setting, 0)]}
+    facts: dict[str, Any] = {"data": data_facts(setting.data), "sessions": [_session(setting, 0)]}
     if setting.config.weights is not None:
         facts["weights"] = _weights_facts(setting.config)
     if setting.world.is_main:
@@ -207,7 +195,7 @@ def _open(path: Path, setting: Setting) -> RunFolder:
         raise UsageError(
             f"{path} was started with another config ({listed}); resume with the same, or use a new --run-dir."
         )
-    there, now = folder.environment()["data"], _data_facts(setting)
+    there, now = folder.environment()["data"], data_facts(setting.data)
     if there["fingerprint"] != now["fingerprint"]:
         raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
     _check_weights(folder, setting.config)

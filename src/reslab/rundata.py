@@ -7,6 +7,7 @@ skipped.csv    every image that was left out: path, split, reason
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reslab import build
 from reslab.config import DataConfig
@@ -14,6 +15,7 @@ from reslab.data import Splits
 from reslab.data.image_list import write_list
 from reslab.data.preflight import (
     Skipped,
+    Verdict,
     conflicts,
     file_splits,
     image_paths,
@@ -53,18 +55,23 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     lists = gather_lists(read_all(mine, splits.train.num_channels, on_file=notes.on_one if notes else None))
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
     kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
+    if world.is_main:
+        _say(splits, verdicts, skipped)
+    return RunData(kept, skipped)
+
+
+def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) -> None:
+    unreadable = sum(verdict.problem is not None for verdict in verdicts)
     if skipped:
-        unreadable = sum(verdict.problem is not None for verdict in verdicts)
         log.warning(
-            "%d images are left out: %d cannot be read, %d are also in another split; skipped.csv in the run folder "
-            "names each.", len(skipped), unreadable, len(skipped) - unreadable,
+            "%d image(s) left out: %d cannot be read, %d also in another split; skipped.csv in the run names each.",
+            len(skipped), unreadable, len(skipped) - unreadable,
         )  # fmt: skip
     if found := conflicts(splits, verdicts):
         log.warning(
-            "%d images are in training under several classes, such as %s; 'reslab data check' names them all.",
-            len(found), " and ".join(str(path) for path in found[0]),
+            "%d image(s) in training under several classes, such as %s; 'reslab data check' names them all.",
+            len(found), " and ".join(map(str, found[0])),
         )  # fmt: skip
-    return RunData(kept, skipped)
 
 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
@@ -74,6 +81,19 @@ def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
     name = folder.environment()["data"]["name"]
     splits = read_split(folder.split_path, _root(config), name, config.channels or 3)
     return RunData(splits)
+
+
+def data_facts(data: RunData) -> dict[str, Any]:
+    """Return which data a run sees: name, fingerprint of training, classes, sizes, how many were left out."""
+    splits = data.splits
+    sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        "name": splits.train.name,
+        "fingerprint": splits.train.fingerprint(),
+        "num_classes": len(splits.train.class_names),
+        "sizes": {name: len(part) for name, part in sizes.items() if part is not None},
+        "skipped": len(data.skipped),
+    }
 
 
 def record_data(data: RunData, config: DataConfig) -> dict[str, bytes]:

@@ -7,7 +7,6 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -184,12 +183,12 @@ def _flipped_png(source: Path, target: Path) -> bytes:
 def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
     """What is in a folder, to see whether anything was changed: every name with its mode, time and content."""
     found: dict[str, tuple[object, ...]] = {}
-    read: Callable[[Path], object] = lambda path: os.readlink(path) if path.is_symlink() else path.read_bytes()  # noqa: E731
     for top, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(top) / name
             facts = path.lstat()
-            content = None if path.is_dir() and not path.is_symlink() else read(path)
+            is_folder = path.is_dir() and not path.is_symlink()
+            content = path.readlink() if path.is_symlink() else None if is_folder else path.read_bytes()
             found[str(path)] = (facts.st_mode, facts.st_mtime_ns, content)
     return found
 

@@ -1,5 +1,6 @@
 """Photos: decoding, the centre view and the training stream against direct Pillow computations."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,91 @@ def test_resizing_is_pillows_within_one_level(smooth_photo: Image.Image) -> None
         width = max(short_side, round(121 * short_side / 90))
         expected = np.asarray(smooth_photo.resize((width, short_side), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
         assert_within_one_level(resize_short_side(pixels, short_side), expected)
+
+
+@pytest.mark.parametrize("name", ["a.JPG", "a.png", "a.webp", "a.bmp", "a.tif", "a.TIFF", "a.gif"])
+@pytest.mark.parametrize(("num_channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_every_format_has_pillows_pixels(
+    smooth_photo: Image.Image, tmp_path: Path, name: str, num_channels: int, mode: str
+) -> None:
+    smooth_photo.save(tmp_path / name)
+    with Image.open(tmp_path / name) as opened:
+        expected = np.asarray(opened.convert(mode)).reshape(90, 121, -1)
+    assert np.array_equal(decode(tmp_path / name, num_channels).permute(1, 2, 0).numpy(), expected)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_transparency_is_the_fourth_channel(smooth_photo: Image.Image, tmp_path: Path, suffix: str) -> None:
+    alpha = np.arange(90 * 121, dtype=np.uint32).reshape(90, 121) % 251
+    pixels = np.dstack([np.asarray(smooth_photo), alpha.astype(np.uint8)])
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", lossless=True)
+    found = decode(tmp_path / f"a.{suffix}", 4)
+    assert np.array_equal(found[3].numpy(), pixels[..., 3])
+    if suffix != "webp":  # it keeps no colours where nothing shows
+        assert np.array_equal(found[:3].permute(1, 2, 0).numpy(), pixels[..., :3])
+
+
+def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
+    frames = [Image.new("P", (8, 6), number) for number in (3, 200)]
+    for frame in frames:
+        frame.putpalette([value for number in range(256) for value in (number, 0, 255 - number)])
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert decode(tmp_path / "a.gif", 3)[:, 0, 0].tolist() == [3, 0, 252]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "<u2", ">u2"])
+@pytest.mark.parametrize(("shape", "order"), [((6, 5), "C"), ((6, 5, 1), "C"), ((6, 5, 7), "C"), ((6, 5, 7), "F")])
+def test_arrays_are_read_with_as_many_channels_as_they_have(
+    tmp_path: Path, shape: tuple[int, ...], order: Any, dtype: str
+) -> None:
+    top = 256 if dtype == "uint8" else 65536
+    values = np.asarray(np.random.default_rng(0).integers(0, top, shape), dtype=dtype, order=order)
+    np.save(tmp_path / "a.npy", values)
+    high = values if dtype == "uint8" else values // 256
+    found = decode(tmp_path / "a.npy", 1 if len(shape) == 2 else shape[2])
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.permute(1, 2, 0).numpy(), high.reshape(6, 5, -1).astype(np.uint8))
+
+
+def test_arrays_that_are_no_images_are_named(tmp_path: Path) -> None:
+    def refused(content: bytes, words: str) -> None:
+        (tmp_path / "a.npy").write_bytes(content)
+        with pytest.raises(Failure, match=rf"a\.npy: {words}"):
+            decode(tmp_path / "a.npy", 3)
+
+    def saved(values: np.ndarray) -> bytes:
+        np.save(tmp_path / "a.npy", values)
+        return (tmp_path / "a.npy").read_bytes()
+
+    refused(saved(np.zeros((4, 4, 3), np.float32)), "has values of type float32, whose range is not known")
+    refused(saved(np.zeros((4, 4, 3), np.int8)), "has values of type int8")
+    refused(saved(np.zeros((4, 4, 5), np.uint8)), r"has 5 channel\(s\), not 3; set data\.channels")
+    refused(saved(np.zeros((4,), np.uint8)), r"is an array of \(4,\)")
+    refused(saved(np.zeros((0, 4, 3), np.uint8)), "is an array of")
+    whole = saved(np.zeros((4, 4, 3), np.uint8))
+    refused(whole[:-1], "is cut off")
+    refused(whole[:40], "cannot be read as an image")
+    refused(whole.replace(b"(4, 4, 3)", b"(9**9)   "), "cannot be read as an image")
+    refused(saved(np.array([["a", {}]], dtype=object)), "has values of type object")  # nothing in it is executed
+
+
+def test_a_picture_has_no_other_number_of_channels(photos: FileDataset) -> None:
+    with pytest.raises(Failure, match=r"0\.png: a picture gives 1, 3 or 4 channels, not 7"):
+        decode(photos.paths[0], 7)
+
+
+def test_damaged_files_of_every_format_are_refused_or_read_and_nothing_else_happens(
+    smooth_photo: Image.Image, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    path = tmp_path / "bad"
+    for suffix in ("jpg", "png", "webp", "bmp", "tif", "gif"):
+        smooth_photo.save(tmp_path / f"whole.{suffix}")
+        whole = (tmp_path / f"whole.{suffix}").read_bytes()
+        for _ in range(40):
+            content = bytearray(whole[: generator.integers(1, len(whole) + 1)])
+            for place in generator.integers(0, len(content), 6):
+                content[place] = generator.integers(0, 256)
+            path.write_bytes(content)
+            with contextlib.suppress(Failure):  # anything else that is raised fails here
+                assert decode(path, 3).shape[0] == 3

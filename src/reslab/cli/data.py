@@ -65,7 +65,7 @@ def _values(inventory: "Inventory", findings: "list[Finding]") -> dict[str, Any]
 
 
 def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
-    from reslab.data.findings import KINDS
+    from reslab.data.findings import KINDS, readable
 
     print(_summary(inventory))
     kinds = Counter(finding.kind for finding in findings)
@@ -74,7 +74,7 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
         print(f"\n{severity}: {kind} ({count}): {meaning}")
         same = [finding for finding in findings if finding.kind == kind]
         for finding in same[:_SHOWN]:
-            print(f"  {finding.text}")
+            print(f"  {readable(finding.text)}")
         if count > _SHOWN:
             print(f"  and {count - _SHOWN} more; --json lists all")
     print()
@@ -89,7 +89,7 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
 
 
 def _summary(inventory: "Inventory") -> str:
-    from reslab.data.check_structure import readable
+    from reslab.data.findings import readable
 
     parts = [
         f"{'' if split == 'all' else split + ' '}{len(inventory.of_split(split)):,} images in {len(names)} classes"

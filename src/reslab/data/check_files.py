@@ -4,7 +4,6 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from .check_structure import readable
 from .facts import FileFacts
 from .findings import Finding, listed
 from .inventory import Item
@@ -25,7 +24,7 @@ Found = Sequence[tuple[Item, FileFacts]]
 def find_bad(found: Found) -> list[Finding]:
     """Return the files that cannot be used, each with the reason."""
     return [
-        Finding(facts.problem[0], f"{readable(item.path)}: {facts.problem[1]}.", (item.path,))
+        Finding(facts.problem[0], f"{item.path}: {facts.problem[1]}.", (item.path,))
         for item, facts in found
         if facts.problem is not None
     ]
@@ -52,7 +51,7 @@ def find_odd(found: Found) -> list[Finding]:
         ("blank", lambda _, facts: "one single colour" if facts.is_blank else None),
     )
     return [
-        Finding(kind, f"{readable(item.path)}: {what}.", (item.path,))
+        Finding(kind, f"{item.path}: {what}.", (item.path,))
         for kind, look in looks
         for item, facts in found
         if facts.problem is None and (what := look(item, facts))
@@ -90,7 +89,7 @@ def find_identical(found: Found) -> list[Finding]:
 
 def _identical(items: list[Item]) -> list[Finding]:
     paths = tuple(item.path for item in items)
-    names = ", ".join(readable(path) for path in paths)
+    names = ", ".join(map(str, paths))
     splits, labels = list(dict.fromkeys(item.split for item in items)), sorted({item.label for item in items})
     findings = []
     if len(splits) > 1:

@@ -30,7 +30,7 @@ def check_strays(inventory: Inventory) -> list[Finding]:
     others = sorted(set(inventory.strays) - set(pictures))
     said = [("picture-without-suffix", path, "is an image, but not by its name") for path in pictures]
     said += [("stray", path, "is not used") for path in others]
-    return [Finding(kind, f"{readable(path)}: {what}.", (path,)) for kind, path, what in said]
+    return [Finding(kind, f"{path}: {what}.", (path,)) for kind, path, what in said]
 
 
 def _begins_as_a_picture(path: Path) -> bool:
@@ -79,7 +79,7 @@ def _class_names(inventory: Inventory) -> Iterator[Finding]:
     for name in names:
         alike[unicodedata.normalize("NFKC", name).strip().casefold()].append(name)
         if not _is_unicode(name):
-            yield Finding("class-coding", f"class {readable(name)!r}: its name is not valid Unicode; rename it.")
+            yield Finding("class-coding", f"class {name!r}: its name is not valid Unicode; rename it.")
         elif name != name.strip():
             yield Finding("class-name", f"class {name!r} begins or ends with a space.")
     for same in alike.values():
@@ -115,14 +115,9 @@ def _class_folder(inventory: Inventory, split: str, name: str) -> Path | None:
 def _file_names(inventory: Inventory) -> Iterator[Finding]:
     for item in inventory.items:
         if not _is_unicode(str(item.path.name)):
-            yield Finding("file-name", f"{readable(item.path)}: its name is not valid Unicode.", (item.path,))
+            yield Finding("file-name", f"{item.path}: its name is not valid Unicode.", (item.path,))
 
 
 def _is_unicode(name: str) -> bool:
     # bytes that are no UTF-8 come from the system as lone surrogates
     return not any("\udc80" <= letter <= "\udcff" for letter in name)
-
-
-def readable(name: str | Path) -> str:
-    """Return a name that can be printed and written as UTF-8, whatever bytes it has."""
-    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

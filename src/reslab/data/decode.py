@@ -15,6 +15,7 @@ from reslab.errors import Failure
 
 ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; the JPEG decoder has no limit of its own
+ADVICE = "; mend it or take it out of the data."
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _JPEG = b"\xff\xd8\xff"
 _EXIF_WITHIN = 65536  # a JPEG's EXIF block is among its first segments
@@ -57,10 +58,10 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
     try:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, kind = read_header(file)
+        sides, is_fortran, kind = read_header(file)
+        shape, size = tuple(int(side) for side in sides), int(kind.itemsize)
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
         raise _failure(name, error) from None
-    size = int(kind.itemsize)  # the stubs know of it as something that becomes a number
     if kind.kind != "u" or size > 2:
         raise Failure(f"{name}: has values of type {kind}, whose range is not known; save it as uint8 or uint16.")
     if len(shape) not in (2, 3) or 0 in shape:
@@ -69,7 +70,7 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
     if num_channels not in (None, found):
         raise Failure(f"{name}: has {found} channel(s), not {num_channels}; set data.channels to what the files have.")
     if len(content) - file.tell() < math.prod(shape) * size:
-        raise Failure(f"{name}: is cut off; mend it or take it out of the data.")
+        raise Failure(f"{name}: is cut off{ADVICE}")
     flat = np.frombuffer(content, kind, math.prod(shape), file.tell())
     values = flat.reshape(shape, order="F" if is_fortran else "C")
     pixels = (values >> 8).astype(np.uint8) if size == 2 else values
@@ -77,7 +78,7 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
 
 
 def _failure(name: str | Path, error: object) -> Failure:
-    return Failure(f"{name}: cannot be read as an image ({error}); mend it or take it out of the data.")
+    return Failure(f"{name}: cannot be read as an image ({error}){ADVICE}")
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
@@ -85,19 +86,23 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
     if not content.startswith(_JPEG) or b"Exif\0\0" in content[:_EXIF_WITHIN]:
         return None
     try:
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
+        if not _is_ordinary(content):
             return None
         return simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError:
         return None  # Pillow says what is wrong with it
 
 
+def _is_ordinary(content: bytes) -> bool:
+    """Whether a JPEG is grey or RGB and fits into memory; ValueError where it has no header."""
+    height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
+    return colorspace not in ("CMYK", "YCCK") and int(height) * int(width) <= MAX_PIXELS
+
+
 def jpeg_complaint(content: bytes) -> str | None:
     """Return what libjpeg notices in a JPEG that it can decode all the same, or None; decodes the whole picture."""
     try:
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace not in ("CMYK", "YCCK") and height * width <= MAX_PIXELS:
+        if _is_ordinary(content):
             simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError as error:
         return str(error)

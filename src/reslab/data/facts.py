@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from reslab.errors import Failure
 
-from .decode import ARRAY, decode_array, decode_bytes, jpeg_complaint
+from .decode import ADVICE, ARRAY, decode_array, decode_bytes, jpeg_complaint
 from .inventory import UNREAD_SUFFIXES
 
 _AT_ONCE = 256  # files that threads have in hand: enough for all of them, and soon done after Ctrl-C
@@ -63,6 +64,8 @@ def inspect(path: Path, num_channels: int | None = None, *, is_thorough: bool = 
     is_thorough: look for complaints too, which takes a JPEG's time twice.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
+            return FileFacts(("unreadable", "is no ordinary file"))
         content = path.read_bytes()
     except FileNotFoundError:
         return FileFacts(("missing-file", "a link to nothing" if path.is_symlink() else "is not there"))
@@ -72,14 +75,14 @@ def inspect(path: Path, num_channels: int | None = None, *, is_thorough: bool = 
         return FileFacts(("zero-byte", "has no bytes"))
     digest = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() in UNREAD_SUFFIXES:
-        name = path.suffix[1:].upper()
-        return FileFacts(("unsupported-format", f"is a {name} file, which is not read; save it as JPEG or PNG"), digest)
+        problem = f"{path.suffix[1:].upper()} files are not read; save it as JPEG or PNG"
+        return FileFacts(("unsupported-format", problem), digest)
     try:
         if content.startswith(ARRAY):
             return _facts(decode_array(content, path, num_channels), digest, "NPY", "")
         facts = _inspect_picture(content, path, num_channels or 3, digest)
     except Failure as error:
-        reason = str(error).removeprefix(f"{path}: ")
+        reason = str(error).removeprefix(f"{path}: ").removesuffix(ADVICE).rstrip(".")
         return FileFacts((_kind_of(reason), reason), digest)
     if is_thorough and facts.problem is None and facts.format == "JPEG":
         return replace(facts, complaint=jpeg_complaint(content))

@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "picture-without-suffix": ("warning", "images whose name does not say so; they are not used"),
     # --- files that cannot be used
     "missing-file": ("error", "links to nothing, and rows of a CSV file that name no file"),
-    "unreadable": ("error", "files that may not be read"),
+    "unreadable": ("error", "files that cannot be opened or read"),
     "zero-byte": ("error", "files without content"),
     "not-an-image": ("error", "files that hold no image, whatever their name says"),
     "unsupported-format": ("error", "images in a format that is not read"),
@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "blank": ("warning", "images of one single colour"),
     # --- identical files
     "leakage": ("error", "the same image in several splits"),
-    "contradiction": ("error", "the same image under several classes"),
+    "contradiction": ("warning", "the same image under several classes"),
     "duplicate": ("warning", "the same image several times"),
 }
 
@@ -73,3 +73,8 @@ def listed(names: list[str], shown: int = 5) -> str:
     """Return names for a sentence: quoted, the first few, and how many more."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(repr(name) for name in names[:shown]) + more
+
+
+def readable(name: str | Path) -> str:
+    """Return a name that can be printed and written as UTF-8, whatever bytes it has."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

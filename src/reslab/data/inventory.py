@@ -143,7 +143,8 @@ def _add_split(found: Inventory, split: str, folder: Path, folders: list[Path], 
     loose = tuple(file for file in files if is_image_name(file.name))
     if loose:
         kind = "unclassed" if folders else "flat"
-        text = f"{folder}: {len(loose)} image(s) in no class folder; {LAYOUTS}."
+        advice = "move each into its class folder" if folders else LAYOUTS
+        text = f"{folder}: {len(loose)} image(s) in no class folder; {advice}."
         found.findings.append(Finding(kind, text, loose if folders else (folder,)))
     found.strays += [file for file in files if not is_image_name(file.name)]
     for class_folder in folders:

@@ -9,7 +9,6 @@ import torch
 
 from reslab.errors import Failure
 
-from .check_structure import readable
 from .dataset import FileDataset, Splits
 from .facts import inspect_all
 from .findings import listed
@@ -93,7 +92,7 @@ def conflicts(splits: Splits, verdicts: Sequence[Verdict]) -> list[tuple[Path, .
 
 
 def _refusal(bad: Sequence[Skipped], total: int) -> str:
-    named = "; ".join(f"{readable(one.path)}: {one.reason}" for one in bad[:_SHOWN])
+    named = "; ".join(f"{one.path}: {one.reason}" for one in bad[:_SHOWN])
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     return (
         f"{len(bad)} of {total} images cannot be read: {named}{more}. 'reslab data check' on the data names them all; "
@@ -113,7 +112,7 @@ def _shared(parts: dict[str, FileDataset], verdicts: dict[str, list[Verdict]]) -
         for path, verdict in own:
             if verdict.digest in places:
                 split, twin = places[verdict.digest]
-                found.append(Skipped(path, name, f"the same image is in {split}: {readable(twin)}"))
+                found.append(Skipped(path, name, f"the same image is in {split}: {twin}"))
         for path, verdict in own:
             places.setdefault(verdict.digest, (name, path))
     return found

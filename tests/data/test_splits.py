@@ -1,0 +1,181 @@
+"""Which images a run sees: parts held out, classes in proportion, files left out before it begins."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from reslab.build import build_splits
+from reslab.config import DataConfig
+from reslab.data import FileDataset, Splits
+from reslab.data.preflight import Verdict, conflicts, image_paths, settle
+from reslab.data.sources import open_splits
+from reslab.distributed import World
+from reslab.errors import Failure, UsageError
+from reslab.rundata import begin_data
+
+COUNTS = {"ant": 40, "bee": 20, "cat": 10}
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A single folder of class folders."""
+    folder = tmp_path_factory.mktemp("classes")
+    for name, count in COUNTS.items():
+        (folder / name).mkdir()
+        for number in range(count):
+            Image.effect_noise((12, 10), 60).save(folder / name / f"{number:02d}.png")
+    return folder
+
+
+def paths_of(part: object) -> set[Path]:
+    assert isinstance(part, FileDataset)
+    return set(part.paths)
+
+
+def test_test_and_validation_are_disjoint_in_proportion_and_repeatable(classes: Path) -> None:
+    config = DataConfig(path=str(classes), test_size=14, validation_size=7)
+    splits = build_splits(config)
+    parts = [paths_of(part) for part in (splits.train, splits.validation, splits.test)]
+    assert [len(part) for part in parts] == [49, 7, 14]
+    assert len(set.union(*parts)) == 70
+    assert splits.test is not None
+    assert torch.bincount(splits.test.labels).tolist() == [8, 4, 2]
+    assert splits.validation is not None
+    assert torch.bincount(splits.validation.labels).tolist() == [4, 2, 1]
+    assert paths_of(build_splits(config).test) == parts[2]
+    other = build_splits(DataConfig(path=str(classes), test_size=14, validation_size=7, validation_seed=1))
+    assert paths_of(other.test) != parts[2]
+
+
+def test_more_than_there_is_cannot_be_held_out(classes: Path) -> None:
+    with pytest.raises(Failure, match=r"test_size is 70, but .* has 70 training images"):
+        build_splits(DataConfig(path=str(classes), test_size=70))
+
+
+def test_the_validation_split_can_be_the_test_split(tmp_path: Path, classes: Path) -> None:
+    (tmp_path / "train").symlink_to(classes, target_is_directory=True)
+    (tmp_path / "val").symlink_to(classes, target_is_directory=True)
+    splits = build_splits(DataConfig(path=str(tmp_path), val_is="test", validation_size=7))
+    assert (len(splits.train), len(splits.part("validation")), len(splits.part("test"))) == (63, 7, 70)
+    assert {path.parts[-3] for path in paths_of(splits.test)} == {"val"}
+    assert {path.parts[-3] for path in paths_of(splits.validation)} == {"train"}
+    assert build_splits(DataConfig(path=str(tmp_path))).test is None
+
+
+def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> None:
+    with pytest.raises(UsageError, match=r"val_is is 'test', but .* has no validation part"):
+        build_splits(DataConfig(path=str(classes), val_is="test"))
+    with pytest.raises(UsageError, match="channels is 3, but digits has images with 1 channel"):
+        build_splits(DataConfig(kind="digits", channels=3))
+
+
+def test_a_folder_of_classes_and_a_csv_file_are_recognised(classes: Path, tmp_path: Path) -> None:
+    assert open_splits("auto", str(classes)).train.class_names == ("ant", "bee", "cat")
+    rows = [
+        f"{path},{path.parent.name},{'val' if path.stem < '02' else 'train'}" for path in sorted(classes.rglob("*.png"))
+    ]
+    (tmp_path / "list.CSV").write_text("\n".join(["path,label,split", *rows]))
+    splits = open_splits("auto", str(tmp_path / "list.CSV"))
+    assert (len(splits.train), len(splits.part("validation"))) == (64, 6)
+    assert splits.train.name == "list"
+
+
+def test_the_number_of_channels_reaches_the_data(classes: Path) -> None:
+    assert build_splits(DataConfig(path=str(classes))).train.num_channels == 3
+    assert build_splits(DataConfig(path=str(classes), channels=1)).train.num_channels == 1
+
+
+# --- what is left out before a run ------------------------------------------------------------------------------------
+
+
+def make(names: dict[str, str]) -> tuple[Splits, list[Verdict]]:
+    """Splits from {"train": "aab ..."}: each letter is an image with those bytes, "!" one that cannot be read."""
+    parts = {}
+    for split, letters in names.items():
+        paths = tuple(Path(f"{split}/{number}{letter}") for number, letter in enumerate(letters))
+        parts[split] = FileDataset("set", paths, torch.arange(len(paths)) % 2, ("x", "y"))
+    splits = Splits(parts["train"], parts.get("validation"), parts.get("test"))
+    verdicts = [Verdict("is cut off" if path.name[-1] == "!" else None, path.name[-1]) for path in image_paths(splits)]
+    return splits, verdicts
+
+
+def names_of(part: object) -> str:
+    assert isinstance(part, FileDataset)
+    return "".join(path.name[-1] for path in part.paths)
+
+
+def test_an_image_in_two_splits_stays_where_it_is_worth_most() -> None:
+    splits, verdicts = make({"train": "abcdefg", "validation": "hcijb", "test": "kbljm"})
+    kept, skipped = settle(splits, verdicts, skip_unreadable=False)
+    assert [names_of(part) for part in (kept.train, kept.validation, kept.test)] == ["adefg", "hci", "kbljm"]
+    assert {(one.split, one.path.name, one.reason) for one in skipped} == {
+        ("train", "1b", "the same image is in test: test/1b"),
+        ("train", "2c", "the same image is in validation: validation/1c"),
+        ("validation", "4b", "the same image is in test: test/1b"),
+        ("validation", "3j", "the same image is in test: test/3j"),
+    }
+
+
+def test_copies_within_a_split_stay() -> None:
+    splits, verdicts = make({"train": "aabb", "validation": "cc"})
+    assert settle(splits, verdicts, skip_unreadable=False) == (splits, ())
+    assert conflicts(splits, verdicts) == [(Path("train/0a"), Path("train/1a")), (Path("train/2b"), Path("train/3b"))]
+
+
+def test_unreadable_files_stop_a_run_and_are_named_up_to_five() -> None:
+    splits, verdicts = make({"train": "a!b!c!!!!d", "validation": "ef"})
+    with pytest.raises(
+        Failure, match=r"6 of 12 images cannot be read: train/1!: is cut off; .*; and 1 more\. "
+    ) as raised:
+        settle(splits, verdicts, skip_unreadable=False)
+    assert "reslab data check" in str(raised.value)
+    assert "--skip-unreadable" in str(raised.value)
+    kept, skipped = settle(splits, verdicts, skip_unreadable=True)
+    assert names_of(kept.train) == "abcd"
+    assert len(skipped) == 6
+
+
+def test_unreadable_files_are_never_the_same_image() -> None:
+    splits, verdicts = make({"train": "a!bc", "validation": "d!ef"})
+    kept, skipped = settle(splits, verdicts, skip_unreadable=True)
+    assert (names_of(kept.train), names_of(kept.validation), len(skipped)) == ("abc", "def", 2)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_processes_share_the_reading_and_come_to_the_same_data(
+    world_size: int, classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DataConfig(path=str(classes), validation_size=20, test_size=10)
+    lists: list[list[Verdict]] = []
+
+    def keep(values: list[Verdict]) -> list[list[Verdict]]:
+        lists.append(values)
+        raise InterruptedError
+
+    monkeypatch.setattr("reslab.rundata.gather_lists", keep)
+    for rank in range(world_size):
+        with pytest.raises(InterruptedError):
+            begin_data(config, World(rank, world_size))
+    assert sum(map(len, lists)) == 70
+    paths = image_paths(build_splits(config))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    settled: list[Sequence[Verdict]] = []
+
+    def note(splits: Splits, verdicts: Sequence[Verdict], **_: object) -> tuple[Splits, tuple[()]]:
+        settled.append(verdicts)
+        return splits, ()
+
+    monkeypatch.setattr("reslab.rundata.gather_lists", lambda _: lists)
+    monkeypatch.setattr("reslab.rundata.settle", note)
+    begin_data(config, World(world_size - 1, world_size))
+    assert [verdict.digest for verdict in settled[0]] == digests
+
+
+def test_a_class_of_which_nothing_is_left_is_named() -> None:
+    splits, verdicts = make({"train": "a!b!", "validation": "ef"})
+    with pytest.raises(Failure, match="train has no image of class 'y' left"):
+        settle(splits, verdicts, skip_unreadable=True)

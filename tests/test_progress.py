@@ -1,0 +1,32 @@
+"""How far something is, on a terminal and in a pipe."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from reslab.progress import LiveCount, PlainCount, make_count
+
+
+def test_a_count_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainCount("reading", 4, every_seconds=0.0) as count:
+        for _ in range(4):
+            count.on_one()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"reading: {number} of 4" for number in (1, 2, 3, 4)]
+    assert lines[-1].endswith(", 0:00 left")
+    with PlainCount("reading", 4) as count:
+        count.on_one()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_count_on_a_terminal_is_a_bar() -> None:
+    screen = io.StringIO()
+    with LiveCount("reading", 4, Console(file=screen, force_terminal=True)) as count:
+        for _ in range(4):
+            count.on_one()
+    assert "4/4" in screen.getvalue()
+
+
+def test_without_a_terminal_the_count_is_plain() -> None:
+    assert isinstance(make_count("reading", 4), PlainCount)
