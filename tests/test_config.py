@@ -27,14 +27,16 @@ _OTHER_WORDS = {
     "train.device": "cpu", "train.precision": "fp32", "train.compile": "off", "train.fused_norm": "off",
     "train.monitor": "validation", "train.select": "last", "data.kind": "idx", "data.mean": "channel",
     "data.scale": "std", "data.val_is": "test", "data.path": "elsewhere", "data.augment.fill": "black",
-    "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none", "model.stem": "cifar",
-    "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
-    "data.augment.max_aspect": 2.0, "data.fit": "squash", "data.sampling": "balanced", "train.class_weights": "balanced",
+    "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none",
+    "model.stem": "cifar", "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
+    "data.augment.max_aspect": 2.0, "data.fit": "squash", "data.sampling": "balanced",
+    "train.class_weights": "balanced",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with
-    "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks", "model.zero_init_residual",
-    "data.size", "data.short_side", "data.augment.crop_size", "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov",
-    "train.freeze_stages", "train.bn",
+    "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks",
+    "model.zero_init_residual", "data.size", "data.short_side", "data.augment.crop_size",
+    "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov", "train.freeze_stages",
+    "train.bn",
 }  # fmt: skip
 
 
