@@ -1,28 +1,23 @@
 """What a run is: frozen, typed, validated configuration, and the one way to override it. No torch here."""
 
+from .data import Augment, DataConfig, NoAugment, PadCrop, ResizedCrop, ScaleCrop
 from .merge import differences, from_dict, override, read_toml, to_dict, without_defaults
-from .parts import (
-    Augment,
+from .optim import (
     Constant,
     Cosine,
-    DataConfig,
     LinearWarmup,
     Muon,
-    NoAugment,
     NoWarmup,
     OneCycle,
-    PadCrop,
     Plateau,
-    ResizedCrop,
-    RunConfig,
-    ScaleCrop,
     Schedule,
     Sgd,
     StepDecay,
-    TrainConfig,
     UntilTrainingError,
     Warmup,
 )
+from .run import RunConfig
+from .train import TrainConfig
 
 __all__ = [
     "Augment",

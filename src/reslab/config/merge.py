@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reslab.errors import UsageError, did_you_mean
 
-from .parts import RunConfig
+from .run import RunConfig
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
