@@ -44,7 +44,7 @@ def evaluate(
     from reslab.rundata import data_of_run
     from reslab.runfolder import RunFolder
 
-    path = _model_path(run_or_model)
+    path = model_path(run_or_model)
     loaded = load_model(path)
     config = _data_config(run_or_model, loaded, data, data_kind)
     if run_or_model.is_dir() and data is None and data_kind is None:
@@ -71,7 +71,8 @@ def evaluate(
     return 0
 
 
-def _model_path(given: Path) -> Path:
+def model_path(given: Path) -> Path:
+    """Return the model file that is meant: itself, or that of a finished run."""
     if not given.exists():
         raise Failure(f"{given} does not exist; give a run folder or a model file.")
     if given.is_file():

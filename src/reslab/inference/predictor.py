@@ -66,11 +66,23 @@ class Predictor(Classifier):
 
 
 @overload
-def load(path: str | Path) -> LoadedResNet | LoadedVGG: ...
+def load(path: str | Path, *, device: torch.device | str | None = None) -> LoadedResNet | LoadedVGG: ...
 @overload
-def load(path: str | Path, *, engine: str, images: Tensor | None = None, batch_size: int = 16) -> Predictor: ...
 def load(
-    path: str | Path, *, engine: str | None = None, images: Tensor | None = None, batch_size: int = 16
+    path: str | Path,
+    *,
+    engine: str,
+    images: Tensor | None = None,
+    batch_size: int = 16,
+    device: torch.device | str | None = None,
+) -> Predictor: ...
+def load(
+    path: str | Path,
+    *,
+    engine: str | None = None,
+    images: Tensor | None = None,
+    batch_size: int = 16,
+    device: torch.device | str | None = None,
 ) -> LoadedResNet | LoadedVGG | Predictor:
     """Load a model file: as a float32 module in eval mode, or, with an `engine`, as a Predictor.
 
@@ -82,19 +94,20 @@ def load(
     images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
         to place it on their device; smooth noise by default.
     batch_size: how many images come at a time; the fastest engine depends on it.
+    device: where to compute; None: where `images` are, or the CPU.
 
     Raises Failure for a file that is no model file and for an engine that cannot be used or answers otherwise;
     UsageError for a name that is no engine.
     """
     loaded = load_model(Path(path))
     if engine is None:
-        return with_card(loaded)
+        return with_card(loaded).to(device)
     if engine != "auto" and engine not in MAKERS:
         raise UsageError(
             f"engine is {engine!r}; allowed: auto, {', '.join(MAKERS)}.{did_you_mean(engine, ['auto', *MAKERS])}"
         )
     checked_on = "the images given" if images is not None else "smooth noise"
-    checks = smooth_noise(loaded) if images is None else images
+    checks = (smooth_noise(loaded) if images is None else images).to(device)
     return make_predictor(loaded, engine, checks, f"{len(checks)} images ({checked_on})", batch_size)
 
 
