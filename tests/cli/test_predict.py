@@ -170,3 +170,75 @@ def test_the_folder_of_a_run_is_its_model(digits_run: Path, tmp_path: Path, caps
     assert run(["predict", str(digits_run), str(tmp_path / "wrong.png")]) == 1
     assert "wrong.png: is 20x10 pixels; this model takes 8x8 only. To resize it" in capsys.readouterr().err
     assert run(["predict", str(digits_run), str(tmp_path / "wrong.png"), "--fit", "letterbox"]) == 0
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def evaluate(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict:
+    assert run(["evaluate", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def right_by_hand(model: str, folder: Path) -> int:
+    """How many pictures of folder/CLASS/* are answered with their class, one by one."""
+    network = reslab.load(model)
+    return sum(network.predict(path).label == path.parent.name for path in folder.glob("*/*.png"))
+
+
+def test_evaluate_matches_classes_by_name(model: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = photos / "train"
+    answers = {
+        name: {path: reslab.load(model).predict(path).label for path in (folder / name).iterdir()} for name in NAMES
+    }
+    for name, found in answers.items():  # so that some answers are right whatever the weights say
+        for number, (path, label) in enumerate(found.items()):
+            path.rename(folder / (label if number else name) / f"{name}{number}.png")
+    for extra in NAMES:
+        first = next((folder / "ant").parent.glob("*/*.png"))
+        (folder / extra / "copy.png").write_bytes(first.read_bytes())
+    expected = right_by_hand(model, folder)
+    assert expected > 0
+    found = evaluate([model, "--data", str(photos), "--split", "train"], capsys)
+    assert (found["correct"], found["total"]) == (expected, 9)
+    for gone in sorted((folder / "ant").iterdir()):
+        gone.unlink()
+    (folder / "ant").rmdir()  # now bee is the first class of the data, and the second of the model
+    left = len(list(folder.glob("*/*.png")))
+    assert run(["evaluate", model, "--data", str(photos), "--split", "train", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["correct"], found["total"]) == (right_by_hand(model, folder), left)
+    assert "the data has 2 of the model's 3 classes" in err
+
+
+def test_evaluate_names_a_class_that_the_model_does_not_know(
+    model: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "train" / "ant").rename(photos / "train" / "dog")
+    assert run(["evaluate", model, "--data", str(photos), "--split", "train"]) == 1
+    said = capsys.readouterr().err
+    assert "photos has 1 of 3 classes that the model does not know: 'dog'. It knows: 'ant', 'bee', 'cat'" in said
+
+
+def test_evaluate_takes_all_parts_together_and_says_which_there_are(
+    model: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [model, "--data", str(photos)]
+    assert run(["evaluate", *arguments]) == 1
+    assert "photos has no split 'test'; there are: train, and 'all'" in capsys.readouterr().err
+    for name in NAMES:
+        path = photos / "val" / name / "x.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes((photos / "train" / name / "1.png").read_bytes())
+    parts = [evaluate([*arguments, "--split", split], capsys) for split in ("train", "validation", "all")]
+    assert [part["total"] for part in parts] == [6, 3, 9]
+    assert parts[0]["correct"] + parts[1]["correct"] == parts[2]["correct"]
+    squashed = evaluate([*arguments, "--split", "all", "--fit", "squash"], capsys)
+    assert squashed["protocol"] == "single whole picture squashed to 16x16, fp32"
+
+
+def test_all_parts_of_images_in_memory_are_all_images(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [evaluate([str(digits_run), "--split", split], capsys) for split in ("train", "validation", "test", "all")]
+    assert sum(part["correct"] for part in parts[:3]) == parts[3]["correct"]
+    assert parts[3]["total"] == 1797
