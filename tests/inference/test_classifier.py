@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,12 +11,17 @@ import torch
 from PIL import Image
 
 import reslab
-from reslab import BadFile, Failure, PreprocessSpec, UsageError, create_model
+from reslab import BadFile, Failure, ModelFile, ModelSpec, PreprocessSpec, UsageError, create_model
+from reslab.build import build_preprocess
+from reslab.config import DataConfig
+from reslab.config.parts import ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset
 from reslab.inference import Classifier
+from reslab.inference.loaded import with_card
 from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
+from reslab.models import build
 from reslab.run import evaluate_on
 from reslab.spec import Fit
 
@@ -128,6 +134,32 @@ def test_the_loaded_module_is_the_network_and_knows_its_classes(tmp_path: Path) 
     picture = np.zeros((40, 50, 3), np.uint8)
     assert twin.predict(picture).logits.abs().max() == 0  # the copy predicts by its own weights
     assert model.predict(picture).logits.abs().max() > 0
+
+
+def test_a_vgg_network_predicts_too() -> None:
+    spec = ModelSpec(
+        family="vgg", block="conv", num_blocks=(1,) * 5, widths=(2,) * 5, shortcut="none", stride_on="3x3", stem="none",
+        num_classes=3,
+    )  # fmt: skip
+    inputs = PreprocessSpec(channels=3, height=224, width=224, fit="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
+    network = build(spec).eval()
+    model = with_card(ModelFile(network, ModelCard(preprocess=inputs, class_names=NAMES, recipe="x")))
+    answer = model.predict(np.zeros((9, 7, 3), np.uint8))
+    with torch.no_grad():
+        assert torch.equal(answer.logits, network(torch.full((1, 3, 224, 224), -2.5))[0])
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("mean", ["channel", "weights"])
+def test_a_training_hands_its_fit_to_the_model_file(
+    tmp_path: Path, odd_photos: list[Path], fit: Fit, mean: Literal["channel", "weights"]
+) -> None:
+    data = FileDataset("photos", tuple(odd_photos), torch.zeros(len(odd_photos), dtype=torch.int64), NAMES)
+    config = DataConfig(mean=mean, fit=fit, size=28, augment=ResizedCrop(crop_size=24))
+    spec = build_preprocess(config, data, str(save(tmp_path)) if mean == "weights" else None)
+    assert (spec.fit, spec.height, spec.width) == (fit, 28, 28)
+    assert spec.short_side == (32 if fit == "crop" else None)
+    assert (spec.mean == (0.48, 0.45, 0.4)) == (mean == "weights")
 
 
 def test_every_engine_predicts_pictures_through_the_same_code(tmp_path: Path, odd_photos: list[Path]) -> None:

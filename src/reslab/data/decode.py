@@ -109,7 +109,7 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
         return None
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
+        if colorspace in ("CMYK", "YCCK") or int(height) * int(width) > MAX_PIXELS:
             return None
         return simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError:
@@ -120,7 +120,7 @@ def jpeg_complaint(content: bytes) -> str | None:
     """Return what libjpeg notices in a JPEG that it can decode all the same, or None; decodes the whole picture."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-        if colorspace not in ("CMYK", "YCCK") and height * width <= MAX_PIXELS:
+        if colorspace not in ("CMYK", "YCCK") and int(height) * int(width) <= MAX_PIXELS:
             simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError as error:
         return str(error)
