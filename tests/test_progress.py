@@ -1,6 +1,7 @@
 """How far something is, on a terminal and in a pipe."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -30,3 +31,16 @@ def test_a_count_on_a_terminal_is_a_bar() -> None:
 
 def test_without_a_terminal_the_count_is_plain() -> None:
     assert isinstance(make_count("reading", 4), PlainCount)
+
+
+@pytest.mark.parametrize(
+    ("total", "said"), [(4, r"reading: 1 of 4, \d+:\d\d left\n"), (None, r"reading: 1, \d+ a second\n")]
+)
+def test_a_count_says_how_far_it_is_and_what_is_known_of_the_rest(
+    total: int | None, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 16.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    PlainCount("reading", total).on_one()
+    monkeypatch.undo()
+    assert re.fullmatch(said, capsys.readouterr().err)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reslab.config import RunConfig, override
     from reslab.errors import Failure, Interrupted, UsageError
     from reslab.families import model_names, model_spec
-    from reslab.inference import Predictor, load
+    from reslab.inference import BadFile, Prediction, Predictor, load
     from reslab.modelfile import ModelFile, load_model, save_model
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
@@ -23,7 +23,7 @@ _HOMES = {
     "reslab.config": ("RunConfig", "override"),
     "reslab.errors": ("Failure", "Interrupted", "UsageError"),
     "reslab.families": ("model_names", "model_spec"),
-    "reslab.inference": ("Predictor", "load"),
+    "reslab.inference": ("BadFile", "Prediction", "Predictor", "load"),
     "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
@@ -33,10 +33,12 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BadFile",
     "Failure",
     "Interrupted",
     "ModelFile",
     "ModelSpec",
+    "Prediction",
     "Predictor",
     "PreprocessSpec",
     "RunConfig",

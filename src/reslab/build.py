@@ -98,24 +98,25 @@ def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = N
         size=size,
         short_side=short_side,
         seed=config.validation_seed,
+        fit=config.fit,
     )
 
 
 def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
     """The sizes of the run, with nothing subtracted and nothing divided."""
     if isinstance(train, ArrayDataset):
-        (height, width), short_side = train.images.shape[-2:], None
+        (height, width), short_side, fit = train.images.shape[-2:], None, "crop"
     else:
         height, short_side = _photo_view(config, train)
-        width = height
+        width, fit = height, config.fit
     mean, std = (0.0,) * train.num_channels, (1.0,) * train.num_channels
     return PreprocessSpec(
-        channels=train.num_channels, height=height, width=width, short_side=short_side, mean=mean, std=std
+        channels=train.num_channels, height=height, width=width, short_side=short_side, mean=mean, std=std, fit=fit
     )
 
 
-def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int]:
-    """Return the side of the square that the network sees in evaluation, and the shorter side it is cropped from."""
+def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
+    """Return the side of the square that evaluation shows, and the shorter side it is cropped from, if it is."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         raise UsageError(
             f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop' "
@@ -127,6 +128,8 @@ def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int]:
             "data.mean is 'pixel', a mean for each place in views of one size, but training and evaluation have views "
             "of several sizes; use data.mean='channel'."
         )
+    if config.fit != "crop":
+        return size, None
     return size, config.short_side or round(size * _RESIZE_OVER_CROP)
 
 

@@ -3,28 +3,41 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from reslab.errors import Failure
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file under a temporary name beside it, then rename; Failure names the file and the reason."""
-    data = content.encode() if isinstance(content, str) else content
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file under a temporary name, which is renamed to `path` once all is written, and else removed.
+
+    Failure names the file and the reason where it cannot be written.
+    """
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)  # mkstemp makes files that nobody else may read
         Path(temporary).replace(path)
-    except OSError as error:
+    except BaseException as error:  # also Ctrl-C
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise Failure(f"{path}: cannot be written: {error.strerror or error}.") from None
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file under a temporary name beside it, then rename; Failure names the file and the reason."""
+    with open_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def to_json(values: Any) -> str:

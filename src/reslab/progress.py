@@ -116,9 +116,9 @@ def make_progress(name: str, iterations: int, batch_size: int) -> PlainProgress 
 
 
 class PlainCount:
-    """A line now and then while many things are done, for pipes and log files."""
+    """A line now and then while many things are done, for pipes and log files. total: None where it is not known."""
 
-    def __init__(self, name: str, total: int, every_seconds: float = 15.0) -> None:
+    def __init__(self, name: str, total: int | None, every_seconds: float = 15.0) -> None:
         self._name, self._total, self._every = name, total, every_seconds
         self._done, self._start = 0, time.monotonic()
         self._last = self._start
@@ -129,8 +129,13 @@ class PlainCount:
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now
-            left = _duration((now - self._start) * (self._total - self._done) / self._done)
-            print(f"{self._name}: {self._done} of {self._total}, {left} left", file=sys.stderr, flush=True)
+            print(f"{self._name}: {self._done}{self._rest(now - self._start)}", file=sys.stderr, flush=True)
+
+    def _rest(self, seconds: float) -> str:
+        if self._total is None:
+            return f", {self._done / seconds:.0f} a second"
+        left = _duration(seconds * (self._total - self._done) / self._done)
+        return f" of {self._total}, {left} left"
 
     def __enter__(self) -> "PlainCount":
         return self
@@ -139,13 +144,13 @@ class PlainCount:
 
 
 class LiveCount:
-    """A bar with the time left, on a terminal."""
+    """A bar with the time left, on a terminal. total: None where it is not known."""
 
-    def __init__(self, name: str, total: int, console: Console) -> None:
+    def __init__(self, name: str, total: int | None, console: Console) -> None:
         columns = [
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.completed}" if total is None else "{task.completed}/{task.total}"),
         ]
         self._progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
         self._task = self._progress.add_task(name, total=total)
@@ -162,7 +167,7 @@ class LiveCount:
         self._progress.stop()
 
 
-def make_count(name: str, total: int) -> PlainCount | LiveCount:
+def make_count(name: str, total: int | None) -> PlainCount | LiveCount:
     """Return a bar when standard error is a terminal, plain lines otherwise. Use it as a context manager."""
     console = Console(stderr=True)
     return LiveCount(name, total, console) if console.is_terminal else PlainCount(name, total)

@@ -15,6 +15,7 @@ Shortcut = Literal["A", "B", "C", "none"]
 ZeroPad = Literal["after", "split"]
 StrideOn = Literal["1x1", "3x3"]
 Norm = Literal["batch", "none"]
+Fit = Literal["crop", "letterbox", "squash"]
 Stem = Literal["imagenet", "cifar", "none"]
 
 BOTTLENECK_EXPANSION = 4
@@ -170,7 +171,10 @@ class PreprocessSpec:
     """From a decoded picture (uint8, any size) to the network's input, completely.
 
     channels, height, width: the network's input size in pixels.
-    short_side: resize the shorter side to this many pixels and crop the centre; None: pictures must have the size.
+    fit: how a picture of another size is shown (the rounding is that of `reslab.data.pictures.view`):
+        "crop" resizes the shorter side to `short_side` and takes the centre; "letterbox" resizes the whole picture to
+        fit inside and fills the rest with the mean colour; "squash" resizes both sides, whatever the aspect.
+    short_side: in pixels, for "crop" only; None there: pictures must have the size.
     mean, std: per channel, for pixel values scaled to [0, 1]; input = (pixel / 255 - mean) / std.
     mean_image: instead of `mean`, a mean for every pixel (paper Sec. 3.4, 4.2: "per-pixel mean subtracted"),
         float32 little-endian [channels, height, width] in base64; `mean` then holds its average per channel.
@@ -183,8 +187,12 @@ class PreprocessSpec:
     std: tuple[float, ...]
     short_side: int | None = None
     mean_image: str | None = None
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
+        check_choice("fit", self.fit, get_args(Fit))
+        if self.fit != "crop" and self.short_side is not None:
+            raise UsageError(f"short_side is {self.short_side} with fit {self.fit!r}; only 'crop' has one: use None.")
         if min(self.channels, self.height, self.width) < 1:
             raise UsageError(f"input size {self.channels}x{self.height}x{self.width}: every side must be at least 1.")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
@@ -203,8 +211,11 @@ class PreprocessSpec:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain JSON values."""
-        return asdict(self)
+        """Return the spec as plain JSON values; `fit` only where it is not "crop", as before there was any other."""
+        values = asdict(self)
+        if self.fit == "crop":
+            del values["fit"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

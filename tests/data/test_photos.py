@@ -15,7 +15,8 @@ from reslab.data.decode import decode, resize_short_side
 from reslab.data.hashing import CROP_X, CROP_Y, FLIP, SCALE, draw_integers
 from reslab.data.photo_augment import ScaleCropFlip
 from reslab.data.photo_stream import PhotoStream, color_shift
-from reslab.data.photos import centre_view, measure_photo_preprocess
+from reslab.data.photos import measure_photo_preprocess
+from reslab.data.pictures import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.data.views import batches
 from reslab.errors import Failure
@@ -54,7 +55,7 @@ def test_the_centre_view_is_pillows_resize_and_crop(photos: FileDataset) -> None
     resized = picture.resize((round(48 * 20 / 33), 20), Image.Resampling.BILINEAR)
     left = (resized.width - 16) // 2
     expected = np.asarray(resized.crop((left, 2, left + 16, 18))).transpose(2, 0, 1)
-    assert_within_one_level(centre_view(photos.paths[1], SPEC), expected)
+    assert_within_one_level(view_of(photos.paths[1], SPEC), expected)
 
 
 def test_a_training_sample_is_pillows_resize_crop_and_flip(photos: FileDataset) -> None:
@@ -104,7 +105,7 @@ def test_color_shifts_have_the_covariance_of_alexnets_components() -> None:
 
 def test_measured_means_are_those_of_the_centre_views(photos: FileDataset) -> None:
     spec = measure_photo_preprocess(photos, mean="pixel", scale="std", size=16, short_side=20, seed=0)
-    views = torch.stack([centre_view(path, SPEC) for path in photos.paths])
+    views = torch.stack([view_of(path, SPEC) for path in photos.paths])
     normalized = Normalizer(spec, CPU)(views)
     assert normalized.mean(0).abs().max() < 1e-5
     assert spec.short_side == 20
@@ -188,7 +189,7 @@ def test_a_truncated_or_foreign_file_is_named(photos: FileDataset, tmp_path: Pat
 def test_without_a_short_side_the_size_must_be_right(photos: FileDataset) -> None:
     spec = PreprocessSpec(channels=3, height=16, width=16, mean=(0.0,) * 3, std=(1.0,) * 3)
     with pytest.raises(Failure, match=r"0\.png: is 50x30 pixels; this model takes 16x16 only"):
-        centre_view(photos.paths[0], spec)
+        view_of(photos.paths[0], spec)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def colours(tmp_path: Path) -> Path:
             folder = tmp_path / "colours" / part / name
             folder.mkdir(parents=True)
             for index in range(6):
-                Image.new("RGB", (12, 12), (80 * number, 40 * index, 9)).save(folder / f"{index}.png")
+                Image.new("RGB", (12, 12), (80 * number, 40 * index, len(part))).save(folder / f"{index}.png")
     return tmp_path / "colours"
 
 

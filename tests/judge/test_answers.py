@@ -186,7 +186,7 @@ def test_what_a_protocol_cannot_show_is_refused(photos: FileDataset, small_image
         Protocol("tencrop")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"only 'multi-scale' has sides"):
         Protocol("flip", (32,))
-    with pytest.raises(UsageError, match=r"crops larger pictures, but noise is shown to this model as it is"):
+    with pytest.raises(UsageError, match=r"crops larger pictures, but noise is shown to this model whole"):
         answer(network(0), spec, small_images, Protocol("ten-crop"), split="test")
     with pytest.raises(UsageError, match="give the sides yourself"):
         answer(network(0), spec, small_images, Protocol("multi-scale"), split="test")

@@ -18,6 +18,7 @@ from .demo import demo
 from .describe import describe
 from .evaluate import evaluate
 from .experiment import experiment
+from .predict import predict
 from .recipes import app as recipes
 from .record import record
 from .report import report
@@ -27,8 +28,23 @@ app = App(
     name="reslab",
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # said and counted below
 )
-for verb in (demo, train, experiment, evaluate, data, convert, compare, bench, recipes, describe, report, record):
+for verb in (
+    demo,
+    train,
+    experiment,
+    predict,
+    evaluate,
+    data,
+    convert,
+    compare,
+    bench,
+    recipes,
+    describe,
+    report,
+    record,
+):
     app.command(verb)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

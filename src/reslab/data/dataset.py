@@ -1,7 +1,7 @@
 """Labelled images: in memory, or as files."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -78,15 +78,41 @@ class Splits:
     test: Dataset | None
 
     def part(self, split: str) -> Dataset:
-        """Return one part by name; Failure says which parts there are."""
+        """Return one part by name, or "all" of them together; Failure says which parts there are."""
+        if split == "all":
+            return _together([part for part in (self.train, self.validation, self.test) if part is not None])
         dataset = {"train": self.train, "validation": self.validation, "test": self.test}.get(split)
         if dataset is None:
             there = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
             raise Failure(
-                f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}. "
+                f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}, and 'all'. "
                 "A validation part is held out of the training images with --data.validation_size N."
             )
         return dataset
+
+
+def _together(parts: list[Dataset]) -> Dataset:
+    first, labels = parts[0], torch.cat([part.labels for part in parts])
+    if isinstance(first, ArrayDataset):
+        return replace(first, images=torch.cat([part.images for part in parts]), labels=labels)  # type: ignore[union-attr]
+    return replace(first, paths=tuple(path for part in parts for path in part.paths), labels=labels)  # type: ignore[union-attr]
+
+
+def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
+    """Return a data set with the labels that its classes have in `class_names`; it may have fewer classes.
+
+    Failure names classes that are not among them.
+    """
+    number_of = {name: number for number, name in enumerate(class_names)}
+    unknown = [name for name in dataset.class_names if name not in number_of]
+    if unknown:
+        shown = ", ".join(map(repr, unknown[:5])) + (" and others" if len(unknown) > 5 else "")
+        raise Failure(
+            f"{dataset.name} has {len(unknown)} of {len(dataset.class_names)} classes that the model does not know: "
+            f"{shown}. It knows: {', '.join(map(repr, class_names[:5]))}{', ...' if len(class_names) > 5 else ''}."
+        )
+    numbers = torch.tensor([number_of[name] for name in dataset.class_names])
+    return replace(dataset, labels=numbers[dataset.labels], class_names=class_names)
 
 
 def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:

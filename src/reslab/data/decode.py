@@ -16,7 +16,7 @@ from reslab.errors import Failure
 ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; the JPEG decoder has no limit of its own
 ADVICE = "; mend it or take it out of the data."
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _JPEG = b"\xff\xd8\xff"
 _EXIF_WITHIN = 65536  # a JPEG's EXIF block is among its first segments
 
@@ -30,7 +30,7 @@ def decode(path: Path, num_channels: int) -> Tensor:
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a null byte in a path is a ValueError
         raise _failure(path, error) from None
     return decode_bytes(content, path, num_channels)
 
@@ -39,13 +39,36 @@ def decode_bytes(content: bytes, name: str | Path, num_channels: int) -> Tensor:
     """Return uint8 [channels, height, width] of a file's content; `name` is what errors call it."""
     if content.startswith(ARRAY):
         return decode_array(content, name, num_channels)
-    if num_channels not in _MODES:
-        raise Failure(f"{name}: a picture gives 1, 3 or 4 channels, not {num_channels}; .npy files give any number.")
     pixels = _decode_jpeg(content) if num_channels == 3 else None
-    if pixels is None:
-        pixels = np.array(_decode_any(content, name, _MODES[num_channels]))
+    if pixels is not None:
+        return torch.from_numpy(pixels).permute(2, 0, 1)
+    _check_channels(name, num_channels)
+    try:
+        picture = Image.open(BytesIO(content))
+    except UnidentifiedImageError:  # Pillow would name the buffer it was given
+        raise _failure(name, "no image format known here") from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise _failure(name, str(error) or type(error).__name__) from None
+    with picture:
+        return decode_pillow(picture, name, num_channels)
+
+
+def decode_pillow(picture: Image.Image, name: str | Path, num_channels: int) -> Tensor:
+    """Return uint8 [channels, height, width] of a PIL image, turned as its EXIF data says; it stays as it is."""
+    _check_channels(name, num_channels)
+    try:
+        pixels = np.array(_eight_bits(ImageOps.exif_transpose(picture), name).convert(MODES[num_channels]))
+    except Failure:
+        raise
+    except Exception as error:  # the picture is read only now: see above
+        raise _failure(name, str(error) or type(error).__name__) from None
     planes = torch.from_numpy(pixels)
     return planes.unsqueeze(0) if planes.ndim == 2 else planes.permute(2, 0, 1)
+
+
+def _check_channels(name: str | Path, num_channels: int) -> None:
+    if num_channels not in MODES:
+        raise Failure(f"{name}: a picture gives 1, 3 or 4 channels, not {num_channels}; .npy files give any number.")
 
 
 def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> Tensor:
@@ -109,18 +132,6 @@ def jpeg_complaint(content: bytes) -> str | None:
     return None
 
 
-def _decode_any(content: bytes, name: str | Path, mode: str) -> Image.Image:
-    try:
-        with Image.open(BytesIO(content)) as picture:
-            return _eight_bits(ImageOps.exif_transpose(picture), name).convert(mode)
-    except Failure:
-        raise
-    except UnidentifiedImageError:  # Pillow would name the buffer it was given
-        raise _failure(name, "no image format known here") from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
-        raise _failure(name, str(error) or type(error).__name__) from None
-
-
 def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
     """Return a picture that Pillow converts without loss of meaning: its own conversion clips 16 bits to white."""
     if picture.mode.startswith("I;16"):
@@ -133,13 +144,21 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
 
 
 def resize_short_side(pixels: Tensor, short_side: int) -> Tensor:
-    """Return uint8 [channels, h, w] with its shorter side at `short_side`, bilinear with antialiasing, as Pillow's.
+    """Return uint8 [channels, h, w] with its shorter side at `short_side`; see `resize`."""
+    return resize(pixels, short_side_size(pixels.shape[1], pixels.shape[2], short_side))
+
+
+def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Return the (height, width) that a picture has once its shorter side is resized to `short_side`."""
+    scale = short_side / min(width, height)
+    return max(short_side, round(height * scale)), max(short_side, round(width * scale))
+
+
+def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return uint8 [channels, *size] (height, width), bilinear with antialiasing, as Pillow's.
 
     Within one level of Pillow's pixels, and faster; never by way of floats.
     """
-    height, width = pixels.shape[1:]
-    scale = short_side / min(width, height)
-    size = (max(short_side, round(height * scale)), max(short_side, round(width * scale)))
-    if size == (height, width):
+    if size == tuple(pixels.shape[1:]):
         return pixels
     return F.interpolate(pixels[None], size=size, mode="bilinear", antialias=True)[0]

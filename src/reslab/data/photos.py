@@ -1,34 +1,20 @@
-"""Photos of any size: the view that evaluation takes of each."""
+"""Photos of any size: the views that evaluation takes, batch by batch."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from reslab.errors import Failure
-from reslab.spec import PreprocessSpec
+from reslab.spec import Fit, PreprocessSpec
 
 from .dataset import FileDataset
-from .decode import decode, resize_short_side
 from .hashing import SAMPLE, permutation
+from .pictures import view_of
 from .preprocess import PixelSums
 
 _AHEAD = 2  # batches decoded before they are asked for
-
-
-def centre_view(path: Path, spec: PreprocessSpec) -> Tensor:
-    """Return uint8 [channels, height, width]: shorter side resized, centre cropped; as it is without a `short_side`."""
-    pixels = decode(path, spec.channels)
-    if spec.short_side is None:
-        height, width = pixels.shape[1:]
-        if (height, width) != (spec.height, spec.width):
-            raise Failure(f"{path}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only.")
-        return pixels
-    pixels = resize_short_side(pixels, spec.short_side)
-    top, left = (pixels.shape[1] - spec.height) // 2, (pixels.shape[2] - spec.width) // 2
-    return pixels[:, top : top + spec.height, left : left + spec.width]
 
 
 def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
@@ -51,18 +37,37 @@ def centre_views(
 
 
 def _submit(pool: ThreadPoolExecutor, dataset: FileDataset, chunk: Tensor, spec: PreprocessSpec) -> list:
-    return [pool.submit(centre_view, dataset.paths[index], spec) for index in chunk.tolist()]
+    return [pool.submit(view_of, dataset.paths[index], spec) for index in chunk.tolist()]
 
 
 def measure_photo_preprocess(
-    dataset: FileDataset, *, mean: str, scale: str, size: int, short_side: int, seed: int, max_images: int = 10_000
+    dataset: FileDataset,
+    *,
+    mean: str,
+    scale: str,
+    size: int,
+    short_side: int | None,
+    seed: int,
+    fit: Fit = "crop",
+    max_images: int = 10_000,
 ) -> PreprocessSpec:
-    """Return the spec whose mean and deviation are those of the centre views of at most `max_images` images."""
+    """Return the spec whose mean and deviation are those of the views of at most `max_images` images.
+
+    The border of a letterbox is filled with the mean, so it is measured without one, on the squashed pictures.
+    """
     channels = dataset.num_channels
-    flat = (0.0,) * channels, (1.0,) * channels
-    view = PreprocessSpec(channels=channels, height=size, width=size, short_side=short_side, mean=flat[0], std=flat[1])
+    zero, one = (0.0,) * channels, (1.0,) * channels
+    view = PreprocessSpec(
+        channels=channels,
+        height=size,
+        width=size,
+        short_side=short_side,
+        mean=zero,
+        std=one,
+        fit="squash" if fit == "letterbox" else fit,
+    )
     chosen = permutation(seed, SAMPLE, 0, len(dataset))[:max_images]
     sums = PixelSums(channels, size, size)
     for _, images in centre_views(dataset, chosen, view, 64):
         sums.add(images)
-    return sums.to_spec(mean=mean, scale=scale, short_side=short_side)
+    return replace(sums.to_spec(mean=mean, scale=scale, short_side=short_side), fit=fit)

@@ -16,6 +16,7 @@ class Normalizer:
 
     def __init__(self, spec: PreprocessSpec, device: torch.device) -> None:
         self.spec = spec
+        self.levels = torch.tensor(255.0, device=device)
         self.std = torch.tensor(spec.std, device=device).view(1, -1, 1, 1)
         if spec.mean_image is None:
             self.mean = torch.tensor(spec.mean, device=device).view(1, -1, 1, 1)
@@ -27,7 +28,8 @@ class Normalizer:
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [n, channels, height, width] -> float32 of the same shape."""
-        return (images.to(torch.float32) / 255 - self.mean) / self.std
+        # by a tensor: a GPU would multiply by the inverse of a plain number, and differ from the CPU in the last bit
+        return (images.to(torch.float32) / self.levels - self.mean) / self.std
 
 
 class PixelSums:

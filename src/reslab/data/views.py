@@ -25,8 +25,9 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield every sample once over all processes: rank r takes samples r, r + world_size, ...
 
-    Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos by
-    their centre crop. Failure when images in memory do not have the size that the spec asks for.
+    Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos as
+    `spec.fit` says (see `reslab.data.pictures.view`). Failure when images in memory do not have the size that the spec
+    asks for.
     """
     normalize = Normalizer(spec, device)
     chosen = torch.arange(len(dataset))[rank::world_size]
@@ -49,6 +50,13 @@ def _check_size(images: Tensor, name: str, spec: PreprocessSpec) -> None:
 
 def protocol(dataset: Dataset, spec: PreprocessSpec) -> str:
     """Say in words how each image is shown to the network."""
-    if isinstance(dataset, ArrayDataset):
-        return "single original view, fp32"
-    return f"single centre crop {spec.height}x{spec.width} of short side {spec.short_side}, fp32"
+    size = f"{spec.height}x{spec.width}"
+    match spec.fit:
+        case _ if isinstance(dataset, ArrayDataset) or (spec.fit == "crop" and spec.short_side is None):
+            return "single original view, fp32"
+        case "crop":
+            return f"single centre crop {size} of short side {spec.short_side}, fp32"
+        case "letterbox":
+            return f"single whole picture letterboxed into {size}, fp32"
+        case "squash":
+            return f"single whole picture squashed to {size}, fp32"

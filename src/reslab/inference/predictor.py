@@ -14,9 +14,12 @@ from reslab.errors import Failure, UsageError, did_you_mean
 from reslab.measured import kept_rates
 from reslab.modelfile import ModelCard, ModelFile, load_model
 from reslab.models import Network
+from reslab.spec import ModelSpec
 
 from . import backends
 from .backends import MAKERS, Run
+from .classifier import Classifier
+from .loaded import LoadedResNet, LoadedVGG, with_card
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +30,18 @@ _PAUSE_SECONDS = 0.05  # the threads of one engine spin on for a while and would
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictor:
-    """A network on one engine: call it with images, get logits.
+class Predictor(Classifier):
+    """A network on one engine: call it with normalised images, get logits; or `predict` pictures of any kind.
 
     engine: its name; agreement: the part of the check images on which its top-1 answer is fp32's; checked_on: what
-    those were; rates: images per second of the engines measured here, for batches of `batch_size`.
+    those were; rates: images per second of the engines measured here, for batches of `batch_size`; spec: which network
+    it is; device: where the images have to be.
     """
 
     engine: str
     card: ModelCard
+    spec: ModelSpec
+    device: torch.device
     agreement: float
     checked_on: str
     batch_size: int
@@ -46,38 +52,62 @@ class Predictor:
         """float32 [n, channels, height, width], normalised as `card.preprocess` says -> float32 logits [n, classes]."""
         return self._run(images)
 
+    def place(self) -> torch.device:
+        """Return the device that the inputs have to be on."""
+        return self.device
+
+    def logits_of(self, images: Tensor) -> Tensor:
+        """Return float32 logits [n, num_classes] on the CPU of what `prepare` returns."""
+        return self._run(images).cpu()
+
     def __str__(self) -> str:
         rate = f", {self.rates[self.engine]:.0f} images/s in batches of {self.batch_size}" if self.rates else ""
         return f"{self.engine}{rate}; top-1 agreement with fp32 {100 * self.agreement:.1f} % on {self.checked_on}"
 
 
 @overload
-def load(path: str | Path) -> Network: ...
+def load(path: str | Path, *, device: torch.device | str | None = None) -> LoadedResNet | LoadedVGG: ...
 @overload
-def load(path: str | Path, *, engine: str, images: Tensor | None = None, batch_size: int = 16) -> Predictor: ...
 def load(
-    path: str | Path, *, engine: str | None = None, images: Tensor | None = None, batch_size: int = 16
-) -> Network | Predictor:
+    path: str | Path,
+    *,
+    engine: str,
+    images: Tensor | None = None,
+    batch_size: int = 16,
+    device: torch.device | str | None = None,
+) -> Predictor: ...
+def load(
+    path: str | Path,
+    *,
+    engine: str | None = None,
+    images: Tensor | None = None,
+    batch_size: int = 16,
+    device: torch.device | str | None = None,
+) -> LoadedResNet | LoadedVGG | Predictor:
     """Load a model file: as a float32 module in eval mode, or, with an `engine`, as a Predictor.
+
+    Both take normalised images and give logits when called, and have `card`, `spec`, `class_names`, `prepare`,
+    `predict` and `predict_files` (see `Classifier`), which take files, bytes, PIL images, arrays and tensors.
 
     engine: "auto" for the fastest on this machine (measured once and kept), or one of torch-fp32, torch-bf16,
         torch-compiled, onnxruntime, openvino.
     images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
         to place it on their device; smooth noise by default.
     batch_size: how many images come at a time; the fastest engine depends on it.
+    device: where to compute; None: where `images` are, or the CPU.
 
     Raises Failure for a file that is no model file and for an engine that cannot be used or answers otherwise;
     UsageError for a name that is no engine.
     """
     loaded = load_model(Path(path))
     if engine is None:
-        return loaded.model
+        return with_card(loaded).to(device)
     if engine != "auto" and engine not in MAKERS:
         raise UsageError(
             f"engine is {engine!r}; allowed: auto, {', '.join(MAKERS)}.{did_you_mean(engine, ['auto', *MAKERS])}"
         )
     checked_on = "the images given" if images is not None else "smooth noise"
-    checks = smooth_noise(loaded) if images is None else images
+    checks = (smooth_noise(loaded) if images is None else images).to(device)
     return make_predictor(loaded, engine, checks, f"{len(checks)} images ({checked_on})", batch_size)
 
 
@@ -102,6 +132,8 @@ def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: s
             return Predictor(
                 engine=name,
                 card=loaded.card,
+                spec=loaded.spec,
+                device=images.device,
                 agreement=agreement,
                 checked_on=checked_on,
                 batch_size=batch_size,

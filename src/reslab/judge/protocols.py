@@ -89,7 +89,7 @@ def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -
     has_one_size = isinstance(dataset, ArrayDataset) or spec.short_side is None
     if protocol.name == "ten-crop" and has_one_size:
         raise UsageError(
-            f"protocol 'ten-crop' crops larger pictures, but {dataset.name} is shown to this model as it is, at "
+            f"protocol 'ten-crop' crops larger pictures, but {dataset.name} is shown to this model whole, at "
             f"{spec.width}x{spec.height}; allowed here: center, flip, and multi-scale with sides of your own."
         )
     if protocol.name == "multi-scale" and has_one_size and protocol.sides is None:

@@ -1,0 +1,179 @@
+"""`reslab predict`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from reslab.errors import Failure, UsageError, did_you_mean
+
+from .evaluate import model_path
+from .rows import FORMATS, Rows
+
+if TYPE_CHECKING:
+    from reslab.inference import Classifier
+
+_STDIN = "-"
+_OPTIONS = ("--top-k", "--format", "--output", "--engine", "--batch-size", "--fit")
+
+
+def predict(
+    model: Path,
+    /,
+    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for -, which else would be an option
+    top_k: int = 5,
+    format: Literal["table", "csv", "json"] = "table",
+    output: Path | None = None,
+    engine: str = "fp32",
+    batch_size: int = 32,
+    fit: Literal["crop", "letterbox", "squash"] | None = None,
+) -> int:
+    """Say what is on pictures: the most probable classes of each, in the order given.
+
+    A file that cannot be read is reported and does not stop the others; the exit code is then 1.
+
+    Parameters
+    ----------
+    model
+        A model file, or the folder of a finished run.
+    images
+        Image files, folders (with all image files below them), or - for a list on standard input, one path a line.
+    top_k
+        How many classes to name for each picture.
+    format
+        A table, CSV, or JSON lines: one object for each picture.
+    output
+        Write there instead of printing; the file appears when all is done.
+    engine
+        What computes: fp32 is the network as it was trained; auto takes the fastest engine here whose answers agree.
+    batch_size
+        Pictures that go through the network together.
+    fit
+        Show pictures in another way than the model file says: crop the centre, letterbox or squash.
+    """
+    if not images:
+        raise UsageError("nothing to predict: give images, folders, or - to read paths from standard input.")
+    if wrong := next((name for name in images if name.startswith("-") and name != _STDIN), None):
+        raise UsageError(
+            f"{wrong} is no option of predict.{did_you_mean(wrong, _OPTIONS)} A file of that name: ./{wrong}"
+        )
+    classifier = _load(model_path(model), engine, batch_size)
+    bad = _BadFiles()
+    paths, total = _paths(images, bad.on_error)
+    answers = classifier.predict_files(paths, top_k=top_k, batch_size=batch_size, fit=fit)
+    count = _write(answers, FORMATS[format](classifier.class_names, top_k), total, output, bad)
+    if bad.count:
+        print(f"reslab: {bad.count} of {bad.count + count} could not be read.", file=sys.stderr)
+    return 1 if bad.count else 0
+
+
+def _load(path: Path, engine: str, batch_size: int) -> "Classifier":
+    import logging
+
+    from reslab.build import choose_device
+    from reslab.config import TrainConfig
+    from reslab.distributed import World
+    from reslab.inference import load
+
+    device = choose_device(TrainConfig(iterations=1), World())
+    if engine == "fp32":
+        return load(path, device=device)
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
+    predictor = load(path, engine=engine, batch_size=batch_size, device=device)
+    logging.getLogger(__name__).info("engine: %s", predictor)
+    return predictor
+
+
+class _BadFiles:
+    """Says what cannot be read as it comes, and counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_one(self, reason: str) -> None:
+        self.count += 1
+        print(f"reslab: {reason}", file=sys.stderr, flush=True)
+
+    def on_error(self, error: OSError) -> None:
+        self.on_one(f"{error.filename}: cannot be opened ({error.strerror}).")
+
+
+# --- what to predict --------------------------------------------------------------------------------------------------
+
+
+def _paths(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[str], int | None]:
+    """Return the paths and how many there are; None where some come from standard input.
+
+    Failure for folders without images.
+    """
+    if _STDIN in given:
+        return _each(given, on_error), None
+    found = list(_each(given, on_error))  # a list of names is little beside what it takes to read one picture each
+    return iter(found), len(found)
+
+
+def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[str]:
+    from reslab.data.image_files import walk_images
+
+    for name in given:
+        if name == _STDIN:
+            yield from _lines()
+        elif Path(name).is_dir():
+            found = False
+            for path in walk_images(name, on_error):
+                found = True
+                yield path
+            if not found:
+                raise Failure(f"{name}: holds no image files (by their suffix: .jpg, .png, .npy, ...).")
+        else:
+            yield name
+
+
+def _lines() -> Iterator[str]:
+    import os
+
+    for line in sys.stdin.buffer:
+        name = line.rstrip(b"\r\n")
+        if name:
+            yield os.fsdecode(name)
+
+
+# --- where the answers go ---------------------------------------------------------------------------------------------
+
+
+def _write(answers: Iterator, rows: Rows, total: int | None, output: Path | None, bad: _BadFiles) -> int:
+    """Write a row for each prediction, in order; return how many there were."""
+    from reslab.files import open_atomically
+    from reslab.inference import BadFile
+    from reslab.progress import make_count
+
+    count = 0
+    out = sys.stdout  # before a bar begins: it takes sys.stdout over, and would print the rows on standard error
+    with ExitStack() as stack:
+        file = stack.enter_context(open_atomically(output)) if output is not None else None
+        # on a terminal, the rows themselves show how far it is
+        progress = None if file is None and out.isatty() else stack.enter_context(make_count("predicting", total))
+
+        def put(text: str) -> None:
+            if file is not None:
+                file.write(text.encode(errors="backslashreplace"))
+            else:
+                encoding = out.encoding or "utf-8"  # a name may hold what has no place in it
+                out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+        put(rows.head())
+        for answer in answers:
+            if progress is not None:
+                progress.on_one()
+            if isinstance(answer, BadFile):
+                bad.on_one(answer.reason)
+                continue
+            count += 1
+            put(rows.row(answer))
+        if count == 0 and bad.count == 0:  # so that no empty file is left behind
+            raise Failure("nothing to predict: no path came from standard input.")
+    return count

@@ -1,0 +1,79 @@
+"""Predictions as text, a row at a time."""
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from reslab.inference import Prediction
+
+_WIDEST = 24  # a longer class name pushes its row to the right
+
+
+class Rows(Protocol):
+    """A way to write predictions."""
+
+    def head(self) -> str:
+        """Return what comes before the first row."""
+        ...
+
+    def row(self, prediction: "Prediction") -> str:
+        """Return the row of one picture, with its line's end."""
+        ...
+
+
+class Table:
+    """Columns for people: probability and class, the best first; the path comes last, as its length is anything."""
+
+    def __init__(self, class_names: tuple[str, ...], top_k: int) -> None:
+        self._width = min(max(map(len, class_names)), _WIDEST)
+
+    def head(self) -> str:
+        return ""
+
+    def row(self, prediction: "Prediction") -> str:
+        answers = (f"{100 * value:5.1f} % {name:<{self._width}}" for name, value in prediction.top)
+        return "  ".join([*answers, prediction.name]) + "\n"
+
+
+class Csv:
+    """One row for each picture: image, label, probability, label_2, probability_2, ..."""
+
+    def __init__(self, class_names: tuple[str, ...], top_k: int) -> None:
+        self._count = min(top_k, len(class_names))
+
+    def head(self) -> str:
+        more = [f"{name}_{number}" for number in range(2, self._count + 1) for name in ("label", "probability")]
+        return _csv_line(["image", "label", "probability", *more])
+
+    def row(self, prediction: "Prediction") -> str:
+        cells = [cell for name, value in prediction.top for cell in (name, f"{value:.6f}")]
+        return _csv_line([prediction.name, *cells])
+
+
+class JsonLines:
+    """One object for each picture: image, label, probability, and top with all that was asked for; ASCII."""
+
+    def __init__(self, class_names: tuple[str, ...], top_k: int) -> None: ...
+
+    def head(self) -> str:
+        return ""
+
+    def row(self, prediction: "Prediction") -> str:
+        values = {
+            "image": prediction.name,
+            "label": prediction.label,
+            "probability": prediction.probability,
+            "top": [{"label": name, "probability": value} for name, value in prediction.top],
+        }
+        return json.dumps(values) + "\n"
+
+
+FORMATS: dict[str, type[Table] | type[Csv] | type[JsonLines]] = {"table": Table, "csv": Csv, "json": JsonLines}
+
+
+def _csv_line(cells: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()

@@ -1,0 +1,27 @@
+"""The image files below a folder, whatever they are called and however they are arranged."""
+
+import os
+from collections.abc import Callable, Iterator
+
+from .inventory import is_ignored, is_image_name
+
+
+def walk_images(folder: str, on_error: Callable[[OSError], None], above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the path of every image file below a folder, in a fixed order: its own by name, then its folders' by name.
+
+    Files are images by their suffix; hidden files and folders are left out. Links are followed, but not to a folder
+    that they are in. on_error is told of a folder that cannot be opened, which is left out.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if not is_ignored(entry.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        on_error(error)
+        return
+    yield from (entry.path for entry in entries if is_image_name(entry.name) and not entry.is_dir())
+    for entry in entries:
+        if entry.is_dir():
+            yield from walk_images(entry.path, on_error, above | {real})

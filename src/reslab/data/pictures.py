@@ -1,0 +1,150 @@
+"""From a picture of any kind to the uint8 view that the network is shown; predictions and evaluations all come by here.
+
+The view is made on the CPU, from pixels in one order in memory, so that it has the same bits wherever it is asked for.
+"""
+
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reslab.errors import Failure
+from reslab.spec import Fit, PreprocessSpec
+
+from .decode import MAX_PIXELS, MODES, decode, decode_bytes, decode_pillow, resize, short_side_size
+
+Picture = str | PathLike[str] | bytes | Image.Image | np.ndarray | Tensor
+
+_KINDS = "a path, the bytes of a file, a PIL image, a uint8 array [h, w] or [h, w, c], or a uint8 tensor [c, h, w]"
+
+
+def read_picture(picture: Picture, num_channels: int, name: str) -> Tensor:
+    """Return uint8 [channels, height, width] of one picture, turned as its EXIF data says.
+
+    picture: a path (str or PathLike); the bytes of a file; a PIL image; a uint8 array or tensor [h, w]; an array
+        [h, w, c]; a tensor [c, h, w]. Grey, RGB and RGBA become each other as in files; other channels must be as many
+        as the network takes.
+    name: what errors call it.
+
+    Raises Failure for what cannot be read, and for numbers that are not uint8.
+    """
+    match picture:
+        case str() | PathLike():
+            return decode(Path(picture), num_channels)
+        case bytes():
+            return decode_bytes(picture, name, num_channels)
+        case Image.Image():
+            return decode_pillow(picture, name, num_channels)
+        case np.ndarray():
+            return _of_planes(picture, name, num_channels)
+        case Tensor():
+            return _of_tensor(picture, name, num_channels)
+    raise Failure(f"{name} is of type {type(picture).__name__}; a picture is {_KINDS}.")
+
+
+def _of_tensor(tensor: Tensor, name: str, num_channels: int) -> Tensor:
+    if tensor.dtype != torch.uint8:  # numpy knows fewer types than torch
+        raise _wrong_type(name, str(tensor.dtype).removeprefix("torch."))
+    values = tensor.detach().cpu().numpy()
+    return _of_planes(values.transpose(1, 2, 0) if values.ndim == 3 else values, name, num_channels)
+
+
+def _of_planes(values: np.ndarray, name: str, num_channels: int) -> Tensor:
+    """uint8 [h, w] or [h, w, c] -> uint8 [channels, h, w]"""
+    if values.dtype != np.uint8:
+        raise _wrong_type(name, str(values.dtype))
+    if values.ndim not in (2, 3) or 0 in values.shape:
+        raise Failure(f"{name} is an array of {values.shape}; a picture is {_KINDS}.")
+    planes = values if values.ndim == 3 else values[:, :, None]
+    found = planes.shape[2]
+    if found == num_channels:
+        return torch.from_numpy(np.array(planes)).permute(2, 0, 1)
+    if found not in MODES or num_channels not in MODES:
+        raise Failure(
+            f"{name} is an array of {values.shape}: {found} channels, but the model takes {num_channels} "
+            "(arrays are [h, w, c], tensors [c, h, w])."
+        )
+    picture = Image.fromarray(np.ascontiguousarray(planes[:, :, 0] if found == 1 else planes))
+    return decode_pillow(picture, name, num_channels)
+
+
+def _wrong_type(name: str, found: str) -> Failure:
+    return Failure(f"{name} has values of type {found}; a picture has uint8 pixels, 0 to 255, not yet normalised.")
+
+
+# --- the view ---------------------------------------------------------------------------------------------------------
+
+
+def view(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
+    """uint8 [channels, h, w] of any size -> uint8 [channels, height, width], as `spec.fit` says.
+
+    crop: the shorter side resized to `short_side`, the longer in proportion (rounded to the nearest pixel, halves to
+        even), then the centre; an odd pixel too many is cut off at the bottom or right. Without a `short_side` the
+        picture must have the size.
+    letterbox: both sides times min(height / h, width / w), rounded likewise, at least 1; put in the middle, an odd
+        pixel of border too many at the bottom or right. The border is 255 x mean, rounded likewise.
+    squash: height x width, whatever the aspect.
+
+    Resizing is bilinear with antialiasing. Failure names a picture that does not fit.
+    """
+    pixels = pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # the resize rounds by the layout in memory
+    match spec.fit:
+        case "crop":
+            return _cropped(pixels, spec, name)
+        case "letterbox":
+            return _letterboxed(pixels, spec)
+        case "squash":
+            return resize(pixels, (spec.height, spec.width))
+
+
+def view_of(picture: Picture, spec: PreprocessSpec, name: str | None = None) -> Tensor:
+    """Return the view of a picture of any kind: uint8 [channels, height, width]; see `read_picture` and `view`."""
+    name = name or (str(picture) if isinstance(picture, str | PathLike) else "the picture")
+    return view(read_picture(picture, spec.channels, name), spec, name)
+
+
+def with_fit(spec: PreprocessSpec, fit: Fit | None) -> PreprocessSpec:
+    """Return a spec that fits pictures of any size another way; None leaves it as it is.
+
+    A centre crop where there is no `short_side` resizes the shorter side to the longer side of the input.
+    """
+    if fit is None or (fit == spec.fit and (fit != "crop" or spec.short_side is not None)):
+        return spec
+    return replace(spec, fit=fit, short_side=max(spec.height, spec.width) if fit == "crop" else None)
+
+
+def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
+    height, width = pixels.shape[1:]
+    if spec.short_side is None:
+        if (height, width) != (spec.height, spec.width):
+            raise Failure(
+                f"{name}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only. "
+                "To resize it, choose how: fit 'crop', 'letterbox' or 'squash'."
+            )
+        return pixels
+    size = short_side_size(height, width, spec.short_side)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise Failure(
+            f"{name}: is {width}x{height} pixels, so long that its shorter side cannot be resized to "
+            f"{spec.short_side}; use fit 'letterbox' or 'squash', or take it out of the data."
+        )
+    pixels = resize(pixels, size)
+    top, left = (size[0] - spec.height) // 2, (size[1] - spec.width) // 2
+    return pixels[:, top : top + spec.height, left : left + spec.width]
+
+
+def _letterboxed(pixels: Tensor, spec: PreprocessSpec) -> Tensor:
+    height, width = pixels.shape[1:]
+    scale = min(spec.height / height, spec.width / width)
+    size = tuple(
+        max(1, min(limit, round(side * scale))) for side, limit in ((height, spec.height), (width, spec.width))
+    )
+    border = torch.tensor([round(255 * min(max(mean, 0.0), 1.0)) for mean in spec.mean], dtype=torch.uint8)
+    result = border[:, None, None].repeat(1, spec.height, spec.width)
+    top, left = (spec.height - size[0]) // 2, (spec.width - size[1]) // 2
+    result[:, top : top + size[0], left : left + size[1]] = resize(pixels, (size[0], size[1]))
+    return result

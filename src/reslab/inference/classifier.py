@@ -1,0 +1,190 @@
+"""From pictures to class names: what every loaded model can do, whatever it runs on."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from typing import cast, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reslab.data.pictures import Picture, view_of, with_fit
+from reslab.data.preprocess import Normalizer
+from reslab.errors import Failure, UsageError
+from reslab.modelfile import ModelCard
+from reslab.spec import Fit, PreprocessSpec
+
+_AHEAD = 2  # batches decoded before they are asked for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The answer for one picture.
+
+    name: its path, or "picture 0", "picture 1", ... for those that have none.
+    top: the most probable classes with their probabilities, the best first; at the card's temperature, if it has
+        one.
+    logits: float32 [num_classes], on the CPU.
+    """
+
+    name: str
+    top: tuple[tuple[str, float], ...]
+    logits: Tensor
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.top[0][0]
+
+    @property
+    def probability(self) -> float:
+        """Its probability."""
+        return self.top[0][1]
+
+
+@dataclass(frozen=True, slots=True)
+class BadFile:
+    """A picture that has no answer. reason: why; it begins with the name."""
+
+    name: str
+    reason: str
+
+
+class Classifier:
+    """What the network of `reslab.load(path)` and the Predictor of `reslab.load(path, engine=...)` share.
+
+    Pictures are of any kind that `reslab.data.pictures.read_picture` takes, and are shown to the network exactly as in
+    evaluation. `fit` shows them another way than the model file says: "crop", "letterbox" or "squash".
+    """
+
+    card: ModelCard
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return self.card.class_names
+
+    def logits_of(self, images: Tensor) -> Tensor:
+        """Return float32 logits [n, num_classes] on the CPU of what `prepare` returns."""
+        raise NotImplementedError
+
+    def place(self) -> torch.device:
+        """Return the device that the inputs have to be on."""
+        raise NotImplementedError
+
+    def prepare(self, images: Picture | Iterable[Picture], *, fit: Fit | None = None) -> Tensor:
+        """Return the network's input for one picture or several: float32 [n, channels, height, width], on its device.
+
+        Failure names a picture that cannot be read.
+        """
+        spec = with_fit(self.card.preprocess, fit)
+        views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(_several(images))]
+        if not views:
+            return torch.empty(0, spec.channels, spec.height, spec.width, device=self.place())
+        return self._normalized(spec, views)
+
+    @overload
+    def predict(
+        self, images: Picture, *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+    ) -> list[Prediction]: ...
+    def predict(
+        self, images: Picture | Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+    ) -> Prediction | list[Prediction]:
+        """Return the `top_k` most probable classes of a picture; of several, a list in their order.
+
+        An array [n, h, w, c] or a tensor [n, c, h, w] is several. Fewer classes than `top_k` are all returned.
+
+        Raises Failure that names the first picture that cannot be read (`predict_files` goes on), and UsageError for a
+        `top_k` or `batch_size` below 1.
+        """
+        found: list[Prediction] = []
+        for answer in self.predict_files(_several(images), top_k=top_k, batch_size=batch_size, fit=fit):
+            if isinstance(answer, BadFile):
+                raise Failure(answer.reason)
+            found.append(answer)
+        return found[0] if _is_one(images) else found
+
+    def predict_files(
+        self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+    ) -> Iterator[Prediction | BadFile]:
+        """Yield the answer for each picture in turn; for one that cannot be read, a BadFile, and go on.
+
+        Threads decode some batches ahead. No more are held in memory, so `images` may be an iterator over any number.
+        """
+        _check(top_k=top_k, batch_size=batch_size)
+        return self._stream(images, top_k, batch_size, with_fit(self.card.preprocess, fit))
+
+    def _stream(
+        self, images: Iterable[Picture], top_k: int, batch_size: int, spec: PreprocessSpec
+    ) -> Iterator[Prediction | BadFile]:
+        numbered = enumerate(images)
+        pending: deque[list[Future[tuple[str, Tensor | BadFile]]]] = deque()
+        pool = ThreadPoolExecutor()
+        try:
+            while True:
+                while len(pending) <= _AHEAD:
+                    chunk = [
+                        pool.submit(_read, picture, number, spec) for number, picture in islice(numbered, batch_size)
+                    ]
+                    if not chunk:
+                        break
+                    pending.append(chunk)
+                if not pending:
+                    return
+                yield from self._answers([future.result() for future in pending.popleft()], top_k, spec)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _answers(
+        self, views: list[tuple[str, Tensor | BadFile]], top_k: int, spec: PreprocessSpec
+    ) -> list[Prediction | BadFile]:
+        good = [view for _, view in views if isinstance(view, Tensor)]
+        logits = iter(self.logits_of(self._normalized(spec, good)) if good else ())
+        return [view if isinstance(view, BadFile) else self._answer(name, next(logits), top_k) for name, view in views]
+
+    def _answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
+        probabilities = torch.softmax(logits.double() / (self.card.temperature or 1.0), 0)
+        best = probabilities.topk(min(top_k, len(probabilities)))
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return Prediction(name, tuple((self.class_names[index], value) for index, value in pairs), logits)
+
+    def _normalized(self, spec: PreprocessSpec, views: list[Tensor]) -> Tensor:
+        device = self.place()
+        return Normalizer(spec, device)(torch.stack(views).to(device))
+
+
+def _several(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    return [cast("Picture", images)] if _is_one(images) else cast("Iterable[Picture]", images)
+
+
+def _is_one(images: object) -> bool:
+    if isinstance(images, np.ndarray | Tensor):
+        return images.ndim < 4
+    return isinstance(images, str | PathLike | bytes | Image.Image) or not isinstance(images, Iterable)
+
+
+def _name(picture: Picture, number: int) -> str:
+    return str(picture) if isinstance(picture, str | PathLike) else f"picture {number}"
+
+
+def _read(picture: Picture, number: int, spec: PreprocessSpec) -> tuple[str, Tensor | BadFile]:
+    name = _name(picture, number)
+    try:
+        return name, view_of(picture, spec, name)
+    except Failure as error:
+        return name, BadFile(name, str(error))
+
+
+def _check(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{name} is {count}; it must be at least 1.")
