@@ -82,7 +82,7 @@ def test_bad_files_are_reported_and_the_exit_code_says_so(
     assert [row[0] for row in rows[1:]] == [str(good)]
     assert float(rows[1][2]) >= float(rows[1][4]) >= float(rows[1][6])
     assert f"reslab: {bad}: cannot be read as an image" in err
-    assert f"reslab: {absent}: cannot be read as an image" in err
+    assert f"reslab: {absent}: does not exist." in err
     assert "reslab: 2 of 3 could not be read." in err
 
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reslab.config.parts import ResizedCrop
 
 import reslab
-from reslab import BadFile, Failure, ModelFile, ModelSpec, PreprocessSpec, UsageError, create_model
+from reslab import BadFile, Failure, ModelFile, ModelSpec, Prediction, PreprocessSpec, UsageError, create_model, load
 from reslab.build import build_preprocess
-from reslab.config import DataConfig
+from reslab.config import DataConfig, ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset
 from reslab.inference import Classifier
@@ -64,6 +63,16 @@ def odd_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     Image.fromarray(colour[:, :, 0].astype(np.uint16) * 257).save(folder / "deep.png")
     np.save(folder / "array.npy", colour)
     return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def photo(odd_photos: list[Path]) -> Path:
+    return odd_photos[0].with_name("a.jpg")
 
 
 def assert_one_preprocessing(model_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +250,8 @@ def test_a_picture_of_another_size_says_what_to_do(tmp_path: Path) -> None:
     model: Classifier = reslab.load(save(tmp_path, short_side=None))
     picture = np.zeros((40, 50, 3), np.uint8)
     with pytest.raises(
-        Failure, match=r"picture 0: is 50x40 pixels; .* choose how: fit 'crop', 'letterbox' or 'squash'"
+        Failure,
+        match=r"picture 0: is 50x40 pixels; .* choose how: fit \(--fit in commands\) 'crop', 'letterbox' or 'squash'",
     ):
         model.predict(picture)
     for fit in FITS:
@@ -253,3 +263,41 @@ def test_a_picture_of_another_size_says_what_to_do(tmp_path: Path) -> None:
 def test_wrong_settings_are_refused_at_once(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} is "):
         reslab.load(save(tmp_path)).predict_files([], **wrong)  # type: ignore[arg-type]
+
+
+def test_one_lazily_opened_picture_may_be_given_many_times(model_path: Path, photo: Path) -> None:
+    model = load(model_path)
+    with Image.open(photo) as picture:
+        answers = list(model.predict_files([picture] * 40, batch_size=8, fit="squash"))
+    assert all(isinstance(answer, Prediction) for answer in answers)
+
+
+def test_answers_before_an_interruption_are_not_lost(model_path: Path, photo: Path) -> None:
+    def paths() -> Iterator[Path]:
+        yield from [photo] * 5
+        raise KeyboardInterrupt
+
+    answers = load(model_path).predict_files(paths(), batch_size=2, fit="squash")
+    assert len([next(answers) for _ in range(5)]) == 5
+    with pytest.raises(KeyboardInterrupt):
+        next(answers)
+
+
+def test_predicting_leaves_every_modules_mode_and_gives_logits_to_compute_with(model_path: Path, photo: Path) -> None:
+    model = load(model_path)
+    model.train()
+    model.bn1.eval()
+    answer = model.predict(photo, fit="squash")
+    assert model.training
+    assert not model.bn1.training
+    answer.logits.add_(1)
+    assert not answer.logits.is_inference()
+
+
+def test_all_kinds_of_bytes_are_one_picture(model_path: Path, photo: Path) -> None:
+    model, content = load(model_path), photo.read_bytes()
+    first, *others = [
+        model.predict(kind(content), fit="squash").logits
+        for kind in (bytes, bytearray, memoryview)  # type: ignore[call-overload]
+    ]
+    assert all(torch.equal(first, other) for other in others)

@@ -30,6 +30,8 @@ def decode(path: Path, num_channels: int) -> Tensor:
     """
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise Failure(f"{path}: does not exist.") from None
     except (OSError, ValueError) as error:  # a null byte in a path is a ValueError
         raise _failure(path, error) from None
     return decode_bytes(content, path, num_channels)

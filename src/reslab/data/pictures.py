@@ -17,7 +17,7 @@ from reslab.spec import Fit, PreprocessSpec
 
 from .decode import MAX_PIXELS, MODES, decode, decode_bytes, decode_pillow, resize, short_side_size
 
-Picture = str | PathLike[str] | bytes | Image.Image | np.ndarray | Tensor
+Picture = str | PathLike[str] | bytes | bytearray | memoryview | Image.Image | np.ndarray | Tensor
 
 _KINDS = "a path, the bytes of a file, a PIL image, a uint8 array [h, w] or [h, w, c], or a uint8 tensor [c, h, w]"
 
@@ -35,8 +35,8 @@ def read_picture(picture: Picture, num_channels: int, name: str) -> Tensor:
     match picture:
         case str() | PathLike():
             return decode(Path(picture), num_channels)
-        case bytes():
-            return decode_bytes(picture, name, num_channels)
+        case bytes() | bytearray() | memoryview():
+            return decode_bytes(bytes(picture), name, num_channels)
         case Image.Image():
             return decode_pillow(picture, name, num_channels)
         case np.ndarray():
@@ -123,7 +123,7 @@ def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
         if (height, width) != (spec.height, spec.width):
             raise Failure(
                 f"{name}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only. "
-                "To resize it, choose how: fit 'crop', 'letterbox' or 'squash'."
+                "To resize it, choose how: fit (--fit in commands) 'crop', 'letterbox' or 'squash'."
             )
         return pixels
     size = short_side_size(height, width, spec.short_side)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -118,7 +119,9 @@ class Classifier:
     ) -> Iterator[Prediction | BadFile]:
         """Yield the answer for each picture in turn; for one that cannot be read, a BadFile, and go on.
 
-        Threads decode some batches ahead. No more are held in memory, so `images` may be an iterator over any number.
+        Threads decode some batches ahead. No more are held in memory, so `images` may be an iterator over any number;
+        the first answer comes when three batches, or all there are, have been asked for. What the iterator raises is
+        raised after the answers that come before it.
         """
         _check(top_k=top_k, batch_size=batch_size)
         return self._stream(images, top_k, batch_size, with_fit(self.card.preprocess, fit))
@@ -126,23 +129,20 @@ class Classifier:
     def _stream(
         self, images: Iterable[Picture], top_k: int, batch_size: int, spec: PreprocessSpec
     ) -> Iterator[Prediction | BadFile]:
-        numbered = enumerate(images)
+        source = _Source(images)
         pending: deque[list[Future[tuple[str, Tensor | BadFile]]]] = deque()
         pool = ThreadPoolExecutor()
         try:
             while True:
-                while len(pending) <= _AHEAD:
-                    chunk = [
-                        pool.submit(_read, picture, number, spec) for number, picture in islice(numbered, batch_size)
-                    ]
-                    if not chunk:
-                        break
-                    pending.append(chunk)
+                while len(pending) <= _AHEAD and (chunk := list(islice(source, batch_size))):
+                    pending.append([pool.submit(_read, picture, number, spec) for number, picture in chunk])
                 if not pending:
-                    return
+                    break
                 yield from self._answers([future.result() for future in pending.popleft()], top_k, spec)
         finally:
             pool.shutdown(cancel_futures=True)
+        if source.error is not None:
+            raise source.error
 
     def _answers(
         self, views: list[tuple[str, Tensor | BadFile]], top_k: int, spec: PreprocessSpec
@@ -155,11 +155,38 @@ class Classifier:
         probabilities = torch.softmax(logits.double() / (self.card.temperature or 1.0), 0)
         best = probabilities.topk(min(top_k, len(probabilities)))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return Prediction(name, tuple((self.class_names[index], value) for index, value in pairs), logits)
+        return Prediction(name, tuple((self._class_name(index), value) for index, value in pairs), logits)
+
+    def _class_name(self, index: int) -> str:
+        return self.class_names[index] if index < len(self.class_names) else f"class {index}"
 
     def _normalized(self, spec: PreprocessSpec, views: list[Tensor]) -> Tensor:
         device = self.place()
         return Normalizer(spec, device)(torch.stack(views).to(device))
+
+
+class _Source(Iterator[tuple[int, Picture]]):
+    """The pictures, numbered. What their iterator raises is kept for later, so that no answer before it is lost."""
+
+    def __init__(self, images: Iterable[Picture]) -> None:
+        self._numbered = enumerate(images)
+        self.error: BaseException | None = None
+
+    def __next__(self) -> tuple[int, Picture]:
+        if self.error is not None:
+            raise StopIteration
+        try:
+            number, picture = next(self._numbered)
+        except StopIteration:
+            raise
+        except BaseException as error:  # Ctrl-C while it waits for a path, too
+            self.error = error
+            raise StopIteration from None
+        if isinstance(picture, Image.Image):
+            # a lazily opened picture reads its file now: two threads must not do so at once
+            with suppress(Exception):  # whatever is wrong with it is said where it is read
+                picture.load()
+        return number, picture
 
 
 def _several(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
@@ -169,7 +196,9 @@ def _several(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
 def _is_one(images: object) -> bool:
     if isinstance(images, np.ndarray | Tensor):
         return images.ndim < 4
-    return isinstance(images, str | PathLike | bytes | Image.Image) or not isinstance(images, Iterable)
+    return isinstance(images, str | PathLike | bytes | bytearray | memoryview | Image.Image) or not isinstance(
+        images, Iterable
+    )
 
 
 def _name(picture: Picture, number: int) -> str:

@@ -14,16 +14,15 @@ class _LoadedModule(Classifier, nn.Module):
     def place(self) -> torch.device:
         return next(self.parameters()).device
 
-    @torch.inference_mode()
+    @torch.no_grad()  # inference_mode would give logits that nothing can be computed from later
     def logits_of(self, images: Tensor) -> Tensor:
-        was_training = self.training
-        if was_training:
-            self.eval()
+        training = [module for module in self.modules() if module.training]  # part of it may be frozen
+        self.eval()
         try:
             return self(images.to(next(self.parameters()).dtype)).float().cpu()
         finally:
-            if was_training:
-                self.train()
+            for module in training:
+                module.training = True
 
 
 class LoadedResNet(_LoadedModule, ResNet):
