@@ -226,7 +226,9 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
 ) -> None:
     arguments = [model, "--data", str(photos)]
     assert run(["evaluate", *arguments]) == 1
-    assert "photos has no split 'test'; there are: train, and 'all'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "photos has no split 'test'; there are: train." in said
+    assert "--split all takes all parts together" in said
     for name in NAMES:
         path = photos / "val" / name / "x.png"
         path.parent.mkdir(parents=True)

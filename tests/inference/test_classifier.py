@@ -1,9 +1,10 @@
 """Predictions of pictures: the same inputs in every path, to the bit; the same logits; what is refused."""
 
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,11 +12,25 @@ import torch
 from PIL import Image
 
 import reslab
-from reslab import BadFile, Failure, ModelFile, ModelSpec, Prediction, PreprocessSpec, UsageError, create_model, load
+from reslab import (
+    BadFile,
+    Failure,
+    ModelFile,
+    ModelSpec,
+    Prediction,
+    PreprocessSpec,
+    UsageError,
+    create_model,
+    load,
+    override,
+    recipe,
+    train_run,
+)
 from reslab.build import build_preprocess
 from reslab.config import DataConfig, ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset
+from reslab.data.preprocess import Normalizer
 from reslab.inference import Classifier
 from reslab.inference.loaded import with_card
 from reslab.metrics import Evaluation
@@ -301,3 +316,41 @@ def test_all_kinds_of_bytes_are_one_picture(model_path: Path, photo: Path) -> No
         for kind in (bytes, bytearray, memoryview)  # type: ignore[call-overload]
     ]
     assert all(torch.equal(first, other) for other in others)
+
+
+def test_predictions_one_by_one_count_what_training_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(5)
+    for part, count in (("train", 6), ("val", 5)):
+        for name in NAMES:
+            for number in range(count):
+                path = tmp_path / "photos" / part / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(generator.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)).save(path)
+    shown: list[torch.Tensor] = []
+    original = views.centre_views
+
+    def spy(*arguments: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for indices, images in original(*arguments):
+            shown.append(images)
+            yield indices, images
+
+    monkeypatch.setattr(views, "centre_views", spy)
+    config = override(
+        recipe("cifar-resnet20").make(),
+        {
+            "data": {"kind": "folder", "path": str(tmp_path / "photos"), "fit": "letterbox", "mean": "channel",
+                     "validation_size": 0, "augment": {"kind": "resized_crop", "crop_size": 16}},
+            "train": {"iterations": 2, "batch_size": 4, "evaluate_every": 2, "log_every": 1, "precision": "fp32",
+                      "monitor": "validation"},
+        },
+    )  # fmt: skip
+    train_run(config, tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    counted = next(row for row in rows if row["split"] == "validation")
+    model = reslab.load(tmp_path / "run" / "model.safetensors")
+    assert model.card.preprocess.fit == "letterbox"
+    paths = sorted((tmp_path / "photos" / "val").glob("*/*.png"))
+    normalize = Normalizer(model.card.preprocess, CPU)
+    assert any(torch.equal(normalize(images), model.prepare(paths)) for images in shown if len(images) == len(paths))
+    right = sum(model.predict(path).label == path.parent.name for path in paths)
+    assert (right, len(paths)) == (counted["correct"], counted["total"])

@@ -11,6 +11,7 @@ from reslab.errors import Failure, UsageError
 
 if TYPE_CHECKING:
     from reslab.config import DataConfig
+    from reslab.data import Dataset, Splits
     from reslab.modelfile import ModelFile
 
 
@@ -59,9 +60,10 @@ def evaluate(
     loaded = load_model(path)
     config = _data_config(run_or_model, loaded, data, data_kind)
     if run_or_model.is_dir() and data is None and data_kind is None:
-        dataset = data_of_run(RunFolder.open(run_or_model), config).splits.part(split)
+        splits = data_of_run(RunFolder.open(run_or_model), config).splits
     else:
-        dataset = build_splits(config).part(split)
+        splits = build_splits(config)
+    dataset = _part(splits, split)
     missing = len(loaded.card.class_names) - len(dataset.class_names)
     dataset = number_as(dataset, loaded.card.class_names)
     if missing:
@@ -84,6 +86,15 @@ def evaluate(
     print(f"{loaded.spec.label} on {dataset.name}")
     print(f"{split} error: {found.error:.2f} % ({wrong} of {found.total} wrong; {protocol})")
     return 0
+
+
+def _part(splits: "Splits", split: str) -> "Dataset":
+    if split == "all":
+        return splits.together()
+    try:
+        return splits.part(split)
+    except Failure as error:
+        raise Failure(f"{error} --split all takes all parts together.") from None
 
 
 def model_path(given: Path) -> Path:

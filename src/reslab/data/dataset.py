@@ -78,17 +78,19 @@ class Splits:
     test: Dataset | None
 
     def part(self, split: str) -> Dataset:
-        """Return one part by name, or "all" of them together; Failure says which parts there are."""
-        if split == "all":
-            return _together([part for part in (self.train, self.validation, self.test) if part is not None])
+        """Return one part by name; Failure says which parts there are."""
         dataset = {"train": self.train, "validation": self.validation, "test": self.test}.get(split)
         if dataset is None:
             there = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
             raise Failure(
-                f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}, and 'all'. "
+                f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}. "
                 "A validation part is held out of the training images with --data.validation_size N."
             )
         return dataset
+
+    def together(self) -> Dataset:
+        """Return all parts as one data set."""
+        return _together([part for part in (self.train, self.validation, self.test) if part is not None])
 
 
 def _together(parts: list[Dataset]) -> Dataset:
