@@ -52,7 +52,7 @@ results: $(CORE) ## make the tables and the figure in README and docs anew from 
 constraints: ## resolve every dependency anew and pin it
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/pip install -q torch==2.13.0
-	.venv-constraints/bin/pip install -q '.[report,onnx,openvino,docs,dev]' hatchling editables
+	.venv-constraints/bin/pip install -q '.[report,onnx,openvino,hub,docs,dev]' hatchling editables
 	head -2 constraints.txt > constraints.new
 	.venv-constraints/bin/pip freeze --exclude reslab | sed 's/+cpu$$//' >> constraints.new
 	mv constraints.new constraints.txt && rm -rf .venv-constraints
@@ -74,9 +74,9 @@ $(CORE): $(BIN)/python constraints.txt pyproject.toml
 	@touch $@
 
 $(DEV): $(CORE)
-	$(PIP) --no-build-isolation -e '.[report,onnx,openvino,dev]'
+	$(PIP) --no-build-isolation -e '.[report,onnx,openvino,hub,dev]'
 	@touch $@
 
 $(ALL): $(DEV)
-	$(PIP) --no-build-isolation -e '.[report,onnx,openvino,dev,docs]'
+	$(PIP) --no-build-isolation -e '.[report,onnx,openvino,hub,dev,docs]'
 	@touch $@

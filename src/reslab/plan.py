@@ -13,9 +13,9 @@ from reslab.data.dataset import FileDataset
 from reslab.data.decode import decode
 from reslab.data.hashing import SAMPLE, permutation
 from reslab.errors import Failure, UsageError
-from reslab.modelfile import load_model
 from reslab.recipes.folder import FolderFacts, Plan, Wishes, plan_folder
 from reslab.spec import ModelSpec
+from reslab.transfer import read_start
 
 _LOOKED_AT = 200  # pictures whose size is looked at
 _TIMED_IMAGES, _TIMED_STEPS = 32, 4
@@ -31,7 +31,7 @@ def plan(path: Path, wishes: Wishes, *, channels: int = 3, is_alone: bool = True
     photos, and for wishes that cannot be.
     """
     if wishes.weights is not None:
-        file = load_model(Path(wishes.weights))
+        file = read_start(Path(wishes.weights))
         wishes = replace(wishes, start=file.spec, start_size=file.card.preprocess.height)
     splits = build_splits(DataConfig(kind="auto", path=str(path)))
     train = splits.train

@@ -1,7 +1,6 @@
 """`reslab train`."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,6 +173,7 @@ def choose(
     from reslab.recipes import recipe as find_recipe
     from reslab.runfolder import RunFolder
 
+    settings = [_with_local_weights(changes) for changes in settings]
     if recipe == PLANNED:
         if not (resume and run_dir):
             return plan_config(settings, **(wishes or {}))
@@ -186,15 +186,17 @@ def choose(
         chosen = from_dict(RunFolder.open(Path(recipe).parent).config())
     else:
         chosen = find_recipe(recipe).make()
-    chosen = override(chosen, *settings)
-    return replace(chosen, weights=_local(chosen.weights))
+    return override(chosen, *settings)
 
 
-def _local(weights: str | None) -> str | None:
-    """A name on the Hugging Face hub as the file that it was converted into; a file as it is."""
+def _with_local_weights(changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose weights are a name on the Hugging Face hub, with the file that it was converted into."""
     from reslab.hub import convert_into_cache, is_hub_name
 
-    return str(convert_into_cache(weights)) if weights is not None and is_hub_name(weights) else weights
+    weights = changes.get("weights")
+    if not isinstance(weights, str) or not is_hub_name(weights):
+        return changes
+    return {**changes, "weights": str(convert_into_cache(weights))}
 
 
 def _write_plan(config: "RunConfig", folder: Path) -> str:
