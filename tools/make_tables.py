@@ -28,7 +28,12 @@ def read_records(results: Path) -> list[dict[str, Any]]:
     found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     order = list(RECIPES)
     return sorted(
-        found, key=lambda record: (order.index(record["recipe"]) if record["recipe"] in order else 999, record["seed"])
+        found,
+        key=lambda record: (
+            order.index(record["recipe"]) if record["recipe"] in order else 999,
+            record["dataset"]["name"],
+            record["seed"],
+        ),
     )
 
 
@@ -36,14 +41,18 @@ def results_table(records: list[dict[str, Any]]) -> str:
     """Return one row for each recipe, its error over the seeds beside the paper's."""
     if not records:
         return "No records yet.\n"
-    columns = ("recipe", "network", "seeds", "training error, clean", "test error", "expected", "protocol", "selection")
+    columns = ("recipe", "data", "network", "seeds", "training error, clean", "test error", "expected", "protocol", "selection")
     columns += ("iterations", "precision")
     lines = [
         "| " + " | ".join(columns) + " |",
         "|---" * len(columns) + "|",
-        *(_row(list(group)) for _, group in groupby(records, key=lambda record: record["recipe"])),
+        *(_row(list(group)) for _, group in groupby(records, key=_what)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _what(record: dict[str, Any]) -> tuple[str, str]:
+    return record["recipe"], record["dataset"]["name"]
 
 
 def _row(records: list[dict[str, Any]]) -> str:
@@ -51,6 +60,7 @@ def _row(records: list[dict[str, Any]]) -> str:
     recipe = RECIPES.get(first["recipe"])
     cells = (
         f"`{first['recipe']}`",
+        first["dataset"]["name"],
         first["network"],
         len(records),
         _errors([record["final"].get("train") for record in records]),

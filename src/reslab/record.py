@@ -87,10 +87,10 @@ class RecordedRun:
 def write_record(folder: RunFolder, results: Path, *, replace: bool = False, with_model: bool = True) -> Path:
     """Write `results/<recipe>/<seed>.json`, and a small network's model file beside it; return the record's path.
 
-    UsageError when another record is there and `replace` is not given.
+    Recipes for any folder of photos have a folder for each: `results/<recipe>-<name of the data>/`. UsageError when another record is there and `replace` is not given.
     """
     record = make_record(folder)
-    path = results / record["recipe"] / f"{record['seed']}.json"
+    path = results / _name(record, folder) / f"{record['seed']}.json"
     content = to_json_with_short_rows(record)
     if path.exists() and path.read_text(encoding="utf-8") != content and not replace:
         raise UsageError(f"{path} holds another record; --replace overwrites it.")
@@ -103,6 +103,11 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
         write_atomically(path.with_suffix(".safetensors"), model)
     write_atomically(path, content)
     return path
+
+
+def _name(record: dict[str, Any], folder: RunFolder) -> str:
+    is_of_files = folder.split_path.exists()
+    return f"{record['recipe']}-{record['dataset']['name']}" if is_of_files else record["recipe"]
 
 
 def to_json_with_short_rows(record: dict[str, Any]) -> str:

@@ -56,6 +56,8 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
     assert sum(sizes.values()) == 60
     assert sizes["validation"] == sizes["test"]
     assert "grün/3.png,grün," in (folder.path / "split.csv").read_text(encoding="utf-8")
+    assert run(["record", str(folder.path), "--results", str(tmp_path / "results")]) == 0
+    assert (tmp_path / "results" / "folder-photos" / "0.json").exists()  # each folder of photos has a place of its own
 
 
 @pytest.mark.parametrize(
