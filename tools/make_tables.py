@@ -41,7 +41,17 @@ def results_table(records: list[dict[str, Any]]) -> str:
     """Return one row for each recipe, its error over the seeds beside the paper's."""
     if not records:
         return "No records yet.\n"
-    columns = ("recipe", "data", "network", "seeds", "training error, clean", "test error", "expected", "protocol", "selection")
+    columns = (
+        "recipe",
+        "data",
+        "network",
+        "seeds",
+        "training error, clean",
+        "test error",
+        "expected",
+        "protocol",
+        "selection",
+    )
     columns += ("iterations", "precision")
     lines = [
         "| " + " | ".join(columns) + " |",

@@ -14,7 +14,12 @@ _IMAGES_FROM_SCRATCH, _IMAGES_FROM_WEIGHTS = 600_000, 100_000  # to see in all, 
 _CPU_MINUTES = 45  # of training steps; with evaluations and the end it stays within an hour
 _PEAK_LR = 0.1  # for a batch of 128, from scratch
 _FINE_TUNING_LR = 0.01
-_EVALUATIONS = 25
+_EVALUATIONS, _PATIENCE = 25, 12
+_SELECTION = (
+    f"the result is the checkpoint with the lowest validation error; training stops early after {_PATIENCE} evaluations "
+    f"of {_EVALUATIONS} without a better one."
+)
+_SKEWED = 1.5  # times as many images in the largest class as in the smallest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,27 +82,14 @@ def plan_folder(facts: FolderFacts, path: str | None, wishes: Wishes, rate: Rate
     batch_size = wishes.batch_size or _batch_size(num_train)
     data = _views(data, size, facts, wishes)
     epochs, epochs_reason = _epochs(num_train, model, data, batch_size, facts, wishes, rate)
-    iterations = max(1, epochs * num_train // batch_size)
-    is_skewed = facts.largest_class > 1.5 * facts.smallest_class
+    is_skewed = facts.largest_class > _SKEWED * facts.smallest_class
     config = RunConfig(
         recipe="folder",
         model=model,
         data=data,
         optim=_optimizer(batch_size, wishes),
         schedule=OneCycle(rise=0.15, start_factor=0.1, final_factor=0.0),
-        train=TrainConfig(
-            iterations=iterations,
-            batch_size=batch_size,
-            label_smoothing=0.1,
-            class_weights="balanced" if is_skewed else "none",
-            log_every=max(1, min(50, iterations // 20)),
-            evaluate_every=max(1, iterations // _EVALUATIONS),
-            checkpoint_every=max(1, iterations // _EVALUATIONS),
-            monitor="validation",
-            select="best",
-            patience_evaluations=_EVALUATIONS // 2,
-            final_training_error=False,
-        ),
+        train=_loop(max(1, epochs * num_train // batch_size), batch_size, is_skewed),
         weights=wishes.weights,
     )
     reasons = [held, size_reason, model_reason, f"batch {batch_size}: {_why_batch(num_train, wishes)}", epochs_reason]
@@ -106,11 +98,23 @@ def plan_folder(facts: FolderFacts, path: str | None, wishes: Wishes, rate: Rate
             f"class weights: classes have {facts.smallest_class} to {facts.largest_class} images "
             "(--train.class_weights none, or --data.sampling balanced instead)."
         )
-    reasons.append(
-        f"the result is the checkpoint with the lowest validation error; training stops early after "
-        f"{_EVALUATIONS // 2} evaluations of {_EVALUATIONS} without a better one."
+    return Plan(config, (*reasons, _SELECTION))
+
+
+def _loop(iterations: int, batch_size: int, is_skewed: bool) -> TrainConfig:
+    return TrainConfig(
+        iterations=iterations,
+        batch_size=batch_size,
+        label_smoothing=0.1,
+        class_weights="balanced" if is_skewed else "none",
+        log_every=max(1, min(50, iterations // 20)),
+        evaluate_every=max(1, iterations // _EVALUATIONS),
+        checkpoint_every=max(1, iterations // _EVALUATIONS),
+        monitor="validation",
+        select="best",
+        patience_evaluations=_PATIENCE,
+        final_training_error=False,
     )
-    return Plan(config, tuple(reasons))
 
 
 def folder() -> RunConfig:
