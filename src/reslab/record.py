@@ -87,7 +87,9 @@ class RecordedRun:
 def write_record(folder: RunFolder, results: Path, *, replace: bool = False, with_model: bool = True) -> Path:
     """Write `results/<recipe>/<seed>.json`, and a small network's model file beside it; return the record's path.
 
-    Recipes for any folder of photos have a folder for each: `results/<recipe>-<name of the data>/`. UsageError when another record is there and `replace` is not given.
+    Recipes for any folder of photos have a folder for each: `results/<recipe>-<name of the data>/`.
+
+    UsageError when another record is there and `replace` is not given.
     """
     record = make_record(folder)
     path = results / _name(record, folder) / f"{record['seed']}.json"

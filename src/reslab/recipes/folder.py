@@ -16,8 +16,8 @@ _PEAK_LR = 0.1  # for a batch of 128, from scratch
 _FINE_TUNING_LR = 0.01
 _EVALUATIONS, _PATIENCE = 25, 12
 _SELECTION = (
-    f"the result is the checkpoint with the lowest validation error; training stops early after {_PATIENCE} evaluations "
-    f"of {_EVALUATIONS} without a better one."
+    "the result is the checkpoint with the lowest validation error; training stops early after "
+    f"{_PATIENCE} evaluations of {_EVALUATIONS} without a better one."
 )
 _SKEWED = 1.5  # times as many images in the largest class as in the smallest
 
