@@ -88,7 +88,7 @@ def _report_run(given: _Given, output: Path | None) -> Path:
     result = folder.result()
     if result is None and given.is_explicit:
         raise Failure(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
-    split = given.split or (result and result["reported_split"])
+    split: str | None = given.split or (result["reported_split"] if result else None)
     if split is not None:
         try:
             _judge_run(folder, given, split)
@@ -132,7 +132,7 @@ def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.modelfile import load_model
-    from reslab.progress import make_count
+    from reslab.progress import counting
     from reslab.report import judge
     from reslab.rundata import data_of_run
     from reslab.runfolder import RunFolder
@@ -145,7 +145,7 @@ def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     _check_classes(path, loaded.card.class_names, dataset.class_names)
     model = loaded.model.to(choose_device(TrainConfig(iterations=1), World()))
     train = None if split == "train" else splits.train
-    found = judge(model, loaded.card, dataset, split=split, train=train, watch=make_count)
+    found = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
     if split == "test":
         note_test_use(path, found["scores"], given.command())
     return found

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -38,11 +38,7 @@ _NEIGHBOURS = 50
 _BATCH = 250
 
 
-class Count(Protocol):
-    def on_one(self) -> None: ...
-
-
-Watch = Callable[[str, int], AbstractContextManager[Count]]
+Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # as `reslab.progress.counting` is
 
 
 def judge(
@@ -51,10 +47,10 @@ def judge(
     """Answer every image of a split (protocol "center") and return all that a report shows of it.
 
     train: the training images to look for near-duplicates in; None to leave that out. watch: opens a display of
-    progress from a name and a total. The model is in eval mode, on any device.
+    progress, `reslab.progress.counting`. The model is in eval mode, on any device.
     """
-    with watch(f"{split} images", len(dataset)) as count:
-        answers = answer(model, card.preprocess, dataset, split=split, batch_size=_BATCH, on_progress=_steps(count))
+    with watch(f"{split} images", len(dataset)) as on_progress:
+        answers = answer(model, card.preprocess, dataset, split=split, batch_size=_BATCH, on_progress=on_progress)
     names = card.class_names
     summary = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
     shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)
@@ -115,11 +111,12 @@ def _suspect_rows(ranking: Ranking, dataset: Dataset, answers: Answers, names: t
 
 def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str, Any]]:
     """The images most like one of the training images, the most similar pair first; pictures of the first dozen."""
-    with watch("small copies", len(dataset) + len(train)) as count:
-        seen = small_copies(dataset, _steps(count))
-        references = small_copies(train, _steps(count))
-    with watch("near-duplicates", len(dataset)) as count:
-        found = near_duplicates(seen, references, _steps(count))
+    with watch("small copies", len(dataset)) as on_progress:
+        seen = small_copies(dataset, on_progress)
+    with watch("small copies of the training images", len(train)) as on_progress:
+        references = small_copies(train, on_progress)
+    with watch("near-duplicates", len(dataset)) as on_progress:
+        found = near_duplicates(seen, references, on_progress)
     first = slice(num_listed(len(dataset)))
     columns = (found.indices, found.matches, found.similarities, found.are_mirrored)
     rows = zip(*(column[first].tolist() for column in columns), strict=True)
@@ -138,19 +135,6 @@ def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str
         }
         for place, (index, match, similarity, is_mirrored) in enumerate(rows)
     ]
-
-
-def _steps(count: Count) -> Callable[..., None]:
-    """Turn "so many are done" into one step for each."""
-    done = 0
-
-    def on_progress(now: int, total: int = 0) -> None:
-        nonlocal done
-        for _ in range(done, now):
-            count.on_one()
-        done = now
-
-    return on_progress
 
 
 # --- kept in the run folder -------------------------------------------------------------------------------------------

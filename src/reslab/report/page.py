@@ -16,7 +16,6 @@ from .judgement import kept_judgement
 from .pages import figure_markup, write_page
 from .sections import NOTHING, from_counts, from_judgement
 
-
 RELOAD_SECONDS = 15
 
 
@@ -109,7 +108,7 @@ def _notes(result: dict[str, Any] | None, config: dict[str, Any], uses: list[dic
         notes.append(
             "The test set was read once, at the end."
             if not uses
-            else f"The test set was read at the end of the training, and {len(uses)} more time(s) since (below)."
+            else f"The test set was read at the end of the training, and since then: {len(uses)} x (below)."
         )
     return notes
 
