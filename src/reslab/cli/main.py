@@ -11,6 +11,7 @@ from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
 
 from .bench import app as bench
+from .calibrate import calibrate
 from .compare import compare
 from .convert import convert
 from .data import app as data
@@ -28,7 +29,21 @@ app = App(
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
 )
-for verb in (demo, train, experiment, evaluate, data, convert, compare, bench, recipes, describe, report, record):
+for verb in (
+    demo,
+    train,
+    experiment,
+    evaluate,
+    calibrate,
+    data,
+    convert,
+    compare,
+    bench,
+    recipes,
+    describe,
+    report,
+    record,
+):
     app.command(verb)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
