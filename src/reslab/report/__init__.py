@@ -2,11 +2,13 @@
 
 from .compare import Comparison, compare, save_figure, write_comparison
 from .judgement import basis_of, judge, keep_judgement, kept_judgement
+from .live import LiveReport
 from .model_page import write_model_report
 from .page import write_report
 
 __all__ = [
     "Comparison",
+    "LiveReport",
     "basis_of",
     "compare",
     "judge",
