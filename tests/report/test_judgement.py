@@ -1,15 +1,20 @@
 """What a report shows of images: what was planted comes first, on the page and in its lists."""
 
+import base64
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from reslab.data import ArrayDataset, Splits
+from reslab import create_model
+from reslab.data import ArrayDataset, FileDataset, Splits
 from reslab.data.sources import open_splits
-from reslab.modelfile import load_model
+from reslab.modelfile import ModelCard, load_model
 from reslab.progress import counting
 from reslab.report import judge, write_model_report
+from reslab.spec import PreprocessSpec
 
 RECORDED = Path(__file__).parents[2] / "results" / "cifar-resnet20" / "0.safetensors"
 
@@ -56,3 +61,28 @@ def test_of_training_images_the_neighbours_are_asked_too(cifar: Splits) -> None:
     assert found["duplicates"] is None
     assert found["suspects"] != by_network["suspects"]
     assert found["scores"]["classes"] == by_network["scores"]["classes"]
+
+
+def test_photos_are_named_by_class_folder_and_file_and_shown_as_the_network_sees_them(
+    data_root: Path, tmp_path: Path
+) -> None:
+    photos = open_splits("folder", str(data_root / "imagenette-128"))
+    some = photos.part("validation").subset(torch.arange(0, 3000, 120))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = create_model("resnet18", num_classes=10).eval()
+    spec = PreprocessSpec(
+        channels=3, height=112, width=112, short_side=128, mean=(120.0, 115.0, 105.0), std=(70.0, 70.0, 70.0)
+    )
+    card = ModelCard(preprocess=spec, class_names=some.class_names, recipe="folder", temperature=2.0)
+    train = photos.train.subset(torch.arange(40))
+    found = judge(model, card, some, split="validation", train=train, watch=counting)
+    assert isinstance(some, FileDataset)
+    shown = found["galleries"]["uncertain"][0]
+    assert shown["name"] == "/".join(some.paths[shown["index"]].parts[-2:])
+    with Image.open(BytesIO(base64.b64decode(shown["picture"].split(",")[1]))) as picture:
+        assert picture.size == (112, 112)
+    assert found["scores"]["temperature"] == 2.0
+    page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics={}, command="c")
+    assert "at the model file&#39;s temperature 2.000" in page.read_text()
+    assert page.stat().st_size < 2_000_000
