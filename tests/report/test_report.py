@@ -87,6 +87,13 @@ def test_a_run_in_progress_has_a_report_that_says_so(finished: RunFolder) -> Non
     assert "In progress: step 0 of 40" in write_report(finished).read_text()
 
 
+def test_a_page_does_not_say_where_the_data_lay(finished: RunFolder) -> None:
+    config = json.loads((finished.path / "config.json").read_text())
+    config["data"]["path"] = "/home/somebody/photos"
+    (finished.path / "config.json").write_text(json.dumps(config))
+    assert "somebody" not in write_report(finished).read_text()
+
+
 def test_a_test_curve_is_declared(finished: RunFolder) -> None:
     config = json.loads((finished.path / "config.json").read_text())
     config["train"]["monitor"] = "test"

@@ -43,7 +43,8 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
         **sections,
         data=environment["data"],
         settings=_flatten(config),
-        config_json=to_json({"format_version": 1, **config}),
+        # a page is passed on, and where the data lay on this machine is no business of others
+        config_json=to_json({"format_version": 1, **config, "data": {**config["data"], "path": None}}),
         sessions=environment["sessions"],
         command=f"reslab train {folder.path.name}/config.json --run-dir NEW-FOLDER",
     )
