@@ -3,6 +3,8 @@
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -171,3 +173,18 @@ def make_count(name: str, total: int | None) -> PlainCount | LiveCount:
     """Return a bar when standard error is a terminal, plain lines otherwise. Use it as a context manager."""
     console = Console(stderr=True)
     return LiveCount(name, total, console) if console.is_terminal else PlainCount(name, total)
+
+
+@contextmanager
+def counting(name: str, total: int) -> Iterator[Callable[..., None]]:
+    """Show how far something is that says how many are done in all: a function of (done) or (done, total)."""
+    told = 0
+    with make_count(name, total) as count:
+
+        def on_progress(done: int, _total: int = 0) -> None:
+            nonlocal told
+            for _ in range(told, done):
+                count.on_one()
+            told = done
+
+        yield on_progress

@@ -10,6 +10,8 @@ skipped.csv         which were left out, and why
 result.json         the final counts, each with split and protocol   } at the end
 model.safetensors   the model file                                   }
 report.html         everything to look at
+judgement.json      what `reslab report` found out about the model file
+test_uses.json      every use of the test set since the training
 .lock               held by the process that trains the run
 """
 
@@ -117,6 +119,21 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """Return the final counts; None while the run is not complete."""
         return self.read("result.json") if (self.path / "result.json").exists() else None
+
+    def test_uses(self) -> list[dict[str, Any]]:
+        """Return every use of the test set since the training, oldest first; see `add_test_use`."""
+        return self.read("test_uses.json")["uses"] if (self.path / "test_uses.json").exists() else []
+
+    def add_test_use(self, use: dict[str, Any]) -> int:
+        """Record a use of the test set and return how many there are now, with that of the training, if it had one.
+
+        use: "date", "command", "model" (the file's SHA-256), "protocol", "wrong", "total", "error" in %.
+        """
+        with FileLock(self.path / ".test_uses.lock"):
+            uses = [*self.test_uses(), use]
+            self.write("test_uses.json", {"uses": uses})
+        result = self.result()
+        return len(uses) + int(result is not None and "test" in result["final"])
 
     def rows(self, split: str | None = None) -> list[dict[str, Any]]:
         """Return the metrics written so far, of one split or of all."""

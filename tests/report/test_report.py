@@ -1,5 +1,7 @@
 """Reports: one self-contained file, the numbers of the run, the same bytes each time."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -48,10 +50,14 @@ def _check(path: Path) -> _Page:
     return page
 
 
+def test_a_finished_report_does_not_reload(finished: RunFolder) -> None:
+    assert 'http-equiv="refresh"' not in write_report(finished).read_text()
+
+
 def test_a_report_asks_no_outside_host_and_labels_its_figures(finished: RunFolder) -> None:
     page = _check(write_report(finished))
-    assert len(page.figures) == 3
-    assert page.scripts == 0
+    assert len(page.figures) == 2
+    assert page.scripts == 1
 
 
 def test_a_report_shows_the_runs_numbers_with_split_and_protocol(finished: RunFolder) -> None:
@@ -74,9 +80,18 @@ def test_the_same_run_makes_the_same_bytes(finished: RunFolder) -> None:
 def test_a_run_in_progress_has_a_report_that_says_so(finished: RunFolder) -> None:
     for name in ("result.json", "model.safetensors"):
         (finished.path / name).unlink()
-    assert "In progress: step 40 of 40" in write_report(finished).read_text()
+    text = write_report(finished).read_text()
+    assert "In progress: step 40 of 40" in text
+    assert 'http-equiv="refresh" content="15"' in text
     finished.metrics.path.unlink()
     assert "In progress: step 0 of 40" in write_report(finished).read_text()
+
+
+def test_a_page_does_not_say_where_the_data_lay(finished: RunFolder) -> None:
+    config = json.loads((finished.path / "config.json").read_text())
+    config["data"]["path"] = "/home/somebody/photos"
+    (finished.path / "config.json").write_text(json.dumps(config))
+    assert "somebody" not in write_report(finished).read_text()
 
 
 def test_a_test_curve_is_declared(finished: RunFolder) -> None:
@@ -97,8 +112,12 @@ def test_hostile_class_names_are_text_and_a_hundred_classes_fit(finished: RunFol
     result["confusion"] = [[3 if row == column else int(row == 0) for column in range(100)] for row in range(100)]
     (finished.path / "result.json").write_text(json.dumps(result))
     page = _check(write_report(finished))
-    assert page.scripts == 0
-    assert "&lt;script&gt;alert(1)" in finished.report_path.read_text()
+    assert page.scripts == 1  # ours, and its hash is the only one that the page's policy lets run
+    text = finished.report_path.read_text()
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#39;sha256-{digest}&#39;" in text
+    assert "&lt;script&gt;alert(1)" in text
 
 
 def test_a_comparison_groups_seeds_and_puts_plain_beside_residual(finished: RunFolder, tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 """`reslab data`."""
 
 import json as jsonlib
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
+
+from reslab.errors import UsageError
+
+from .report import need_report_extra
 
 if TYPE_CHECKING:
     from reslab.data.findings import Finding
@@ -17,7 +22,7 @@ _SHOWN = 10
 
 
 @app.command
-def check(path: Path, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def check(path: Path, *, html: Path | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     """Read every image of a folder or CSV file and name what is wrong: exit 0 when nothing is, 1 when something is.
 
     Nothing is deleted and nothing is changed.
@@ -26,9 +31,15 @@ def check(path: Path, *, json: Annotated[bool, Parameter(negative=())] = False) 
     ----------
     path
         A folder train/CLASS/*, val/CLASS/* (and test/), a folder of class folders, or a CSV file of path,label.
+    html
+        A page to write, with pictures of what is wrong.
     json
         Print JSON: all findings with all their paths.
     """
+    if html is not None:
+        need_report_extra()
+        if not html.parent.is_dir():
+            raise UsageError(f"--html {html}: there is no folder {html.parent}; make it first.")
     from reslab.data.check import check as check_data
     from reslab.data.image_list import take_inventory
     from reslab.progress import make_count
@@ -40,6 +51,11 @@ def check(path: Path, *, json: Annotated[bool, Parameter(negative=())] = False) 
         print(jsonlib.dumps(_values(inventory, findings), indent=2))  # ASCII, so that any name can be written
     else:
         _print(inventory, findings)
+    if html is not None:
+        from reslab.report import write_data_report
+
+        page = write_data_report(inventory, findings, html, command=f"reslab data check {path} --html {html}")
+        print(f"page: {page}", file=sys.stderr if json else sys.stdout)
     return 1 if findings else 0
 
 

@@ -1,33 +1,39 @@
 """`reslab evaluate`."""
 
 import json as jsonlib
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError
 
+from .given import model_path, numbered_as, open_data, part_of
+from .test_uses import note_test_use
+
 if TYPE_CHECKING:
-    from reslab.config import DataConfig
-    from reslab.data import Dataset, Splits
+    from reslab.data import Dataset
+    from reslab.judge import Answers, Protocol
     from reslab.modelfile import ModelFile
+    from reslab.spec import Fit
 
-
-log = logging.getLogger(__name__)
+EVALUATION_BATCH = 500
+DEFAULT_TOP_K = 5
 
 
 def evaluate(
     run_or_model: Path,
-    *,
+    *more: Annotated[Path, Parameter(name="MORE")],
     data: Path | None = None,
     data_kind: str | None = None,
     split: Literal["train", "validation", "test", "all"] = "test",
+    protocol: Literal["center", "flip", "ten-crop", "multi-scale"] = "center",
+    sides: str | None = None,
     fit: Literal["crop", "letterbox", "squash"] | None = None,
+    top_k: int = DEFAULT_TOP_K,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Count what a model file gets right, in fp32, on one split of a data set.
+    """Count what model files get right, in fp32, on one split of a data set; several answer together.
 
     Classes are matched by their names: the data may have fewer than the model, in any order.
 
@@ -35,100 +41,112 @@ def evaluate(
     ----------
     run_or_model
         A run folder, or a model file.
+    more
+        More of them, with the same classes; the answer is the mean of their probabilities.
     data
         A data set's folder or archive; by default the one that the model was trained on.
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     split
         The part to evaluate on, or all parts together.
+    protocol
+        Which views of each image are averaged: one, that and its mirror image, the paper's 10 crops, or several sizes.
+    sides
+        The short sides of --protocol multi-scale in pixels, like 224,256; the paper's five by default.
     fit
         Show photos in another way than the model file says: crop the centre, letterbox or squash.
+    top_k
+        How many answers count for the second error; 1 leaves it out.
     json
-        Print JSON.
+        Print JSON: everything, also of each class.
     """
-    from reslab.build import build_splits, choose_device
-    from reslab.config import TrainConfig
-    from reslab.data.dataset import number_as
-    from reslab.data.pictures import with_fit
-    from reslab.distributed import World
+    from reslab.judge import Protocol, ensemble, summarize
     from reslab.modelfile import load_model
-    from reslab.run import evaluate_on
-    from reslab.rundata import data_of_run
-    from reslab.runfolder import RunFolder
 
-    path = model_path(run_or_model)
-    loaded = load_model(path)
-    config = _data_config(run_or_model, loaded, data, data_kind)
-    if run_or_model.is_dir() and data is None and data_kind is None:
-        splits = data_of_run(RunFolder.open(run_or_model), config).splits
-    else:
-        splits = build_splits(config)
-    dataset = _part(splits, split)
-    missing = len(loaded.card.class_names) - len(dataset.class_names)
-    dataset = number_as(dataset, loaded.card.class_names)
-    if missing:
-        log.info("the data has %d of the model's %d classes; an answer out of the others counts as wrong.",
-                 len(loaded.card.class_names) - missing, len(loaded.card.class_names))  # fmt: skip
-    device = choose_device(TrainConfig(iterations=1), World())
-    model = loaded.model.to(device)
-    found, protocol = evaluate_on(model, dataset, with_fit(loaded.card.preprocess, fit), device)
-    values = {
-        "model": str(path),
-        "network": loaded.spec.label,
-        "data": dataset.name,
-        "split": split,
-        "protocol": protocol,
-    }
+    chosen = Protocol(protocol, _sides(sides))
+    given = (run_or_model, *more)
+    paths = [model_path(one) for one in given]
+    members = [load_model(path) for path in paths]
+    _check_same_classes(paths, members)
+    dataset = numbered_as(part_of(open_data(run_or_model, members[0], data, data_kind), split), members[0])
+    found = [_answer(member, dataset, chosen, split, fit) for member in members]
+    answers = found[0] if len(found) == 1 else ensemble(found)
+    temperature = members[0].card.temperature if len(members) == 1 else None
+    scores = summarize(answers, dataset.class_names, _ks(top_k, len(dataset.class_names)), temperature)
+    if split in ("test", "all"):
+        for path in paths:
+            note_test_use(path, scores, _command(given, data, chosen.name))
+    network = " + ".join(member.spec.label for member in members)
     if json:
-        print(jsonlib.dumps({**values, **found.to_dict(), "error": found.error}, indent=2))
-        return 0
-    wrong = found.total - found.correct
-    print(f"{loaded.spec.label} on {dataset.name}")
-    print(f"{split} error: {found.error:.2f} % ({wrong} of {found.total} wrong; {protocol})")
+        names = {"model": str(paths[0])} if len(paths) == 1 else {"models": [str(path) for path in paths]}
+        print(jsonlib.dumps({**names, "network": network, "data": dataset.name, **scores}, indent=2))
+    else:
+        _print_scores(scores, f"{network} on {dataset.name}")
     return 0
 
 
-def _part(splits: "Splits", split: str) -> "Dataset":
-    if split == "all":
-        return splits.together()
-    try:
-        return splits.part(split)
-    except Failure as error:
-        raise Failure(f"{error} --split all takes all parts together.") from None
+def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, fit: "Fit | None") -> "Answers":
+    from reslab.build import choose_device
+    from reslab.config import TrainConfig
+    from reslab.data.pictures import with_fit
+    from reslab.distributed import World
+    from reslab.judge import answer
+    from reslab.progress import counting
 
-
-def model_path(given: Path) -> Path:
-    """Return the model file that is meant: itself, or that of a finished run."""
-    if not given.exists():
-        raise Failure(f"{given} does not exist; give a run folder or a model file.")
-    if given.is_file():
-        return given
-    from reslab.runfolder import RunFolder
-
-    path = RunFolder.open(given).model_path
-    if not path.exists():
-        raise Failure(
-            f"{given} is not finished and has no model file yet; go on with: reslab train --resume --run-dir {given}"
+    model = member.model.to(choose_device(TrainConfig(iterations=1), World()))
+    preprocess = with_fit(member.card.preprocess, fit)
+    with counting(f"{split} images", len(dataset) * protocol.num_views) as on_progress:
+        return answer(
+            model, preprocess, dataset, protocol, split=split, batch_size=EVALUATION_BATCH, on_progress=on_progress
         )
-    return path
 
 
-def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "DataConfig":
-    """Return the run's data, the recipe's, or what was asked for."""
-    from dataclasses import replace
+def _check_same_classes(paths: "list[Path]", members: "list[ModelFile]") -> None:
+    first = members[0].card.class_names
+    for path, member in zip(paths, members, strict=True):
+        ours = member.card.class_names
+        if ours != first:
+            missing, extra = sorted(set(first) - set(ours))[:5], sorted(set(ours) - set(first))[:5]
+            raise Failure(
+                f"{path} has other classes than {paths[0]}, or another order (only there: {missing or 'none'}; only "
+                f"here: {extra or 'none'}); an ensemble needs the same list in all."
+            )
 
-    from reslab.config import DataConfig, from_dict
-    from reslab.recipes import RECIPES
-    from reslab.runfolder import RunFolder
 
-    if given.is_dir():
-        config = from_dict(RunFolder.open(given).config()).data
-    elif loaded.card.recipe in RECIPES:
-        config = RECIPES[loaded.card.recipe].make().data
-    else:
-        config = DataConfig()
-        if data is None and kind is None:
-            raise UsageError(f"{given} does not say which data it was trained on; give --data PATH.")
-    if data is not None or kind is not None:
-        config = replace(config, path=None if data is None else str(data), kind=kind or "auto")  # type: ignore[arg-type]
-    return config
+def _sides(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--sides {text}: give whole numbers of pixels with commas between, like 224,256.") from None
+
+
+def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
+    """Return 1 and the k asked for; the default of 5 says nothing of five classes or fewer."""
+    if top_k == DEFAULT_TOP_K and num_classes <= DEFAULT_TOP_K:
+        return (1,)
+    return tuple(sorted({1, top_k}))
+
+
+def _command(given: tuple[Path, ...], data: Path | None, protocol: str) -> str:
+    words = ["reslab evaluate", *map(str, given), *(["--data", str(data)] if data else [])]
+    return " ".join([*words, *(["--protocol", protocol] if protocol != "center" else [])])
+
+
+def _print_scores(scores: dict[str, Any], title: str) -> None:
+    split, total = scores["split"], scores["total"]
+    interval, calibration = scores["intervals"]["error"], scores["calibration"]
+    together = f"; ensemble of {scores['members']} networks" if scores["members"] > 1 else ""
+    print(title)
+    print(
+        f"{split} error: {scores['error']:.2f} % ({total - scores['correct']} of {total} wrong; "
+        f"{scores['protocol']}{together})"
+    )
+    print(f"95 % interval: {interval['low']:.2f} to {interval['high']:.2f} % ({interval['method']})")
+    for found in scores["top_k"]:
+        if found["k"] > 1:
+            print(f"top-{found['k']} error: {found['error']:.2f} % ({total - found['correct']} of {total} wrong)")
+    means = {name: scores["intervals"][name] for name in ("balanced_accuracy", "macro_f1")}
+    for name, words in (("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro F1")):
+        print(f"{words}: {scores[name]:.4f} ({means[name]['low']:.4f} to {means[name]['high']:.4f})")
+    temperature = "" if scores["temperature"] is None else f", at temperature {scores['temperature']:.3f}"
+    print(f"calibration error (ECE): {100 * calibration['ece']:.2f} % ({total} answers, 15 bins{temperature})")

@@ -11,6 +11,7 @@ from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
 
 from .bench import app as bench
+from .calibrate import calibrate
 from .compare import compare
 from .convert import convert
 from .data import app as data
@@ -36,6 +37,7 @@ for verb in (
     experiment,
     predict,
     evaluate,
+    calibrate,
     data,
     convert,
     compare,

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError, did_you_mean
 
-from .evaluate import model_path
+from .given import model_path
 from .rows import FORMATS, Rows
 
 if TYPE_CHECKING:

@@ -1,8 +1,19 @@
 """`reslab report`."""
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from reslab.errors import Failure
+from reslab.errors import Failure, UsageError
+
+from .given import model_path, numbered_as, open_data
+from .test_uses import note_test_use
+
+if TYPE_CHECKING:
+    from reslab.runfolder import RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def need_report_extra() -> None:
@@ -16,19 +27,120 @@ def need_report_extra() -> None:
     del jinja2, matplotlib
 
 
-def report(run: Path) -> int:
-    """Write a run's report.html: one self-contained file, also for a run that is still going on.
+def report(
+    run_or_model: Path,
+    *,
+    data: Path | None = None,
+    data_kind: str | None = None,
+    split: Literal["train", "validation", "test"] | None = None,
+    output: Path | None = None,
+) -> int:
+    """Write one self-contained HTML file about a run or a model file: curves, scores, and images that deserve a look.
+
+    A finished run is judged on the split that it reports, and the judgement is kept in its folder. The report of a run
+    in progress has its curves, and reloads itself.
 
     Parameters
     ----------
-    run
-        The run folder.
+    run_or_model
+        A run folder, or a model file.
+    data
+        A data set's folder or archive; by default the one that the model was trained on.
+    data_kind
+        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
+    split
+        The part to judge on; by default the one that the run reports, or test.
+    output
+        The file to write; report.html in the run folder, or MODEL-report.html beside the model file, by default.
     """
+    need_report_extra()
+    if output is not None and not output.parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {output.parent}; make it first.")
+    given = _Given(run_or_model, data, data_kind, split)
+    print(_report_run(given, output) if run_or_model.is_dir() else _report_model(given, output))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the user asked for."""
+
+    subject: Path
+    data: Path | None
+    kind: str | None
+    split: str | None
+
+    @property
+    def is_explicit(self) -> bool:
+        return (self.data, self.kind, self.split) != (None, None, None)
+
+    def command(self) -> str:
+        flags = {"data": self.data, "data-kind": self.kind, "split": self.split}
+        words = [f"--{flag} {value}" for flag, value in flags.items() if value is not None]
+        return " ".join(["reslab report", str(self.subject), *words])
+
+
+def _report_run(given: _Given, output: Path | None) -> Path:
+    from reslab.report import write_report
     from reslab.runfolder import RunFolder
 
-    folder = RunFolder.open(run)
-    need_report_extra()
-    from reslab.report import write_report
+    folder = RunFolder.open(given.subject)
+    result = folder.result()
+    if result is None and given.is_explicit:
+        raise Failure(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
+    split: str | None = given.split or (result["reported_split"] if result else None)
+    if split is not None:
+        try:
+            _judge_run(folder, given, split)
+        except Failure as error:
+            if given.is_explicit:
+                raise
+            log.warning("not judged: %s The report has the rest; --data PATH says where the images are.", error)
+    return write_report(folder, output)
 
-    print(write_report(folder))
-    return 0
+
+def _judge_run(folder: "RunFolder", given: _Given, split: str) -> None:
+    """Judge the run's model file, unless its judgement is there already."""
+    from reslab.report import basis_of, keep_judgement, kept_judgement
+
+    basis = basis_of(folder.model_path, split, given.data)
+    if given.kind is None and kept_judgement(folder, basis):
+        return
+    keep_judgement(folder, basis, _judge(folder.model_path, given, split))
+
+
+def _report_model(given: _Given, output: Path | None) -> Path:
+    from reslab.modelfile import load_card
+    from reslab.report import write_model_report
+
+    path = model_path(given.subject)
+    card = load_card(path)
+    judgement = _judge(path, given, given.split or "test")
+    return write_model_report(
+        judgement,
+        output or path.with_name(f"{path.stem}-report.html"),
+        name=path.name,
+        recipe=card.recipe,
+        metrics=card.metrics,
+        command=given.command(),
+    )
+
+
+def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
+    """Open model and data, judge, and write a use of the test set down."""
+    from reslab.build import choose_device
+    from reslab.config import TrainConfig
+    from reslab.distributed import World
+    from reslab.modelfile import load_model
+    from reslab.progress import counting
+    from reslab.report import judge
+
+    loaded = load_model(path)
+    splits = open_data(given.subject, loaded, given.data, given.kind)
+    dataset = numbered_as(splits.part(split), loaded)
+    model = loaded.model.to(choose_device(TrainConfig(iterations=1), World()))
+    train = None if split == "train" else splits.train
+    found = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
+    if split == "test":
+        note_test_use(path, found["scores"], given.command())
+    return found

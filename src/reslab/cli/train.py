@@ -16,6 +16,7 @@ from .seeds import parse_seeds
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig
+    from reslab.report import LiveReport
 
 _MUCH_WAITING = 0.2  # of the time of a run
 
@@ -98,7 +99,7 @@ def train(
     with make_progress(
         f"{chosen.recipe} seed {chosen.seed}", chosen.train.iterations, chosen.train.batch_size
     ) as progress:
-        done = train_run(chosen, folder, resume=resume, observers=[progress])
+        done = train_run(chosen, folder, resume=resume, observers=[progress, *_live_report(folder)])
     _conclude(done)
     return 0
 
@@ -206,6 +207,15 @@ def _write_plan(config: "RunConfig", folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     RunFolder(folder).write("config.json", to_dict(config))
     return str(folder / "config.json")
+
+
+def _live_report(folder: Path) -> "list[LiveReport]":
+    """Return what writes the report while the run goes on, where the packages for it are there."""
+    try:
+        from reslab.report import LiveReport
+    except ImportError:  # said at the end, once
+        return []
+    return [LiveReport(folder)]
 
 
 def _conclude(folder: Any) -> None:

@@ -5,6 +5,7 @@ from .calibration import Calibration, apply_temperature, calibration, fit_temper
 from .intervals import Interval, bootstrap, wilson
 from .protocols import Protocol
 from .scores import ClassScores, ConfusedPair, TopK, class_scores, confused_pairs, confusion_matrix, top_k
+from .summary import summarize, summarize_confusion
 
 __all__ = [
     "Answers",
@@ -24,6 +25,8 @@ __all__ = [
     "ensemble",
     "fit_temperature",
     "recalibrated",
+    "summarize",
+    "summarize_confusion",
     "top_k",
     "wilson",
 ]

@@ -1,47 +1,66 @@
-"""The confusion matrix as a picture, and the error of each class."""
+"""The confusion matrix on a page: numbers in a table up to 20 classes, a picture that is read cell by cell above."""
 
+import base64
+import json
 from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from PIL import Image
 
-from .figures import INK, styled
-
-_MAX_NUMBERED = 20  # classes up to which each cell shows its count
-
-
-def confusion_figure(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> Figure:
-    """Return the matrix, each row (true class) coloured by its shares; counts: [num_classes][num_classes]."""
-    matrix = np.asarray(counts)
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    size = len(matrix)
-    with styled():
-        side = min(9.0, max(4.4, 0.52 * size + 1.6))
-        figure = Figure(figsize=(side, side * 0.92), layout="constrained")
-        axes = figure.add_subplot()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.grid(visible=False)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        every = 1 if size <= 30 else -(-size // 25)
-        ticks = range(0, size, every)
-        names = [_short(class_names[tick]) for tick in ticks]
-        font = 9 if size <= _MAX_NUMBERED else 6
-        is_upright = max(map(len, names)) < 3
-        placed = {"rotation": 0, "ha": "center"} if is_upright else {"rotation": 60, "ha": "right"}
-        axes.set_xticks(list(ticks), names, fontsize=font, **placed)
-        axes.set_yticks(list(ticks), names, fontsize=font)
-        axes.spines[:].set_visible(False)
-        if size <= _MAX_NUMBERED:
-            for row in range(size):
-                for column in range(size):
-                    color = "white" if shares[row, column] > 0.5 else INK
-                    if matrix[row, column]:
-                        axes.text(
-                            column, row, str(matrix[row, column]), ha="center", va="center", color=color, fontsize=8
-                        )
-    return figure
+MAX_NUMBERED = 20  # classes up to which each cell shows its count
+_MAX_SIDE = 250  # cells of the picture; of more classes, each cell is the largest of a block
+_LEAST, _MOST = np.array([255.0, 255.0, 255.0]), np.array([8.0, 48.0, 107.0])
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 16 else name[:15] + "…"
+def confusion_view(cells: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Any]:
+    """Return what the template draws. cells: [row (true class), column (predicted), count], those that are not empty.
+
+    A cell's shade is its share of the row, under a square root, so that a share of 1 % is seen beside one of 100 %.
+    """
+    matrix = np.zeros((len(names), len(names)), dtype=np.int64)
+    for row, column, count in cells:
+        matrix[row, column] = count
+    support = matrix.sum(1)
+    shares = np.sqrt(matrix / np.maximum(support, 1)[:, None])
+    if len(names) <= MAX_NUMBERED:
+        rows = [
+            {
+                "name": names[row],
+                "support": int(support[row]),
+                "cells": [
+                    {"count": int(matrix[row, column]), "shade": round(float(shares[row, column]), 2)}
+                    for column in range(len(names))
+                ],
+            }
+            for row in range(len(names))
+        ]
+        return {"is_table": True, "names": list(names), "rows": rows}
+    block = -(-len(names) // _MAX_SIDE)
+    return {
+        "is_table": False,
+        "num_classes": len(names),
+        "block": block,
+        "uri": _picture(_pooled(shares, block)),
+        "names": json.dumps(list(names), ensure_ascii=False),
+        "cells": json.dumps([list(cell) for cell in cells], separators=(",", ":")),
+    }
+
+
+def _pooled(shares: np.ndarray, block: int) -> np.ndarray:
+    """Return the largest share of each block x block cells."""
+    side = -(-len(shares) // block)
+    padded = np.zeros((side * block, side * block))
+    padded[: len(shares), : len(shares)] = shares
+    return padded.reshape(side, block, side, block).max(axis=(1, 3))
+
+
+def _picture(shares: np.ndarray) -> str:
+    """Return a data URI of a PNG with one pixel for each value, from white (0) to dark blue (1)."""
+    colors = _LEAST + (_MOST - _LEAST) * np.linspace(0, 1, 256)[:, None]
+    picture = Image.fromarray((shares * 255).round().astype(np.uint8), mode="P")
+    picture.putpalette(colors.round().astype(np.uint8).tobytes())
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

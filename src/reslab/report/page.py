@@ -5,35 +5,61 @@ from pathlib import Path
 from typing import Any
 
 from reslab.files import to_json
+from reslab.judge import wilson
 from reslab.metrics import error_percent
 from reslab.modelfile import load_card
 from reslab.runfolder import RunFolder
 
-from .confusion import confusion_figure
 from .curves import error_figure, loss_figure
 from .figures import to_svg
+from .judgement import kept_judgement
 from .pages import figure_markup, write_page
+from .sections import NOTHING, from_counts, from_judgement
+
+RELOAD_SECONDS = 15
 
 
-def write_report(folder: RunFolder) -> Path:
-    """Write `report.html` into a run folder, finished or in progress, and return its path."""
+def write_report(folder: RunFolder, path: Path | None = None) -> Path:
+    """Write the page of a run, finished or in progress, and return its path: `report.html` in its folder by default.
+
+    The page of a finished run has what was judged (`judgement.json`), if that was this model file. The page of a run in
+    progress reloads itself.
+    """
     config, environment, result = folder.config(), folder.environment(), folder.result()
     train, monitored = folder.rows("train"), folder.rows(config["train"]["monitor"])
+    sections = _judged(folder, result)
     return write_page(
         "report.html",
-        folder.report_path,
+        path or folder.report_path,
+        is_interactive=sections["judged"] is not None,
+        reload_seconds=RELOAD_SECONDS if result is None else None,
         title=f"{config['recipe']}, seed {config['seed']}",
         verdict=_verdict(result, train, config),
         result=result,
         final=_final_rows(result),
-        notes=_notes(result, config),
-        figures=_figures(folder, train, monitored, config, result),
+        notes=_notes(result, config, folder.test_uses()),
+        test_uses=folder.test_uses(),
+        figures=_figures(train, monitored, config),
+        **sections,
         data=environment["data"],
         settings=_flatten(config),
-        config_json=to_json({"format_version": 1, **config}),
+        # a page is passed on, and where the data lay on this machine is no business of others
+        config_json=to_json({"format_version": 1, **config, "data": {**config["data"], "path": None}}),
         sessions=environment["sessions"],
         command=f"reslab train {folder.path.name}/config.json --run-dir NEW-FOLDER",
     )
+
+
+def _judged(folder: RunFolder, result: dict[str, Any] | None) -> dict[str, Any]:
+    if result is None:
+        return NOTHING
+    if judgement := kept_judgement(folder):
+        return from_judgement(judgement)
+    if result["confusion"] is None:
+        return NOTHING
+    note = f"Calibration and the images that deserve a look are added by: reslab report {folder.path.name}"
+    names = load_card(folder.model_path).class_names
+    return from_counts(result["confusion"], names, result["reported_split"], result["protocol"], [note])
 
 
 def _verdict(result: dict[str, Any] | None, train: list[dict[str, Any]], config: dict[str, Any]) -> str:
@@ -45,7 +71,17 @@ def _verdict(result: dict[str, Any] | None, train: list[dict[str, Any]], config:
         return f"{result['model']}: trained for {result['iterations']:,} iterations; there is no split to judge it on."
     counts = result["final"][split]
     wrong = counts["total"] - counts["correct"]
-    return f"{result['model']}: {counts['error']:.2f} % {split} error, {wrong:,} of {counts['total']:,} images wrong."
+    return verdict_in_words(result["model"], split, wrong, counts["total"])
+
+
+def verdict_in_words(network: str, split: str, wrong: int, total: int) -> str:
+    """Return the sentence at the top of a page: the error, its interval and the counts."""
+    interval = wilson(wrong, total)
+    error = error_percent(total - wrong, total)
+    return (
+        f"{network}: {error:.2f} % {split} error (95 % interval {100 * interval.low:.2f} to "
+        f"{100 * interval.high:.2f} %), {wrong:,} of {total:,} images wrong."
+    )
 
 
 def _final_rows(result: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -59,7 +95,7 @@ def _final_rows(result: dict[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(result: dict[str, Any] | None, config: dict[str, Any]) -> list[str]:
+def _notes(result: dict[str, Any] | None, config: dict[str, Any], uses: list[dict[str, Any]]) -> list[str]:
     monitor = config["train"]["monitor"]
     notes = [
         "The training error in the curve is that of the batches as trained on (augmented, before each update), "
@@ -70,16 +106,16 @@ def _notes(result: dict[str, Any] | None, config: dict[str, Any]) -> list[str]:
     if monitor == "test":
         notes.append("The test curve is drawn for the figure only: nothing was chosen by it.")
     elif result is not None and result["reported_split"] == "test":
-        notes.append("The test set was read once, at the end.")
+        notes.append(
+            "The test set was read once, at the end."
+            if not uses
+            else f"The test set was read at the end of the training, and since then: {len(uses)} x (below)."
+        )
     return notes
 
 
 def _figures(
-    folder: RunFolder,
-    train: list[dict[str, Any]],
-    monitored: list[dict[str, Any]],
-    config: dict[str, Any],
-    result: dict[str, Any] | None,
+    train: list[dict[str, Any]], monitored: list[dict[str, Any]], config: dict[str, Any]
 ) -> list[dict[str, Any]]:
     if not train:
         return []
@@ -88,32 +124,11 @@ def _figures(
     caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
     label = f"Line chart. Training error ends at {train[-1]['error']:.2f} %"
     label += f", {split} error at {monitored[-1]['error']:.2f} %." if monitored else "."
-    figures = [_figure("curves", error_figure(train, monitored, split), "Learning curves", caption, label)]
-    figures.append(
+    return [
+        _figure("curves", error_figure(train, monitored, split), "Learning curves", caption, label),
         _figure("loss", loss_figure(train), "Loss and learning rate", "Training loss and learning rate; logarithmic.",
-                f"Line charts. Training loss ends at {train[-1]['loss']:.4g}.")
-    )  # fmt: skip
-    if result is not None and result["confusion"] is not None:
-        names = load_card(folder.model_path).class_names
-        figures.append(_confusion(result, names))
-    return figures
-
-
-def _confusion(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    counts = result["confusion"]
-    split = result["reported_split"]
-    caption = f"Rows: true class, columns: predicted, on the {split} split; colour: share of the true class."
-    worst = [(error_percent(row[i], sum(row)), names[i]) for i, row in enumerate(counts) if sum(row)]
-    worst.sort(key=lambda item: -item[0])
-    listed = ", ".join(f"{name}: {error:.1f} %" for error, name in worst[:5])
-    label = f"Confusion matrix of {len(names)} classes. Highest errors: {listed}."
-    return _figure(
-        "confusion",
-        confusion_figure(counts, names),
-        "Confusion matrix",
-        f"{caption} Highest class errors: {listed}.",
-        label,
-    )
+                f"Line charts. Training loss ends at {train[-1]['loss']:.4g}."),
+    ]  # fmt: skip
 
 
 def _figure(name: str, figure: Any, title: str, caption: str, label: str) -> dict[str, Any]:

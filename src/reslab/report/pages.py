@@ -1,5 +1,7 @@
 """HTML pages from templates: self-contained, escaped, written whole or not at all."""
 
+import base64
+import hashlib
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +17,14 @@ def _load(name: str) -> str:
     return (files("reslab.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def write_page(template: str, path: Path, **values: Any) -> Path:
-    """Fill a template and write it; everything that is not `Markup` is escaped."""
+def write_page(
+    template: str, path: Path, *, is_interactive: bool = False, reload_seconds: int | None = None, **values: Any
+) -> Path:
+    """Fill a template and write it; everything that is not `Markup` is escaped.
+
+    is_interactive: with the script that sorts, filters and enlarges. The page's own policy lets no other script run,
+    and nothing be fetched. reload_seconds: how often the page reloads itself; None for never.
+    """
     environment = Environment(
         loader=FunctionLoader(_load),
         autoescape=select_autoescape(default=True),
@@ -24,8 +32,23 @@ def write_page(template: str, path: Path, **values: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    write_atomically(path, environment.get_template(template).render(version=version("reslab"), **values))
+    script = _load("page.js") if is_interactive else None
+    content = environment.get_template(template).render(
+        version=version("reslab"),
+        script=None if script is None else Markup(script),
+        policy=_policy(script),
+        reload_seconds=reload_seconds,
+        **values,
+    )
+    write_atomically(path, content)
     return path
+
+
+def _policy(script: str | None) -> str:
+    allowed = "'none'"
+    if script is not None:
+        allowed = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
 
 
 def figure_markup(svg: str) -> Markup:

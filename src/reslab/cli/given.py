@@ -1,0 +1,92 @@
+"""What a command was given: a run folder or a model file, and the data to use it on."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reslab.errors import Failure, UsageError
+
+if TYPE_CHECKING:
+    from reslab.config import DataConfig
+    from reslab.data import Dataset, Splits
+    from reslab.modelfile import ModelFile
+
+log = logging.getLogger(__name__)
+
+
+def model_path(given: Path) -> Path:
+    """Return the model file that is meant: itself, or that of a finished run."""
+    if not given.exists():
+        raise Failure(f"{given} does not exist; give a run folder or a model file.")
+    if given.is_file():
+        return given
+    from reslab.runfolder import RunFolder
+
+    path = RunFolder.open(given).model_path
+    if not path.exists():
+        raise Failure(
+            f"{given} is not finished and has no model file yet; go on with: reslab train --resume --run-dir {given}"
+        )
+    return path
+
+
+def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":
+    """Return the run's own data, exactly as it was split; or the recipe's, or what was asked for, as it lies there."""
+    from reslab.build import build_splits
+    from reslab.rundata import data_of_run
+    from reslab.runfolder import RunFolder
+
+    config = _data_config(given, loaded, data, kind)
+    if given.is_dir() and data is None and kind is None:
+        return data_of_run(RunFolder.open(given), config).splits
+    return build_splits(config)
+
+
+def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "DataConfig":
+    from reslab.config import DataConfig, from_dict
+    from reslab.recipes import RECIPES
+    from reslab.runfolder import RunFolder
+
+    if given.is_dir():
+        config = from_dict(RunFolder.open(given).config()).data
+    elif loaded.card.recipe in RECIPES:
+        config = RECIPES[loaded.card.recipe].make().data
+    else:
+        config = DataConfig()
+        if data is None and kind is None:
+            raise UsageError(f"{given} does not say which data it was trained on; give --data PATH.")
+    if data is None and kind is None:
+        return config
+    # nothing is held out of other data, and its parts are what they are called
+    return replace(
+        config,
+        path=None if data is None else str(data),
+        kind=kind or "auto",  # type: ignore[arg-type]
+        validation_size=0,
+        test_size=0,
+        val_is="validation",
+    )
+
+
+def part_of(splits: "Splits", split: str) -> "Dataset":
+    """Return one part of the data, or all of them together; Failure says which there are."""
+    if split == "all":
+        return splits.together()
+    try:
+        return splits.part(split)
+    except Failure as error:
+        raise Failure(f"{error} --split all takes all parts together.") from None
+
+
+def numbered_as(dataset: "Dataset", loaded: "ModelFile") -> "Dataset":
+    """Return the data with the model's numbers of its classes, which are matched by name; it may have fewer."""
+    from reslab.data.dataset import number_as
+
+    known, found = len(loaded.card.class_names), len(dataset.class_names)
+    numbered = number_as(dataset, loaded.card.class_names)
+    if found < known:
+        log.info(
+            "the data has %d of the model's %d classes; an answer out of the others counts as wrong.", found, known
+        )
+    return numbered

@@ -1,0 +1,47 @@
+"""Each use of a run's test set is written down, and from the second on it is said."""
+
+import hashlib
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import Failure
+
+log = logging.getLogger("reslab.cli")
+
+
+def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> None:
+    """Record that the test set was used, if the model file lies in a run folder; a run that others own stays as it is.
+
+    scores: "protocol", "correct", "total" and "error" in %.
+    """
+    from reslab.runfolder import RunFolder
+
+    folder = RunFolder(model_path.parent)
+    if model_path.resolve() != folder.model_path.resolve() or not (folder.path / "config.json").is_file():
+        return
+    use = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        "command": command,
+        "model": hashlib.sha256(model_path.read_bytes()).hexdigest(),
+        "protocol": scores["protocol"],
+        "wrong": scores["total"] - scores["correct"],
+        "total": scores["total"],
+        "error": scores["error"],
+    }
+    try:
+        count = folder.add_test_use(use)
+    except (Failure, OSError) as error:
+        log.warning("this use of the test set is not recorded: %s", error)
+        return
+    if count > 1:
+        log.warning(
+            "the test set of %s is used for the %s time (test_uses.json lists them); what is chosen by it is no longer "
+            "judged by it: choose on validation.", folder.path, _ordinal(count),
+        )  # fmt: skip
+
+
+def _ordinal(count: int) -> str:
+    ending = "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
+    return f"{count}{ending}"

@@ -1,0 +1,132 @@
+"""Which images a report shows, each small and with a heat map of what speaks for the network's answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reslab.data import Dataset
+from reslab.data.dataset import ArrayDataset
+from reslab.data.photos import centre_view
+from reslab.data.preprocess import Normalizer
+from reslab.explain import Ranking, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
+from reslab.judge import Answers
+from reslab.modelfile import ModelCard
+from reslab.models import Network
+
+SHOWN = 12  # images of a gallery
+_SIDE = 160  # of a thumbnail, in pixels
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One image to show: its index in the split, the class whose evidence is mapped, and a note in words."""
+
+    index: int
+    mapped: int
+    note: str
+
+
+class Painter:
+    """Makes the gallery items of one network's answers to one data set."""
+
+    def __init__(self, model: Network, card: ModelCard, dataset: Dataset, answers: Answers) -> None:
+        self._model, self._card, self._dataset, self._answers = model, card, dataset, answers
+        self._normalize = Normalizer(card.preprocess, next(model.parameters()).device)
+
+    def paint(self, chosen: Sequence[Shown]) -> list[dict[str, Any]]:
+        """Return for every image its name, true class, answer and confidence, and data URIs of it and its heat map."""
+        items: list[dict[str, Any]] = []
+        for start in range(0, len(chosen), _AT_ONCE):
+            part = chosen[start : start + _AT_ONCE]
+            pixels = torch.stack([self._pixels(one.index) for one in part])
+            device = next(self._model.parameters()).device
+            classes = torch.tensor([one.mapped for one in part])
+            maps = grad_cam(self._model, self._normalize(pixels.to(device)), classes.to(device)).maps
+            heats = upsampled(maps, (pixels.shape[2], pixels.shape[3])).cpu()
+            items += [self._item(*row) for row in zip(part, pixels, heats, strict=True)]
+        return items
+
+    def _pixels(self, index: int) -> Tensor:
+        if isinstance(self._dataset, ArrayDataset):
+            return self._dataset.images[index]
+        return centre_view(self._dataset.paths[index], self._card.preprocess)
+
+    def _item(self, shown: Shown, pixels: Tensor, heat: Tensor) -> dict[str, Any]:
+        names = self._card.class_names
+        answer = int(self._answers.predictions[shown.index])
+        picture = enlarged(picture_of(pixels))
+        return {
+            "index": shown.index,
+            "name": name_of(self._dataset, shown.index),
+            "label": names[int(self._answers.labels[shown.index])],
+            "answer": names[answer],
+            "probability": round(float(self._answers.probabilities[shown.index, answer]), 4),
+            "note": shown.note,
+            "mapped": names[shown.mapped],
+            "picture": thumbnail_uri(picture, _SIDE),
+            "heat": thumbnail_uri(overlay(picture, heat), _SIDE),
+        }
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """Return a small picture with each pixel as a square, so that it is seen as it is; a large one unchanged."""
+    times = _SIDE // max(picture.size)
+    if times < 2:
+        return picture
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+
+def name_of(dataset: Dataset, index: int) -> str:
+    """Return what to call an image: its class folder and file, or its number from 0."""
+    if isinstance(dataset, ArrayDataset):
+        return f"image {index}"
+    return "/".join(dataset.paths[index].parts[-2:])
+
+
+def small_picture(dataset: Dataset, index: int) -> str:
+    """Return a data URI of the whole image, as it is in the data."""
+    if isinstance(dataset, ArrayDataset):
+        return thumbnail_uri(enlarged(picture_of(dataset.images[index])), _SIDE)
+    from reslab.data.decode import decode
+
+    return thumbnail_uri(enlarged(picture_of(decode(dataset.paths[index], dataset.num_channels))), _SIDE)
+
+
+def mistakes(ranking: Ranking) -> list[Shown]:
+    """The worst mistakes; the map is that of the wrong answer."""
+    return [Shown(index, answer, f"loss {score:.2f}") for index, score, answer in _rows(ranking)]
+
+
+def uncertain(ranking: Ranking, answers: Answers, names: Sequence[str]) -> list[Shown]:
+    """The least certain; the map is that of the answer."""
+    return [
+        Shown(index, int(answers.predictions[index]), f"next: {names[second]}, {100 * (1 - score):.2g} points behind")
+        for index, score, second in _rows(ranking)
+    ]
+
+
+def suspects(ranking: Ranking, names: Sequence[str]) -> list[Shown]:
+    """The likely mislabelled; the map is that of the class that speaks against the label."""
+    return [
+        Shown(index, other, f"perhaps {names[other]} (log odds {score:.1f})") for index, score, other in _rows(ranking)
+    ]
+
+
+def confused(pairs: Sequence[tuple[int, int]], answers: Answers, each: int = 3) -> list[Shown]:
+    """The most confident images of each kind of mistake (true class, answer), the most frequent kinds first."""
+    found: list[Shown] = []
+    for label, prediction in pairs:
+        members = torch.nonzero((answers.labels == label) & (answers.predictions == prediction)).flatten()
+        order = torch.argsort(answers.probabilities[members, prediction], descending=True, stable=True)
+        found += [Shown(index, prediction, "") for index in members[order[:each]].tolist()]
+    return found
+
+
+def _rows(ranking: Ranking) -> list[tuple[int, float, int]]:
+    first = ranking.first(SHOWN)
+    return list(zip(first.indices.tolist(), first.scores.tolist(), first.suggestions.tolist(), strict=True))

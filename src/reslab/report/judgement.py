@@ -1,0 +1,162 @@
+"""The judgement of a network on one split: its scores, and the images that deserve a look, as JSON values.
+
+It is kept in the run folder as `judgement.json`, with what it was made from, so that a second report costs nothing.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reslab.data import Dataset
+from reslab.data.views import batches
+from reslab.explain import (
+    Ranking,
+    features,
+    least_certain,
+    mislabelled,
+    near_duplicates,
+    neighbour_votes,
+    small_copies,
+    worst_mistakes,
+)
+from reslab.judge import Answers, answer, recalibrated, summarize
+from reslab.modelfile import ModelCard
+from reslab.models import Network
+from reslab.runfolder import RunFolder
+
+from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
+
+VERSION = 1  # of what a judgement holds
+FILE_NAME = "judgement.json"
+LISTED = 0.03  # of the images are in the list of likely wrong labels, and as many in that of near-duplicates
+_MOST_LISTED = 500
+_NEIGHBOURS = 50
+_BATCH = 250
+
+
+Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # as `reslab.progress.counting` is
+
+
+def judge(
+    model: Network, card: ModelCard, dataset: Dataset, *, split: str, train: Dataset | None, watch: Watch
+) -> dict[str, Any]:
+    """Answer every image of a split (protocol "center") and return all that a report shows of it.
+
+    train: the training images to look for near-duplicates in; None to leave that out. watch: opens a display of
+    progress, `reslab.progress.counting`. The model is in eval mode, on any device.
+    """
+    with watch(f"{split} images", len(dataset)) as on_progress:
+        answers = answer(model, card.preprocess, dataset, split=split, batch_size=_BATCH, on_progress=on_progress)
+    names = card.class_names
+    summary = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
+    shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)
+    painter = Painter(model, card, dataset, shown)
+    ranking = mislabelled(answers.probabilities, answers.labels, _votes(model, card, dataset, split))
+    number = {name: position for position, name in enumerate(names)}
+    pairs = [(number[pair["label"]], number[pair["prediction"]]) for pair in summary["confused"][:4]]
+    uncertain_ranking = least_certain(shown.probabilities)
+    return {
+        "network": model.spec.label,
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint(),
+        "scores": summary,
+        "galleries": {
+            "confused": painter.paint(confused(pairs, shown)),
+            "mistakes": painter.paint(mistakes(worst_mistakes(shown.probabilities, shown.labels))),
+            "uncertain": painter.paint(uncertain(uncertain_ranking, shown, names)),
+            "suspects": painter.paint(suspects(ranking, names)),
+        },
+        "suspects": _suspect_rows(ranking, dataset, answers, names),
+        "duplicates": None if train is None else _duplicates(dataset, train, watch),
+    }
+
+
+def _at_temperature(answers: Answers, temperature: float) -> Answers:
+    return Answers(recalibrated(answers.probabilities, temperature), answers.labels, answers.split, answers.protocol)
+
+
+def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
+    """What the neighbours say of training images, whose labels the network may know by heart."""
+    k = min(_NEIGHBOURS, len(dataset) - 1)
+    if split != "train" or k < 1:
+        return None
+    device = next(model.parameters()).device
+    images = (batch.images for batch in batches(dataset, card.preprocess, batch_size=_BATCH, device=device))
+    return neighbour_votes(features(model, images), dataset.labels, len(card.class_names), k)
+
+
+def num_listed(total: int) -> int:
+    """Return how many images a list shows: the first 3 %, at least a gallery, at most 500."""
+    return min(max(round(LISTED * total), SHOWN), _MOST_LISTED, total)
+
+
+def _suspect_rows(ranking: Ranking, dataset: Dataset, answers: Answers, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    first = ranking.first(num_listed(len(dataset)))
+    rows = zip(first.indices.tolist(), first.scores.tolist(), first.suggestions.tolist(), strict=True)
+    return [
+        {
+            "index": index,
+            "name": name_of(dataset, index),
+            "label": names[int(answers.labels[index])],
+            "perhaps": names[other],
+            "score": round(score, 3),
+        }
+        for index, score, other in rows
+    ]
+
+
+def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str, Any]]:
+    """The images most like one of the training images, the most similar pair first; pictures of the first dozen."""
+    with watch("small copies", len(dataset)) as on_progress:
+        seen = small_copies(dataset, on_progress)
+    with watch("small copies of the training images", len(train)) as on_progress:
+        references = small_copies(train, on_progress)
+    with watch("near-duplicates", len(dataset)) as on_progress:
+        found = near_duplicates(seen, references, on_progress)
+    first = slice(num_listed(len(dataset)))
+    columns = (found.indices, found.matches, found.similarities, found.are_mirrored)
+    rows = zip(*(column[first].tolist() for column in columns), strict=True)
+    return [
+        {
+            "index": index,
+            "name": name_of(dataset, index),
+            "label": dataset.class_names[int(dataset.labels[index])],
+            "match": match,
+            "match_name": name_of(train, match),
+            "match_label": train.class_names[int(train.labels[match])],
+            "similarity": round(similarity, 4),
+            "is_mirrored": is_mirrored,
+            "picture": small_picture(dataset, index) if place < SHOWN else None,
+            "match_picture": small_picture(train, match) if place < SHOWN else None,
+        }
+        for place, (index, match, similarity, is_mirrored) in enumerate(rows)
+    ]
+
+
+# --- kept in the run folder -------------------------------------------------------------------------------------------
+
+
+def basis_of(model_path: Path, split: str, data: Path | None) -> dict[str, Any]:
+    """Return what a judgement depends on; data: a folder given instead of the run's own."""
+    digest = hashlib.sha256(model_path.read_bytes()).hexdigest()
+    return {"version": VERSION, "model": digest, "split": split, "data": None if data is None else str(data.resolve())}
+
+
+def kept_judgement(folder: RunFolder, basis: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Return the run's judgement; None where there is none of this model file (of this split and data, if given)."""
+    if not (folder.path / FILE_NAME).exists() or not folder.model_path.exists():
+        return None
+    found = folder.read(FILE_NAME)
+    there = found["basis"]
+    data = None if there["data"] is None else Path(there["data"])
+    return found if there == (basis or basis_of(folder.model_path, there["split"], data)) else None
+
+
+def keep_judgement(folder: RunFolder, basis: dict[str, Any], judgement: dict[str, Any]) -> dict[str, Any]:
+    """Write a judgement into the run folder, and return it as it will be read."""
+    folder.write(FILE_NAME, {"basis": basis, **judgement})
+    return {"basis": basis, **judgement}

@@ -1,0 +1,144 @@
+"""`reslab evaluate`, `calibrate` and `report`: what they print, what they record, and what they refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from reslab.cli.main import run
+from reslab.modelfile import load_model
+from reslab.runfolder import RunFolder
+
+
+@pytest.fixture
+def finished(digits_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(digits_run, tmp_path / "run")
+    (tmp_path / "run" / "test_uses.json").unlink(missing_ok=True)
+    return tmp_path / "run"
+
+
+def test_the_test_set_is_said_to_be_used_again_and_validation_is_not(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", str(finished), "--split", "validation"]) == 0
+    assert RunFolder(finished).test_uses() == []
+    assert run(["evaluate", str(finished)]) == 0
+    assert "is used for the 2nd time" in capsys.readouterr().err  # the training's end was the first
+    assert run(["evaluate", str(finished / "model.safetensors"), "--protocol", "flip"]) == 0
+    assert "is used for the 3rd time" in capsys.readouterr().err
+    uses = RunFolder(finished).test_uses()
+    result = RunFolder(finished).result()
+    assert result is not None
+    assert uses[0]["error"] == pytest.approx(result["final"]["test"]["error"])
+    assert uses[1]["command"].endswith("--protocol flip")
+    assert "mirror image" in uses[1]["protocol"]
+    assert run(["report", str(finished)]) == 0
+    page = (finished / "report.html").read_text()
+    assert "Uses of the test set after training" in page
+    assert "--protocol flip" in page
+
+
+def test_an_ensemble_averages_the_probabilities_of_its_members(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = tmp_path / "twin.safetensors"
+    shutil.copy(finished / "model.safetensors", twin)
+    flags = ["--split", "validation", "--json"]
+    assert run(["evaluate", str(twin), *flags]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert run(["evaluate", str(finished), str(twin), *flags]) == 0
+    two = json.loads(capsys.readouterr().out)
+    assert (one["members"], two["members"], len(two["models"])) == (1, 2, 2)
+    assert (two["correct"], two["loss"]) == (one["correct"], pytest.approx(one["loss"]))  # of twins, nothing changes
+
+
+def test_evaluate_refuses_what_could_never_work(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, said in (
+        (["--protocol", "ten-crop"], "crops larger pictures"),
+        (["--protocol", "multi-scale"], "give the sides yourself"),
+        (["--protocol", "multi-scale", "--sides", "8,big"], "whole numbers of pixels"),
+        (["--top-k", "11"], "allowed: k from 1 to 10"),
+    ):
+        assert run(["evaluate", str(finished), "--split", "validation", *flags]) == 2
+        assert said in capsys.readouterr().err
+    assert (
+        run(["evaluate", str(finished), "--split", "validation", "--protocol", "multi-scale", "--sides", "8,12"]) == 0
+    )
+    assert "short sides 8, 12" in capsys.readouterr().out
+
+
+def test_calibrate_writes_a_temperature_and_leaves_the_rest_as_it_was(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = finished / "model.safetensors"
+    before = load_model(path)
+    assert run(["calibrate", str(finished)]) == 0
+    assert "360 samples" in capsys.readouterr().out
+    after = load_model(path)
+    assert after.card.temperature is not None
+    assert after.card.metrics == before.card.metrics
+    assert after.card.preprocess == before.card.preprocess
+    for name, tensor in before.model.state_dict().items():
+        assert torch.equal(after.model.state_dict()[name], tensor)
+    assert run(["evaluate", str(finished), "--split", "validation", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["temperature"] == after.card.temperature
+    assert found["calibration"]["nll"] < found["uncalibrated"]["nll"]
+    once = path.read_bytes()
+    assert run(["calibrate", str(finished)]) == 0  # fitted at temperature 1 each time, not on top of the last
+    assert path.read_bytes() == once
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"), [("test", "nothing may be fitted on it"), ("train", "too well"), ("val", "no split")]
+)
+def test_a_temperature_is_fitted_on_validation_only(
+    split: str, reason: str, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = (finished / "model.safetensors").read_bytes()
+    assert run(["calibrate", str(finished), "--split", split]) == 2
+    assert reason in capsys.readouterr().err
+    assert (finished / "model.safetensors").read_bytes() == content
+
+
+def test_a_second_report_uses_the_judgement_of_the_first_until_the_model_file_changes(finished: Path) -> None:
+    kept = finished / "judgement.json"
+    assert run(["report", str(finished)]) == 0
+    first, page = kept.stat().st_mtime_ns, (finished / "report.html").read_bytes()
+    assert run(["report", str(finished)]) == 0
+    assert kept.stat().st_mtime_ns == first
+    assert len(RunFolder(finished).test_uses()) == 1  # the images were not read again
+    assert (finished / "report.html").read_bytes() == page
+    assert run(["calibrate", str(finished)]) == 0
+    assert run(["report", str(finished)]) == 0
+    assert kept.stat().st_mtime_ns != first
+
+
+def test_a_run_whose_images_are_gone_still_has_its_report(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads((finished / "config.json").read_text())
+    config["data"] |= {"kind": "folder", "path": str(finished / "gone")}
+    (finished / "config.json").write_text(json.dumps(config))
+    assert run(["report", str(finished)]) == 0
+    assert "not judged: " in capsys.readouterr().err
+    page = (finished / "report.html").read_text()
+    assert "Confusion matrix" in page
+    assert "are added by: reslab report run" in page
+    assert run(["report", str(finished), "--data", str(finished / "gone")]) == 1
+
+
+def test_a_model_file_has_a_report_of_its_own(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "mine.safetensors"
+    shutil.copy(digits_run / "model.safetensors", model)
+    assert run(["report", str(model), "--split", "validation"]) == 0
+    page = tmp_path / "mine-report.html"
+    assert capsys.readouterr().out.strip() == str(page)
+    text = page.read_text()
+    assert "validation error (95 % interval" in text
+    assert "Near-duplicates in the training images" in text
+    assert not (tmp_path / "test_uses.json").exists()
+    assert run(["report", str(model), "--output", str(tmp_path / "no" / "page.html")]) == 2
+    assert "make it first" in capsys.readouterr().err
