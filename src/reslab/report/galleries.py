@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reslab.data import Dataset
 from reslab.data.dataset import ArrayDataset
-from reslab.data.photos import centre_view
+from reslab.data.pictures import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.explain import Ranking, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
 from reslab.judge import Answers
@@ -54,7 +54,7 @@ class Painter:
     def _pixels(self, index: int) -> Tensor:
         if isinstance(self._dataset, ArrayDataset):
             return self._dataset.images[index]
-        return centre_view(self._dataset.paths[index], self._card.preprocess)
+        return view_of(self._dataset.paths[index], self._card.preprocess)
 
     def _item(self, shown: Shown, pixels: Tensor, heat: Tensor) -> dict[str, Any]:
         names = self._card.class_names
