@@ -25,6 +25,7 @@ def _project(root: Path) -> Path:
     (root / "README.md").write_text("before\n<!-- begin: results -->\nold\n<!-- end: results -->\nafter\n")
     record = {
         "recipe": "cifar-resnet20", "network": "ResNet-20 (option A)", "seed": 0, "iterations": 64000,
+        "dataset": {"name": "cifar10"},
         "selection": "none: the last weights",
         "test": {"protocol": "single original view, fp32", "correct": 9130, "total": 10000},
         "final": {},
