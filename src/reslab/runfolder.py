@@ -141,8 +141,9 @@ class RunFolder:
         return [row for row in rows if split in (None, row["split"])]
 
     def rate_drops(self) -> list[int]:
-        """Return the steps at which the learning rate fell."""
-        return rate_drops(self.rows("train"))
+        """Return the steps at which the learning rate fell at once; none of a schedule that falls all the time."""
+        has_drops = self.config()["schedule"]["kind"] in ("step", "plateau")
+        return rate_drops(self.rows("train")) if has_drops else []
 
     @property
     def metrics(self) -> RowLog:

@@ -119,3 +119,11 @@ def test_what_cannot_be_planned_is_said_in_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_a_rate_that_falls_all_the_time_has_no_drops(photos: Path, tmp_path: Path) -> None:
+    assert train(photos, tmp_path / "run", "--train.iterations", "12", "--train.log_every", "4") == 0
+    folder = RunFolder.open(tmp_path / "run")
+    rates = [row["lr"] for row in folder.rows("train")]
+    assert rates[-1] <= rates[-2] / 2  # the line's end, where it reaches 0
+    assert folder.rate_drops() == []
