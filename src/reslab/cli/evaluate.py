@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from reslab.errors import Failure, UsageError
 
 from .given import model_path, numbered_as, open_data, part_of
-from .test_uses import note_test_use
+from .uses import note_test_use
 
 if TYPE_CHECKING:
     from reslab.data import Dataset

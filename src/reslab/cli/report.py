@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reslab.errors import Failure, UsageError
 
 from .given import model_path, numbered_as, open_data
-from .test_uses import note_test_use
+from .uses import note_test_use
 
 if TYPE_CHECKING:
     from reslab.runfolder import RunFolder
