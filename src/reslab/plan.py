@@ -21,7 +21,7 @@ _LOOKED_AT = 200  # pictures whose size is looked at
 _TIMED_IMAGES, _TIMED_STEPS = 32, 4
 
 
-def plan(path: Path, wishes: Wishes, *, channels: int = 3, is_alone: bool = True) -> Plan:
+def plan(path: Path, wishes: Wishes, *, channels: int | None = None, is_alone: bool = True) -> Plan:
     """Return a config for the folder of photos (or CSV list) at `path`, with the reasons for everything in it.
 
     wishes: what is decided already; its `weights` is a model file, whose network and size are then taken.
@@ -33,7 +33,7 @@ def plan(path: Path, wishes: Wishes, *, channels: int = 3, is_alone: bool = True
     if wishes.weights is not None:
         file = read_start(Path(wishes.weights))
         wishes = replace(wishes, start=file.spec, start_size=file.card.preprocess.height)
-    splits = build_splits(DataConfig(kind="auto", path=str(path)))
+    splits = build_splits(DataConfig(kind="auto", path=str(path), channels=channels))
     train = splits.train
     if not isinstance(train, FileDataset):
         raise UsageError(
@@ -49,7 +49,7 @@ def plan(path: Path, wishes: Wishes, *, channels: int = 3, is_alone: bool = True
         largest_class=int(counts.max()),
         short_side=median_short_side(train),
         parts=parts,
-        channels=channels,
+        channels=train.num_channels,
         has_gpu=torch.cuda.is_available(),
     )
     return plan_folder(facts, str(path), wishes, measured_rate if is_alone else None)

@@ -127,3 +127,13 @@ def test_a_rate_that_falls_all_the_time_has_no_drops(photos: Path, tmp_path: Pat
     rates = [row["lr"] for row in folder.rows("train")]
     assert rates[-1] <= rates[-2] / 2  # the line's end, where it reaches 0
     assert folder.rate_drops() == []
+
+
+def test_arrays_of_any_number_of_channels_are_planned_for_and_trained_on(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    for name in ("wheat", "maize"):
+        (tmp_path / "bands" / name).mkdir(parents=True)
+        for number in range(20):
+            np.save(tmp_path / "bands" / name / f"{number}.npy", noise.integers(0, 256, (36, 36, 7), dtype=np.uint8))
+    assert train(tmp_path / "bands", tmp_path / "run", "--data.channels", "7", "--train.iterations", "2") == 0
+    assert load_model(tmp_path / "run" / "model.safetensors").spec.in_channels == 7

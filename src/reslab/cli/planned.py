@@ -40,7 +40,7 @@ def plan_config(
         )
     wishes = Wishes(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
     world = world_from_environment()
-    made = plan(Path(data["path"]), wishes, channels=data.get("channels") or 3, is_alone=world.size == 1)
+    made = plan(Path(data["path"]), wishes, channels=data.get("channels"), is_alone=world.size == 1)
     for reason in made.reasons if world.is_main else ():
         print(reason)
     config = made.config
