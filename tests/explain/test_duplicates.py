@@ -1,13 +1,13 @@
 """Near-duplicates: the cosines against scipy's, and planted copies among real photos."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 from scipy.fft import dctn
+from tests.data.plant import COPIES
 
 from reslab.data.dataset import ArrayDataset, FileDataset
 from reslab.data.sources import open_splits
@@ -86,28 +86,6 @@ def test_small_copies_of_files_and_of_arrays_are_the_same(tmp_path: Path) -> Non
     in_memory = small_copies(ArrayDataset("noise", images, labels, ("a", "b")))
     assert in_memory.shape == (5, 3, 32, 32)
     assert torch.equal(small_copies(FileDataset("noise", tuple(paths), labels, ("a", "b"))), in_memory)
-
-
-def brighter(photo: Image.Image) -> Image.Image:
-    return ImageEnhance.Brightness(photo).enhance(1.1)
-
-
-def smaller(photo: Image.Image) -> Image.Image:
-    return photo.resize((round(0.9 * photo.width), round(0.9 * photo.height)))
-
-
-def cropped(photo: Image.Image) -> Image.Image:
-    """5 % off, not evenly."""
-    return photo.crop((round(0.02 * photo.width), 0, round(0.97 * photo.width), round(0.95 * photo.height)))
-
-
-def everything(photo: Image.Image) -> Image.Image:
-    return ImageOps.mirror(brighter(smaller(cropped(photo))))
-
-
-COPIES: tuple[Callable[[Image.Image], Image.Image], ...] = (
-    lambda photo: photo, smaller, brighter, cropped, ImageOps.mirror, everything,
-)  # fmt: skip
 
 
 def test_planted_copies_of_training_photos_are_found_in_imagenettes_val(data_root: Path, tmp_path: Path) -> None:

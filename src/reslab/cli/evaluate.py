@@ -42,7 +42,7 @@ def evaluate(
     run_or_model
         A run folder, or a model file.
     more
-        More of them, with the same classes; the answer is the mean of their probabilities.
+        More of them, with the same classes; the answer is the mean of their probabilities, without their temperatures.
     data
         A data set's folder or archive; by default the one that the model was trained on.
     data_kind
