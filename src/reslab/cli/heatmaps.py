@@ -63,7 +63,6 @@ class HeatFolder:
         """Write the heat map of each of the watched pictures in turn; yield the answer and the heat map's path."""
         from reslab.inference import Explanation
 
-        count = 0
         for answer in answers:
             path, root = self._waiting.popleft()
             if not isinstance(answer, Explanation):
@@ -71,10 +70,9 @@ class HeatFolder:
                 continue
             target = self.folder / self._name(path, root)
             _write(target, answer)
-            count += 1
             yield answer.prediction, str(target)
-        if count:
-            log.info("heat maps of %d pictures: %s", count, self.folder)
+        if self._names:
+            log.info("heat maps: %d in %s", len(self._names), self.folder)
 
     def _name(self, path: str, root: str | None) -> Path:
         own = Path(path)

@@ -48,8 +48,9 @@ def head_maps(model: Network, last: Tensor, classes: Tensor) -> Tensor:
 
     last: [n, channels, h, w]; classes: int64 [n], on its device. To be called in eval mode (`in_eval_mode`).
     """
-    with torch.enable_grad():
-        last = last.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+        # copies, as nothing that was computed in inference mode can take part
+        last, classes = last.detach().clone().requires_grad_(), classes.clone()
         logits = model.forward_head(last)
         # no sample's logit depends on another's map, so one sum serves all
         (gradient,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), last)

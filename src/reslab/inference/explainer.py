@@ -150,8 +150,10 @@ class Explainer(Classifier):
         names = [self._class_name(index) for index in range(cast("Network", self).spec.num_classes)]
         found = [index for index, name in enumerate(names) if name == class_name]
         if not found:
-            known = f": {', '.join(map(repr, names))}" if len(names) <= _MOST_NAMED else f"'s {len(names)}"
-            raise UsageError(f"class {class_name!r} is not one of the model{known}.{did_you_mean(class_name, names)}")
+            known = f": {', '.join(map(repr, names))}" if len(names) <= _MOST_NAMED else f" {len(names)} classes"
+            raise UsageError(
+                f"class {class_name!r} is not one of this model's{known}.{did_you_mean(class_name, names)}"
+            )
         return torch.tensor(found)
 
     def _explanations(
