@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_COMPRESSION = 3  # Pillow's 6 saves 3 % of a photo's bytes more and takes three times as long
 _LONGEST_NAME = 200  # in bytes; file systems take 255, some of which the temporary name needs
 
 
@@ -115,7 +116,7 @@ def _write(target: Path, explanation: "Explanation") -> None:
     texts = PngInfo()
     texts.add_itxt("Description", "; ".join(explanation.captions()))
     content = BytesIO()
-    explanation.panel().save(content, "PNG", pnginfo=texts)
+    explanation.panel().save(content, "PNG", pnginfo=texts, compress_level=_COMPRESSION)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
