@@ -24,7 +24,8 @@ class HeatFolder:
 
     A picture below a given folder keeps its place in it; one given by its own path keeps that path if it is relative
     and leads nowhere above, else only its name. To that, .png is added. Of two pictures that would get one name (also
-    in a file system that takes a and A for one) the later gets a number; a picture given twice has one heat map.
+    in a file system that takes a and A for one) the later gets a number; one picture that comes to one
+    name twice has one heat map.
     """
 
     def __init__(self, folder: Path, given: Sequence[str]) -> None:
