@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reslab.config import RunConfig, override
     from reslab.errors import Failure, Interrupted, UsageError
     from reslab.families import model_names, model_spec
-    from reslab.inference import BadFile, Prediction, Predictor, load
+    from reslab.inference import BadFile, Explanation, Prediction, Predictor, load
     from reslab.modelfile import ModelFile, load_model, save_model
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
@@ -23,7 +23,7 @@ _HOMES = {
     "reslab.config": ("RunConfig", "override"),
     "reslab.errors": ("Failure", "Interrupted", "UsageError"),
     "reslab.families": ("model_names", "model_spec"),
-    "reslab.inference": ("BadFile", "Prediction", "Predictor", "load"),
+    "reslab.inference": ("BadFile", "Explanation", "Prediction", "Predictor", "load"),
     "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
@@ -34,6 +34,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BadFile",
+    "Explanation",
     "Failure",
     "Interrupted",
     "ModelFile",

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from reslab.errors import UsageError
-from reslab.explain import overlay, picture_of, thumbnail_uri
+from reslab.explain import enlarged, overlay, picture_of, thumbnail_uri
 from reslab.explain.overlay import colored
 
 
@@ -65,3 +65,10 @@ def test_pictures_have_one_or_three_channels() -> None:
     assert picture_of(torch.stack([grey[0], grey[0] + 1, grey[0] + 2])).getpixel((0, 0)) == (0, 1, 2)
     with pytest.raises(UsageError, match="1 or 3 channels, not 5"):
         picture_of(torch.zeros(5, 3, 4, dtype=torch.uint8))
+
+
+def test_a_small_picture_is_enlarged_by_whole_pixels_and_a_large_one_is_not() -> None:
+    picture = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
+    found = np.asarray(enlarged(picture, 20))
+    assert np.array_equal(found, np.kron(np.asarray(picture), np.ones((3, 3), np.uint8)))
+    assert enlarged(picture, 11) is picture

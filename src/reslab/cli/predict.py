@@ -4,20 +4,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError, did_you_mean
 
 from .given import model_path
+from .heatmaps import HeatFolder
 from .rows import FORMATS, Rows
 
 if TYPE_CHECKING:
-    from reslab.inference import Classifier
+    from reslab.inference import BadFile, Explainer, Prediction, Predictor
 
 _STDIN = "-"
-_OPTIONS = ("--top-k", "--format", "--output", "--engine", "--batch-size", "--fit")
+_OPTIONS = (
+    "--top-k", "--format", "--output", "--engine", "--batch-size", "--fit", "--explain", "--explain-class",
+)  # fmt: skip
 
 
 def predict(
@@ -30,6 +33,8 @@ def predict(
     engine: str = "fp32",
     batch_size: int = 32,
     fit: Literal["crop", "letterbox", "squash"] | None = None,
+    explain: Path | None = None,
+    explain_class: str | None = None,
 ) -> int:
     """Say what is on pictures: the most probable classes of each, in the order given.
 
@@ -53,6 +58,11 @@ def predict(
         Pictures that go through the network together.
     fit
         Show pictures in another way than the model file says: crop the centre, letterbox or squash.
+    explain
+        A folder for heat maps: for each picture a PNG with what the network saw and, over it, where it found what
+        speaks for its answer. CSV and JSON say the path in heat_map. Existing heat maps are replaced.
+    explain_class
+        Make the heat maps for this class instead of the answer.
     """
     if not images:
         raise UsageError("nothing to predict: give images, folders, or - to read paths from standard input.")
@@ -60,17 +70,40 @@ def predict(
         raise UsageError(
             f"{wrong} is no option of predict.{did_you_mean(wrong, _OPTIONS)} A file of that name: ./{wrong}"
         )
+    heat = _heat_folder(explain, explain_class, engine, images)
     classifier = _load(model_path(model), engine, batch_size)
     bad = _BadFiles()
-    paths, total = _paths(images, bad.on_error)
-    answers = classifier.predict_files(paths, top_k=top_k, batch_size=batch_size, fit=fit)
-    count = _write(answers, FORMATS[format](classifier.class_names, top_k), total, output, bad)
+    pictures, total = _pictures(images, bad.on_error)
+    if heat is None:
+        plain = classifier.predict_files((path for path, _ in pictures), top_k=top_k, batch_size=batch_size, fit=fit)
+        answers = ((answer, None) for answer in plain)
+    else:
+        explained = cast("Explainer", classifier).explain_files(
+            heat.watch(pictures), class_name=explain_class, top_k=top_k, batch_size=batch_size, fit=fit
+        )
+        answers = heat.write(explained)
+    count = _write(answers, FORMATS[format](classifier.class_names, top_k, heat is not None), total, output, bad)
     if bad.count:
         print(f"reslab: {bad.count} of {bad.count + count} could not be read.", file=sys.stderr)
     return 1 if bad.count else 0
 
 
-def _load(path: Path, engine: str, batch_size: int) -> "Classifier":
+def _heat_folder(
+    explain: Path | None, explain_class: str | None, engine: str, images: tuple[str, ...]
+) -> HeatFolder | None:
+    if explain is None:
+        if explain_class is not None:
+            raise UsageError(f"--explain-class {explain_class} says what of; say also where to: --explain FOLDER.")
+        return None
+    if engine != "fp32":
+        raise UsageError(
+            f"--explain needs the gradients of the network as it was trained, which --engine {engine} does not have; "
+            "leave out --engine."
+        )
+    return HeatFolder(explain, [name for name in images if name != _STDIN])
+
+
+def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     import logging
 
     from reslab.build import choose_device
@@ -105,8 +138,11 @@ class _BadFiles:
 # --- what to predict --------------------------------------------------------------------------------------------------
 
 
-def _paths(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[str], int | None]:
-    """Return the paths and how many there are; None where some come from standard input.
+_Picture = tuple[str, str | None]  # its path, and the given folder that it was found in
+
+
+def _pictures(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[_Picture], int | None]:
+    """Return the pictures and how many there are; None where some come from standard input.
 
     Failure for folders without images.
     """
@@ -116,21 +152,21 @@ def _paths(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple
     return iter(found), len(found)
 
 
-def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[str]:
+def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[_Picture]:
     from reslab.data.image_files import walk_images
 
     for name in given:
         if name == _STDIN:
-            yield from _lines()
+            yield from ((line, None) for line in _lines())
         elif Path(name).is_dir():
             found = False
             for path in walk_images(name, on_error):
                 found = True
-                yield path
+                yield path, name
             if not found:
                 raise Failure(f"{name}: holds no image files (by their suffix: .jpg, .png, .npy, ...).")
         else:
-            yield name
+            yield name, None
 
 
 def _lines() -> Iterator[str]:
@@ -145,8 +181,14 @@ def _lines() -> Iterator[str]:
 # --- where the answers go ---------------------------------------------------------------------------------------------
 
 
-def _write(answers: Iterator, rows: Rows, total: int | None, output: Path | None, bad: _BadFiles) -> int:
-    """Write a row for each prediction, in order; return how many there were."""
+def _write(
+    answers: Iterator[tuple["Prediction | BadFile", str | None]],
+    rows: Rows,
+    total: int | None,
+    output: Path | None,
+    bad: _BadFiles,
+) -> int:
+    """Write a row for each prediction, in order, with its heat map's path; return how many there were."""
     from reslab.files import open_atomically
     from reslab.inference import BadFile
     from reslab.progress import make_count
@@ -166,14 +208,14 @@ def _write(answers: Iterator, rows: Rows, total: int | None, output: Path | None
                 out.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
         put(rows.head())
-        for answer in answers:
+        for answer, heat_map in answers:
             if progress is not None:
                 progress.on_one()
             if isinstance(answer, BadFile):
                 bad.on_one(answer.reason)
                 continue
             count += 1
-            put(rows.row(answer))
+            put(rows.row(answer, heat_map))
         if count == 0 and bad.count == 0:  # so that no empty file is left behind
             raise Failure("nothing to predict: no path came from standard input.")
     return count

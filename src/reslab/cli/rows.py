@@ -18,56 +18,57 @@ class Rows(Protocol):
         """Return what comes before the first row."""
         ...
 
-    def row(self, prediction: "Prediction") -> str:
-        """Return the row of one picture, with its line's end."""
+    def row(self, prediction: "Prediction", heat_map: str | None = None) -> str:
+        """Return the row of one picture, with its line's end. heat_map: the path of its heat map, if there is one."""
         ...
 
 
 class Table:
     """Columns for people: probability and class, the best first; the path comes last, as its length is anything."""
 
-    def __init__(self, class_names: tuple[str, ...], top_k: int) -> None:
+    def __init__(self, class_names: tuple[str, ...], top_k: int, with_heat_maps: bool = False) -> None:
         self._width = min(max(map(len, class_names)), _WIDEST)
 
     def head(self) -> str:
         return ""
 
-    def row(self, prediction: "Prediction") -> str:
+    def row(self, prediction: "Prediction", heat_map: str | None = None) -> str:
         answers = (f"{100 * value:5.1f} % {name:<{self._width}}" for name, value in prediction.top)
         return "  ".join([*answers, prediction.name]) + "\n"
 
 
 class Csv:
-    """One row for each picture: image, label, probability, label_2, probability_2, ..."""
+    """One row for each picture: image, label, probability, label_2, probability_2, ...; heat_map if there are any."""
 
-    def __init__(self, class_names: tuple[str, ...], top_k: int) -> None:
+    def __init__(self, class_names: tuple[str, ...], top_k: int, with_heat_maps: bool = False) -> None:
         self._count = min(top_k, len(class_names))
+        self._last = ["heat_map"] if with_heat_maps else []
 
     def head(self) -> str:
         more = [f"{name}_{number}" for number in range(2, self._count + 1) for name in ("label", "probability")]
-        return _csv_line(["image", "label", "probability", *more])
+        return _csv_line(["image", "label", "probability", *more, *self._last])
 
-    def row(self, prediction: "Prediction") -> str:
+    def row(self, prediction: "Prediction", heat_map: str | None = None) -> str:
         cells = [cell for name, value in prediction.top for cell in (name, f"{value:.6f}")]
-        return _csv_line([prediction.name, *cells])
+        return _csv_line([prediction.name, *cells, *([] if heat_map is None else [heat_map])])
 
 
 class JsonLines:
-    """One object for each picture: image, label, probability, and top with all that was asked for; ASCII."""
+    """One object for each picture: image, label, probability, top (all that was asked for), heat_map if any; ASCII."""
 
-    def __init__(self, class_names: tuple[str, ...], top_k: int) -> None: ...
+    def __init__(self, class_names: tuple[str, ...], top_k: int, with_heat_maps: bool = False) -> None: ...
 
     def head(self) -> str:
         return ""
 
-    def row(self, prediction: "Prediction") -> str:
+    def row(self, prediction: "Prediction", heat_map: str | None = None) -> str:
         values = {
             "image": prediction.name,
             "label": prediction.label,
             "probability": prediction.probability,
             "top": [{"label": name, "probability": value} for name, value in prediction.top],
         }
-        return json.dumps(values) + "\n"
+        return json.dumps(values if heat_map is None else {**values, "heat_map": heat_map}) + "\n"
 
 
 FORMATS: dict[str, type[Table] | type[Csv] | type[JsonLines]] = {"table": Table, "csv": Csv, "json": JsonLines}

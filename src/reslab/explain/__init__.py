@@ -1,23 +1,29 @@
 """Why a network answers as it does, and which images deserve a look."""
 
 from .duplicates import NearDuplicates, near_duplicates, small_copies
-from .features import features
-from .gradcam import HeatMaps, grad_cam, upsampled
-from .overlay import overlay, picture_of, thumbnail_uri
+from .features import features, in_eval_mode, last_map
+from .gradcam import HeatMaps, grad_cam, head_maps, upsampled
+from .overlay import enlarged, overlay, picture_of, thumbnail_uri
+from .panel import side_by_side
 from .suspects import Ranking, least_certain, mislabelled, neighbour_votes, worst_mistakes
 
 __all__ = [
     "HeatMaps",
     "NearDuplicates",
     "Ranking",
+    "enlarged",
     "features",
     "grad_cam",
+    "head_maps",
+    "in_eval_mode",
+    "last_map",
     "least_certain",
     "mislabelled",
     "near_duplicates",
     "neighbour_votes",
     "overlay",
     "picture_of",
+    "side_by_side",
     "small_copies",
     "thumbnail_uri",
     "upsampled",

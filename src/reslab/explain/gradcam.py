@@ -39,15 +39,24 @@ def grad_cam(model: Network, images: Tensor, classes: Tensor | None = None) -> H
     with in_eval_mode(model):
         with torch.no_grad():  # only the head is differentiated: nothing before the map is kept
             last = last_map(model, images)
-        with torch.enable_grad():
-            last = last.detach().requires_grad_()
-            logits = model.forward_head(last)
-            chosen = logits.argmax(1) if classes is None else classes.to(logits.device)
-            # no sample's logit depends on another's map, so one sum serves all
-            (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), last)
+            chosen = model.forward_head(last).argmax(1) if classes is None else classes.to(last.device)
+        return HeatMaps(head_maps(model, last, chosen), chosen)
+
+
+def head_maps(model: Network, last: Tensor, classes: Tensor) -> Tensor:
+    """Return the maps of `grad_cam` from the last stage's output, for who has it already (`last_map`).
+
+    last: [n, channels, h, w]; classes: int64 [n], on its device. To be called in eval mode (`in_eval_mode`).
+    """
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+        # copies, as nothing that was computed in inference mode can take part
+        last, classes = last.detach().clone().requires_grad_(), classes.clone()
+        logits = model.forward_head(last)
+        # no sample's logit depends on another's map, so one sum serves all
+        (gradient,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), last)
     kind = torch.promote_types(last.dtype, torch.float32)
     weights = gradient.to(kind).mean((2, 3), keepdim=True)
-    return HeatMaps(F.relu((weights * last.detach().to(kind)).sum(1)), chosen.detach())
+    return F.relu((weights * last.detach().to(kind)).sum(1))
 
 
 def _check_classes(model: Network, images: Tensor, classes: Tensor) -> None:

@@ -45,6 +45,14 @@ def overlay(picture: Image.Image, heat: Tensor, alpha: float = 0.5) -> Image.Ima
     return Image.blend(picture.convert("L").convert("RGB"), Image.fromarray(colored(np.asarray(values))), alpha)
 
 
+def enlarged(picture: Image.Image, side: int) -> Image.Image:
+    """Return a small picture with each pixel as a square, its longer side at most `side`; a large one unchanged."""
+    times = side // max(picture.size)
+    if times < 2:
+        return picture
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+
 def thumbnail_uri(picture: Image.Image, side: int = 96, quality: int = 75) -> str:
     """Return a data URI of a WebP, its longer side at most `side` pixels, about 2 kB at 96; never enlarged.
 

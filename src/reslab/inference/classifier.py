@@ -1,13 +1,14 @@
 """From pictures to class names: what every loaded model can do, whatever it runs on."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from os import PathLike
-from typing import cast, overload
+from typing import TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from reslab.data.preprocess import Normalizer
 from reslab.errors import Failure, UsageError
 from reslab.modelfile import ModelCard
 from reslab.spec import Fit, PreprocessSpec
+
+Answer = TypeVar("Answer")
+NamedView = tuple[str, "Tensor | BadFile"]
 
 _AHEAD = 2  # batches decoded before they are asked for
 
@@ -84,7 +88,7 @@ class Classifier:
         Failure names a picture that cannot be read.
         """
         spec = with_fit(self.card.preprocess, fit)
-        views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(_several(images))]
+        views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(several(images))]
         if not views:
             return torch.empty(0, spec.channels, spec.height, spec.width, device=self.place())
         return self._normalized(spec, views)
@@ -108,11 +112,11 @@ class Classifier:
         `top_k` or `batch_size` below 1.
         """
         found: list[Prediction] = []
-        for answer in self.predict_files(_several(images), top_k=top_k, batch_size=batch_size, fit=fit):
+        for answer in self.predict_files(several(images), top_k=top_k, batch_size=batch_size, fit=fit):
             if isinstance(answer, BadFile):
                 raise Failure(answer.reason)
             found.append(answer)
-        return found[0] if _is_one(images) else found
+        return found[0] if is_one(images) else found
 
     def predict_files(
         self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
@@ -123,14 +127,19 @@ class Classifier:
         the first answer comes when three batches, or all there are, have been asked for. What the iterator raises is
         raised after the answers that come before it.
         """
-        _check(top_k=top_k, batch_size=batch_size)
-        return self._stream(images, top_k, batch_size, with_fit(self.card.preprocess, fit))
+        check_counts(top_k=top_k, batch_size=batch_size)
+        spec = with_fit(self.card.preprocess, fit)
+        return self._stream(images, batch_size, spec, partial(self._answers, top_k=top_k, spec=spec))
 
     def _stream(
-        self, images: Iterable[Picture], top_k: int, batch_size: int, spec: PreprocessSpec
-    ) -> Iterator[Prediction | BadFile]:
+        self,
+        images: Iterable[Picture],
+        batch_size: int,
+        spec: PreprocessSpec,
+        answers: Callable[[list[NamedView]], list[Answer]],
+    ) -> Iterator[Answer]:
         source = _Source(images)
-        pending: deque[list[Future[tuple[str, Tensor | BadFile]]]] = deque()
+        pending: deque[list[Future[NamedView]]] = deque()
         pool = ThreadPoolExecutor()
         try:
             while True:
@@ -138,24 +147,27 @@ class Classifier:
                     pending.append([pool.submit(_read, picture, number, spec) for number, picture in chunk])
                 if not pending:
                     break
-                yield from self._answers([future.result() for future in pending.popleft()], top_k, spec)
+                yield from answers([future.result() for future in pending.popleft()])
         finally:
             pool.shutdown(cancel_futures=True)
         if source.error is not None:
             raise source.error
 
-    def _answers(
-        self, views: list[tuple[str, Tensor | BadFile]], top_k: int, spec: PreprocessSpec
-    ) -> list[Prediction | BadFile]:
+    def _answers(self, views: list[NamedView], top_k: int, spec: PreprocessSpec) -> list[Prediction | BadFile]:
         good = [view for _, view in views if isinstance(view, Tensor)]
         logits = iter(self.logits_of(self._normalized(spec, good)) if good else ())
         return [view if isinstance(view, BadFile) else self._answer(name, next(logits), top_k) for name, view in views]
 
     def _answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
-        probabilities = torch.softmax(logits.double() / (self.card.temperature or 1.0), 0)
-        best = probabilities.topk(min(top_k, len(probabilities)))
+        best = self._ranking(logits, top_k)
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return Prediction(name, tuple((self._class_name(index), value) for index, value in pairs), logits)
+
+    def _ranking(self, logits: Tensor, top_k: int) -> torch.return_types.topk:
+        return self._probabilities(logits).topk(min(top_k, len(logits)))
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits.double() / (self.card.temperature or 1.0), 0)
 
     def _class_name(self, index: int) -> str:
         return self.class_names[index] if index < len(self.class_names) else f"class {index}"
@@ -189,11 +201,13 @@ class _Source(Iterator[tuple[int, Picture]]):
         return number, picture
 
 
-def _several(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    return [cast("Picture", images)] if _is_one(images) else cast("Iterable[Picture]", images)
+def several(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """Return the pictures that were given, one or more."""
+    return [cast("Picture", images)] if is_one(images) else cast("Iterable[Picture]", images)
 
 
-def _is_one(images: object) -> bool:
+def is_one(images: object) -> bool:
+    """Whether it is one picture, and not several."""
     if isinstance(images, np.ndarray | Tensor):
         return images.ndim < 4
     return isinstance(images, str | PathLike | bytes | bytearray | memoryview | Image.Image) or not isinstance(
@@ -205,7 +219,7 @@ def _name(picture: Picture, number: int) -> str:
     return str(picture) if isinstance(picture, str | PathLike) else f"picture {number}"
 
 
-def _read(picture: Picture, number: int, spec: PreprocessSpec) -> tuple[str, Tensor | BadFile]:
+def _read(picture: Picture, number: int, spec: PreprocessSpec) -> NamedView:
     name = _name(picture, number)
     try:
         return name, view_of(picture, spec, name)
@@ -213,7 +227,8 @@ def _read(picture: Picture, number: int, spec: PreprocessSpec) -> tuple[str, Ten
         return name, BadFile(name, str(error))
 
 
-def _check(**counts: int) -> None:
+def check_counts(**counts: int) -> None:
+    """Raise UsageError for a count below 1, by its name."""
     for name, count in counts.items():
         if count < 1:
             raise UsageError(f"{name} is {count}; it must be at least 1.")

@@ -7,10 +7,10 @@ from reslab.modelfile import ModelFile
 from reslab.models import ResNet
 from reslab.models.vgg import VGG
 
-from .classifier import Classifier
+from .explainer import Explainer
 
 
-class _LoadedModule(Classifier, nn.Module):
+class _LoadedModule(Explainer, nn.Module):
     def place(self) -> torch.device:
         return next(self.parameters()).device
 

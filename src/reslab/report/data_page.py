@@ -9,9 +9,8 @@ from reslab.data.decode import decode
 from reslab.data.findings import KINDS, Finding
 from reslab.data.inventory import Inventory
 from reslab.errors import Failure
-from reslab.explain import picture_of, thumbnail_uri
+from reslab.explain import enlarged, picture_of, thumbnail_uri
 
-from .galleries import enlarged
 from .pages import write_page
 
 _PICTURES = 12  # of each kind of finding
@@ -80,7 +79,7 @@ def _picture(path: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        return thumbnail_uri(enlarged(picture_of(decode(path, 3))), _SIDE)
+        return thumbnail_uri(enlarged(picture_of(decode(path, 3)), _SIDE), _SIDE)
     except Failure:
         return None
 

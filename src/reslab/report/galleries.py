@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from reslab.data import Dataset
 from reslab.data.dataset import ArrayDataset
 from reslab.data.pictures import view_of
 from reslab.data.preprocess import Normalizer
-from reslab.explain import Ranking, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
+from reslab.explain import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
 from reslab.judge import Answers
 from reslab.modelfile import ModelCard
 from reslab.models import Network
@@ -59,7 +58,7 @@ class Painter:
     def _item(self, shown: Shown, pixels: Tensor, heat: Tensor) -> dict[str, Any]:
         names = self._card.class_names
         answer = int(self._answers.predictions[shown.index])
-        picture = enlarged(picture_of(pixels))
+        picture = enlarged(picture_of(pixels), _SIDE)
         return {
             "index": shown.index,
             "name": name_of(self._dataset, shown.index),
@@ -73,14 +72,6 @@ class Painter:
         }
 
 
-def enlarged(picture: Image.Image) -> Image.Image:
-    """Return a small picture with each pixel as a square, so that it is seen as it is; a large one unchanged."""
-    times = _SIDE // max(picture.size)
-    if times < 2:
-        return picture
-    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
-
-
 def name_of(dataset: Dataset, index: int) -> str:
     """Return what to call an image: its class folder and file, or its number from 0."""
     if isinstance(dataset, ArrayDataset):
@@ -91,10 +82,10 @@ def name_of(dataset: Dataset, index: int) -> str:
 def small_picture(dataset: Dataset, index: int) -> str:
     """Return a data URI of the whole image, as it is in the data."""
     if isinstance(dataset, ArrayDataset):
-        return thumbnail_uri(enlarged(picture_of(dataset.images[index])), _SIDE)
+        return thumbnail_uri(enlarged(picture_of(dataset.images[index]), _SIDE), _SIDE)
     from reslab.data.decode import decode
 
-    return thumbnail_uri(enlarged(picture_of(decode(dataset.paths[index], dataset.num_channels))), _SIDE)
+    return thumbnail_uri(enlarged(picture_of(decode(dataset.paths[index], dataset.num_channels)), _SIDE), _SIDE)
 
 
 def mistakes(ranking: Ranking) -> list[Shown]:
