@@ -4,7 +4,7 @@ from reslab.config import DataConfig, Muon, OneCycle, PadCrop, RunConfig, TrainC
 from reslab.families import model_spec
 
 _BATCH_SIZE = 128
-EPOCHS = 21
+EPOCHS = 23
 
 
 def cifar_fast(kind: str, depth: int) -> RunConfig:
@@ -20,7 +20,7 @@ def cifar_fast(kind: str, depth: int) -> RunConfig:
             mean="channel",
             scale="std",
             first_size=20,
-            full_size_from=0.5,
+            full_size_from=0.75,
             augment=PadCrop(padding=4, flip=True, fill="reflect", flip_order="alternating"),
         ),
         optim=Muon(lr=0.07, momentum=0.6, other_lr=0.07, other_momentum=0.9, weight_decay=5e-4),

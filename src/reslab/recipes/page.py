@@ -67,7 +67,7 @@ def cifar_fast_page(kind: str, depth: int, epochs: int) -> Page:
     differences = (
         "Muon on the convolutions inside (Jordan et al. 2024), Nesterov SGD on the stem, the norms and the last layer",
         "one learning-rate cycle that falls in a line to 0 instead of two drops",
-        "images of 20x20 pixels at first, 32x32 from half of the run on",
+        "images of 20x20 pixels at first, then 24x24, 28x28 and, for the last quarter, 32x32",
         "flips alternate from epoch to epoch (Jordan 2024, airbench), borders are reflected, one mean for each channel",
         "the network and its initialisation are the paper's; the last weights are the result, nothing is selected",
     )
