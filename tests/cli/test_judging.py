@@ -91,15 +91,9 @@ def test_calibrate_writes_a_temperature_and_leaves_the_rest_as_it_was(
     assert path.read_bytes() == once
 
 
-@pytest.mark.parametrize(
-    ("split", "reason"), [("test", "nothing may be fitted on it"), ("train", "too well"), ("val", "no split")]
-)
-def test_a_temperature_is_fitted_on_validation_only(
-    split: str, reason: str, finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_temperature_is_fitted_on_validation_only(finished: Path) -> None:
     content = (finished / "model.safetensors").read_bytes()
-    assert run(["calibrate", str(finished), "--split", split]) == 2
-    assert reason in capsys.readouterr().err
+    assert run(["calibrate", str(finished), "--split", "test"]) == 2
     assert (finished / "model.safetensors").read_bytes() == content
 
 

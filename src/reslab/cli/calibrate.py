@@ -3,22 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from reslab.errors import UsageError
-
 from .given import model_path, numbered_as, open_data
 
-_REFUSED = {
-    "test": "the test set judges the result, and nothing may be fitted on it",
-    "train": "a network knows its training images too well, and would come out too sure of itself",
-}
 
-
-def calibrate(
-    run_or_model: Path, *, data: Path | None = None, data_kind: str | None = None, split: str = "validation"
-) -> int:
+def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | None = None) -> int:
     """Fit a temperature on validation images and write it into the model file, for probabilities that can be believed.
 
     The answers stay the same; only how sure the network says it is changes. A temperature fitted before is replaced.
+    Never on test images, which judge the result, nor on training images, which the network knows too well.
 
     Parameters
     ----------
@@ -28,12 +20,7 @@ def calibrate(
         A data set's folder or archive; by default the one that the model was trained on.
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
-    split
-        Validation only: test and training images are refused, with the reason.
     """
-    if split != "validation":
-        reason = _REFUSED.get(split, f"there is no split {split!r}")
-        raise UsageError(f"--split {split}: {reason}; a temperature is fitted on validation images.")
     from reslab.build import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
@@ -43,10 +30,12 @@ def calibrate(
 
     path = model_path(run_or_model)
     loaded = load_model(path)
-    dataset = numbered_as(open_data(run_or_model, loaded, data, data_kind).part(split), loaded)
+    dataset = numbered_as(open_data(run_or_model, loaded, data, data_kind).part("validation"), loaded)
     device = choose_device(TrainConfig(iterations=1), World())
-    with counting(f"{split} images", len(dataset)) as on_progress:
-        answers = answer(loaded.model.to(device), loaded.card.preprocess, dataset, split=split, on_progress=on_progress)
+    with counting("validation images", len(dataset)) as on_progress:
+        answers = answer(
+            loaded.model.to(device), loaded.card.preprocess, dataset, split="validation", on_progress=on_progress
+        )
     temperature = fit_temperature(answers.probabilities, answers.labels)
     save_model(path, loaded.model.cpu(), replace(loaded.card, temperature=temperature))
     before = calibration(answers.probabilities, answers.labels)
