@@ -26,7 +26,7 @@ CRITERIA = (
     f"of {2**LARGEST_RATIO:g} of theirs (median channel of the layer; in training mode, so that no layer suffers from "
     "those before it). A channel is dead that says nothing of any of the images: in front of a ReLU, if it is 0 "
     "behind it everywhere; in front of an addition, if its standard deviation is at most "
-    f"1/{1 / SILENT:g} of the layer's median channel's, or at most {ROUNDING:g}. Other images may wake it."
+    f"1/{1 / SILENT:g} of the layer's median channel's, or at most 1/{1 / ROUNDING:,.0f}. Other images may wake it."
 )
 
 
