@@ -67,7 +67,7 @@ def _sizes(split: str, counts: Iterable[tuple[str, int]]) -> str:
     ordered = sorted(counts, key=lambda one: one[1])
     (smallest, least), (largest, most) = ordered[0], ordered[-1]
     if least == most:
-        return f"{split}: {least:,} images of each class."
+        return f"{split}: {least:,} {'image' if least == 1 else 'images'} of each class."
     return f"{split}: from {least:,} ({readable(smallest)}) to {most:,} ({readable(largest)}) images of a class."
 
 
@@ -79,10 +79,11 @@ def _reason(reason: str, root: str | None) -> tuple[str, str]:
 
 
 def _below(name: str, root: str | None) -> str:
-    path = Path(name)
-    if path.is_absolute():
-        base = Path(root).expanduser() if root else None
-        base = base if base is None or base.is_dir() else base.parent
-        is_below = base is not None and path.is_relative_to(base)
-        path = path.relative_to(base) if base is not None and is_below else Path(*path.parts[-2:])
+    path, base = Path(name), Path(root).expanduser() if root else None
+    if base is not None and base.suffix.lower() == ".csv":  # a list; its paths are below the folder that it lies in
+        base = base.parent
+    if base is not None and path.is_relative_to(base):
+        path = path.relative_to(base)
+    elif path.is_absolute():
+        path = Path(*path.parts[-2:])
     return readable(path.as_posix())
