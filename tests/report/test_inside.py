@@ -1,12 +1,14 @@
 """What a report says of a network's layers: the numbers of the library, on images spread over the split."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from reslab import create_model
 from reslab.data import ArrayDataset
@@ -18,6 +20,7 @@ from reslab.models.signals import layer_responses, signals
 from reslab.progress import counting
 from reslab.report import judge, write_model_report
 from reslab.report.inside import look_inside
+from reslab.report.layers import LayerLine, draw_responses
 from reslab.report.network import network_view
 from reslab.spec import PreprocessSpec
 
@@ -150,3 +153,12 @@ def test_a_model_is_left_as_it_was() -> None:
     look_inside(model, replace(CARD, temperature=2.0), _noise(20), "test")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module.training for module in model.modules())
+
+
+def test_figure_7_has_the_layers_in_order_of_depth_and_sorted_without_those_that_are_not_finite() -> None:
+    panels = list(Figure().subplots(1, 2))
+    draw_responses(panels, [LayerLine([0.5, 2.0, math.nan, 1.0], "#000000")])
+    by_depth, by_size = (axes.lines[0].get_ydata() for axes in panels)
+    assert list(by_depth)[:2] == [0.5, 2.0]
+    assert math.isnan(by_depth[2])
+    assert list(by_size) == [2.0, 1.0, 0.5]

@@ -19,6 +19,7 @@ LARGEST_SHIFT = 0.5  # standard deviations between running mean and mean, for th
 LARGEST_RATIO = 1.0  # powers of two between running variance and variance: a factor of 2
 SILENT = 1e-3  # of the median channel's deviation
 ROUNDING = 1e-6  # a deviation that is lost in float32 when it is added to numbers of about 1
+_AT_ONCE = 2**22  # numbers that are copied to float64 together
 
 CRITERIA = (
     "Healthy is a batch norm whose numbers are all finite, without dead channels, whose running mean is at most "
@@ -118,8 +119,15 @@ class _Moments:
 
     def add(self, values: Tensor) -> None:
         """values: [n, channels, h, w]"""
-        variance, mean = torch.var_mean(values.double(), (0, 2, 3), correction=0)
-        self._parts.append((values.numel() // values.shape[1], mean, variance))
+        total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
+        squares = torch.zeros_like(total)
+        for some in values.split(max(1, _AT_ONCE // values[0].numel())):
+            doubled = some.double()
+            total += doubled.sum((0, 2, 3))
+            squares += doubled.square_().sum((0, 2, 3))
+        count = values.numel() // values.shape[1]
+        mean = total / count
+        self._parts.append((count, mean, (squares / count - mean.square()).clamp(min=0)))
 
     def averaged(self) -> tuple[Tensor, Tensor]:
         """Return the mean and the unbiased variance of each channel, averaged over the parts."""
