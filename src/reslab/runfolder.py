@@ -166,5 +166,9 @@ class RunFolder:
         return self.path / "split.csv"
 
     @property
+    def skipped_path(self) -> Path:
+        return self.path / "skipped.csv"
+
+    @property
     def report_path(self) -> Path:
         return self.path / "report.html"

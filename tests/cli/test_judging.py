@@ -9,6 +9,7 @@ import torch
 
 from reslab.cli.main import run
 from reslab.modelfile import load_model
+from reslab.report import write_report
 from reslab.runfolder import RunFolder
 
 
@@ -108,6 +109,19 @@ def test_a_second_report_uses_the_judgement_of_the_first_until_the_model_file_ch
     assert run(["calibrate", str(finished)]) == 0
     assert run(["report", str(finished)]) == 0
     assert kept.stat().st_mtime_ns != first
+
+
+def test_a_judgement_of_an_older_version_is_made_anew(finished: Path) -> None:
+    kept = finished / "judgement.json"
+    assert run(["report", str(finished)]) == 0
+    now = json.loads(kept.read_text())
+    older = {key: value for key, value in now.items() if key != "inside"}
+    kept.write_text(json.dumps({**older, "basis": {**now["basis"], "version": 1}}))
+    write_report(RunFolder(finished))  # not read, and no hindrance
+    assert "Inside the network" not in (finished / "report.html").read_text()
+    assert run(["report", str(finished)]) == 0
+    assert json.loads(kept.read_text()) == now
+    assert "Inside the network" in (finished / "report.html").read_text()
 
 
 def test_a_run_whose_images_are_gone_still_has_its_report(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

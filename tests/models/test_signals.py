@@ -1,12 +1,15 @@
 """Responses and signals against direct computations; looking changes nothing."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from reslab import UsageError, create_model
+from reslab import create_model
+from reslab.models.complexity import measure
 from reslab.models.normalization import use_fused_norm
-from reslab.models.signals import layer_responses, signals
+from reslab.models.signals import Response, layer_responses, num_activations, parts, signals
 
 
 @pytest.mark.parametrize(("name", "options"), [("cifar_resnet8", {}), ("cifar_plain8", {"norm": "none"})])
@@ -60,6 +63,41 @@ def test_without_batch_norm_signals_grow_or_shrink_with_depth() -> None:
     assert spread[0] > 2 * spread[1]
 
 
-def test_vgg_has_no_residual_functions() -> None:
-    with pytest.raises(UsageError, match="VGG-16 has no residual functions"):
-        layer_responses(create_model("vgg16"), torch.randn(1, 3, 224, 224))
+def test_of_vgg_the_convolutions_are_looked_at() -> None:
+    torch.manual_seed(0)
+    model = create_model("vgg16").eval()
+    images = torch.randn(1, 3, 224, 224)
+    found = layer_responses(model, images)
+    assert len(found) == 13
+    with torch.no_grad():
+        expected = model.features[0](images).std(correction=0).item()
+    assert found[0] == Response("features.0", pytest.approx(expected, rel=1e-5))
+
+
+def test_images_in_several_parts_respond_as_they_do_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = create_model("cifar_resnet8").eval()
+    images = torch.randn(25, 3, 32, 32)
+    together = layer_responses(model, images)
+    monkeypatch.setattr("reslab.models.signals._PIXELS_AT_ONCE", 32 * 32 * 10)
+    assert [len(part) for part in parts(images)] == [9, 8, 8]
+    for one, other in zip(layer_responses(model, images), together, strict=True):
+        assert one == Response(other.layer, pytest.approx(other.std, rel=1e-5))
+
+
+def test_modes_and_fixed_weights_stay_as_they_were() -> None:
+    model = create_model("cifar_resnet8")
+    model.layer1.eval()
+    model.conv1.requires_grad_(False)
+    modes = [module.training for module in model.modules()]
+    found = signals(model, torch.randn(4, 3, 32, 32), torch.arange(4))
+    assert found[0].gradient_norm > 0
+    assert not model.conv1.weight.requires_grad
+    assert [module.training for module in model.modules()] == modes
+
+
+@pytest.mark.parametrize(("name", "size"), [("cifar_resnet8", 32), ("resnet50", 64)])
+def test_activations_are_those_of_every_convolution(name: str, size: int) -> None:
+    spec = create_model(name).spec
+    expected = sum(math.prod(layer.output) for layer in measure(spec, size).layers if len(layer.output) == 3)
+    assert num_activations(create_model(name), torch.randn(1, 3, size, size)) == expected

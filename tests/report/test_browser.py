@@ -1,18 +1,24 @@
-"""A report in a real browser, without any network: sorts, filters, enlarges, fits the screen, asks for nothing."""
+"""Pages in a real browser, without any network: sort, filter, enlarge, fit screen and paper, ask for nothing."""
 
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from reslab import create_model
+from reslab.cli.main import run
 from reslab.data import ArrayDataset
+from reslab.data.image_list import write_list
 from reslab.modelfile import ModelCard
 from reslab.progress import counting
-from reslab.report import judge, write_model_report
+from reslab.report import judge, write_model_report, write_report
+from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
@@ -55,6 +61,33 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of `reslab data check` about a folder with copies, an empty file and a long name."""
+    root = tmp_path_factory.mktemp("data")
+    draws = np.random.default_rng(0)
+    for split, name in product(("train", "val"), ("ant", "bee")):
+        (root / "photos" / split / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = draws.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / "photos" / split / name / f"{number}.png")
+    copied = (root / "photos" / "train" / "ant" / "0.png").read_bytes()
+    (root / "photos" / "val" / "ant" / f"{'long' * 40}.png").write_bytes(copied)
+    (root / "photos" / "train" / "bee" / "empty.png").write_bytes(b"")
+    assert run(["data", "check", str(root / "photos"), "--html", str(root / "data.html")]) == 1
+    return root / "data.html"
+
+
+@pytest.fixture(scope="module")
+def run_page(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run that left 40 images out, of which a table and a list tell."""
+    folder = RunFolder(tmp_path_factory.mktemp("run") / "run")
+    shutil.copytree(digits_run, folder.path)
+    rows = [(f"train/{'ant' * 30}/{number}.jpg", "train", "has no bytes") for number in range(40)]
+    folder.skipped_path.write_bytes(write_list(rows, ("path", "split", "reason")))
+    return write_report(folder)
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as library:
         launched = library.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
@@ -81,6 +114,9 @@ class _Opened:
     def asked(self) -> list[str]:
         """What it asked for beside itself and the pictures inside it."""
         return [url for url in self.requests if not url.startswith(("file:", "data:"))]
+
+    def open_everything(self) -> None:
+        self.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
 
     def is_too_wide(self) -> bool:
         return self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
@@ -170,12 +206,13 @@ def test_the_matrix_of_many_classes_is_read_by_mouse_and_by_keyboard(browser: An
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_nothing_is_wider_than_the_screen(width: int, scheme: str, browser: Any, small: Path, large: Path) -> None:
-    for path in (small, large):
+def test_nothing_is_wider_than_the_screen(
+    width: int, scheme: str, browser: Any, small: Path, large: Path, data: Path
+) -> None:
+    for path in (small, large, data):
         found = _Opened(browser, path, viewport={"width": width, "height": 800}, color_scheme=scheme)
         assert not found.is_too_wide()
-        for summary in found.page.locator("summary").all():
-            summary.click()
+        found.open_everything()
         assert not found.is_too_wide()
         found.page.locator("button.open").last.click()
         box = found.page.locator("dialog").bounding_box()
@@ -183,6 +220,75 @@ def test_nothing_is_wider_than_the_screen(width: int, scheme: str, browser: Any,
         assert box["x"] + box["width"] <= width
         assert found.complaints == []
         found.context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_runs_page_fits_too(width: int, browser: Any, run_page: Path) -> None:
+    found = _Opened(browser, run_page, viewport={"width": width, "height": 800})
+    found.open_everything()
+    assert not found.is_too_wide()
+    assert (found.complaints, found.asked()) == ([], [])
+    found.context.close()
+
+
+def test_the_page_of_a_data_check_asks_for_nothing_and_its_images_open(browser: Any, data: Path) -> None:
+    found = _Opened(browser, data, viewport={"width": 1000, "height": 800})
+    page, dialog = found.page, found.page.locator("dialog")
+    pictures = page.locator("button.open")
+    assert pictures.count() == 2
+    pictures.first.press("Enter")
+    assert dialog.locator("img").evaluate("picture => picture.complete && picture.naturalWidth > 0")
+    assert dialog.locator(".words").inner_text() == "train/ant/0.png"
+    page.keyboard.press("ArrowRight")
+    assert dialog.locator(".words").inner_text().endswith("long.png")
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    page.get_by_label("Filter classes").fill("bee")
+    assert _column(page, 1) == ["bee"]
+    assert (found.complaints, found.asked()) == ([], [])
+    found.context.close()
+
+
+# what a paper of A4 with the page's margins has room for
+_PAPER = {"width": 703, "height": 1000}
+_CUT = """() => [...document.querySelectorAll("main *")].filter((one) => one.getClientRects().length
+  && getComputedStyle(one).overflow !== "visible" && getComputedStyle(one).display !== "inline"
+  && !["svg", "IMG"].includes(one.tagName) && !one.closest("svg")
+  && (one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth + 1)).map((one) => one.outerHTML)"""
+
+
+def test_on_paper_nothing_is_cut_and_there_is_nothing_to_press(
+    browser: Any, small: Path, large: Path, data: Path, run_page: Path
+) -> None:
+    for path in (small, large, data, run_page):
+        found = _Opened(browser, path, viewport=_PAPER, color_scheme="dark")
+        page = found.page
+        on_screen = page.evaluate(_CUT)
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate(_CUT) == []
+        assert not found.is_too_wide()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert (
+            page.locator(".tools:visible, dialog:visible, .readout:visible, details:not([open]):visible").count() == 0
+        )
+        if path == large:
+            assert on_screen  # 300 classes scroll there
+        found.open_everything()
+        assert page.locator("details:visible").count() == page.locator("details").count()  # printed, and whole
+        assert page.evaluate(_CUT) == []
+        assert not found.is_too_wide()
+        found.context.close()
+
+
+def test_on_paper_no_picture_or_figure_is_split_between_pages(browser: Any, small: Path) -> None:
+    found = _Opened(browser, small, viewport=_PAPER)
+    found.page.emulate_media(media="print")
+    breaks = found.page.evaluate(
+        "[...document.querySelectorAll('figure, tr')].map((one) => getComputedStyle(one).breakInside)"
+    )
+    assert set(breaks) == {"avoid"}
+    assert found.page.locator("thead").first.evaluate("one => getComputedStyle(one).position") != "sticky"
+    found.context.close()
 
 
 def test_dark_and_light_differ_and_text_can_be_read_in_both(browser: Any, small: Path) -> None:

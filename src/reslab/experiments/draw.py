@@ -1,25 +1,18 @@
 """What the experiments' figures share: curves of arms as in the paper's Fig. 6, and errors by depth."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from reslab.report.curves import BOLD, THIN, Curve, draw, points
-from reslab.report.figures import COLORS, INK, in_iterations, styled
+from reslab.report.figures import COLORS, INK, in_iterations, make_figure
 
 from .evidence import Evidence
 from .statistics import spread
 
+__all__ = ["GREY", "draw_curves", "draw_dots", "make_figure"]
+
 GREY = "#6b7280"
-
-
-def make_figure(draw_on: Callable[[Sequence[Axes]], None], panels: int = 1, *, height: float = 3.9) -> Figure:
-    """Return a figure of one or two panels in a row, drawn in our style."""
-    with styled():
-        figure = Figure(figsize=(9.6 if panels > 1 else 7.2, height), layout="constrained")
-        draw_on(list(figure.subplots(1, panels, squeeze=False)[0]))
-    return figure
 
 
 def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top: float | None = None) -> None:

@@ -17,6 +17,7 @@ from reslab.modelfile import load_model
 from reslab.models import Network, build
 from reslab.models.signals import signals
 from reslab.report.figures import COLORS
+from reslab.report.layers import LayerLine, draw_by_depth
 from reslab.spec import Norm
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
@@ -123,10 +124,9 @@ def _draw(evidence: Evidence) -> Figure:
                 values = _rows(evidence, kind, norm, 56)[0][key]
                 label = f"{kind_in_words(kind)}, {'batch norm' if norm == 'batch' else 'no norm'}"
                 style = "-" if norm == "batch" else "--"
-                axes.plot(range(1, len(values) + 1), values, style, color=COLORS[number // 2], lw=1.5, label=label)
+                draw_by_depth(axes, LayerLine(values, COLORS[number // 2], style, label))
             axes.set_yscale("log")
             axes.set_title(title, fontsize=10)
-            axes.set_xlabel("3x3 layer, in order of depth")
         panels[0].legend(fontsize=9)
 
     return make_figure(draw_on, 2)

@@ -11,6 +11,7 @@ from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models.signals import layer_responses
 from reslab.report.figures import COLORS
+from reslab.report.layers import LayerLine, draw_responses
 from reslab.run import read_config
 from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
@@ -84,16 +85,12 @@ def _table(evidence: Evidence) -> Table:
 
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
+        lines = []
         for number, (kind, depth) in enumerate(_nets(evidence.size)):
             layers = evidence.measured["stds"][arm(evidence.size, kind, depth).name][0]
             style = "--" if kind == "plain" else "-"
-            label = net_name(kind, depth)
-            for axes, values in zip(panels, (layers, sorted(layers, reverse=True)), strict=True):
-                axes.plot(range(1, len(values) + 1), values, style, color=COLORS[number], lw=1.5, label=label)
-        for axes, title in zip(panels, ("in order of depth", "sorted"), strict=True):
-            axes.set_xlabel("3x3 layer, " + title)
-            axes.set_ylim(bottom=0)
-        panels[0].set_ylabel("standard deviation")
+            lines.append(LayerLine(layers, COLORS[number], style, net_name(kind, depth)))
+        draw_responses(panels, lines)
         panels[1].legend()
 
     return make_figure(draw_on, 2)

@@ -1,17 +1,18 @@
 """What goes through a network's layers: the spread of their responses (paper Fig. 7), signals forward and backward."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
-
 from .build import Network
-from .normalization import without_fused_norm
-from .resnet import ResNet
+from .normalization import frozen_running_statistics, without_fused_norm
+from .vgg import VGG
+
+_PIXELS_AT_ONCE = 2**20  # of images that go through a network together: 20 of 224x224, 1024 of 32x32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +36,24 @@ class Signal:
     relative_gradient: float
 
 
-def _layers(model: Network) -> list[tuple[str, nn.Conv2d, nn.Module]]:
-    """The 3x3 layers in order of depth: (name, convolution, the module whose output is the response)."""
-    if not isinstance(model, ResNet):
-        raise UsageError(f"{model.spec.label} has no residual functions to look at; take a plain or residual network.")
-    found: list[tuple[str, nn.Conv2d, nn.Module]] = []
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
-            norm = model.get_submodule(name.replace("conv", "bn"))
-            found.append((name, module, norm))
-    return found
-
-
 def layer_responses(model: Network, images: Tensor) -> tuple[Response, ...]:
     """Return the response of every 3x3 layer: after batch norm, before ReLU and addition (paper Fig. 7), in eval mode.
 
-    images: float32 [n, channels, h, w], normalised. Raises UsageError for a network without such layers.
+    images: float32 [n, channels, h, w], normalised; they go through the network in parts of about a megapixel. Of a
+    network without batch norm the response is the convolution's output.
     """
     sums: dict[str, list[float]] = {}
 
     def note(name: str, output: Tensor) -> None:
         values = output.double()
-        sums[name] = [values.numel(), values.sum().item(), values.square().sum().item()]
+        total = sums.setdefault(name, [0, 0.0, 0.0])
+        total[0] += values.numel()
+        total[1] += values.sum().item()
+        total[2] += values.square().sum().item()
 
     with torch.no_grad():
-        _watch(model, images, note, training=False)
+        for part in parts(images):
+            _watch(model, part, note, training=False)
     return tuple(
         Response(name, max(squares / count - (total / count) ** 2, 0.0) ** 0.5)
         for name, (count, total, squares) in sums.items()
@@ -72,25 +66,82 @@ def signals(model: Network, images: Tensor, labels: Tensor) -> tuple[Signal, ...
     images: float32 [n, channels, h, w]; labels: int64 [n]. Running statistics and gradients are left as they were.
     """
     variances: dict[str, float] = {}
-    gradients: dict[str, float] = {}
-    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
     layers = _layers(model)
+    weights = [conv.weight for _, conv, _ in layers]
+    fixed = [weight for weight in weights if not weight.requires_grad]
 
     def note(name: str, output: Tensor) -> None:
         variances[name] = output.detach().double().var(correction=0).item()
 
-    with torch.enable_grad():
-        logits = _watch(model, images, note, training=True)
-        weights = [conv.weight for _, conv, _ in layers]
-        found = torch.autograd.grad(F.cross_entropy(logits, labels), weights)
-    for (name, _, _), gradient in zip(layers, found, strict=True):
-        gradients[name] = gradient.double().norm().item()
-    for name, buffer in model.named_buffers():
-        buffer.copy_(kept[name])
+    try:
+        for weight in fixed:
+            weight.requires_grad_(True)
+        with torch.enable_grad():
+            logits = _watch(model, images, note, training=True)
+            found = torch.autograd.grad(F.cross_entropy(logits, labels), weights)
+    finally:
+        for weight in fixed:
+            weight.requires_grad_(False)
+    gradients = [gradient.double().norm().item() for gradient in found]
+    sizes = [weight.detach().double().norm().item() for weight in weights]
     return tuple(
-        Signal(name, variances[name], gradients[name], gradients[name] / conv.weight.detach().double().norm().item())
-        for name, conv, _ in layers
+        Signal(name, variances[name], gradient, gradient / size if size else float("nan"))
+        for (name, _, _), gradient, size in zip(layers, gradients, sizes, strict=True)
     )
+
+
+def num_activations(model: Network, image: Tensor) -> int:
+    """Return how many numbers the convolutions put out for one image [1, channels, h, w]: what training keeps of it.
+
+    With what batch norm and ReLU keep beside it, training takes about 12 bytes of memory for each.
+    """
+    total = 0
+
+    def note(module: nn.Module, inputs: object, output: Tensor) -> None:
+        nonlocal total
+        total += output.numel()
+
+    handles = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, nn.Conv2d)]
+    try:
+        with torch.no_grad(), in_mode(model, training=False):
+            model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total
+
+
+def parts(images: Tensor) -> tuple[Tensor, ...]:
+    """Return images in parts of equal size, of about a megapixel and at least 8 images each where there are as many."""
+    at_once = max(8, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
+    return images.tensor_split(-(-len(images) // at_once)) if len(images) else ()
+
+
+@contextmanager
+def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Let a model compute in training or eval mode inside the block, by torch's operations, without autocast.
+
+    Afterwards every module has its own mode again, and running statistics are what they were.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device.type
+    try:
+        with without_fused_norm(model), frozen_running_statistics(model), torch.autocast(device, enabled=False):
+            model.train(training)
+            yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def _layers(model: Network) -> list[tuple[str, nn.Conv2d, nn.Module]]:
+    """The 3x3 layers in order of depth: (name, convolution, the module whose output is the response)."""
+    found: list[tuple[str, nn.Conv2d, nn.Module]] = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            norm = None if isinstance(model, VGG) else model.get_submodule(name.replace("conv", "bn"))
+            found.append((name, module, module if norm is None or isinstance(norm, nn.Identity) else norm))
+    return found
 
 
 def _watch(model: Network, images: Tensor, note: Callable[[str, Tensor], None], *, training: bool) -> Tensor:
@@ -99,15 +150,10 @@ def _watch(model: Network, images: Tensor, note: Callable[[str, Tensor], None], 
     def hook_of(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda module, inputs, output: note(name, output)
 
-    was_training = model.training
-    handles = [
-        (conv if isinstance(norm, nn.Identity) else norm).register_forward_hook(hook_of(name))
-        for name, conv, norm in _layers(model)
-    ]
+    handles = [response.register_forward_hook(hook_of(name)) for name, _, response in _layers(model)]
     try:
-        with without_fused_norm(model):
-            return model.train(training)(images)
+        with in_mode(model, training=training):
+            return model(images)
     finally:
         for handle in handles:
             handle.remove()
-        model.train(was_training)

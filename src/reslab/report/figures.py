@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,14 @@ def styled() -> Iterator[None]:
     """Draw in the style of our figures inside the block, and leave the user's settings alone."""
     with mpl.rc_context(_STYLE):
         yield
+
+
+def make_figure(draw_on: Callable[[Sequence[Axes]], None], panels: int = 1, *, height: float = 3.9) -> Figure:
+    """Return a figure of one or two panels in a row, drawn in our style."""
+    with styled():
+        figure = Figure(figsize=(9.6 if panels > 1 else 7.2, height), layout="constrained")
+        draw_on(list(figure.subplots(1, panels, squeeze=False)[0]))
+    return figure
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:

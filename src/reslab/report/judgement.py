@@ -1,4 +1,4 @@
-"""The judgement of a network on one split: its scores, and the images that deserve a look, as JSON values.
+"""The judgement of a network on one split: its scores, the images that deserve a look, its layers; as JSON values.
 
 It is kept in the run folder as `judgement.json`, with what it was made from, so that a second report costs nothing.
 """
@@ -29,8 +29,9 @@ from reslab.models import Network
 from reslab.runfolder import RunFolder
 
 from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
+from .inside import look_inside
 
-VERSION = 1  # of what a judgement holds
+VERSION = 2  # of what a judgement holds
 FILE_NAME = "judgement.json"
 LISTED = 0.03  # of the images are in the list of likely wrong labels, and as many in that of near-duplicates
 _MOST_LISTED = 500
@@ -59,11 +60,15 @@ def judge(
     number = {name: position for position, name in enumerate(names)}
     pairs = [(number[pair["label"]], number[pair["prediction"]]) for pair in summary["confused"][:4]]
     uncertain_ranking = least_certain(shown.probabilities)
+    with watch("the network's layers", 1) as on_progress:
+        inside = look_inside(model, card, dataset, split)
+        on_progress(1)
     return {
         "network": model.spec.label,
         "data": dataset.name,
         "data_fingerprint": dataset.fingerprint(),
         "scores": summary,
+        "inside": inside,
         "galleries": {
             "confused": painter.paint(confused(pairs, shown)),
             "mistakes": painter.paint(mistakes(worst_mistakes(shown.probabilities, shown.labels))),

@@ -13,6 +13,7 @@ from reslab.runfolder import RunFolder
 from .curves import error_figure, loss_figure
 from .figures import to_svg
 from .judgement import kept_judgement
+from .left_out import class_sizes, left_out
 from .pages import figure_markup, write_page
 from .sections import NOTHING, from_counts, from_judgement
 
@@ -42,6 +43,8 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
         figures=_figures(train, monitored, config),
         **sections,
         data=environment["data"],
+        left_out=left_out(folder, config["data"].get("path")),
+        class_sizes=class_sizes(folder, sections["judged"]),
         settings=_flatten(config),
         # a page is passed on, and where the data lay on this machine is no business of others
         config_json=to_json({"format_version": 1, **config, "data": {**config["data"], "path": None}}),

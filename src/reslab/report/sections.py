@@ -8,6 +8,7 @@ import torch
 from reslab.judge import summarize_confusion
 
 from .confusion import confusion_view
+from .network import network_view
 from .reliability import reliability
 
 NOTHING: dict[str, Any] = {
@@ -16,6 +17,7 @@ NOTHING: dict[str, Any] = {
     "confusion": None,
     "reliability": None,
     "judgement": None,
+    "inside": None,
 }
 
 
@@ -29,6 +31,7 @@ def from_judgement(judgement: dict[str, Any], notes: Sequence[str] = ()) -> dict
         "confusion": confusion_view(scores["confusion"]["cells"], names),
         "reliability": reliability(scores),
         "judgement": judgement,
+        "inside": None if judgement["inside"] is None else network_view(judgement["inside"]),
     }
 
 

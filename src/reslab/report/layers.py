@@ -1,0 +1,38 @@
+"""Values of a network's layers as lines: in order of depth, and sorted as in the paper's Fig. 7."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLine:
+    """One network's line. values: one for each layer, in order of depth; NaN leaves a gap."""
+
+    values: Sequence[float]
+    color: str
+    style: str = "-"
+    label: str = ""
+
+
+def draw_responses(panels: Sequence[Axes], lines: Sequence[LayerLine]) -> None:
+    """Draw standard deviations of responses on two panels: in order of depth, and the largest first (paper Fig. 7)."""
+    for line in lines:
+        _plot(panels[0], line, line.values)
+        _plot(panels[1], line, sorted(filter(math.isfinite, line.values), reverse=True))
+    for axes, title in zip(panels, ("in order of depth", "sorted"), strict=True):
+        axes.set_xlabel("3x3 layer, " + title)
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylabel("standard deviation")
+
+
+def draw_by_depth(axes: Axes, line: LayerLine, what: str = "3x3 layer") -> None:
+    """Draw one value for each layer, in order of depth; what: the layers are."""
+    _plot(axes, line, line.values)
+    axes.set_xlabel(f"{what}, in order of depth")
+
+
+def _plot(axes: Axes, line: LayerLine, values: Sequence[float]) -> None:
+    axes.plot(range(1, len(values) + 1), values, line.style, color=line.color, lw=1.5, label=line.label)
