@@ -190,6 +190,29 @@ def input_table(benchmarks: dict[str, Any]) -> str:
 
 
 _NOT_MEASURED = "Not measured yet.\n"
+
+
+def planted_table(benchmarks: dict[str, Any]) -> str:
+    """Return which part of what was planted in a folder of photos a report lists."""
+    if "planted" not in benchmarks:
+        return _NOT_MEASURED
+    found = benchmarks["planted"]
+    lines = [
+        f"{found['model']} on {found['data']}, {found['split']}: {100 * found['share']:g} % of the labels changed to "
+        "another class, and as many altered copies of training photos added.",
+        "",
+        "| planted | seed | planted among | listed | found in the list |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, name in (("wrong_labels", "wrong labels"), ("near_duplicates", "near-duplicates")):
+        for run in found["runs"]:
+            lines.append(
+                f"| {run['planted'][kind]} {name} | {run['seed']} | {run['photos']:,} photos | {run['listed'][kind]} | "
+                f"{100 * run['found'][kind]:.0f} % |"
+            )
+    return "\n".join(lines) + "\n"
+
+
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
     "bench-machine": machine_table,
@@ -200,6 +223,7 @@ BLOCKS: dict[str, Callable[[Any], str]] = {
     "bench-depth": depth_table,
     "bench-input": input_table,
     "bench-profile": profile_table,
+    "bench-planted": planted_table,
 }
 
 

@@ -1,6 +1,6 @@
 """Wrong labels and near-duplicates, planted in a copy of a folder of photos, and counted in what a report lists.
 
-python -m tests.data.plant RUN FOLDER writes results/checks/planted-FOLDER.json. RUN was trained on FOLDER/train, and
+python -m tests.data.plant RUN FOLDER writes results/bench/planted.json. RUN was trained on FOLDER/train, and
 its model has not seen FOLDER/val, which is the part that is spoiled and judged.
 """
 
@@ -10,16 +10,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
+from reslab.environment import collect
+
 SHARE = 0.02  # of the photos of val get a wrong label; as many altered copies of training photos are added
 SEEDS = (0, 1, 2)
 SPLIT = "val"
-RESULTS = Path(__file__).parents[2] / "results" / "checks"
+RESULT = Path(__file__).parents[2] / "results" / "bench" / "planted.json"
 
 
 def brighter(photo: Image.Image) -> Image.Image:
@@ -62,7 +65,7 @@ def plant(source: Path, target: Path, seed: int) -> tuple[set[str], dict[str, st
 def _mislabel(photo: Path, draw: random.Random) -> str:
     """Move a photo into the folder of another class, each as likely; return its new name."""
     others = sorted(folder for folder in photo.parent.parent.iterdir() if folder != photo.parent)
-    return _name(photo.rename(draw.choice(others) / photo.name))
+    return _name(photo.rename(draw.choice(others) / f"{photo.parent.name}-{photo.name}"))  # no name is there twice
 
 
 def _copy(original: Path, target: Path, number: int) -> tuple[str, str]:
@@ -112,9 +115,16 @@ def main(words: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             found.append(measure(run, source, seed, Path(folder)))
             print(json.dumps(found[-1]), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    content = {"data": source.name, "split": SPLIT, "share": SHARE, "runs": found}
-    (RESULTS / f"planted-{source.name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    content = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "data": source.name,
+        "split": SPLIT,
+        "share": SHARE,
+        "model": json.loads((run / "config.json").read_text())["recipe"],
+        "environment": collect(),
+        "runs": found,
+    }
+    RESULT.write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

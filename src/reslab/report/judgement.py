@@ -23,7 +23,7 @@ from reslab.explain import (
     small_copies,
     worst_mistakes,
 )
-from reslab.judge import Answers, answer, recalibrated, summarize
+from reslab.judge import Answers, Protocol, answer, recalibrated, summarize
 from reslab.modelfile import ModelCard
 from reslab.models import Network
 from reslab.runfolder import RunFolder
@@ -56,7 +56,8 @@ def judge(
     summary = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
     shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)
     painter = Painter(model, card, dataset, shown)
-    ranking = mislabelled(answers.probabilities, answers.labels, _votes(model, card, dataset, split))
+    evidence = _with_mirror_images(model, card, dataset, answers, watch)
+    ranking = mislabelled(evidence.probabilities, answers.labels, _votes(model, card, dataset, split))
     number = {name: position for position, name in enumerate(names)}
     pairs = [(number[pair["label"]], number[pair["prediction"]]) for pair in summary["confused"][:4]]
     uncertain_ranking = least_certain(shown.probabilities)
@@ -82,6 +83,24 @@ def judge(
 
 def _at_temperature(answers: Answers, temperature: float) -> Answers:
     return Answers(recalibrated(answers.probabilities, temperature), answers.labels, answers.split, answers.protocol)
+
+
+def _with_mirror_images(model: Network, card: ModelCard, dataset: Dataset, answers: Answers, watch: Watch) -> Answers:
+    """Return the answers to images and their mirror images together; `answers` where those are worse, as of digits.
+
+    Two views say more of a label than one.
+    """
+    protocol = Protocol("flip")
+    with watch("mirror images, for wrong labels", len(dataset) * protocol.num_views) as on_progress:
+        both = answer(
+            model, card.preprocess, dataset, protocol,
+            split=answers.split, batch_size=_BATCH, on_progress=on_progress,
+        )  # fmt: skip
+    return both if _num_correct(both) >= _num_correct(answers) else answers
+
+
+def _num_correct(answers: Answers) -> int:
+    return int((answers.predictions == answers.labels).sum())
 
 
 def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
