@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 ALL := $(VENV)/.all
 
-.PHONY: help demo test test-slow check setup bench docs results format constraints clean
+.PHONY: help demo test test-slow check setup bench docs results examples format constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,13 @@ results: $(CORE) ## make the tables and the figure in README and docs anew from 
 	$(BIN)/python tools/make_plots.py
 	$(BIN)/python tools/make_book.py
 	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
+
+RUNS ?= runs
+examples: $(CORE) ## make the pages in docs/examples anew from finished runs (RUNS=FOLDER with cifar-resnet20, imagenette and demo)
+	$(BIN)/reslab report $(RUNS)/cifar-resnet20 --output docs/examples/cifar-resnet20.html
+	$(BIN)/reslab report $(RUNS)/imagenette --output docs/examples/imagenette-resnet18.html
+	$(BIN)/reslab report $(RUNS)/demo/digits-resnet20/0 --output docs/examples/digits-resnet20.html
+	cp $(RUNS)/demo/index.html docs/examples/digits-demo.html
 
 constraints: ## resolve every dependency anew and pin it
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
