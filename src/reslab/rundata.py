@@ -5,14 +5,15 @@ skipped.csv    every image that was left out: path, split, reason
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reslab import build
 from reslab.config import DataConfig
-from reslab.data import Splits
-from reslab.data.image_list import write_list
+from reslab.data import Dataset, FileDataset, Splits
+from reslab.data.image_list import read_list, write_list
 from reslab.data.preflight import (
     Skipped,
     Verdict,
@@ -81,6 +82,19 @@ def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
     name = folder.environment()["data"]["name"]
     splits = read_split(folder.split_path, _root(config), name, config.channels or 3)
     return RunData(splits)
+
+
+def known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
+    """Count the images of other data that a run knows, by its splits: those of the same class and file name.
+
+    Nothing is known of images in memory, nor by runs from before splits were recorded.
+    """
+    if not isinstance(dataset, FileDataset) or not folder.split_path.exists():
+        return Counter()
+    used = {(label, Path(path).name): split for path, label, split in read_list(folder.split_path)[1:]}
+    names = (dataset.class_names[label] for label in dataset.labels.tolist())
+    found = (used.get((name, path.name)) for name, path in zip(names, dataset.paths, strict=True))
+    return Counter(split for split in found if split is not None)
 
 
 def data_facts(data: RunData) -> dict[str, Any]:

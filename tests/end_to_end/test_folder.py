@@ -58,6 +58,12 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
     assert "grün/3.png,grün," in (folder.path / "split.csv").read_text(encoding="utf-8")
     assert run(["record", str(folder.path), "--results", str(tmp_path / "results")]) == 0
     assert (tmp_path / "results" / "folder-photos" / "0.json").exists()  # each folder of photos has a place of its own
+    moved = photos.rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert run(["evaluate", str(folder.path), "--data", str(moved), "--split", "all"]) == 0
+    moved.rename(photos)
+    parts = ", ".join(f"{sizes[name]} for {name}" for name in sorted(sizes))
+    assert f"split all: of its 60 images the run used {parts}" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from .given import model_path, numbered_as, open_data
+from .given import model_path, numbered_as, open_data, say_known_images
 
 
 def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | None = None) -> int:
@@ -31,6 +31,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     path = model_path(run_or_model)
     loaded = load_model(path)
     dataset = numbered_as(open_data(run_or_model, loaded, data, data_kind).part("validation"), loaded)
+    say_known_images(run_or_model, data, dataset, "validation")
     device = choose_device(TrainConfig(iterations=1), World())
     with counting("validation images", len(dataset)) as on_progress:
         answers = answer(

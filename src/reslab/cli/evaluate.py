@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError
 
-from .given import model_path, numbered_as, open_data, part_of
+from .given import model_path, numbered_as, open_data, part_of, say_known_images
 from .uses import note_test_use
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def evaluate(
     members = [load_model(path) for path in paths]
     _check_same_classes(paths, members)
     dataset = numbered_as(part_of(open_data(run_or_model, members[0], data, data_kind), split), members[0])
+    say_known_images(run_or_model, data, dataset, split)
     found = [_answer(member, dataset, chosen, split, fit) for member in members]
     answers = found[0] if len(found) == 1 else ensemble(found)
     temperature = members[0].card.temperature if len(members) == 1 else None

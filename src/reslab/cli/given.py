@@ -79,6 +79,23 @@ def part_of(splits: "Splits", split: str) -> "Dataset":
         raise Failure(f"{error} --split all takes all parts together.") from None
 
 
+def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
+    """Warn of images that the run has in another split: of those that it trained on, a score says too much."""
+    from reslab.rundata import known_images
+    from reslab.runfolder import RunFolder
+
+    if data is None or not given.is_dir():
+        return
+    known = known_images(RunFolder.open(given), dataset)
+    known.pop(split, None)
+    if known:
+        parts = ", ".join(f"{count:,} for {name}" for name, count in sorted(known.items()))
+        log.warning(
+            "%s, split %s: of its %s images the run used %s (by class and file name).",
+            data, split, f"{len(dataset):,}", parts,
+        )  # fmt: skip
+
+
 def numbered_as(dataset: "Dataset", loaded: "ModelFile") -> "Dataset":
     """Return the data with the model's numbers of its classes, which are matched by name; it may have fewer."""
     from reslab.data.dataset import number_as

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reslab.errors import Failure, UsageError
 
-from .given import model_path, numbered_as, open_data
+from .given import model_path, numbered_as, open_data, say_known_images
 from .uses import note_test_use
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     loaded = load_model(path)
     splits = open_data(given.subject, loaded, given.data, given.kind)
     dataset = numbered_as(splits.part(split), loaded)
+    say_known_images(given.subject, given.data, dataset, split)
     model = loaded.model.to(choose_device(TrainConfig(iterations=1), World()))
     train = None if split == "train" else splits.train
     found = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
