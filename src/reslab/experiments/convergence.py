@@ -10,10 +10,11 @@ from reslab.config import RunConfig, StepDecay
 from reslab.report.figures import COLORS
 
 from .arms import Arm, Size, arm
+from .budget import budget_in_words
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import difference, spread
+from .statistics import SPREAD_IN_WORDS, UNCORRECTED, difference, spread
 
 SHALLOW, DEEP = 20, 56
 BUDGETS = (1, 2, 3)
@@ -47,7 +48,7 @@ def _judge(evidence: Evidence) -> Verdict:
     gap = difference(_errors(evidence, DEEP, longest), _errors(evidence, SHALLOW, longest))
     sentence = (
         f"With {longest} times the iterations the clean training error of plain-{DEEP} changes by {falls}; it then "
-        f"differs from plain-{SHALLOW}'s at the same budget by {gap}."
+        f"differs from plain-{SHALLOW}'s at the same budget by {gap}.{budget_in_words(evidence)}"
     )
     if falls.is_below_zero and gap.is_above_zero:
         return Verdict("reproduced", sentence)
@@ -93,9 +94,9 @@ EXPERIMENT = Experiment(
     paper=(("plain-34 on ImageNet with 3 times the iterations", "the degradation is still observed"),),
     rule=f"Reproduced if {BUDGETS[-1]} times the iterations lower the clean training error of plain-{DEEP} (95 % "
     f"interval below 0) and leave it above plain-{SHALLOW}'s at the same budget (interval above 0); not reproduced if "
-    "either is the other way round; otherwise inconclusive.",
+    f"either is the other way round; otherwise inconclusive. {UNCORRECTED}",
     caption="Clean training error at the end by budget; drops of the rate at the same parts of each. A dot for each "
-    "seed, lines through the means.",
+    f"seed, lines through the means. {SPREAD_IN_WORDS}",
     arms=_arms,
     judge=_judge,
     table=_table,

@@ -9,11 +9,12 @@ from reslab.models.complexity import measure
 from reslab.report.figures import COLORS
 
 from .arms import Arm, Size, arm
+from .budget import budget_in_words
 from .degradation import DEPTHS, nets
 from .draw import GREY, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import difference, spread
+from .statistics import SPREAD_IN_WORDS, UNCORRECTED, difference, spread
 
 PAPER = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}
 
@@ -27,7 +28,7 @@ def _judge(evidence: Evidence) -> Verdict:
     names = list(nets(evidence, "resnet"))
     fall = difference(evidence.reported(names[-1]), evidence.reported(names[0]))
     first, last = evidence.spec(names[0]).depth, evidence.spec(names[-1]).depth
-    sentence = f"From {first} to {last} layers the test error changes by {fall}."
+    sentence = f"From {first} to {last} layers the test error changes by {fall}.{budget_in_words(evidence)}"
     if fall.is_below_zero:
         return Verdict("reproduced", sentence)
     return Verdict("not reproduced" if fall.is_above_zero else "inconclusive", sentence)
@@ -83,8 +84,8 @@ EXPERIMENT = Experiment(
     source="Sec. 4.2, Table 6",
     paper=tuple((f"test error of ResNet-{depth} (Table 6)", f"{error:.2f} %") for depth, error in PAPER.items()),
     rule="Reproduced if the deepest net's test error is below the shallowest one's (95 % interval of the difference "
-    "below 0); not reproduced if it is above; otherwise inconclusive.",
-    caption="Error at the end by depth; a dot for each seed, lines through the means.",
+    f"below 0); not reproduced if it is above; otherwise inconclusive. {UNCORRECTED}",
+    caption=f"Error at the end by depth; a dot for each seed, lines through the means. {SPREAD_IN_WORDS}",
     arms=_arms,
     judge=_judge,
     table=_table,
