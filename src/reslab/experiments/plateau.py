@@ -76,9 +76,9 @@ EXPERIMENT = Experiment(
     source="Sec. 3.4, 4.2",
     paper=(("drops on ImageNet (Fig. 4)", "near 150,000 and 300,000 iterations"), ("on CIFAR-10", "32,000, 48,000")),
     rule=f"Reproduced if the test error with plateaus is at most {MARGIN:g} point above that with milestones (upper "
-    f"end of the 95 % interval); not reproduced if it is more than that above (lower end) and the rate dropped "
-    f"{_DROPS} times in every seed; otherwise inconclusive: a training that ends before it could drop is no test of plateaus. "
-    f"The plateau is of the validation error; the test set is never looked at. {UNCORRECTED}",
+    "end of the 95 % interval); not reproduced if it is more than that above (lower end) and the rate dropped "
+    f"{_DROPS} times in every seed; otherwise inconclusive: a training that ends before it could drop tests no "
+    f"plateaus. The plateau is of the validation error; the test set is never looked at. {UNCORRECTED}",
     caption="ResNet-20 under both schedules. Thin: training error of the batches as trained on; bold: validation "
     f"error. Dashed: where the first seed's fixed schedule drops. {SPREAD_IN_WORDS}",
     arms=lambda size: tuple(_roles(size).values()),

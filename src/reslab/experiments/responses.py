@@ -118,9 +118,9 @@ EXPERIMENT = Experiment(
         ("standard deviations, ResNet-20, 56, 110 (Fig. 7)", "smaller the deeper"),
     ),
     rule="Reproduced if the mean over the 3x3 layers' standard deviations is smaller in ResNet-20 than in plain-20, "
-    "and in the deepest ResNet than in plain-56 and than in ResNet-20 (95 % intervals below 0); not reproduced if one is "
-    f"larger; otherwise inconclusive. Inconclusive, too, while every net's mean is within {_STILL:g} of {_INITIAL:g}: "
-    f"batch norm's scale starts there, so that a short training shows its start. {UNCORRECTED}",
+    "and in the deepest ResNet than in plain-56 and than in ResNet-20 (95 % intervals below 0); not reproduced if one "
+    f"is larger; otherwise inconclusive. Inconclusive, too, while every net's mean is within {_STILL:g} of "
+    f"{_INITIAL:g}: batch norm's scale starts there, so that a short training shows its start. {UNCORRECTED}",
     caption="Standard deviation of each 3x3 layer's output, after batch norm and before ReLU and addition, on "
     f"{_IMAGES} test images of the first seed's nets. Dotted: {_INITIAL:g}, the scale that batch norm starts with, "
     f"which a short training does not leave far behind. {SPREAD_IN_WORDS}",

@@ -50,7 +50,7 @@ def _visible(*differences: Difference) -> str:
     widest = max(one.half_width for one in differences)
     if math.isinf(widest):
         return "With one seed no difference can be told from 0"
-    return f"With these seeds a difference below {widest:.2f} points may not be told from 0"
+    return f"With these seeds a difference below {widest:.2f} points is too small to be told from 0"
 
 
 def _step(name: str, step: Difference) -> str:
