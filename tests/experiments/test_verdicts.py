@@ -1,10 +1,14 @@
 """Verdicts follow from the numbers by the rule on the page, whichever way they fall."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
+from reslab.config import RunConfig
+from reslab.errors import Failure
 from reslab.experiments import (
     complexity,
     construction,
@@ -23,7 +27,7 @@ from reslab.experiments.arms import Arm, Size
 from reslab.experiments.budget import budget_in_words
 from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Experiment
+from reslab.experiments.experiment import Bench, Experiment
 
 from .evidence import made_up
 
@@ -296,6 +300,24 @@ def test_a_start_of_thousand_layers_is_no_verdict(last: float, found: str) -> No
     assert verdict.outcome == "inconclusive"
     assert found in verdict.sentence
     assert thousand_layers.EXPERIMENT.table(evidence).rows[-1] == ("ResNet-1202", "1.00", "1.00", "1.00", "1.00")
+    assert isinstance(thousand_layers.EXPERIMENT.draw(evidence), Figure)
+
+
+def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cost(config: RunConfig, steps: int) -> dict[str, Any]:
+        facts = {"depth": config.model.depth, "checkpoint_activations": config.train.checkpoint_activations}
+        if config.model.depth == 1202 and not config.train.checkpoint_activations:
+            raise Failure("the training steps do not fit into memory")
+        return {**facts, "seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
+
+    monkeypatch.setattr(thousand_layers, "step_cost", cost)
+    measure = thousand_layers.EXPERIMENT.measure
+    assert measure is not None
+    evidence = _thousand([50.0], "digits")
+    evidence.measured.update(measure(Bench("digits", None, {}, torch.device("cpu"))))
+    rows = thousand_layers.EXPERIMENT.table(evidence).rows
+    assert rows[-1] == ("ResNet-1202", "not measured", "not measured", "1.25", "not measured")
+    assert rows[-2][2:] == ("1.25", "1.25", "1.00")
     assert isinstance(thousand_layers.EXPERIMENT.draw(evidence), Figure)
 
 

@@ -23,7 +23,7 @@ from .budget import budget_in_words
 from .draw import draw_dots, make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
-from .statistics import MARGIN, SPREAD_IN_WORDS, UNCORRECTED, difference, spread
+from .statistics import MARGIN, difference, spread
 
 SHALLOW, DEEP = 20, 56
 _BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages
@@ -205,10 +205,10 @@ EXPERIMENT = Experiment(
     "and if, trained on from there, both the plain and the residual deep net's clean training error is at most "
     f"{MARGIN:g} point above that of the shallow one trained on as long (upper end of the 95 % interval). Not "
     "reproduced if a logit or the count moves further, or if one of the two is more than that above (lower end). "
-    f"Otherwise inconclusive, with one seed for instance. {UNCORRECTED}",
+    "Otherwise inconclusive, with one seed for instance.",
     caption="Clean training error of the shallow net, of the same net trained further, of the deep net grown from it "
     "and trained as long, and of the deep net from scratch, which has the shallow net's iterations; the two in the "
-    f"middle have a third more in all. A dot for each seed, a bar at the mean. {SPREAD_IN_WORDS}",
+    "middle have a third more in all. A dot for each seed, a bar at the mean.",
     arms=_arms,
     measure=_measure,
     judge=_judge,

@@ -14,7 +14,7 @@ from .budget import budget_in_words
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import SPREAD_IN_WORDS, UNCORRECTED, difference, spread
+from .statistics import difference, spread
 
 SHALLOW, DEEP = 20, 56
 BUDGETS = (1, 2, 3)
@@ -94,9 +94,9 @@ EXPERIMENT = Experiment(
     paper=(("plain-34 on ImageNet with 3 times the iterations", "the degradation is still observed"),),
     rule=f"Reproduced if {BUDGETS[-1]} times the iterations lower the clean training error of plain-{DEEP} (95 % "
     f"interval below 0) and leave it above plain-{SHALLOW}'s at the same budget (interval above 0); not reproduced if "
-    f"either is the other way round; otherwise inconclusive. {UNCORRECTED}",
+    "either is the other way round; otherwise inconclusive.",
     caption="Clean training error at the end by budget; drops of the rate at the same parts of each. A dot for each "
-    f"seed, lines through the means. {SPREAD_IN_WORDS}",
+    "seed, lines through the means.",
     arms=_arms,
     judge=_judge,
     table=_table,

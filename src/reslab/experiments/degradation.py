@@ -10,7 +10,7 @@ from .budget import budget_in_words
 from .draw import draw_curves, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import MARGIN, SPREAD_IN_WORDS, UNCORRECTED, difference, difference_of_gaps, spread
+from .statistics import MARGIN, difference, difference_of_gaps, spread
 
 DEPTHS = (20, 32, 44, 56)
 
@@ -82,10 +82,10 @@ EXPERIMENT = Experiment(
     rule="Reproduced if the deepest plain net's clean training error is above the shallowest one's (95 % interval of "
     f"the difference above 0) and that of the residual nets is at most {MARGIN:g} point above (upper end of the "
     "interval). Not reproduced if the plain interval is below 0, or the residual one wholly more than "
-    f"{MARGIN:g} point above it. Otherwise inconclusive: a wide interval is no sign of no difference. {UNCORRECTED}",
+    f"{MARGIN:g} point above it. Otherwise inconclusive: a wide interval is no sign of no difference.",
     caption="Thin lines: training error of the batches as trained on; bold: validation error on the digits, test error "
     "on CIFAR-10. Lines are means over the seeds, bands go from the lowest to the highest; dashed: the learning rate "
-    f"drops. {SPREAD_IN_WORDS}",
+    "drops.",
     arms=_arms,
     judge=_judge,
     table=_table,

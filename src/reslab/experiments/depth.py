@@ -14,7 +14,7 @@ from .degradation import DEPTHS, nets
 from .draw import GREY, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import SPREAD_IN_WORDS, UNCORRECTED, difference, spread
+from .statistics import difference, spread
 
 PAPER = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}
 
@@ -84,8 +84,8 @@ EXPERIMENT = Experiment(
     source="Sec. 4.2, Table 6",
     paper=tuple((f"test error of ResNet-{depth} (Table 6)", f"{error:.2f} %") for depth, error in PAPER.items()),
     rule="Reproduced if the deepest net's test error is below the shallowest one's (95 % interval of the difference "
-    f"below 0); not reproduced if it is above; otherwise inconclusive. {UNCORRECTED}",
-    caption=f"Error at the end by depth; a dot for each seed, lines through the means. {SPREAD_IN_WORDS}",
+    "below 0); not reproduced if it is above; otherwise inconclusive.",
+    caption="Error at the end by depth; a dot for each seed, lines through the means.",
     arms=_arms,
     judge=_judge,
     table=_table,

@@ -168,7 +168,7 @@ EXPERIMENT = Experiment(
     paper=(("loss surfaces of 56 layers with and without shortcuts (Li et al., Fig. 1)", "smooth against chaotic"),),
     rule=f"Reproduced if the part of the square on which the loss is within {_RISE:g} nat of the centre's is, in every "
     f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net; not reproduced if it is "
-    f"always smaller; otherwise inconclusive. Inconclusive, too, with one seed, or if the losses at the centres of any "
+    "always smaller; otherwise inconclusive. Inconclusive, too, with one seed, or if the losses at the centres of any "
     f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net it is flat without being smooth.",
     caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
     "directions; the square goes from -1 to 1, one filter's norm. Losses above 10 are drawn as 10; in the table, one "

@@ -187,7 +187,7 @@ EXPERIMENT = Experiment(
     paper=(("forward and backward signals of plain nets with BN", '"neither forward nor backward signals vanish"'),),
     rule="Judged is whether gradients vanish, in plain and residual nets with batch norm. One of them fails after "
     f"training if some layer's gradient norm (relative to its weight's norm) is more than {_HEALTHY:g} times smaller "
-    f"than the median layer's, and before training if the median of the first third of its layers is more than "
+    "than the median layer's, and before training if the median of the first third of its layers is more than "
     f"{_SHRINKS:g} times smaller than that of the last third: if gradients shrink toward the input. Reproduced if no "
     "net fails; not reproduced if one fails with every seed; otherwise inconclusive. Before training, gradients that "
     "grow toward the input are a finding, not a failure. Forward, batch norm sets the variance itself; what happens "

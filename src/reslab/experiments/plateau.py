@@ -11,7 +11,7 @@ from .budget import budget_in_words
 from .draw import draw_curves, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import MARGIN, SPREAD_IN_WORDS, UNCORRECTED, difference, spread
+from .statistics import MARGIN, difference, spread
 
 DEPTH = 20
 _PATIENCE = {"digits": 4, "small": 4, "paper": 5}  # evaluations without a better one
@@ -78,9 +78,9 @@ EXPERIMENT = Experiment(
     rule=f"Reproduced if the test error with plateaus is at most {MARGIN:g} point above that with milestones (upper "
     "end of the 95 % interval); not reproduced if it is more than that above (lower end) and the rate dropped "
     f"{_DROPS} times in every seed; otherwise inconclusive: a training that ends before it could drop tests no "
-    f"plateaus. The plateau is of the validation error; the test set is never looked at. {UNCORRECTED}",
+    "plateaus. The plateau is of the validation error; the test set is never looked at.",
     caption="ResNet-20 under both schedules. Thin: training error of the batches as trained on; bold: validation "
-    f"error. Dashed: where the first seed's fixed schedule drops. {SPREAD_IN_WORDS}",
+    "error. Dashed: where the first seed's fixed schedule drops.",
     arms=lambda size: tuple(_roles(size).values()),
     judge=_judge,
     table=_table,

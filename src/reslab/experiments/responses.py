@@ -21,7 +21,7 @@ from .budget import budget_in_words
 from .draw import GREY, make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
-from .statistics import SPREAD_IN_WORDS, UNCORRECTED, difference, spread
+from .statistics import difference, spread
 
 _IMAGES = 1000
 _INITIAL = 1.0  # the scale that batch norm starts with, and so every standard deviation before training
@@ -120,10 +120,10 @@ EXPERIMENT = Experiment(
     rule="Reproduced if the mean over the 3x3 layers' standard deviations is smaller in ResNet-20 than in plain-20, "
     "and in the deepest ResNet than in plain-56 and than in ResNet-20 (95 % intervals below 0); not reproduced if one "
     f"is larger; otherwise inconclusive. Inconclusive, too, while every net's mean is within {_STILL:g} of "
-    f"{_INITIAL:g}: batch norm's scale starts there, so that a short training shows its start. {UNCORRECTED}",
+    f"{_INITIAL:g}: batch norm's scale starts there, so that a short training shows its start.",
     caption="Standard deviation of each 3x3 layer's output, after batch norm and before ReLU and addition, on "
     f"{_IMAGES} test images of the first seed's nets. Dotted: {_INITIAL:g}, the scale that batch norm starts with, "
-    f"which a short training does not leave far behind. {SPREAD_IN_WORDS}",
+    "which a short training does not leave far behind.",
     arms=_arms,
     measure=_measure,
     judge=_judge,

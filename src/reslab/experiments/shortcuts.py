@@ -14,7 +14,7 @@ from .budget import budget_in_words
 from .draw import draw_dots, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import MARGIN, SPREAD_IN_WORDS, UNCORRECTED, Difference, difference, p_in_words, spread
+from .statistics import MARGIN, Difference, difference, p_in_words, spread
 
 OPTIONS = ("A", "B", "C")
 DEPTH = 20
@@ -88,8 +88,8 @@ EXPERIMENT = Experiment(
     rule="Judged is the part of the claim that few seeds can test: projections are not essential. Reproduced if the "
     f"test error with A is at most {MARGIN:g} point above that with C (upper end of the 95 % interval, Welch's t); not "
     "reproduced if it is more than that above (lower end); otherwise inconclusive. The order of A, B and C is shown "
-    f"and judges nothing: the paper's steps are smaller than the spread between seeds. {UNCORRECTED}",
-    caption=f"A dot for each seed, a bar at the mean. {SPREAD_IN_WORDS}",
+    "and judges nothing: the paper's steps are smaller than the spread between seeds.",
+    caption="A dot for each seed, a bar at the mean.",
     arms=_arms,
     judge=_judge,
     table=_table,

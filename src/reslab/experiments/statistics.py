@@ -10,8 +10,6 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 MARGIN = 1.0  # points of error that count as the same
-SPREAD_IN_WORDS = "In the table ± is the standard deviation over the seeds."
-UNCORRECTED = "Each interval stands for itself: nothing is corrected for the number of verdicts in the book."
 
 
 @dataclass(frozen=True, slots=True)

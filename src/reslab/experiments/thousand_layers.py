@@ -1,5 +1,7 @@
 """1202 layers still optimise, and cost what their number says (paper Sec. 4.2)."""
 
+import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.config import from_dict
+from reslab.errors import Failure
 from reslab.report.curves import THIN, Curve, draw, points
 from reslab.report.figures import COLORS, in_iterations
 
@@ -16,6 +19,8 @@ from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
 from .statistics import Difference, difference_of_shares, spread
 from .step_cost import step_cost
+
+log = logging.getLogger(__name__)
 
 DEPTH = 1202
 _DEPTHS = (20, 56, 110, DEPTH)
@@ -46,13 +51,20 @@ def _arms(size: Size) -> tuple[Arm, ...]:
 
 
 def _measure(bench: Bench) -> dict[str, Any]:
-    rows = []
-    for depth in _DEPTHS:
-        for checkpoints in (False, True):
-            train = {"iterations": 1000, "monitor": "none", "checkpoint_activations": checkpoints}
-            config = arm(bench.size, "resnet", depth, {"train": train, "schedule": {"kind": "constant"}}).at(bench.data)
-            rows.append(step_cost(config.config, steps=max(2, 400 // depth)))
-    return {"steps": rows}
+    return {"steps": [_step(bench, depth, checkpoints) for depth in _DEPTHS for checkpoints in (False, True)]}
+
+
+def _step(bench: Bench, depth: int, checkpoints: bool) -> dict[str, Any]:
+    """What training steps cost; without numbers for a depth that could not be trained, for want of memory say."""
+    train = {"iterations": 1000, "monitor": "none", "checkpoint_activations": checkpoints}
+    config = arm(bench.size, "resnet", depth, {"train": train, "schedule": {"kind": "constant"}}).at(bench.data).config
+    try:
+        return step_cost(config, steps=max(2, 400 // depth))
+    except Failure as error:
+        if depth == _DEPTHS[0]:
+            raise  # nothing is left to compare with
+        log.warning("%s", error)
+        return {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": None, "peak_gb": None}
 
 
 def _deep(evidence: Evidence) -> str:
@@ -104,22 +116,30 @@ def _falls(evidence: Evidence) -> list[Difference]:
 
 
 def _training_gb(row: dict[str, Any]) -> float:
-    """The peak less what the process held before its first step: activations, gradients and momentum."""
-    return row["peak_gb"] - row["peak_gb_before_training"]
+    """The peak less what the process held before its first step: activations, gradients and momentum; NaN for none."""
+    return math.nan if row["peak_gb"] is None else row["peak_gb"] - row["peak_gb_before_training"]
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    return math.nan if row["seconds_per_step"] is None else row["seconds_per_step"]
+
+
+def _number(value: float) -> str:
+    return "not measured" if math.isnan(value) else f"{value:.2f}"
 
 
 def _table(evidence: Evidence) -> Table:
     steps = evidence.measured["steps"]
     kept = {row["depth"]: row for row in steps if not row["checkpoint_activations"]}
     again = {row["depth"]: row for row in steps if row["checkpoint_activations"]}
-    base = kept[_DEPTHS[0]]["seconds_per_step"] / _DEPTHS[0]
+    base = _seconds(kept[_DEPTHS[0]]) / _DEPTHS[0]
     rows = tuple(
         (
             f"ResNet-{depth}",
-            f"{kept[depth]['seconds_per_step'] / depth / base:.2f}",
-            f"{_training_gb(kept[depth]):.2f}",
-            f"{_training_gb(again[depth]):.2f}",
-            f"{again[depth]['seconds_per_step'] / kept[depth]['seconds_per_step']:.2f}",
+            _number(_seconds(kept[depth]) / depth / base),
+            _number(_training_gb(kept[depth])),
+            _number(_training_gb(again[depth])),
+            _number(_seconds(again[depth]) / _seconds(kept[depth])),
         )
         for depth in _DEPTHS
     )

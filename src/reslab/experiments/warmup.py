@@ -9,7 +9,7 @@ from .arms import Arm, Size, arm
 from .draw import draw_curves, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import SPREAD_IN_WORDS, UNCORRECTED, difference, spread
+from .statistics import difference, spread
 
 DEPTH = 110
 _BELOW = 80.0  # % training error, until which the paper trains with 0.01
@@ -85,10 +85,10 @@ EXPERIMENT = Experiment(
     ),
     rule="Reproduced if without the warm-up the training error of a logged window falls below 80 % later (95 % "
     "interval of the difference in iterations above 0); not reproduced if sooner; otherwise inconclusive. The error "
-    f"at the end is shown beside it. {UNCORRECTED}",
+    "at the end is shown beside it.",
     caption="ResNet-110 with and without the paper's warm-up. Thin: training error of the batches as trained on; bold: "
     "validation error on the digits, test error on CIFAR-10. Means over the seeds, bands from the lowest to the "
-    f"highest. {SPREAD_IN_WORDS}",
+    "highest.",
     arms=lambda size: tuple(_roles(size).values()),
     judge=_judge,
     table=_table,
