@@ -206,11 +206,15 @@ def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: fl
     assert isinstance(responses.EXPERIMENT.draw(evidence), Figure)
 
 
-def _signals(start: Sequence[float], ends: Sequence[Sequence[float]]) -> Evidence:
-    """start: gradients of three layers before training in every net; ends: after it, for each seed."""
-    facts = {"variance": [1.0, 2.0], "gradient_norm": [0.5, 0.25, 0.125]}
+def _signals(start: Sequence[float], ends: Sequence[Sequence[float]], decay: float = 1.0) -> Evidence:
+    """start: gradients of three layers before training in every net; ends: after it, for each seed.
+
+    decay: what deeper nets' gradients are times those of 20 layers, before training.
+    """
+    facts: dict[str, Any] = {"variance": [1.0, 2.0], "gradient_norm": [0.5, 0.25, 0.125]}
     rows = [
-        {"kind": kind, "norm": norm, "depth": depth, "when": "start", "seed": 0, "gradient": start, **facts}
+        {"kind": kind, "norm": norm, "depth": depth, "when": "start", "seed": 0, "gradient": start, **facts,
+         "gradient_norm": [0.5, 0.25, 0.125 * (1 if depth == 20 else decay)]}
         for kind in normalization.KINDS for norm in normalization.NORMS for depth in normalization.DEPTHS
     ]  # fmt: skip
     rows += [
@@ -221,6 +225,13 @@ def _signals(start: Sequence[float], ends: Sequence[Sequence[float]]) -> Evidenc
 
 
 HEALTHY = (1.0, 1.0, 0.5)
+
+
+def test_gradients_that_vanish_with_depth_in_every_layer_alike_are_not_healthy() -> None:
+    verdict = normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY, HEALTHY), decay=1e-5))
+    assert verdict.outcome == "not reproduced"
+    assert "is 0.125 in a plain net of 20 layers and 1.25e-06 in one of 110" in verdict.sentence
+    assert normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY,), decay=0.5)).outcome == "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +248,7 @@ def test_normalization(start: Sequence[float], ends: Sequence[Sequence[float]], 
     evidence = _signals(start, ends)
     verdict = normalization.EXPERIMENT.judge(evidence)
     assert verdict.outcome == outcome
-    assert ("100,000 times" in verdict.sentence) == (start[0] == 1e5)
+    assert ("the factor is 100,000 in" in verdict.sentence) == (start[0] == 1e5)
     assert len(normalization.EXPERIMENT.table(evidence).rows) == 16
     assert normalization.EXPERIMENT.table(evidence).rows[0][6] == "0.125"
     assert isinstance(normalization.EXPERIMENT.draw(evidence), Figure)

@@ -30,7 +30,7 @@ DEPTHS = (20, 56, 110)
 TRAINED = (20, 56)
 _BATCH = 128
 _SEEDS = 3
-_HEALTHY = 100.0  # a layer's gradient, relative to its weight, may be this many times smaller than the median layer's
+_HEALTHY = 100.0  # times that a layer's gradient may be smaller than the median layer's, or than in the shallowest net
 _SHRINKS = 10.0  # times that the gradient may shrink from the last third of the layers to the first
 
 
@@ -100,39 +100,48 @@ def _worst(rows: Sequence[dict[str, Any]], of: Any) -> float:
     return max(of(row) for row in rows)
 
 
-def _vanishes(row: dict[str, Any]) -> bool:
-    """Whether gradients fail the rule of the page in one network."""
+def _smallest(rows: Sequence[dict[str, Any]]) -> float:
+    """The smallest norm of a layer's gradient, as it is."""
+    return min(min(row["gradient_norm"]) for row in rows)
+
+
+def _vanishes(row: dict[str, Any], smallest_if_shallow: float) -> bool:
+    """Whether gradients fail the rule of the page in one network; the other number is `_smallest` with 20 layers."""
     if row["when"] == "end":
         return _weakest(row) > _HEALTHY
-    return _growth(row) < 1 / _SHRINKS
+    return _growth(row) < 1 / _SHRINKS or _smallest([row]) < smallest_if_shallow / _HEALTHY
 
 
 def _judge(evidence: Evidence) -> Verdict:
-    normalized = [
-        _rows(evidence, kind, "batch", depth, when)
-        for kind, depth, when in product(KINDS, DEPTHS, ("start", "end"))
-        if when == "start" or depth in TRAINED
-    ]
-    vanishing = [[_vanishes(row) for row in rows] for rows in normalized]
-    sentence = _in_words(evidence, [row for rows in normalized for row in rows])
+    vanishing = []
+    for kind, depth in product(KINDS, DEPTHS):
+        shallow = _smallest(_rows(evidence, kind, "batch", DEPTHS[0]))
+        for when in ("start", "end") if depth in TRAINED else ("start",):
+            vanishing.append([_vanishes(row, shallow) for row in _rows(evidence, kind, "batch", depth, when)])
+    sentence = _in_words(evidence)
     if not any(any(seeds) for seeds in vanishing):
         return Verdict("reproduced", sentence)
     return Verdict("not reproduced" if any(all(seeds) for seeds in vanishing) else "inconclusive", sentence)
 
 
-def _in_words(evidence: Evidence, normalized: Sequence[dict[str, Any]]) -> str:
+def _in_words(evidence: Evidence) -> str:
+    first, last = DEPTHS[0], DEPTHS[-1]
+    normalized = [row for row in evidence.measured["rows"] if row["norm"] == "batch"]
     start, end = ([row for row in normalized if row["when"] == when] for when in ("start", "end"))
-    growth = {kind: [_growth(row) for row in _rows(evidence, kind, "batch", DEPTHS[-1])] for kind in KINDS}
+    smallest = {
+        (norm, depth): _in_digits(_smallest(_rows(evidence, "plain", norm, depth)))
+        for norm, depth in product(NORMS, (first, last))
+    }
+    growth = {kind: [_growth(row) for row in _rows(evidence, kind, "batch", last)] for kind in KINDS}
     ranges = {kind: " to ".join(dict.fromkeys(map(_in_digits, (min(g), max(g))))) for kind, g in growth.items()}
-    bare = _worst(_rows(evidence, "plain", "none", DEPTHS[-1]), _drift)
     return (
         f"With batch norm, after training, no layer's relative gradient in nets of {TRAINED[0]} and {TRAINED[-1]} "
         f"layers is more than {_in_digits(_worst(end, _weakest))} times smaller than the median layer's. Before "
-        f"training, with {DEPTHS[0]} to {DEPTHS[-1]} layers, the gradients of the first third of the layers are at "
-        f"least {_in_digits(min(_growth(row) for row in start))} times those of the last third; with {DEPTHS[-1]} "
-        f"layers they are {ranges['plain']} times those in plain nets and {ranges['resnet']} times in residual nets. "
-        f"Without batch norm the variances of the responses of a plain net of {DEPTHS[-1]} layers spread over a factor "
-        f"of {_in_digits(bare)}."
+        f"training, the smallest gradient norm of a layer is {smallest['batch', first]} in a plain net of {first} "
+        f"layers and {smallest['batch', last]} in one of {last}; without batch norm {smallest['none', first]} and "
+        f"{smallest['none', last]}. The gradients of the first third of the layers are then at least "
+        f"{_in_digits(min(_growth(row) for row in start))} times those of the last third; with {last} layers the "
+        f"factor is {ranges['plain']} in plain nets and {ranges['resnet']} in residual nets."
     )
 
 
@@ -145,8 +154,8 @@ def _table(evidence: Evidence) -> Table:
     for when, kind, norm, depth in product(("start", "end"), KINDS, NORMS, DEPTHS):
         if found := _rows(evidence, kind, norm, depth, when):
             words = (net_name(kind, depth), "batch norm" if norm == "batch" else "none", f"at the {when}")
-            smallest = min(min(row["gradient_norm"]) for row in found)
-            numbers = (_worst(found, _weakest), min(_growth(row) for row in found), smallest, _worst(found, _drift))
+            growth = min(_growth(row) for row in found)
+            numbers = (_worst(found, _weakest), growth, _smallest(found), _worst(found, _drift))
             rows.append((*words, str(len(found)), *(_in_digits(number) for number in numbers)))
     columns = (
         "network",
@@ -173,7 +182,7 @@ def _draw(evidence: Evidence) -> Figure:
             axes.set_yscale("log")
             what = "variance of the response" if key == "variance" else "gradient over weight norm"
             axes.set_title(f"{kind_in_words(kind)}: {what}", fontsize=10)
-        panels[1].legend(fontsize=8)
+        panels[0].legend(fontsize=8, loc="lower left")
 
     return make_figure(draw_on, 3)
 
@@ -187,11 +196,12 @@ EXPERIMENT = Experiment(
     paper=(("forward and backward signals of plain nets with BN", '"neither forward nor backward signals vanish"'),),
     rule="Judged is whether gradients vanish, in plain and residual nets with batch norm. One of them fails after "
     f"training if some layer's gradient norm (relative to its weight's norm) is more than {_HEALTHY:g} times smaller "
-    "than the median layer's, and before training if the median of the first third of its layers is more than "
-    f"{_SHRINKS:g} times smaller than that of the last third: if gradients shrink toward the input. Reproduced if no "
-    "net fails; not reproduced if one fails with every seed; otherwise inconclusive. Before training, gradients that "
-    "grow toward the input are a finding, not a failure. Forward, batch norm sets the variance itself; what happens "
-    "without it is shown beside it.",
+    "than the median layer's. One fails before training if the smallest gradient norm of its layers is more than "
+    f"{_HEALTHY:g} times smaller than with {DEPTHS[0]} layers, or if the median of the first third of its layers is "
+    f"more than {_SHRINKS:g} times smaller than that of the last third: if gradients shrink with depth, or toward the "
+    "input. Reproduced if no net fails; not reproduced if one fails with every seed; otherwise inconclusive. Before "
+    "training, gradients that grow toward the input are a finding, not a failure. Forward, batch norm sets the "
+    "variance itself; what happens without it is shown beside it.",
     caption="Before training, one batch in training mode, first seed; in order of depth. Left: variance of each 3x3 "
     "layer's response, in plain nets; after batch norm it is 1 by definition at the start. Middle and right: norm of "
     "the weight's gradient over the weight's, in plain and residual nets. In the table, the worst seed.",
