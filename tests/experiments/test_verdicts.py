@@ -180,7 +180,9 @@ def test_construction(errors: dict[str, float], change: float, moved: int, seeds
 def test_a_grown_nets_iterations_are_those_of_both_its_trainings() -> None:
     rows = construction.EXPERIMENT.table(_grown({})).rows
     assert [row[1] for row in rows] == ["510", "680", "680", "510"] * 2
-    assert "after 680 iterations in all" in construction.EXPERIMENT.judge(_grown({})).sentence
+    sentence = construction.EXPERIMENT.judge(_grown({})).sentence
+    assert "after 680 iterations in all" in sentence
+    assert "at 30 to 40 epochs" in sentence
 
 
 @pytest.mark.parametrize(

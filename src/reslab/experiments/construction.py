@@ -130,11 +130,12 @@ def _judge(evidence: Evidence) -> Verdict:
     for kind in KINDS:
         _, further, grown, _ = _errors(evidence, kind).values()
         rises[kind] = difference(grown, further)
+    in_all = {one.name: _iterations_in_all(one) for one in _arms(evidence.size)}
     sentence = (
         f"Inserting {2 * _BLOCKS} to {6 * _BLOCKS} layers moves no logit by more than {change:.1e} of the largest, and "
         f"in {len(rows)} cases the number of wrongly classified test images by at most {moved}. "
         f"{_agreement_in_words(rows)} {' '.join(_trained_in_words(evidence, kind) for kind in KINDS)}"
-        f"{budget_in_words(evidence)}"
+        f"{budget_in_words(evidence, in_all)}"
     )
     if change > _TOLERANCE or moved > _MOVED_IMAGES or any(rise.low > MARGIN for rise in rises.values()):
         return Verdict("not reproduced", sentence)
