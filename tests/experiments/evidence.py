@@ -5,20 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from reslab.config import to_dict
-from reslab.experiments.arms import Arm
+from reslab.experiments.arms import Arm, Size
 from reslab.experiments.evidence import Evidence
 from reslab.record import RecordedRun
 
 TOTAL = 10_000
 
 
-def made_up(experiment: str, errors: dict[Arm, Sequence[tuple[float, float]]], measured: Any = None) -> Evidence:
-    """Return evidence of the digits size in which each arm's seeds have the given (training, test) errors in %."""
+def made_up(
+    experiment: str, errors: dict[Arm, Sequence[tuple[float, float]]], measured: Any = None, size: Size = "digits"
+) -> Evidence:
+    """Return evidence in which each arm's seeds have the given (training, test) errors in %."""
     records = {
         arm.name: [_record(arm, seed, *pair) for seed, pair in enumerate(pairs)] for arm, pairs in errors.items()
     }
     made = {"date": "2015-12-10", "environment": {"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}}}
-    return Evidence(experiment, "digits", records, measured or {}, made)
+    return Evidence(experiment, size, records, measured or {}, made)
 
 
 def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:
@@ -31,7 +33,8 @@ def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:
         "final": final,
         "reported_split": "test",
         "curve": {"train": curve, "validation": curve},
-        "rate_drops": [50],
+        "rate_drops": [50, 75],
+        "train_size": 1078,
         "iterations": 100,
     }
     return RecordedRun(Path(f"{arm.name}/{seed}.json"), values)

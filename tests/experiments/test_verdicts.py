@@ -1,10 +1,14 @@
 """Verdicts follow from the numbers by the rule on the page, whichever way they fall."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
+from reslab.config import RunConfig
+from reslab.errors import Failure
 from reslab.experiments import (
     complexity,
     construction,
@@ -19,10 +23,11 @@ from reslab.experiments import (
     thousand_layers,
     warmup,
 )
-from reslab.experiments.arms import Arm
+from reslab.experiments.arms import Arm, Size
+from reslab.experiments.budget import budget_in_words
 from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Experiment
+from reslab.experiments.experiment import Bench, Experiment
 
 from .evidence import made_up
 
@@ -50,11 +55,23 @@ def _of_depth(experiment: Experiment, **errors: Sequence[float]) -> Evidence:
         ((5, 6, 8, 10), (5, 6, 8, 10), "not reproduced"),
         ((5, 4, 3, 2), (5, 4, 3, 2), "not reproduced"),
         ((5, 5, 5, 5), (5, 5, 5, 5), "inconclusive"),
+        ((5, 6, 8, 45), (5, 5, 5, 5.3), "reproduced"),
+        ((5, 6, 8, 10), (5, 5, 5, 5.9), "inconclusive"),
     ],
 )
 def test_degradation(plain: Sequence[float], resnet: Sequence[float], outcome: str) -> None:
     evidence = _of_depth(degradation.EXPERIMENT, plain=plain, resnet=resnet)
     assert degradation.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+def test_a_residual_gap_that_nobody_could_see_is_no_cure() -> None:
+    evidence = _of_depth(degradation.EXPERIMENT, plain=(5, 6, 8, 30), resnet=(5, 5, 5, 8))
+    deepest = [name for name in evidence.records if "resnet56" in name]
+    for seed, record in enumerate(evidence.records[deepest[0]]):
+        record.values["final"]["train"]["correct"] = 9_200 + 200 * (seed - 1)  # 8 % on average, and 4 points about it
+    verdict = degradation.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == "inconclusive"
+    assert "the first is +22.00 points" in verdict.sentence
 
 
 @pytest.mark.parametrize(
@@ -67,7 +84,12 @@ def test_depth(errors: Sequence[float], outcome: str) -> None:
 
 @pytest.mark.parametrize(
     ("errors", "outcome"),
-    [((5, 4, 3), "reproduced"), ((5, 4, 4), "inconclusive"), ((4, 5, 3), "not reproduced")],
+    [
+        ((5, 4.8, 4.6), "reproduced"),
+        ((3, 4, 5), "reproduced"),
+        ((5, 4, 4), "inconclusive"),
+        ((5, 4, 3), "not reproduced"),
+    ],
 )
 def test_shortcuts(errors: Sequence[float], outcome: str) -> None:
     arms = shortcuts.EXPERIMENT.arms("digits")
@@ -89,77 +111,232 @@ def test_convergence(errors: Sequence[float], outcome: str) -> None:
     assert convergence.EXPERIMENT.judge(evidence).outcome == outcome
 
 
-@pytest.mark.parametrize(("rise", "outcome"), [(0, "reproduced"), (-3, "reproduced"), (3, "not reproduced")])
-def test_plateau(rise: float, outcome: str) -> None:
-    fixed, other = plateau.EXPERIMENT.arms("digits")
-    evidence = made_up("plateau", {fixed: _seeds(5, 5), other: _seeds(5 + rise, 5 + rise)})
-    assert plateau.EXPERIMENT.judge(evidence).outcome == outcome
+def test_the_order_of_the_shortcuts_and_what_can_be_seen_are_told() -> None:
+    arms = shortcuts.EXPERIMENT.arms("digits")
+    found = made_up("shortcuts", {arm: _seeds(e, e) for arm, e in zip(arms, (5, 3, 4), strict=True)})
+    sentence = shortcuts.EXPERIMENT.judge(found).sentence
+    assert "B (3.00 ± 0.10 %), C (4.00 ± 0.10 %), A (5.00 ± 0.10 %)" in sentence
+    assert "a difference below 0.23 points" in sentence  # t(0.975, 4 degrees of freedom) * sqrt(2 * 0.01 / 3)
+    assert "p < 0.01" in sentence
+    alone = made_up("shortcuts", {arm: [(5, 5)] for arm in arms})
+    sentence = shortcuts.EXPERIMENT.judge(alone).sentence
+    assert "With one seed no difference can be told from 0" in sentence
+    assert "p =" not in sentence
 
 
 @pytest.mark.parametrize(
-    ("grown", "change", "outcome"),
-    [(2, 1e-7, "reproduced"), (9, 1e-7, "not reproduced"), (2, 1e-3, "not reproduced")],
+    ("rise", "drops", "outcome"),
+    [
+        (0, 2, "reproduced"),
+        (-3, 2, "reproduced"),
+        (-3, 1, "reproduced"),
+        (3, 2, "not reproduced"),
+        (3, 1, "inconclusive"),
+        (1, 2, "inconclusive"),
+    ],
 )
-def test_construction(grown: float, change: float, outcome: str) -> None:
+def test_plateau(rise: float, drops: int, outcome: str) -> None:
+    fixed, other = plateau.EXPERIMENT.arms("digits")
+    evidence = made_up("plateau", {fixed: _seeds(5, 5), other: _seeds(5 + rise, 5 + rise)})
+    evidence.records[other.name][1].values["rate_drops"] = [50, 75][:drops]
+    verdict = plateau.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == outcome
+    assert f"dropped 2, {drops}, 2 times" in verdict.sentence
+
+
+def test_a_short_training_has_the_evaluations_to_find_two_plateaus() -> None:
+    for arm in plateau.EXPERIMENT.arms("small"):
+        assert arm.config.train.iterations // arm.config.train.evaluate_every == 23
+
+
+def _grown(errors: dict[str, float], change: float = 1e-7, moved: int = 0, seeds: int = 3) -> Evidence:
+    """errors: of arms whose name ends so, 4 % for the others."""
     arms = construction.EXPERIMENT.arms("digits")
-    errors = {arm: _seeds(*[{"grown": grown}.get(arm.name.split("-")[-1], 4.0)] * 2) for arm in arms}
-    facts = {"largest_change": change, "wrong_before": 7, "wrong_after": 7, "training_mode_agreement": 1.0}
+    found = {arm: _seeds(*[errors.get(arm.name.split("-")[-1], 4.0)] * 2)[:seeds] for arm in arms}
+    facts = {"largest_change": change, "wrong_before": 7, "wrong_after": 7 - moved, "training_mode_agreement": 1.0}
     insertions = [{**facts, "is_calibrated": is_calibrated} for is_calibrated in (False, True)]
-    evidence = made_up("construction", errors, {"insertions": insertions})
+    return made_up("construction", found, {"insertions": insertions})
+
+
+@pytest.mark.parametrize(
+    ("errors", "change", "moved", "seeds", "outcome"),
+    [
+        ({"grown": 2}, 1e-7, 0, 3, "reproduced"),
+        ({"grown": 2}, 1e-7, 1, 3, "reproduced"),
+        ({"grown": 4.5}, 1e-7, 0, 3, "reproduced"),
+        ({"grown": 5}, 1e-7, 0, 3, "inconclusive"),
+        ({"grown": 2}, 1e-7, 0, 1, "inconclusive"),
+        ({"grown": 9}, 1e-7, 0, 3, "not reproduced"),
+        ({"grown": 3.5, "further": 1}, 1e-7, 0, 3, "not reproduced"),
+        ({"grown": 2}, 1e-3, 0, 3, "not reproduced"),
+        ({"grown": 2}, 1e-7, 2, 1, "not reproduced"),
+    ],
+)
+def test_construction(errors: dict[str, float], change: float, moved: int, seeds: int, outcome: str) -> None:
+    evidence = _grown(errors, change, moved, seeds)
     assert construction.EXPERIMENT.judge(evidence).outcome == outcome
 
 
+def test_a_grown_nets_iterations_are_those_of_both_its_trainings() -> None:
+    rows = construction.EXPERIMENT.table(_grown({})).rows
+    assert [row[1] for row in rows] == ["510", "680", "680", "510"] * 2
+    sentence = construction.EXPERIMENT.judge(_grown({})).sentence
+    assert "after 680 iterations in all" in sentence
+    assert "at 30 to 40 epochs" in sentence
+
+
 @pytest.mark.parametrize(
-    ("deep", "shallow", "plain", "outcome"),
-    [(0.3, 0.5, 1.0, "reproduced"), (0.6, 0.5, 1.0, "not reproduced"), (0.3, 0.5, 0.2, "not reproduced")],
+    ("resnet20", "resnet56", "plain20", "plain56", "outcome"),
+    [
+        (0.5, 0.3, 0.9, 1.0, "reproduced"),
+        (0.5, 0.6, 0.9, 1.0, "not reproduced"),
+        (0.5, 0.3, 0.9, 0.2, "not reproduced"),
+        (0.5, 0.3, 0.4, 1.0, "not reproduced"),
+        (0.5, 0.3, 0.5, 1.0, "inconclusive"),
+        (0.95, 0.85, 1.05, 1.1, "inconclusive"),
+    ],
 )
-def test_responses(deep: float, shallow: float, plain: float, outcome: str) -> None:
+def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: float, outcome: str) -> None:
     arms = responses.EXPERIMENT.arms("digits")
-    means = {"resnet56": deep, "resnet20": shallow, "plain56": plain, "plain20": plain}
+    means = {"resnet56": resnet56, "resnet20": resnet20, "plain56": plain56, "plain20": plain20}
     stds = {arm.name: [[means[arm.name.split("-")[1]] + noise / 10] * 3 for noise in NOISE] for arm in arms}
     evidence = made_up("responses", {arm: _seeds(5, 5) for arm in arms}, {"stds": stds})
-    assert responses.EXPERIMENT.judge(evidence).outcome == outcome
+    verdict = responses.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == outcome
+    assert ("still near 1" in verdict.sentence) == (resnet20 == 0.95)
     assert len(responses.EXPERIMENT.table(evidence).rows) == 4
     assert isinstance(responses.EXPERIMENT.draw(evidence), Figure)
 
 
-@pytest.mark.parametrize(("smallest", "outcome"), [(0.5, "reproduced"), (0.001, "not reproduced")])
-def test_normalization(smallest: float, outcome: str) -> None:
+def _signals(start: Sequence[float], ends: Sequence[Sequence[float]], decay: float = 1.0) -> Evidence:
+    """start: gradients of three layers before training in every net; ends: after it, for each seed.
+
+    decay: what deeper nets' gradients are times those of 20 layers, before training.
+    """
+    facts: dict[str, Any] = {"variance": [1.0, 2.0], "gradient_norm": [0.5, 0.25, 0.125]}
     rows = [
-        {"kind": kind, "norm": norm, "depth": depth, "when": "start", "seed": 0, "variance": [1.0, 2.0],
-         "gradient": [1.0, 1.0, smallest]}
+        {"kind": kind, "norm": norm, "depth": depth, "when": "start", "seed": 0, "gradient": start, **facts,
+         "gradient_norm": [0.5, 0.25, 0.125 * (1 if depth == 20 else decay)]}
         for kind in normalization.KINDS for norm in normalization.NORMS for depth in normalization.DEPTHS
     ]  # fmt: skip
-    evidence = made_up("normalization", {}, {"rows": rows})
-    assert normalization.EXPERIMENT.judge(evidence).outcome == outcome
-    assert len(normalization.EXPERIMENT.table(evidence).rows) == 12
+    rows += [
+        {"kind": kind, "norm": "batch", "depth": depth, "when": "end", "seed": seed, "gradient": gradient, **facts}
+        for kind in normalization.KINDS for depth in normalization.TRAINED for seed, gradient in enumerate(ends)
+    ]  # fmt: skip
+    return made_up("normalization", {}, {"rows": rows})
+
+
+HEALTHY = (1.0, 1.0, 0.5)
+
+
+def test_gradients_that_vanish_with_depth_in_every_layer_alike_are_not_healthy() -> None:
+    verdict = normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY, HEALTHY), decay=1e-5))
+    assert verdict.outcome == "not reproduced"
+    assert "is 0.125 in a plain net of 20 layers and 1.25e-06 in one of 110" in verdict.sentence
+    assert normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY,), decay=0.5)).outcome == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("start", "ends", "outcome"),
+    [
+        (HEALTHY, (HEALTHY, HEALTHY), "reproduced"),
+        ((1e5, 300.0, 1.0), (HEALTHY, HEALTHY), "reproduced"),  # grows toward the input, as batch norm with ReLU does
+        ((1.0, 3.0, 20.0), (HEALTHY, HEALTHY), "not reproduced"),
+        (HEALTHY, ((1.0, 1.0, 0.001), (1.0, 1.0, 0.002)), "not reproduced"),
+        (HEALTHY, ((1.0, 1.0, 0.001), HEALTHY), "inconclusive"),
+    ],
+)
+def test_normalization(start: Sequence[float], ends: Sequence[Sequence[float]], outcome: str) -> None:
+    evidence = _signals(start, ends)
+    verdict = normalization.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == outcome
+    assert ("the factor is 100,000 in" in verdict.sentence) == (start[0] == 1e5)
+    assert len(normalization.EXPERIMENT.table(evidence).rows) == 16
+    assert normalization.EXPERIMENT.table(evidence).rows[0][6] == "0.125"
     assert isinstance(normalization.EXPERIMENT.draw(evidence), Figure)
 
 
-@pytest.mark.parametrize(("rise", "outcome"), [(0.5, "reproduced"), (50.0, "not reproduced")])
-def test_landscape(rise: float, outcome: str) -> None:
+def _surfaces(rise: float, centres: tuple[float, float] = (0.1, 0.1), seeds: int = 2) -> Evidence:
     plain, residual = landscape.EXPERIMENT.arms("digits")
-    steep, smooth = ([[height] * 3, [height, 0.1, height], [height] * 3] for height in (5.0, rise))
-    steep[0][0] = 0.5
-    surfaces = {plain.name: [steep], residual.name: [smooth]}
-    evidence = made_up(
-        "landscape", {plain: _seeds(5, 5), residual: _seeds(5, 5)}, {"surfaces": surfaces, "side": 3, "images": 1}
+    (steep, smooth) = (
+        [[height + centre] * 3, [height + centre, centre, height + centre], [height + centre] * 3]
+        for height, centre in zip((5.0, rise), centres, strict=True)
     )
+    steep[0][0] = 0.5
+    surfaces = {plain.name: [steep] * seeds, residual.name: [smooth] * seeds}
+    errors = {plain: _seeds(5, 5)[:seeds], residual: _seeds(5, 5)[:seeds]}
+    return made_up("landscape", errors, {"surfaces": surfaces, "side": 3, "images": 1})
+
+
+@pytest.mark.parametrize(
+    ("evidence", "outcome"),
+    [
+        (_surfaces(0.5), "reproduced"),
+        (_surfaces(50.0), "not reproduced"),
+        (_surfaces(0.5, seeds=1), "inconclusive"),
+        (_surfaces(0.5, centres=(0.1, 0.7)), "inconclusive"),
+    ],
+)
+def test_landscape(evidence: Evidence, outcome: str) -> None:
     assert landscape.EXPERIMENT.judge(evidence).outcome == outcome
+    assert len(landscape.EXPERIMENT.table(evidence).rows) in (2, 4)
     assert isinstance(landscape.EXPERIMENT.draw(evidence), Figure)
 
 
-@pytest.mark.parametrize(("train", "outcome"), [(0.05, "reproduced"), (30.0, "inconclusive"), (95.0, "not reproduced")])
-def test_thousand_layers(train: float, outcome: str) -> None:
-    (deep,) = thousand_layers.EXPERIMENT.arms("digits")
+def _thousand(ends: Sequence[float], size: Size) -> Evidence:
+    """ends: the training error of each seed, at the end and in the last window."""
+    arms = thousand_layers.EXPERIMENT.arms(size)
     steps = [
-        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": depth / 100, "peak_gb": 1.0}
+        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": depth / 100, "peak_gb": 1.5,
+         "peak_gb_before_training": 0.5}
         for depth in (20, 56, 110, 1202) for checkpoints in (False, True)
     ]  # fmt: skip
-    evidence = made_up("thousand-layers", {deep: [(train, train)]}, {"steps": steps})
-    assert thousand_layers.EXPERIMENT.judge(evidence).outcome == outcome
-    assert thousand_layers.EXPERIMENT.table(evidence).rows[-1][1] == "1.00"
+    return made_up("thousand-layers", {arm: [(end, end) for end in ends] for arm in arms}, {"steps": steps}, size)
+
+
+@pytest.mark.parametrize(
+    ("ends", "outcome"),
+    [((0.05, 0.05), "reproduced"), ((0.05, 0.2), "inconclusive"), ((0.2, 0.3), "not reproduced")],
+)
+def test_thousand_layers_at_full_length(ends: Sequence[float], outcome: str) -> None:
+    assert thousand_layers.EXPERIMENT.judge(_thousand(ends, "paper")).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("last", "found"), [(70.0, "So it optimises;"), (89.0, "no more than chance"), (98.0, "So it does not optimise")]
+)
+def test_a_start_of_thousand_layers_is_no_verdict(last: float, found: str) -> None:
+    evidence = _thousand([last], "small")
+    for record in evidence.records.values():
+        record[0].values["curve"]["train"] = [[10, 90.0], [100, last]]
+    verdict = thousand_layers.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == "inconclusive"
+    assert found in verdict.sentence
+    assert thousand_layers.EXPERIMENT.table(evidence).rows[-1] == ("ResNet-1202", "1.00", "1.00", "1.00", "1.00")
     assert isinstance(thousand_layers.EXPERIMENT.draw(evidence), Figure)
+
+
+def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cost(config: RunConfig, steps: int) -> dict[str, Any]:
+        facts = {"depth": config.model.depth, "checkpoint_activations": config.train.checkpoint_activations}
+        if config.model.depth == 1202 and not config.train.checkpoint_activations:
+            raise Failure("the training steps do not fit into memory")
+        return {**facts, "seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
+
+    monkeypatch.setattr(thousand_layers, "step_cost", cost)
+    measure = thousand_layers.EXPERIMENT.measure
+    assert measure is not None
+    evidence = _thousand([50.0], "digits")
+    evidence.measured.update(measure(Bench("digits", None, {}, torch.device("cpu"))))
+    rows = thousand_layers.EXPERIMENT.table(evidence).rows
+    assert rows[-1] == ("ResNet-1202", "not measured", "not measured", "1.25", "not measured")
+    assert rows[-2][2:] == ("1.25", "1.25", "1.00")
+    assert isinstance(thousand_layers.EXPERIMENT.draw(evidence), Figure)
+
+
+def test_a_start_of_thousand_layers_keeps_the_small_rate() -> None:
+    (deep,) = thousand_layers.EXPERIMENT.arms("small")
+    assert (deep.config.optim.lr, deep.config.schedule.kind, deep.config.warmup.kind) == (0.01, "constant", "none")
 
 
 def test_complexity() -> None:
@@ -182,9 +359,14 @@ def test_warmup() -> None:
     evidence = made_up("warmup", {warm: _seeds(5, 5), cold: _seeds(5, 5)})
     assert warmup.EXPERIMENT.judge(evidence).outcome == "inconclusive"  # both start at the same iteration
     assert isinstance(warmup.EXPERIMENT.draw(evidence), Figure)
+    assert "+0 iterations (95 % interval +0 to +0)" in warmup.EXPERIMENT.judge(evidence).sentence
     for late, record in enumerate(evidence.records[cold.name]):
         record.values["curve"] = {"train": [[10, 100.0], [200 + late, 50.0]]}
     assert warmup.EXPERIMENT.judge(evidence).outcome == "reproduced"
+    evidence.records[warm.name], evidence.records[cold.name] = evidence.records[cold.name], evidence.records[warm.name]
+    assert warmup.EXPERIMENT.judge(evidence).outcome == "not reproduced"
+    alone = made_up("warmup", {warm: [(5, 5)], cold: [(5, 5)]})
+    assert "+0 iterations (one seed: no interval)" in warmup.EXPERIMENT.judge(alone).sentence
 
 
 @pytest.mark.parametrize("experiment", [degradation.EXPERIMENT, depth.EXPERIMENT, convergence.EXPERIMENT])
@@ -215,3 +397,22 @@ def test_arms_of_one_name_are_the_same_in_every_experiment() -> None:
         for size in ("digits", "small", "paper"):
             for arm in experiment.arms(size):
                 assert keys.setdefault(arm.name, arm.key) == arm.key
+
+
+def test_what_was_trained_before_the_rules_is_still_found() -> None:
+    keys = {arm.name: arm.key for arm in degradation.EXPERIMENT.arms("small")}
+    assert (keys["cifar-plain20-small"], keys["cifar-plain32-small"]) == ("787d0ffcfb", "ee9f488c60")
+    shared = [*depth.EXPERIMENT.arms("small"), *responses.EXPERIMENT.arms("small")]
+    assert all(keys[arm.name] == arm.key for arm in shared)
+
+
+def test_a_short_training_compares_speed_unless_every_net_fits() -> None:
+    arms = degradation.EXPERIMENT.arms("digits")
+    found = made_up("degradation", {arm: _seeds(5, 5) for arm in arms})
+    assert "at an equal budget of 30 epochs: it compares the speed of optimisation" in budget_in_words(found)
+    fitted = made_up("degradation", {arm: [(0, 5)] for arm in arms})
+    assert "every net fits its training images" in budget_in_words(fitted)
+    longer = made_up("convergence", {arm: _seeds(5, 5) for arm in convergence.EXPERIMENT.arms("digits")})
+    assert "at 30 to 91 epochs" in budget_in_words(longer)
+    full = made_up("degradation", {arm: _seeds(5, 5) for arm in degradation.EXPERIMENT.arms("paper")}, size="paper")
+    assert budget_in_words(full) == ""

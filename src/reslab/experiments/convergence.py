@@ -10,6 +10,7 @@ from reslab.config import RunConfig, StepDecay
 from reslab.report.figures import COLORS
 
 from .arms import Arm, Size, arm
+from .budget import budget_in_words
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
@@ -47,7 +48,7 @@ def _judge(evidence: Evidence) -> Verdict:
     gap = difference(_errors(evidence, DEEP, longest), _errors(evidence, SHALLOW, longest))
     sentence = (
         f"With {longest} times the iterations the clean training error of plain-{DEEP} changes by {falls}; it then "
-        f"differs from plain-{SHALLOW}'s at the same budget by {gap}."
+        f"differs from plain-{SHALLOW}'s at the same budget by {gap}.{budget_in_words(evidence)}"
     )
     if falls.is_below_zero and gap.is_above_zero:
         return Verdict("reproduced", sentence)

@@ -9,6 +9,7 @@ from reslab.models.complexity import measure
 from reslab.report.figures import COLORS
 
 from .arms import Arm, Size, arm
+from .budget import budget_in_words
 from .degradation import DEPTHS, nets
 from .draw import GREY, make_figure
 from .evidence import Evidence
@@ -27,7 +28,7 @@ def _judge(evidence: Evidence) -> Verdict:
     names = list(nets(evidence, "resnet"))
     fall = difference(evidence.reported(names[-1]), evidence.reported(names[0]))
     first, last = evidence.spec(names[0]).depth, evidence.spec(names[-1]).depth
-    sentence = f"From {first} to {last} layers the test error changes by {fall}."
+    sentence = f"From {first} to {last} layers the test error changes by {fall}.{budget_in_words(evidence)}"
     if fall.is_below_zero:
         return Verdict("reproduced", sentence)
     return Verdict("not reproduced" if fall.is_above_zero else "inconclusive", sentence)

@@ -1,5 +1,6 @@
 """Beyond the paper: the loss around a residual net is smoother than around its plain twin (Li et al. 2018)."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
+from .budget import budget_in_words
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
@@ -26,6 +28,8 @@ _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction,
 _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
 _RISE = 1.0  # nats above the centre: what still counts as the basin
 _MORE = 1.5  # times the plain net's basin
+_ALIKE = 0.5  # nats between the centres: around a badly trained net it is flat, because there is nothing to lose
+_LARGEST = 1e6  # what is written for a loss above it, or for none: far from the centre a plain net's logits overflow
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
@@ -72,7 +76,7 @@ def loss_surface(model: Network, images: Tensor, labels: Tensor, side: int, seed
 
 def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     loss = F.cross_entropy(model(images).double(), labels).item()
-    return float(f"{min(loss, 1e6):.5g}")  # far from the centre a plain net's logits may overflow
+    return float(f"{min(loss, _LARGEST):.5g}") if math.isfinite(loss) else _LARGEST
 
 
 def _measure(bench: Bench) -> dict[str, Any]:
@@ -101,13 +105,24 @@ def _basins(evidence: Evidence, kind: str) -> list[float]:
     return [_basin(surface) for surface in evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]]
 
 
+def _centres(evidence: Evidence, kind: str) -> list[float]:
+    """The loss at the trained weights, one for each seed."""
+    surfaces = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]
+    return [surface[len(surface) // 2][len(surface) // 2] for surface in surfaces]
+
+
 def _judge(evidence: Evidence) -> Verdict:
     plain, residual = (_basins(evidence, kind) for kind in KINDS)
     ranges = [f"{100 * min(basins):.0f} to {100 * max(basins):.0f} %" for basins in (plain, residual)]
+    centres = [centre for kind in KINDS for centre in _centres(evidence, kind)]
+    apart = max(centres) - min(centres)
     sentence = (
         f"The loss stays within {_RISE:g} nat of the centre's on {ranges[1]} of the square around ResNet-{DEPTH} "
-        f"and on {ranges[0]} around plain-{DEPTH}."
+        f"and on {ranges[0]} around plain-{DEPTH}; the losses at the centres are up to {apart:.2f} nats apart."
+        f"{budget_in_words(evidence)}"
     )
+    if apart > _ALIKE or min(len(plain), len(residual)) < 2:
+        return Verdict("inconclusive", sentence)
     if min(residual) > _MORE * max(plain):
         return Verdict("reproduced", sentence)
     return Verdict("not reproduced" if max(residual) < min(plain) else "inconclusive", sentence)
@@ -117,11 +132,11 @@ def _table(evidence: Evidence) -> Table:
     rows = []
     for kind in KINDS:
         surfaces = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]
-        for seed, (surface, basin) in enumerate(zip(surfaces, _basins(evidence, kind), strict=True)):
-            middle = len(surface) // 2
+        for seed, (surface, basin, centre) in enumerate(
+            zip(surfaces, _basins(evidence, kind), _centres(evidence, kind), strict=True)
+        ):
             worst = max(loss for row in surface for loss in row)
-            cells = (str(seed), f"{surface[middle][middle]:.3f}", f"{100 * basin:.0f}", f"{worst:.3g}")
-            rows.append((net_name(kind, DEPTH), *cells))
+            rows.append((net_name(kind, DEPTH), str(seed), f"{centre:.3f}", f"{100 * basin:.0f}", f"{worst:.3g}"))
     columns = ("network", "seed", "loss at the centre", f"within {_RISE:g} nat of it (% of the square)", "largest loss")
     return Table(columns, tuple(rows))
 
@@ -153,9 +168,11 @@ EXPERIMENT = Experiment(
     paper=(("loss surfaces of 56 layers with and without shortcuts (Li et al., Fig. 1)", "smooth against chaotic"),),
     rule=f"Reproduced if the part of the square on which the loss is within {_RISE:g} nat of the centre's is, in every "
     f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net; not reproduced if it is "
-    "always smaller; otherwise inconclusive.",
+    "always smaller; otherwise inconclusive. Inconclusive, too, with one seed, or if the losses at the centres of any "
+    f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net it is flat without being smooth.",
     caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
-    "directions; the square goes from -1 to 1, one filter's norm. Losses above 10 are drawn as 10.",
+    "directions; the square goes from -1 to 1, one filter's norm. Losses above 10 are drawn as 10; in the table, one "
+    f"above {_LARGEST:.0e} or without a finite value stands as {_LARGEST:.0e}.",
     arms=_arms,
     measure=_measure,
     judge=_judge,

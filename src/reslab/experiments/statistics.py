@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 CONFIDENCE = 0.95
+MARGIN = 1.0  # points of error that count as the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,20 @@ class Difference:
     def is_below_zero(self) -> bool:
         return self.high < 0
 
+    @property
+    def half_width(self) -> float:
+        """The smallest difference that could be told from zero with this spread; infinite for single seeds."""
+        return (self.high - self.low) / 2
+
+    def in_words(self, unit: str = "points", digits: int = 2) -> str:
+        """Return the mean with its unit and interval, or that there is none."""
+        mean = f"{self.mean:+.{digits}f} {unit}".rstrip()
+        if math.isinf(self.half_width):
+            return f"{mean} (one seed: no interval)"
+        return f"{mean} (95 % interval {self.low:+.{digits}f} to {self.high:+.{digits}f})"
+
     def __str__(self) -> str:
-        if math.isinf(self.low):
-            return f"{self.mean:+.2f} points (one seed: no interval)"
-        return f"{self.mean:+.2f} points (95 % interval {self.low:+.2f} to {self.high:+.2f})"
+        return self.in_words()
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
@@ -46,6 +57,45 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
         test = stats.ttest_ind(one, other, equal_var=False)
     interval = test.confidence_interval(CONFIDENCE)
     return Difference(mean, float(interval.low), float(interval.high), float(test.pvalue))  # type: ignore[attr-defined]
+
+
+def difference_of_gaps(
+    one: tuple[Sequence[float], Sequence[float]], other: tuple[Sequence[float], Sequence[float]]
+) -> Difference:
+    """Return (mean(one[0]) - mean(one[1])) - (mean(other[0]) - mean(other[1])): what one gap is more than another.
+
+    The interval is Welch's for a sum of four means, with Satterthwaite's degrees of freedom.
+    """
+    samples = (*one, *other)
+    means = [statistics.mean(sample) for sample in samples]
+    mean = means[0] - means[1] - means[2] + means[3]
+    if min(map(len, samples)) < 2:
+        return Difference(mean, -math.inf, math.inf, 1.0)
+    parts = [statistics.variance(sample) / len(sample) for sample in samples]
+    error = math.sqrt(sum(parts))
+    if not error:
+        return Difference(mean, mean, mean, 0.0 if mean else 1.0)
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    return Difference(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)))
+
+
+def difference_of_shares(one: float, other: float, count: int) -> Difference:
+    """Return one - other for two errors in %, each counted over `count` images: a binomial interval, in points.
+
+    Agresti and Caffo 2000: Wald's interval after one error and one success more on each side, so that a share of 0 %
+    or 100 % has an interval too. The mean is the plain difference.
+    """
+    shares = [(error / 100 * count + 1) / (count + 2) for error in (one, other)]
+    error = math.sqrt(sum(share * (1 - share) / (count + 2) for share in shares))
+    centre, half = shares[0] - shares[1], float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    p_value = float(2 * stats.norm.sf(abs(centre) / error))
+    return Difference(one - other, 100 * (centre - half), 100 * (centre + half), p_value)
+
+
+def p_in_words(p_value: float) -> str:
+    """Return "p = 0.21", or "p < 0.01" for one too small for two digits."""
+    return f"p = {p_value:.2f}" if p_value >= 0.01 else "p < 0.01"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
