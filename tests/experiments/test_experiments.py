@@ -79,7 +79,7 @@ def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.Mo
     assert run(["experiment", "complexity", "--run-dir", str(tmp_path)]) == 0
     (chapter,) = read_chapters(tmp_path / "results")
     assert chapter.verdict.outcome == "reproduced"
-    assert "computed; nothing is trained" in (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
+    assert "Computed; nothing is trained" in (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
 
 
 def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
