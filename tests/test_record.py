@@ -49,7 +49,11 @@ def test_a_long_loss_curve_is_thinned_like_the_error_curve(tmp_path: Path) -> No
     rows = record.rows("train")
     assert [row["step"] for row in rows[:2]] == [20, 40]
     assert rows[1]["loss"] == pytest.approx((2 / 3 + 2 / 4) / 2, rel=1e-4)
-    assert rows[-1] == {"step": 10 * windows, "error": round(90 / windows, 4), "loss": pytest.approx(2 / windows, rel=1e-4)}
+    assert rows[-1] == {
+        "step": 10 * windows,
+        "error": round(90 / windows, 4),
+        "loss": pytest.approx(2 / windows, rel=1e-4),
+    }
 
 
 def test_an_older_record_without_losses_and_hash_is_read_and_may_be_written_anew(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
     record = make_record(folder)
     path = results / _name(record, folder) / f"{record['seed']}.json"
     content = to_json_with_short_rows(record)
-    if path.exists() and not replace and not RecordedRun.open(path).is_same_result(record):
+    if path.exists() and not replace and not _holds_same_result(path, record):
         raise UsageError(
             f"{path} holds the result of another training than {folder.path}. Choose another --results; or remove that "
             "record ('reslab record --replace' overwrites it), and run every experiment again that was made of it."
@@ -125,6 +125,13 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
         write_atomically(path.with_suffix(".safetensors"), model)
     write_atomically(path, content)
     return path
+
+
+def _holds_same_result(path: Path, record: dict[str, Any]) -> bool:
+    try:
+        return RecordedRun.open(path).is_same_result(record)
+    except Failure:  # something else, or damaged: not to be overwritten unasked either
+        return False
 
 
 def _name(record: dict[str, Any], folder: RunFolder) -> str:
