@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ class DoesNotFit(Failure):
 def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
     """Train for one step and `steps` more in a new process; return seconds per step and its peak memory in GB (2^30).
 
-    peak_gb: resident memory on a CPU, PyTorch's allocations on a GPU; peak_gb_before_training: of the same, before the
-    first step, so that the difference is what training takes.
+    peak_gb: most memory from the first step on, resident on a CPU, PyTorch's allocations on a GPU;
+    peak_gb_before_training: the same just before it, so that the difference is what training takes.
 
     Raises DoesNotFit when the process was killed or said that it had no memory, Failure when it ended otherwise.
     """
@@ -47,10 +48,11 @@ def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
 
 
 def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
-    keep_freed_memory()
     device = choose_device(config.train, World())
     setting = prepare(config, device, World())
     trainer = make_trainer(setting)
+    keep_freed_memory()  # not before: the steps would take, unseen, what reading the data had given back
+    _forget_peak(device)
     before = peak_gb(device)
     trainer.train_step()
     start = _now(device)
@@ -74,10 +76,18 @@ def _now(device: torch.device) -> float:
 
 
 def peak_gb(device: torch.device) -> float:
-    """Return the most memory that this process has had so far, in GB (2^30): resident, or allocated on a GPU."""
+    """Return the most memory that this process has had, in GB (2^30): resident, or allocated on a GPU."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**30, 3)
     return round(_peak_resident_kb() / 2**20, 3)
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Let the peak count from now on: reading the data may have taken more than the steps do."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):  # other systems, and kernels without it, keep the peak of the whole process
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_resident_kb() -> int:
