@@ -7,7 +7,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from reslab.experiments.book import Chapter, read_chapters
+from reslab.experiments.book import VERDICTS_NOTE, Chapter, read_chapters
 from reslab.report.figures import styled
 
 ROOT = Path(__file__).parents[1]
@@ -32,8 +32,9 @@ def front_page(chapters: list[Chapter]) -> str:
         seeds = one.evidence.num_seeds or "-"
         lines.append(
             f"| [{experiment.title}]({experiment.name}.md) | {paper} | {verdict.sentence} | **{verdict.outcome}** "
-            f"| {one.evidence.size} | {seeds} | {one.evidence.made['date']} | `{one.command}` |"
+            f"| {one.evidence.size} | {seeds} | {one.date} | `{one.command}` |"
         )
+    lines += ["", VERDICTS_NOTE]
     return "\n".join(lines) + "\n"
 
 
@@ -47,10 +48,8 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
         parts.append(f"![{experiment.caption}]({image})\n\n*{experiment.caption}*\n")
         parts.append(_table(one))
         seeds = f"; seeds: {one.evidence.num_seeds}" if one.evidence.num_seeds else ""
-        parts.append(
-            f"{one.size_in_words}{seeds}. Measured {one.evidence.made['date']} on {one.machine}. "
-            f"Repeat with `{one.command}`.\n"
-        )
+        note = f"{one.table_note} " if one.table_note else ""
+        parts.append(f"{one.size_in_words}{seeds}. {note}{one.provenance} Repeat with `{one.command}`.\n")
     if discussion:
         parts.append(f"## Discussion\n\n{discussion.strip()}\n")
     parts.append(f"## The rule of the verdict\n\n{experiment.rule}\n")

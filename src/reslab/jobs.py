@@ -4,56 +4,104 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from reslab.errors import UsageError
 
+_LIFELINE = "RESLAB_LIFELINE"  # the environment variable with the end of a pipe that a job watches
+_Job = subprocess.Popen[bytes]
 
-def run_side_by_side(commands: Sequence[Sequence[str]], jobs: int) -> int:
+
+def run_side_by_side(
+    commands: Sequence[Sequence[str]], jobs: int, on_success: Callable[[int], None] = lambda number: None
+) -> int:
     """Run `python -m reslab ...` for each command, at most `jobs` at a time; return the worst exit code.
 
+    on_success: called with a command's place in `commands` as soon as it ended well.
+
     The cores are shared out among the jobs, unless OMP_NUM_THREADS says otherwise. Ctrl-C and SIGTERM reach every job,
-    each of which saves its state; jobs that have not begun are not begun then.
+    each of which saves its state; jobs that have not begun are not begun then. So they do when this process is killed.
     """
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if jobs > 1 else dict(os.environ)
-    waiting = [[sys.executable, "-m", "reslab", *command] for command in commands]
-    running: list[subprocess.Popen[bytes]] = []
+    waiting = list(enumerate([sys.executable, "-m", "reslab", *command] for command in commands))
+    running: dict[int, _Job] = {}
     codes: list[int] = []
-    with _passing_signals_on(running, waiting):
+    with _lifeline() as lifeline, _passing_signals_on(running, waiting):
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.append(subprocess.Popen(waiting.pop(0), env=environment, start_new_session=True))
-            codes.append(_wait_for_any(running))
-            running[:] = [process for process in running if process.returncode is None]
+                number, command = waiting.pop(0)
+                running[number] = _start(command, environment, lifeline)
+            number = _wait_for_any(running)
+            codes.append(running.pop(number).returncode)
+            if codes[-1] == 0:
+                on_success(number)
     return max((code if code >= 0 else 128 - code for code in codes), default=130)
 
 
-def _wait_for_any(running: list[subprocess.Popen[bytes]]) -> int:
+def end_with_parent() -> None:
+    """In a job of `run_side_by_side`: end as on SIGTERM, with the state saved, once the process that began it is gone.
+
+    Without this, the jobs of a killed command would train on and hold their run folders' locks.
+    """
+    end = os.environ.pop(_LIFELINE, None)  # not for the processes that this one begins
+    if end is not None:
+        threading.Thread(target=_wait_for_the_end, args=(int(end),), daemon=True).start()
+
+
+def _wait_for_the_end(lifeline: int) -> None:
+    os.read(lifeline, 1)  # nothing is ever written: it returns when the other end closes, with its process
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _start(command: list[str], environment: dict[str, str], lifeline: int) -> _Job:
+    if os.name != "posix":  # where no descriptors can be passed on
+        return subprocess.Popen(command, env=environment)
+    environment = {**environment, _LIFELINE: str(lifeline)}
+    return subprocess.Popen(command, env=environment, start_new_session=True, pass_fds=(lifeline,))
+
+
+def _wait_for_any(running: dict[int, _Job]) -> int:
     while True:
-        for process in running:
+        for number, process in running.items():
             try:
-                return process.wait(timeout=0.2)
+                process.wait(timeout=0.2)
             except subprocess.TimeoutExpired:
                 continue
+            return number
 
 
 @contextmanager
-def _passing_signals_on(running: list[subprocess.Popen[bytes]], waiting: list[list[str]]) -> Iterator[None]:
+def _lifeline() -> Iterator[int]:
+    """Yield the end of a pipe to watch; its other end closes with the block, and with this process however it ends."""
+    to_watch, to_hold = os.pipe()
+    try:
+        yield to_watch
+    finally:
+        os.close(to_hold)
+        os.close(to_watch)
+
+
+@contextmanager
+def _passing_signals_on(running: dict[int, _Job], waiting: list[tuple[int, list[str]]]) -> Iterator[None]:
     """Send Ctrl-C and SIGTERM to every job (they are in sessions of their own, so that none gets it twice)."""
 
     def pass_on(number: int, frame: Any) -> None:
         waiting.clear()
-        for process in running:
+        for process in list(running.values()):
             process.send_signal(number)
 
     previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        for process in running.values():  # none is left, unless something went wrong here
+            process.terminate()
+            process.wait()
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,7 +1,7 @@
 """What a run writes down as it goes: rows of JSON that a resume can cut back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def rate_drops(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Return the steps at which the learning rate fell to half or less between two windows of training."""
-    return [before["step"] for before, after in pairwise(rows) if after["lr"] <= before["lr"] / 2]
+def rate_drops(schedule: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the steps after which the learning rate was lower at once; none of a schedule that falls all the time.
+
+    schedule: the config's, as JSON values. rows: of training, in order; a drop at a plateau, which no config knows, is
+    found in their "lr" and so is exact to one logged window.
+    """
+    match schedule["kind"]:
+        case "step":
+            return [step for step in schedule["milestones"] if rows and step < rows[-1]["step"]]
+        case "plateau":
+            return [before["step"] for before, after in pairwise(rows) if after["lr"] <= before["lr"] / 2]
+        case _:
+            return []

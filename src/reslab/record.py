@@ -1,13 +1,14 @@
 """A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure, UsageError
 from reslab.files import read_json, to_json, write_atomically
-from reslab.logs import read_rows
+from reslab.logs import rate_drops, read_rows
 from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
 
@@ -26,6 +27,7 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
     if config.get("weights") is not None:
         config["weights"] = Path(config["weights"]).name  # a record names no path of the machine
     final = {split: _counts(counts, result["protocol"]) for split, counts in result["final"].items()}
+    rows = {split: found for split in ("train", "validation", "test") if (found := folder.rows(split))}
     return {
         "format_version": FORMAT_VERSION,
         "recipe": result["recipe"],
@@ -40,8 +42,10 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         "reported_split": result["reported_split"],
         "test": final.get("test"),
         "final": final,
+        "model_sha256": _sha256(folder.model_path),
         "rate_drops": folder.rate_drops(),
-        "curve": {split: _curve(folder.rows(split)) for split in ("train", "validation", "test") if folder.rows(split)},
+        "curve": {split: _means(found, "error", _error_digits) for split, found in rows.items()},
+        "loss_curve": {split: _means(found, "loss", _loss_digits) for split, found in rows.items()},
         "config": config,
         "environment": environment["sessions"],
         "minutes": result["minutes"],
@@ -78,10 +82,23 @@ class RecordedRun:
         return {**self.values, "final": final}
 
     def rows(self, split: str) -> list[dict[str, Any]]:
-        return [{"step": step, "error": error} for step, error in self.values["curve"].get(split, [])]
+        """Return points of the curve: "step", "error" in % and, but in older records, "loss"."""
+        rows = [{"step": step, "error": error} for step, error in self.values["curve"].get(split, [])]
+        losses = self.values.get("loss_curve", {}).get(split, [])
+        return [{**row, "loss": loss} for row, (_, loss) in zip(rows, losses, strict=True)] if losses else rows
 
     def rate_drops(self) -> list[int]:
-        return self.values["rate_drops"]
+        """Return the steps after which the learning rate was lower at once."""
+        schedule = self.config()["schedule"]
+        # older records name the windows in which the rate fell, where the schedule knows the very step
+        return rate_drops(schedule, self.rows("train")) if schedule["kind"] == "step" else self.values["rate_drops"]
+
+    def is_same_result(self, record: dict[str, Any]) -> bool:
+        """Whether a record (its JSON values) is of the same weights; older records, without a hash, are of the same
+        curve and counts."""
+        by_hash = self.values.get("model_sha256") is not None
+        keys = ("model_sha256",) if by_hash else ("iterations", "curve", "final")
+        return all(self.values[key] == record[key] for key in keys)
 
 
 def write_record(folder: RunFolder, results: Path, *, replace: bool = False, with_model: bool = True) -> Path:
@@ -89,13 +106,16 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
 
     Recipes for any folder of photos have a folder for each: `results/<recipe>-<name of the data>/`.
 
-    UsageError when another record is there and `replace` is not given.
+    UsageError when the record of another result is there and `replace` is not given.
     """
     record = make_record(folder)
     path = results / _name(record, folder) / f"{record['seed']}.json"
     content = to_json_with_short_rows(record)
-    if path.exists() and path.read_text(encoding="utf-8") != content and not replace:
-        raise UsageError(f"{path} holds another record; --replace overwrites it.")
+    if path.exists() and not replace and not _holds_same_result(path, record):
+        raise UsageError(
+            f"{path} holds the result of another training than {folder.path}. Choose another --results; or remove that "
+            "record ('reslab record --replace' overwrites it), and run every experiment again that was made of it."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         model = folder.model_path.read_bytes()
@@ -107,16 +127,25 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
     return path
 
 
+def _holds_same_result(path: Path, record: dict[str, Any]) -> bool:
+    try:
+        return RecordedRun.open(path).is_same_result(record)
+    except Failure:  # something else, or damaged: not to be overwritten unasked either
+        return False
+
+
 def _name(record: dict[str, Any], folder: RunFolder) -> str:
     is_of_files = folder.split_path.exists()
     return f"{record['recipe']}-{record['dataset']['name']}" if is_of_files else record["recipe"]
 
 
 def to_json_with_short_rows(record: dict[str, Any]) -> str:
-    """Return JSON in which every [step, error] pair of a curve stands on one line."""
-    text = to_json({**record, "curve": "@", "seconds": "@"})
-    rows = ",\n".join(f"    {to_json(split).strip()}: {_pairs(points, 4)}" for split, points in record["curve"].items())
-    text = text.replace('"curve": "@"', f'"curve": {{\n{rows}\n  }}')
+    """Return JSON in which every [step, value] pair of a curve stands on one line."""
+    curves = ("curve", "loss_curve")
+    text = to_json({**record, "seconds": "@", **dict.fromkeys(curves, "@")})
+    for name in curves:
+        splits = (f"    {to_json(split).strip()}: {_pairs(points, 4)}" for split, points in record[name].items())
+        text = text.replace(f'"{name}": "@"', f'"{name}": {{\n' + ",\n".join(splits) + "\n  }")
     return text.replace('"seconds": "@"', f'"seconds": {_pairs(record["seconds"], 2)}')
 
 
@@ -129,11 +158,26 @@ def _counts(counts: dict[str, Any], protocol: str) -> dict[str, Any]:
     return {"protocol": protocol, "correct": counts["correct"], "total": counts["total"], "loss": counts["loss"]}
 
 
-def _curve(rows: list[dict[str, Any]]) -> list[list[float]]:
-    """Return [step, error in %] points; long curves as exact means over equal numbers of neighbouring windows."""
+def _means(rows: list[dict[str, Any]], key: str, digits: Callable[[float], float]) -> list[list[float]]:
+    """Return [step, value] points; long curves as means over equal numbers of neighbouring windows."""
     width = _width(rows)
     groups = [rows[start : start + width] for start in range(0, len(rows), width)]
-    return [[group[-1]["step"], round(sum(row["error"] for row in group) / len(group), 4)] for group in groups]
+    return [[group[-1]["step"], digits(sum(row[key] for row in group) / len(group))] for group in groups]
+
+
+def _error_digits(value: float) -> float:
+    return round(value, 4)
+
+
+def _loss_digits(value: float) -> float:
+    return float(f"{value:.5g}")  # it falls over orders of magnitude
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:

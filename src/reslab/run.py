@@ -1,5 +1,6 @@
 """From a config to a complete run folder: the one place that composes build, train and evaluate."""
 
+import datetime
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -163,6 +164,7 @@ def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Eval
 def _session(setting: Setting, step: int) -> dict[str, Any]:
     return {
         "from_step": step,
+        "date": datetime.date.today().isoformat(),
         "device": setting.device.type,
         "precision": setting.engine.precision,
         "fused_norm": setting.engine.fused_norm,

@@ -141,9 +141,8 @@ class RunFolder:
         return [row for row in rows if split in (None, row["split"])]
 
     def rate_drops(self) -> list[int]:
-        """Return the steps at which the learning rate fell at once; none of a schedule that falls all the time."""
-        has_drops = self.config()["schedule"]["kind"] in ("step", "plateau")
-        return rate_drops(self.rows("train")) if has_drops else []
+        """Return the steps after which the learning rate was lower at once; see `reslab.logs.rate_drops`."""
+        return rate_drops(self.config()["schedule"], self.rows("train"))
 
     @property
     def metrics(self) -> RowLog:

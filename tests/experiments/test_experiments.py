@@ -1,6 +1,7 @@
 """Whole experiments with networks and trainings cut down: the command, its pages, and its JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from reslab.cli.main import run
 from reslab.config import RunConfig, override
-from reslab.experiments import arms, complexity
+from reslab.errors import Failure
+from reslab.experiments import arms, catalog, complexity
 from reslab.experiments.book import read_chapters
 from reslab.recipes.digits import digits
 
@@ -79,7 +81,24 @@ def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.Mo
     assert run(["experiment", "complexity", "--run-dir", str(tmp_path)]) == 0
     (chapter,) = read_chapters(tmp_path / "results")
     assert chapter.verdict.outcome == "reproduced"
-    assert "computed; nothing is trained" in (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
+    assert "Computed; nothing is trained" in (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
+
+
+def test_one_that_fails_does_not_keep_the_others_from_running(
+    short_digits: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(bench: object) -> dict[str, Any]:
+        raise Failure("the memory is full.")
+
+    failing = replace(complexity.EXPERIMENT, measure=fail)
+    monkeypatch.setitem(catalog.EXPERIMENTS, "complexity", failing)
+    flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
+    assert run(["experiment", "complexity", "plateau", *flags]) == 1
+    said = capsys.readouterr()
+    assert "plateau (digits): " in said.out
+    assert "reslab: complexity: the memory is full." in said.err
+    assert "1 of 2 experiments failed: complexity; the reasons are above." in said.err
+    assert (tmp_path / "book" / "plateau.html").exists()
 
 
 def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from reslab.config import override
 from reslab.errors import Failure
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
+from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
 SHORT = {"iterations": 12, "log_every": 4, "evaluate_every": 6, "checkpoint_every": 6, "precision": "fp32"}
@@ -124,3 +125,40 @@ def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) 
         expected = load_model(runner.folder(shallow, 0) / "model.safetensors").model(images)
         assert (start(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
     assert start.spec.num_blocks == (2, 2, 2)
+
+
+def test_a_lost_start_file_comes_out_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:
+    shallow, like = _short(), _short(suffix="-grown", iterations=1, log_every=1)
+    grown = replace(like, config=override(like.config, {"model": {"num_blocks": [2, 2, 2]}}), start=Start(shallow, 1))
+    runner = Runner(tmp_path, 1, _Counting())
+    path = runner.folder(grown, 0).with_name("0-start.safetensors")
+    contents = []
+    for draws in (1, 2):
+        runner.train([shallow], [0])
+        path.unlink(missing_ok=True)
+        torch.manual_seed(draws)
+        before = torch.get_rng_state()
+        runner._start_file(grown, 0)
+        assert torch.equal(torch.get_rng_state(), before)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_finished_run_is_told_once_and_at_once(
+    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    runner = Runner(tmp_path, jobs, _Counting())
+    there, new = _short(iterations=4), _short("plain", iterations=4)
+    diverging = replace(there, config=override(_short(suffix="-bad").config, {"optim": {"lr": 1e30}}))
+    Runner(tmp_path, 1, _Counting()).train([there], [0])
+    told: list[str] = []
+
+    def note(folder: RunFolder) -> None:
+        assert folder.result() is not None
+        told.append(folder.path.parent.name)
+
+    with pytest.raises(Failure, match="not finite" if jobs == 1 else "was not finished"):
+        runner.train([new, diverging, there], [0], note)
+    assert told == [f"{arm.name}-{arm.key}" for arm in (there, new)]

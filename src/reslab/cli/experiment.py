@@ -1,11 +1,12 @@
 """`reslab experiment`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, cast
 
 from cyclopts import Parameter
 
-from reslab.errors import UsageError, check_choice
+from reslab.errors import Failure, Interrupted, UsageError, check_choice
 
 from .report import need_report_extra
 from .tables import print_table
@@ -23,7 +24,8 @@ def experiment(
 ) -> int:
     """Test claims of the paper: train and measure what they need, and write a page with the verdict.
 
-    Without a name, list the experiments. What is trained already is used again; what was stopped is gone on with.
+    Without a name, list the experiments. What is trained already is used again; what was stopped is gone on with. Where
+    one of several fails, the others are run all the same.
 
     Parameters
     ----------
@@ -65,13 +67,31 @@ def experiment(
         runs=run_dir / "runs",
         results=results or run_dir / "results",
         data=None if data is None else str(Path(data).expanduser().resolve()),
+        seeds=seeds,
         jobs=jobs,
         observe=make_progress,
     )
+    failed, problem = [], None
     for one in chosen:
-        evidence = conduct(one, cast(Size, size), seeds, setup)
-        verdict = one.judge(evidence)
+        try:
+            verdict = one.judge(conduct(one, cast(Size, size), setup))
+        except Interrupted:
+            raise
+        except (Failure, UsageError) as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(one.name)
+            print(f"reslab: {one.name}: {error}", file=sys.stderr)
+            continue
         print(f"{one.name} ({size}): {verdict.outcome}. {verdict.sentence}")
-        write_book(setup.results, run_dir / "book")  # after each, so that a stop leaves what there is
+        try:  # after each, so that a stop leaves what there is
+            write_book(setup.results, run_dir / "book")
+            problem = None
+        except Failure as error:  # of evidence whose records were replaced; it may be made anew later in this loop
+            problem = error
+    if failed:
+        raise Failure(f"{len(failed)} of {len(chosen)} experiments failed: {', '.join(failed)}; the reasons are above.")
+    if problem is not None:
+        raise problem
     print(f"book: {run_dir / 'book' / 'index.html'}")
     return 0

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 
 from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
+from reslab.jobs import end_with_parent
 
 from .bench import app as bench
 from .calibrate import calibrate
@@ -97,4 +98,5 @@ def _say(error: object, code: int) -> int:
 
 def main() -> None:
     """The console script."""
+    end_with_parent()
     sys.exit(run())

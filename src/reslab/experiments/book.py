@@ -12,6 +12,12 @@ from .arms import SIZES, SIZES_IN_WORDS
 from .catalog import EXPERIMENTS
 from .evidence import Evidence, load_evidence, path_of
 from .experiment import Experiment, Table, Verdict
+from .provenance import date_of, in_words
+
+VERDICTS_NOTE = (
+    "Each verdict stands for itself: intervals and p-values are not corrected for the number of claims tested, so that "
+    "of many claims some would come out wrongly by chance."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Chapter:
     @property
     def size_in_words(self) -> str:
         if not self.evidence.records:
-            return "computed; nothing is trained"
+            return "Computed; nothing is trained"
         return SIZES_IN_WORDS[self.evidence.size]
 
     @property
@@ -43,9 +49,19 @@ class Chapter:
         return f"reslab experiment {self.experiment.name} --size {self.evidence.size}{seeds}"
 
     @property
-    def machine(self) -> str:
-        found = self.evidence.made["environment"]
-        return f"{found['cpu']['name']}, {found['threads']} threads, torch {found['packages']['torch']}"
+    def date(self) -> str:
+        return date_of(self.evidence)
+
+    @property
+    def provenance(self) -> str:
+        """On what it was trained and measured, in sentences."""
+        return in_words(self.evidence)
+
+    @property
+    def table_note(self) -> str:
+        """What the numbers of the table mean; empty where they say it themselves."""
+        has_spread = any("±" in cell for row in self.table.rows for cell in row)
+        return "±: standard deviation over the seeds." if has_spread else ""
 
     def figure(self) -> str:
         """Return the figure as inline SVG; its label says the verdict."""
@@ -72,7 +88,7 @@ def write_book(results: Path, folder: Path) -> Path:
     for name in names:
         _write_experiment([chapter for chapter in chapters if chapter.experiment.name == name], folder)
     rows = [_front(one) for one in chapters]
-    return write_page("book.html", folder / "index.html", title="Book of results", rows=rows)
+    return write_page("book.html", folder / "index.html", title="Book of results", note=VERDICTS_NOTE, rows=rows)
 
 
 def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
@@ -85,8 +101,8 @@ def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
             "table": chapter.table,
             "figure": figure_markup(chapter.figure()),
             "seeds": chapter.evidence.num_seeds,
-            "date": chapter.evidence.made["date"],
-            "machine": chapter.machine,
+            "table_note": chapter.table_note,
+            "provenance": chapter.provenance,
             "command": chapter.command,
         }
         for chapter in chapters
@@ -105,6 +121,6 @@ def _front(chapter: Chapter) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "size": chapter.evidence.size,
         "seeds": chapter.evidence.num_seeds or "-",
-        "date": chapter.evidence.made["date"],
+        "date": chapter.date,
         "command": chapter.command,
     }

@@ -16,8 +16,11 @@ GREY = "#6b7280"
 
 
 def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top: float | None = None) -> None:
-    """Draw arms (name -> label): thin lines for training, bold ones for the monitored split (paper Figs. 4 and 6)."""
-    worst = 0.0
+    """Draw arms (name -> label): thin lines for training, bold ones for the split that was watched (Figs. 4 and 6).
+
+    The legend says which split that is.
+    """
+    worst, watched = 0.0, ""
     for number, (arm, label) in enumerate(arms.items()):
         records = evidence.records[arm]
         color = COLORS[number % len(COLORS)]
@@ -26,6 +29,7 @@ def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top:
         draw(axes, Curve("", color, THIN, train))
         if monitor != "none" and all(record.rows(monitor) for record in records):
             draw(axes, Curve(label, color, BOLD, tuple(points(record.rows(monitor)) for record in records)))
+            watched = monitor
         else:
             axes.lines[-1].set_label(label)
         worst = max(worst, *(error for run in train for _, error in run[len(run) // 2 :]))
@@ -34,11 +38,15 @@ def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top:
     axes.set_ylim(0, top or min(100.0, max(8.0, 1.3 * worst)))
     in_iterations(axes)
     axes.set_ylabel("error (%)")
-    axes.legend(loc="upper right", fontsize=9)
+    title = f"thin: training error; bold: {watched} error" if watched else "training error"
+    axes.legend(loc="upper right", fontsize=9, title=title, title_fontsize=9)
 
 
 def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str = COLORS[0], label: str = "") -> None:
-    """Draw each group's values as dots over its name, with a bar at their mean."""
+    """Draw each group's values as dots over its name, with a bar at their mean.
+
+    Where the values lie close together, far from 0, the axis begins near the smallest, and says so.
+    """
     for place, values in enumerate(groups.values()):
         mean = sum(values) / len(values)
         axes.plot([place] * len(values), values, "o", color=color, ms=5, alpha=0.7, label=label if not place else "")
@@ -46,5 +54,16 @@ def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str =
         axes.annotate(spread(values), (place, max(values)), (0, 7), textcoords="offset points", ha="center", fontsize=9)
     axes.set_xticks(range(len(groups)), list(groups))
     axes.margins(x=0.15)
-    axes.set_ylim(0, 1.25 * max(max(values) for values in groups.values()) or 1)
+    axes.set_ylim(*_limits([value for values in groups.values() for value in values]))
+    if axes.get_ylim()[0] > 0:
+        axes.annotate("the axis does not begin at 0", (0.01, 0.015), xycoords="axes fraction", fontsize=8, color=GREY)
     axes.grid(axis="x", visible=False)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Bottom and top of an axis: from 0, unless more than two thirds of it would be empty below the values."""
+    low, high = min(values), max(values)
+    if low <= high * 2 / 3:
+        return 0, 1.25 * high or 1
+    room = max(high - low, 0.01 * high)
+    return low - 0.4 * room, high + 0.4 * room

@@ -21,7 +21,8 @@ FORMAT_VERSION = 1
 class Evidence:
     """records: for each arm, its runs in the order of seeds; measured: JSON values of the experiment's own.
 
-    made: {"date": ..., "machine": ...}, when and where the last of it was measured.
+    made: {"date": ..., "environment": ...}, when and where the last of it was measured; where the runs were trained
+    stands in their records.
     """
 
     experiment: str
@@ -72,6 +73,7 @@ def save_evidence(evidence: Evidence, results: Path) -> Path:
         "size": evidence.size,
         "made": evidence.made,
         "arms": {arm: [record.values["seed"] for record in records] for arm, records in evidence.records.items()},
+        "models": {arm: _models(records) for arm, records in evidence.records.items()},
         "measured": evidence.measured,
     }
     write_atomically(path, to_json(document))
@@ -79,12 +81,37 @@ def save_evidence(evidence: Evidence, results: Path) -> Path:
 
 
 def load_evidence(path: Path) -> Evidence:
-    """Read what `save_evidence` wrote, with the records it names; Failure for one that is missing or damaged."""
-    document = read_json(path)
-    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
-        raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
+    """Read what `save_evidence` wrote, with the records it names.
+
+    Failure for a record that is missing, damaged, or of other networks than were measured for this evidence.
+    """
+    document = _read(path)
     records = {
         arm: [RecordedRun.open(records_folder(path.parent) / arm / f"{seed}.json") for seed in seeds]
         for arm, seeds in document["arms"].items()
     }
+    measured_on = document.get("models", {})  # older evidence does not say
+    for arm, models in measured_on.items():
+        if any(None not in pair and pair[0] != pair[1] for pair in zip(models, _models(records[arm]), strict=True)):
+            raise Failure(
+                f"{path} was made of other networks than the records of {arm} are beside it; make it anew with: "
+                f"reslab experiment {document['experiment']} --size {document['size']}"
+            )
     return Evidence(document["experiment"], document["size"], records, document["measured"], document["made"])
+
+
+def seeds_in(path: Path) -> int:
+    """Return how many seeds of each network an evidence has, without reading its records."""
+    return max((len(seeds) for seeds in _read(path)["arms"].values()), default=0)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
+        raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
+    return document
+
+
+def _models(records: Sequence[RecordedRun]) -> list[str | None]:
+    """The hash of each run's model file; None in older records."""
+    return [record.values.get("model_sha256") for record in records]

@@ -4,18 +4,20 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from reslab.build import build_splits
-from reslab.config import RunConfig, differences, to_dict
+from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
 from reslab.jobs import run_side_by_side
 from reslab.modelfile import load_model, save_model
 from reslab.models import deepen
-from reslab.run import read_config, train_run
+from reslab.run import train_run
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
@@ -34,18 +36,33 @@ class Runner:
     jobs: int
     observe: ObserverMaker
 
-    def train(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[RunFolder]]:
+    def train(
+        self, arms: Sequence[Arm], seeds: Sequence[int], on_finished: Callable[[RunFolder], None] = lambda folder: None
+    ) -> dict[str, list[RunFolder]]:
         """Train what is not trained yet, and return every arm's finished runs in the order of seeds.
+
+        on_finished: called once for each of these runs, as soon as it is there, before the next one is waited for.
 
         Seeds come in the outer loop, so that a stop leaves whole rounds to compare. Interrupted runs are gone on with.
         """
-        for wave in _waves(arms):
-            todo = [(arm, seed) for seed in seeds for arm in wave if not self._is_finished(arm, seed)]
+        own = {arm.key for arm in arms}
+
+        def report(arm: Arm, seed: int) -> None:
+            if arm.key in own:  # others are only what an arm starts from
+                on_finished(self._finished(arm, seed))
+
+        waves = [[(arm, seed) for seed in seeds for arm in wave] for wave in _waves(arms)]
+        for run in chain(*waves):
+            if self.is_finished(*run):
+                report(*run)
+        for wave in waves:
+            todo = [run for run in wave if not self.is_finished(*run)]
             if self.jobs > 1:
-                self._train_side_by_side(todo)
+                self._train_side_by_side(todo, report)
             else:
-                for arm, seed in todo:
-                    self._train_here(arm, seed)
+                for run in todo:
+                    self._train_here(*run)
+                    report(*run)
         return {arm.name: [self._finished(arm, seed) for seed in seeds] for arm in arms}
 
     def folder(self, arm: Arm, seed: int) -> Path:
@@ -55,13 +72,12 @@ class Runner:
     def _finished(self, arm: Arm, seed: int) -> RunFolder:
         """Open a finished run; Failure for one whose settings were others, because a default has changed since."""
         folder = RunFolder.open(self.folder(arm, seed))
-        changed = differences(to_dict(read_config(folder)), to_dict(self._config(arm, seed)))
-        changed = {key: value for key, value in changed.items() if key not in ("data.path", "weights")}
-        if changed:
+        if changed := changes(folder.config(), arm):
             raise Failure(f"{folder.path} was trained with other settings ({changed}); remove it to train it anew.")
         return folder
 
-    def _is_finished(self, arm: Arm, seed: int) -> bool:
+    def is_finished(self, arm: Arm, seed: int) -> bool:
+        """Whether nothing is left to train of a run."""
         return (self.folder(arm, seed) / "result.json").exists()
 
     def _is_started(self, arm: Arm, seed: int) -> bool:
@@ -77,9 +93,10 @@ class Runner:
         with self.observe(title, config.train.iterations, config.train.batch_size) as observer:
             train_run(config, self.folder(arm, seed), resume=is_started, observers=[observer])
 
-    def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]]) -> None:
-        code = run_side_by_side([self._command(arm, seed) for arm, seed in todo], self.jobs)
-        unfinished = [self.folder(arm, seed) for arm, seed in todo if not self._is_finished(arm, seed)]
+    def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
+        commands = [self._command(arm, seed) for arm, seed in todo]
+        code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
+        unfinished = [self.folder(arm, seed) for arm, seed in todo if not self.is_finished(arm, seed)]
         if unfinished and code == _STOPPED:
             raise Interrupted(f"{len(unfinished)} runs are not finished; the same command goes on with them.")
         if unfinished:
@@ -111,9 +128,20 @@ class Runner:
             data = build_splits(arm.config.data).train
             views = batches(data, file.card.preprocess, batch_size=_CALIBRATION_IMAGES, device=torch.device("cpu"))
             path.parent.mkdir(parents=True, exist_ok=True)
-            grown = deepen(file.model, blocks=arm.start.blocks, calibrate=next(iter(views)).images)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)  # inner weights are drawn: a file that was lost must come out the same
+                grown = deepen(file.model, blocks=arm.start.blocks, calibrate=next(iter(views)).images)
             save_model(path, grown, file.card)
         return path
+
+
+def changes(config: dict[str, Any], arm: Arm) -> dict[str, tuple[Any, Any]]:
+    """Return in what a run's config (JSON values) differs from an arm's: {"optim.lr": (0.1, 0.05)}.
+
+    A run's seed, where its data lay, and the path of the weights it began with tell no arm from another.
+    """
+    found = differences(to_dict(from_dict(config)), to_dict(arm.config))
+    return {key: pair for key, pair in found.items() if key not in ("seed", "data.path", "weights")}
 
 
 def _waves(arms: Sequence[Arm]) -> Iterator[list[Arm]]:

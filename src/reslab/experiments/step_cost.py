@@ -5,10 +5,15 @@ Peak memory is a process's, so every net needs one: the caller starts this modul
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from reslab.allocator import keep_freed_memory
 from reslab.build import choose_device
@@ -17,43 +22,81 @@ from reslab.distributed import World
 from reslab.errors import Failure
 from reslab.run import make_trainer, prepare
 
-_GB = 1024**2  # in the kilobytes that getrusage counts
+_WANT_OF_MEMORY = ("out of memory", "memoryerror", "can't allocate memory", "cannot allocate memory")
+
+
+class DoesNotFit(Failure):
+    """The training steps need more memory than there is."""
 
 
 def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
-    """Train for one step and `steps` more in a new process; return seconds per step and peak resident memory in GB.
+    """Train for one step and `steps` more in a new process; return seconds per step and its peak memory in GB (2^30).
 
-    Failure when the process ends without an answer, for want of memory for instance.
+    peak_gb: most memory from the first step on, resident on a CPU, PyTorch's allocations on a GPU;
+    peak_gb_before_training: the same just before it, so that the difference is what training takes.
+
+    Raises DoesNotFit when the process was killed or said that it had no memory, Failure when it ended otherwise.
     """
     command = [sys.executable, "-m", "reslab.experiments.step_cost", str(steps)]
     done = subprocess.run(command, input=json.dumps(to_dict(config)), capture_output=True, text=True)
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message; killed for want of memory?"]
-        raise Failure(f"{config.recipe}: the training steps could not be measured: {last[0]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    if done.returncode == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    lines = done.stderr.strip().splitlines() or ["no message"]
+    if done.returncode == -signal.SIGKILL or any(word in done.stderr.lower() for word in _WANT_OF_MEMORY):
+        raise DoesNotFit(f"{config.recipe}: the training steps do not fit into memory: {lines[-1]}")
+    raise Failure(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
 
 
 def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
-    keep_freed_memory()
-    setting = prepare(config, choose_device(config.train, World()), World())
+    device = choose_device(config.train, World())
+    setting = prepare(config, device, World())
     trainer = make_trainer(setting)
-    before = _peak_gb()
+    keep_freed_memory()  # not before: the steps would take, unseen, what reading the data had given back
+    _forget_peak(device)
+    before = peak_gb(device)
     trainer.train_step()
-    start = time.perf_counter()
+    start = _now(device)
     for _ in range(steps):
         trainer.train_step()
     return {
         "depth": config.model.depth,
         "checkpoint_activations": config.train.checkpoint_activations,
+        "device": device.type,
         "engine": setting.engine.label,
-        "seconds_per_step": round((time.perf_counter() - start) / steps, 4),
-        "peak_gb": _peak_gb(),
+        "seconds_per_step": round((_now(device) - start) / steps, 4),
+        "peak_gb": peak_gb(device),
         "peak_gb_before_training": before,
     }
 
 
-def _peak_gb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _GB, 3)
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def peak_gb(device: torch.device) -> float:
+    """Return the most memory that this process has had, in GB (2^30): resident, or allocated on a GPU."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**30, 3)
+    return round(_peak_resident_kb() / 2**20, 3)
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Let the peak count from now on: reading the data may have taken more than the steps do."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):  # other systems, and kernels without it, keep the peak of the whole process
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_resident_kb() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # not getrusage: there, Linux begins with the peak of the process that started this one
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.logs import rate_drops
-
 from .figures import COLORS, INK, in_iterations, styled
 
 Rows = Sequence[dict[str, Any]]
@@ -46,8 +44,10 @@ def draw(axes: Axes, curve: Curve) -> None:
                           color=curve.color, alpha=0.15, linewidth=0)  # fmt: skip
 
 
-def error_figure(train: Rows, monitored: Rows, split: str, top: float | None = None) -> Figure:
-    """Return the errors of one run over its iterations, with dashed lines where the learning rate drops."""
+def error_figure(
+    train: Rows, monitored: Rows, split: str, drops: Sequence[int] = (), top: float | None = None
+) -> Figure:
+    """Return the errors of one run over its iterations, with dashed lines at `drops` of the learning rate."""
     with styled():
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         axes = figure.add_subplot()
@@ -55,7 +55,7 @@ def error_figure(train: Rows, monitored: Rows, split: str, top: float | None = N
             draw(axes, Curve("training error (batches as trained on)", COLORS[0], THIN, (points(train),)))
         if monitored:
             draw(axes, Curve(f"{split} error", COLORS[0], BOLD, (points(monitored),)))
-        for step in rate_drops(train):
+        for step in drops:
             axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
         axes.set_ylim(0, top or _top([*points(train), *points(monitored)]))
         axes.set_ylabel("error (%)")

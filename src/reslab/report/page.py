@@ -6,6 +6,7 @@ from typing import Any
 
 from reslab.files import to_json
 from reslab.judge import wilson
+from reslab.logs import rate_drops
 from reslab.metrics import error_percent
 from reslab.modelfile import load_card
 from reslab.runfolder import RunFolder
@@ -125,10 +126,11 @@ def _figures(
     split = config["train"]["monitor"]
     bold = f", {split} bold" if monitored else ""
     caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
+    drops = rate_drops(config["schedule"], train)
     label = f"Line chart. Training error ends at {train[-1]['error']:.2f} %"
     label += f", {split} error at {monitored[-1]['error']:.2f} %." if monitored else "."
     return [
-        _figure("curves", error_figure(train, monitored, split), "Learning curves", caption, label),
+        _figure("curves", error_figure(train, monitored, split, drops), "Learning curves", caption, label),
         _figure("loss", loss_figure(train), "Loss and learning rate", "Training loss and learning rate; logarithmic.",
                 f"Line charts. Training loss ends at {train[-1]['loss']:.4g}."),
     ]  # fmt: skip

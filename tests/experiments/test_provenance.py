@@ -1,0 +1,83 @@
+"""Pages say of the records themselves on what they were trained, and that not all were computed alike."""
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.experiments.arms import SIZES
+from reslab.experiments.book import read_chapters
+from reslab.experiments.evidence import Evidence, load_evidence
+from reslab.experiments.provenance import date_of, in_words
+from reslab.experiments.runner import changes
+from reslab.record import RecordedRun
+
+RESULTS = Path(__file__).parents[2] / "results" / "experiments"
+CHAPTERS = read_chapters(RESULTS)
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    return load_evidence(RESULTS / "shortcuts-digits.json")
+
+
+def _with_sessions(evidence: Evidence, **of_the_first: Any) -> Evidence:
+    """The same evidence with the first run's session changed, and all trained for a minute."""
+    records = {
+        arm: [RecordedRun(run.path, {**deepcopy(run.values), "minutes": 1.0}) for run in runs]
+        for arm, runs in evidence.records.items()
+    }
+    next(iter(records.values()))[0].values["environment"][0].update(of_the_first)
+    return replace(evidence, records=records)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda one: f"{one.experiment.name}-{one.evidence.size}")
+def test_every_record_in_the_book_is_of_the_arm_as_it_is_now(chapter: Any) -> None:
+    arms = {arm.name: arm for arm in chapter.experiment.arms(chapter.evidence.size)}
+    assert set(arms) == set(chapter.evidence.records)
+    for name, runs in chapter.evidence.records.items():
+        assert [(run.values["seed"], changes(run.config(), arms[name])) for run in runs] == [
+            (seed, {}) for seed in range(len(runs))
+        ]
+
+
+def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence) -> None:
+    made = {**evidence.made, "environment": {**evidence.made["environment"], "threads": 64}}
+    words = in_words(replace(_with_sessions(evidence), made=made))
+    assert words.startswith("Trained on AMD EPYC, 2 threads, torch 2.13.0+cpu, computed in bf16, fused norm; source: ")
+    assert words.endswith("; 9.0 minutes in all.")
+    measured = in_words(replace(evidence, made=made, measured={"x": 1}))
+    assert measured.endswith(f"Measured {made['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu.")
+
+
+def test_several_machines_threads_and_dates_are_all_named(evidence: Evidence) -> None:
+    source = {"commit": "0123456789", "is_dirty": False}
+    found = _with_sessions(evidence, threads=1, source=source, date="2015-12-10")
+    assert "Trained 2015-12-10 on AMD EPYC, 1 thread, torch 2.13.0+cpu and AMD EPYC, 2 threads, torch" in in_words(
+        found
+    )
+    assert "source: commit 0123456 and commit " in in_words(found)
+    assert date_of(found) == "2015-12-10"
+    assert date_of(evidence) == evidence.made["date"]
+
+
+@pytest.mark.parametrize("change", [{"precision": "fp32"}, {"fused_norm": False}, {"is_compiled": True}])
+def test_runs_that_were_not_computed_alike_are_counted_on_the_page(evidence: Evidence, change: dict[str, Any]) -> None:
+    assert "Not all runs" not in in_words(evidence)
+    words = in_words(_with_sessions(evidence, **change))
+    assert "Not all runs were computed alike (" in words
+    assert "8 runs in bf16, fused norm" in words
+
+
+def test_every_size_says_its_rate_and_warm_up() -> None:
+    from reslab.experiments.arms import _RECIPES, SIZES_IN_WORDS
+
+    for size in SIZES:
+        config = _RECIPES[size]("resnet", 20)
+        numbers = [config.train.iterations, config.train.batch_size, *config.schedule.milestones, config.optim.lr]  # type: ignore[union-attr]
+        if config.warmup.kind == "linear":
+            numbers.append(config.warmup.iterations)
+        for number in numbers:
+            assert f" {number:,}" in SIZES_IN_WORDS[size]

@@ -1,0 +1,109 @@
+"""Jobs side by side: told one by one, and gone when the command that began them is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reslab.jobs import run_side_by_side
+
+_SLEEPY = """
+import sys, time
+from pathlib import Path
+from reslab.jobs import end_with_parent
+
+end_with_parent()
+Path(sys.argv[-1]).touch()
+time.sleep(120)
+"""
+_PARENT = """
+import sys
+from reslab.jobs import run_side_by_side
+
+run_side_by_side([[path] for path in sys.argv[1:]], 2)
+"""
+
+
+@pytest.fixture
+def sleepy_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package `reslab` whose command touches a file and sleeps, with the real `jobs`."""
+    package = tmp_path / "reslab"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(_SLEEPY)
+    source = Path(sys.modules["reslab.jobs"].__file__ or "").parent
+    for name in ("jobs.py", "errors.py"):
+        (package / name).write_bytes((source / name).read_bytes())
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def _until(condition: object) -> bool:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _children(process: int) -> list[int]:
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True)
+    return [int(line) for line in done.stdout.split()]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # an orphan that nobody waits for
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_jobs_end_when_their_command_is_killed(sleepy_command: Path) -> None:
+    begun = [sleepy_command / name for name in ("one", "two")]
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT, *map(str, begun)])
+    try:
+        assert _until(lambda: all(path.exists() for path in begun))
+        jobs = _children(parent.pid)
+        assert len(jobs) == 2
+        assert all(map(_is_alive, jobs))
+    finally:
+        parent.kill()
+        parent.wait()
+    assert _until(lambda: not any(map(_is_alive, jobs)))
+
+
+def test_each_success_is_told_by_its_place_and_the_worst_code_is_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reslab").mkdir()
+    (tmp_path / "reslab" / "__init__.py").touch()
+    (tmp_path / "reslab" / "__main__.py").write_text("import sys\nsys.exit(int(sys.argv[1]))\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told: list[int] = []
+    assert run_side_by_side([["0"], ["3"], ["0"]], 2, told.append) == 3
+    assert sorted(told) == [0, 2]
+
+
+def test_what_goes_wrong_between_jobs_stops_those_that_still_run(sleepy_command: Path) -> None:
+    (sleepy_command / "reslab" / "__main__.py").write_text(
+        "import sys, time\nfrom pathlib import Path\nPath(sys.argv[1]).touch()\n"
+        "time.sleep(120 if 'long' in sys.argv[1] else 0)\n"
+    )
+
+    def refuse(number: int) -> None:
+        raise RuntimeError("no room for the record")
+
+    before = time.monotonic()
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RuntimeError, match="no room"):
+        run_side_by_side([[str(sleepy_command / "long")], [str(sleepy_command / "short")]], 2, refuse)
+    assert time.monotonic() - before < 100
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert "RESLAB_LIFELINE" not in os.environ

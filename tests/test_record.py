@@ -1,0 +1,95 @@
+"""Records: the curves a run had, the hash of its model, and which records they may replace."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reslab.errors import UsageError
+from reslab.logs import rate_drops
+from reslab.record import MAX_CURVE_POINTS, RecordedRun, write_record
+from reslab.runfolder import RunFolder
+
+_STEP = {"kind": "step", "milestones": [23, 35], "factor": 0.1}
+
+
+def _run(path: Path, *, windows: int = 5, loss: float = 2.0, schedule: dict[str, Any] = _STEP) -> RunFolder:
+    """A finished run of `windows` logged windows of 10 iterations, made up."""
+    config = {"recipe": "made-up", "data": {"path": "/somewhere"}, "schedule": schedule, "weights": None}
+    environment = {"data": {"name": "x", "sizes": {"train": 8}}, "sessions": []}
+    folder = RunFolder.create(path, config, environment)
+    for number in range(1, windows + 1):
+        row = {"step": 10 * number, "split": "train", "loss": loss / number, "error": 90 / number, "lr": 0.1}
+        folder.metrics.append(row)
+    folder.metrics.append({"step": 10 * windows, "split": "test", "correct": 3, "total": 4, "loss": 0.7, "error": 25.0})
+    folder.timing.append({"step": 10 * windows, "seconds": 1.0})
+    folder.model_path.write_bytes(f"weights of {loss}".encode())
+    result = {
+        "recipe": "made-up", "model": "x", "seed": 0, "iterations": 10 * windows, "selection": "none", "protocol": "y",
+        "monitor": "test", "reported_split": "test", "minutes": 1.0,
+        "final": {"test": {"correct": 3, "total": 4, "loss": 0.7, "error": 25.0}},
+    }  # fmt: skip
+    folder.write("result.json", result)
+    return folder
+
+
+def test_a_record_holds_the_loss_curve_and_the_models_hash(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    record = RecordedRun.open(write_record(folder, tmp_path / "results"))
+    assert record.values["model_sha256"] == hashlib.sha256(b"weights of 2.0").hexdigest()
+    assert [row["loss"] for row in record.rows("train")] == [2.0, 1.0, 0.66667, 0.5, 0.4]
+    assert record.rows("test") == [{"step": 50, "error": 25.0, "loss": 0.7}]
+
+
+def test_a_long_loss_curve_is_thinned_like_the_error_curve(tmp_path: Path) -> None:
+    windows = 2 * MAX_CURVE_POINTS - 1
+    record = RecordedRun.open(write_record(_run(tmp_path / "run", windows=windows), tmp_path / "results"))
+    rows = record.rows("train")
+    assert [row["step"] for row in rows[:2]] == [20, 40]
+    assert rows[1]["loss"] == pytest.approx((2 / 3 + 2 / 4) / 2, rel=1e-4)
+    assert rows[-1] == {
+        "step": 10 * windows,
+        "error": round(90 / windows, 4),
+        "loss": pytest.approx(2 / windows, rel=1e-4),
+    }
+
+
+def test_an_older_record_without_losses_and_hash_is_read_and_may_be_written_anew(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    path = write_record(folder, tmp_path / "results")
+    older = json.loads(path.read_text())
+    del older["loss_curve"], older["model_sha256"]
+    older["rate_drops"] = [20, 30]
+    path.write_text(json.dumps(older))
+    record = RecordedRun.open(path)
+    assert record.rows("test") == [{"step": 50, "error": 25.0}]
+    assert record.rate_drops() == [23, 35]
+    write_record(folder, tmp_path / "results")
+    assert "loss_curve" in json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_the_record_of_another_training_is_not_overwritten(tmp_path: Path, is_older: bool) -> None:
+    path = write_record(_run(tmp_path / "one"), tmp_path / "results")
+    if is_older:
+        older = json.loads(path.read_text())
+        del older["model_sha256"]
+        older["curve"]["train"][0][1] += 1
+        path.write_text(json.dumps(older))
+    before = path.read_bytes()
+    other = _run(tmp_path / "two", loss=3.0)
+    with pytest.raises(UsageError, match=r"0\.json holds the result of another training than .*two.*another --results"):
+        write_record(other, tmp_path / "results")
+    assert path.read_bytes() == before
+    write_record(other, tmp_path / "results", replace=True)
+    assert path.read_bytes() != before
+
+
+def test_drops_of_a_step_schedule_are_its_milestones_as_far_as_the_run_went() -> None:
+    rows = [{"step": step, "lr": lr} for step, lr in ((10, 1.0), (20, 1.0), (30, 0.1))]
+    assert rate_drops(_STEP, rows) == [23]
+    assert rate_drops({"kind": "plateau"}, rows) == [20]
+    assert rate_drops({"kind": "cosine"}, rows) == []
+    assert rate_drops(_STEP, []) == []
