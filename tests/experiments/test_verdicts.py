@@ -8,7 +8,6 @@ import torch
 from matplotlib.figure import Figure
 
 from reslab.config import RunConfig
-from reslab.errors import Failure
 from reslab.experiments import (
     complexity,
     construction,
@@ -28,6 +27,7 @@ from reslab.experiments.budget import budget_in_words
 from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment
+from reslab.experiments.step_cost import DoesNotFit
 
 from .evidence import made_up
 
@@ -320,7 +320,7 @@ def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pyt
     def cost(config: RunConfig, steps: int) -> dict[str, Any]:
         facts = {"depth": config.model.depth, "checkpoint_activations": config.train.checkpoint_activations}
         if config.model.depth == 1202 and not config.train.checkpoint_activations:
-            raise Failure("the training steps do not fit into memory")
+            raise DoesNotFit("the training steps do not fit into memory")
         return {**facts, "seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
 
     monkeypatch.setattr(thousand_layers, "step_cost", cost)

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.config import from_dict
-from reslab.errors import Failure
 from reslab.report.curves import THIN, Curve, draw, points
 from reslab.report.figures import COLORS, in_iterations
 
@@ -18,7 +17,7 @@ from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
 from .statistics import Difference, difference_of_shares, spread
-from .step_cost import step_cost
+from .step_cost import DoesNotFit, step_cost
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def _step(bench: Bench, depth: int, checkpoints: bool) -> dict[str, Any]:
     config = arm(bench.size, "resnet", depth, {"train": train, "schedule": {"kind": "constant"}}).at(bench.data).config
     try:
         return step_cost(config, steps=max(2, 400 // depth))
-    except Failure as error:
+    except DoesNotFit as error:
         if depth == _DEPTHS[0]:
             raise  # nothing is left to compare with
         log.warning("%s", error)
