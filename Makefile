@@ -50,7 +50,7 @@ results: $(CORE) ## make the tables and the figure in README and docs anew from 
 	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
 
 RUNS ?= runs
-examples: $(CORE) ## make the pages in docs/examples anew from finished runs (RUNS=FOLDER with cifar-resnet20, imagenette and demo)
+examples: $(CORE) ## make the pages in docs/examples anew (RUNS=FOLDER with the runs cifar-resnet20, imagenette and demo; needs RESLAB_DATA)
 	$(BIN)/reslab report $(RUNS)/cifar-resnet20 --output docs/examples/cifar-resnet20.html
 	$(BIN)/reslab report $(RUNS)/imagenette --output docs/examples/imagenette-resnet18.html
 	$(BIN)/reslab report $(RUNS)/demo/digits-resnet20/0 --output docs/examples/digits-resnet20.html

@@ -102,6 +102,7 @@ def test_a_second_report_uses_the_judgement_of_the_first_until_the_model_file_ch
     kept = finished / "judgement.json"
     assert run(["report", str(finished)]) == 0
     first, page = kept.stat().st_mtime_ns, (finished / "report.html").read_bytes()
+    assert str(finished.parent) not in page.decode()  # a page is passed on, and others have other folders
     assert run(["report", str(finished)]) == 0
     assert kept.stat().st_mtime_ns == first
     assert len(RunFolder(finished).test_uses()) == 1  # the images were not read again

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +33,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["without_folders"] = without_folders
     script = _load("page.js") if is_interactive else None
     content = environment.get_template(template).render(
         version=version("reslab"),
@@ -49,6 +51,11 @@ def _policy(script: str | None) -> str:
     if script is not None:
         allowed = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+def without_folders(command: str) -> str:
+    """Leave of every absolute path its last part: a page is passed on, and others have other folders."""
+    return re.sub(r"(?<!\S)/(?:[^\s/]+/)*([^\s/]+)/?", r"\1", command)
 
 
 def figure_markup(svg: str) -> Markup:
