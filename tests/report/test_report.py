@@ -13,6 +13,7 @@ import pytest
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import create_model
 from reslab.report import compare, save_figure, write_comparison, write_report
+from reslab.report.page import _whole_windows
 from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
 
@@ -92,6 +93,13 @@ def test_a_page_does_not_say_where_the_data_lay(finished: RunFolder) -> None:
     config["data"]["path"] = "/home/somebody/photos"
     (finished.path / "config.json").write_text(json.dumps(config))
     assert "somebody" not in write_report(finished).read_text()
+
+
+def test_a_last_window_of_a_few_iterations_is_not_drawn_as_a_spike() -> None:
+    rows = [{"step": step} for step in (50, 100, 150)]
+    assert _whole_windows([*rows, {"step": 153}], 50) == rows
+    assert _whole_windows([*rows, {"step": 175}], 50) == [*rows, {"step": 175}]
+    assert _whole_windows(rows[:1], 200) == rows[:1]
 
 
 def test_a_test_curve_is_declared(finished: RunFolder) -> None:

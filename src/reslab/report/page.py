@@ -35,7 +35,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
         path or folder.report_path,
         is_interactive=sections["judged"] is not None,
         reload_seconds=RELOAD_SECONDS if result is None else None,
-        title=f"{config['recipe']}, seed {config['seed']}",
+        title=f"{config['recipe']} on {environment['data']['name']}, seed {config['seed']}",
         verdict=_verdict(result, train, config),
         result=result,
         final=_final_rows(result),
@@ -123,6 +123,7 @@ def _figures(
 ) -> list[dict[str, Any]]:
     if not train:
         return []
+    train = _whole_windows(train, config["train"]["log_every"])
     split = config["train"]["monitor"]
     bold = f", {split} bold" if monitored else ""
     caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
@@ -134,6 +135,12 @@ def _figures(
         _figure("loss", loss_figure(train), "Loss and learning rate", "Training loss and learning rate; logarithmic.",
                 f"Line charts. Training loss ends at {train[-1]['loss']:.4g}."),
     ]  # fmt: skip
+
+
+def _whole_windows(train: list[dict[str, Any]], log_every: int) -> list[dict[str, Any]]:
+    """Leave out a last row of less than half a window: a spike that says nothing."""
+    is_short = len(train) > 1 and train[-1]["step"] - train[-2]["step"] < log_every / 2
+    return train[:-1] if is_short else train
 
 
 def _figure(name: str, figure: Any, title: str, caption: str, label: str) -> dict[str, Any]:
