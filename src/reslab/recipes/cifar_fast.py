@@ -4,7 +4,7 @@ from reslab.config import DataConfig, Muon, OneCycle, PadCrop, RunConfig, TrainC
 from reslab.families import model_spec
 
 _BATCH_SIZE = 128
-EPOCHS = 20
+EPOCHS = 23
 
 
 def cifar_fast(kind: str, depth: int) -> RunConfig:
