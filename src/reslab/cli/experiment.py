@@ -1,8 +1,9 @@
 """`reslab experiment`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
@@ -10,6 +11,11 @@ from reslab.errors import Failure, Interrupted, UsageError, check_choice
 
 from .report import need_report_extra
 from .tables import print_table
+
+if TYPE_CHECKING:
+    from reslab.experiments.arms import Size
+    from reslab.experiments.conduct import Setup
+    from reslab.experiments.experiment import Experiment
 
 
 def experiment(
@@ -48,9 +54,8 @@ def experiment(
     """
     need_report_extra()
     from reslab.experiments.arms import SIZES, Size
-    from reslab.experiments.book import write_book
     from reslab.experiments.catalog import EXPERIMENTS, find_experiment
-    from reslab.experiments.conduct import Setup, conduct
+    from reslab.experiments.conduct import Setup
     from reslab.progress import make_progress
 
     if all and names:
@@ -71,10 +76,23 @@ def experiment(
         jobs=jobs,
         observe=make_progress,
     )
+    _conduct_each(chosen, cast(Size, size), setup, run_dir / "book")
+    print(f"book: {run_dir / 'book' / 'index.html'}")
+    return 0
+
+
+def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", book: Path) -> None:
+    """Conduct one experiment after the other and write the book after each; Failure at the end names those that failed.
+
+    A single one fails with its own error.
+    """
+    from reslab.experiments.book import write_book
+    from reslab.experiments.conduct import conduct
+
     failed, problem = [], None
     for one in chosen:
         try:
-            verdict = one.judge(conduct(one, cast(Size, size), setup))
+            verdict = one.judge(conduct(one, size, setup))
         except Interrupted:
             raise
         except (Failure, UsageError) as error:
@@ -85,7 +103,7 @@ def experiment(
             continue
         print(f"{one.name} ({size}): {verdict.outcome}. {verdict.sentence}")
         try:  # after each, so that a stop leaves what there is
-            write_book(setup.results, run_dir / "book")
+            write_book(setup.results, book)
             problem = None
         except Failure as error:  # of evidence whose records were replaced; it may be made anew later in this loop
             problem = error
@@ -93,5 +111,3 @@ def experiment(
         raise Failure(f"{len(failed)} of {len(chosen)} experiments failed: {', '.join(failed)}; the reasons are above.")
     if problem is not None:
         raise problem
-    print(f"book: {run_dir / 'book' / 'index.html'}")
-    return 0
