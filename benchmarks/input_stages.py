@@ -4,7 +4,7 @@ from reslab import override, recipe
 from reslab.bench_input import bench_input, describe_setting
 from reslab.build import choose_device
 from reslab.distributed import World
-from reslab.run import prepare
+from reslab.setting import prepare
 
 from .contest import save
 from .work import PHOTO_BATCH, PHOTOS, photos_folder

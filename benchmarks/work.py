@@ -26,7 +26,8 @@ from reslab.inference.backends import onnx_bytes
 from reslab.kernels.compiler import cache_folder
 from reslab.modelfile import ModelCard, load_model, save_model
 from reslab.models.resnet import ResNet
-from reslab.run import Setting, make_trainer, prepare
+from reslab.run import make_trainer
+from reslab.setting import Setting, prepare
 from reslab.train import Trainer
 
 from . import peers

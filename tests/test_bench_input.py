@@ -12,7 +12,7 @@ from reslab import override, recipe
 from reslab.bench_input import _bottleneck, bench_input
 from reslab.cli.main import run
 from reslab.distributed import World
-from reslab.run import prepare
+from reslab.setting import prepare
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,8 @@ from reslab.data.dataset import FileDataset
 from reslab.data.decode import decode
 from reslab.data.hashing import SAMPLE, permutation
 from reslab.data.stream import Batch, Stream
-from reslab.run import Setting, make_trainer
+from reslab.run import make_trainer
+from reslab.setting import Setting
 
 _ROUNDS = 3
 _NEAR = 0.9  # together, at this part of the model's own rate, the model is what holds the run up

@@ -6,11 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from reslab.data import Dataset, views
 from reslab.data.stream import Batch
-from reslab.distributed import sum_over_ranks
+from reslab.distributed import World, sum_over_ranks
 from reslab.metrics import Evaluation
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
+from reslab.spec import PreprocessSpec
+
+_BATCH = 500
 
 
 @torch.no_grad()
@@ -37,3 +41,15 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], *, num_classes: int, de
     matrix = confusion.view(num_classes, num_classes).cpu()
     total = int(matrix.sum())
     return Evaluation(int(matrix.diagonal().sum()), total, loss.item() / max(total, 1), matrix)
+
+
+def evaluate_on(
+    model: nn.Module, dataset: Dataset, preprocess: PreprocessSpec, device: torch.device, world: World | None = None
+) -> tuple[Evaluation, str]:
+    """Evaluate a network on a data set, every sample once over all processes; return it with its protocol in words."""
+    world = world or World()
+    batches = views.batches(
+        dataset, preprocess, batch_size=_BATCH, device=device, rank=world.rank, world_size=world.size
+    )
+    found = evaluate(model, batches, num_classes=len(dataset.class_names), device=device)
+    return found, views.protocol(dataset, preprocess)

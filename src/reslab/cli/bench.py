@@ -40,7 +40,7 @@ def bench_input(
     from reslab.bench_input import describe_setting
     from reslab.build import choose_device
     from reslab.distributed import World
-    from reslab.run import prepare
+    from reslab.setting import prepare
 
     chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))
     setting = prepare(chosen, choose_device(chosen.train, World()), World())

@@ -13,10 +13,11 @@ from torch import Tensor
 from reslab.build import build_splits
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
+from reslab.evaluate import evaluate_on
 from reslab.modelfile import load_model
 from reslab.models import Network, deepen
-from reslab.run import evaluate_on, read_config
 from reslab.runfolder import RunFolder
+from reslab.runstart import read_config
 
 from .arms import KINDS, Arm, Size, Start, arm, kind_in_words
 from .budget import budget_in_words

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models import Network
-from reslab.run import read_config
 from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
+from reslab.runstart import read_config
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .budget import budget_in_words

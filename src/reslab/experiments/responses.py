@@ -12,9 +12,9 @@ from reslab.modelfile import load_model
 from reslab.models.signals import layer_responses
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_responses
-from reslab.run import read_config
 from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
+from reslab.runstart import read_config
 
 from .arms import Arm, Size, arm, net_name
 from .budget import budget_in_words

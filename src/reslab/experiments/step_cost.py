@@ -20,7 +20,8 @@ from reslab.build import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure
-from reslab.run import make_trainer, prepare
+from reslab.run import make_trainer
+from reslab.setting import prepare
 
 _WANT_OF_MEMORY = ("out of memory", "memoryerror", "can't allocate memory", "cannot allocate memory")
 

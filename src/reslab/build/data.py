@@ -1,0 +1,102 @@
+"""From config to data: its parts, and how images become the network's input."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from reslab.config import DataConfig, ResizedCrop, RunConfig, ScaleCrop
+from reslab.data import ArrayDataset, Dataset, Splits
+from reslab.data.dataset import hold_out
+from reslab.data.photos import measure_photo_preprocess
+from reslab.data.preprocess import measure_preprocess
+from reslab.data.sources import open_splits
+from reslab.errors import UsageError
+from reslab.spec import PreprocessSpec
+from reslab.transfer import preprocess_like, read_start
+
+_RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as in the paper's 10-crop testing
+
+
+def build_splits(config: DataConfig) -> Splits:
+    """Return the data; a test or validation part that is asked for and missing is held out of the training images.
+
+    Raises UsageError for settings that the data has no use for.
+    """
+    splits = open_splits(config.kind, config.path, channels=config.channels)
+    train, validation, test = splits.train, splits.validation, splits.test
+    if config.channels not in (None, train.num_channels):
+        raise UsageError(
+            f"data.channels is {config.channels}, but {train.name} has images with {train.num_channels} channel(s)."
+        )
+    if config.val_is == "test":
+        validation, test = None, _validation_as_test(splits)
+    if test is None and config.test_size:
+        train, test = hold_out(train, config.test_size, config.validation_seed, "test_size")
+    if validation is None and config.validation_size:
+        train, validation = hold_out(train, config.validation_size, config.validation_seed)
+    return Splits(train, validation, test)
+
+
+def _validation_as_test(splits: Splits) -> Dataset:
+    if splits.validation is None or splits.test is not None:
+        what = "no validation part" if splits.validation is None else "a test part of its own"
+        raise UsageError(f"data.val_is is 'test', but {splits.train.name} has {what}; leave it out.")
+    return splits.validation
+
+
+def match_model_to_data(config: RunConfig, train: Dataset) -> RunConfig:
+    """Return the config with as many classes and input channels as the data has."""
+    model = replace(config.model, num_classes=len(train.class_names), in_channels=train.num_channels)
+    return replace(config, model=model)
+
+
+def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = None) -> PreprocessSpec:
+    """Measure the mean (and deviation) of the training part, or take those of the weights' file; sizes are the run's.
+
+    Sizes come from the images or from the crop.
+    """
+    if config.mean == "weights":
+        assert weights is not None
+        return preprocess_like(read_start(Path(weights)).card.preprocess, _flat_preprocess(config, train))
+    if isinstance(train, ArrayDataset):
+        return measure_preprocess(train, mean=config.mean, scale=config.scale)
+    size, short_side = _photo_view(config, train)
+    return measure_photo_preprocess(
+        train,
+        mean=config.mean,
+        scale=config.scale,
+        size=size,
+        short_side=short_side,
+        seed=config.validation_seed,
+        fit=config.fit,
+    )
+
+
+def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
+    """The sizes of the run, with nothing subtracted and nothing divided."""
+    if isinstance(train, ArrayDataset):
+        (height, width), short_side, fit = train.images.shape[-2:], None, "crop"
+    else:
+        height, short_side = _photo_view(config, train)
+        width, fit = height, config.fit
+    mean, std = (0.0,) * train.num_channels, (1.0,) * train.num_channels
+    return PreprocessSpec(
+        channels=train.num_channels, height=height, width=width, short_side=short_side, mean=mean, std=std, fit=fit
+    )
+
+
+def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
+    """Return the side of the square that evaluation shows, and the shorter side it is cropped from, if it is."""
+    if not isinstance(config.augment, ScaleCrop | ResizedCrop):
+        raise UsageError(
+            f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop' "
+            "or 'resized_crop'."
+        )
+    size = config.size or config.augment.crop_size
+    if config.mean == "pixel" and (size != config.augment.crop_size or config.first_size is not None):
+        raise UsageError(
+            "data.mean is 'pixel', a mean for each place in views of one size, but training and evaluation have views "
+            "of several sizes; use data.mean='channel'."
+        )
+    if config.fit != "crop":
+        return size, None
+    return size, config.short_side or round(size * _RESIZE_OVER_CROP)

@@ -1,0 +1,120 @@
+"""From config to the network on its device: the engine that computes it, its weights."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from reslab import engine
+from reslab.config import RunConfig, TrainConfig
+from reslab.distributed import World
+from reslab.engine import Engine
+from reslab.errors import Failure
+from reslab.modelfile import ModelCard
+from reslab.models import Network, build, freeze
+from reslab.models.normalization import GroupedBatchNorm2d
+from reslab.spec import PreprocessSpec
+from reslab.transfer import check_same_body, read_start, transfer
+
+log = logging.getLogger(__name__)
+
+
+def choose_device(config: TrainConfig, world: World) -> torch.device:
+    """Return the device; Failure when CUDA is asked for and not there."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise Failure("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
+    if config.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", world.local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def choose_engine(
+    config: RunConfig, preprocess: PreprocessSpec, device: torch.device, world: World, *, before: Engine | None = None
+) -> Engine:
+    """Return how the network is computed here: as the config says, and what it leaves open as measured.
+
+    before: the engine that an earlier start of the run picked; kept where this machine still has it.
+    Processes beside each other would disturb each other's measurement and pick differently: they go by the rule.
+    """
+    train = config.train
+    found = engine.candidates(
+        precision=train.precision,
+        fused_norm=train.fused_norm,
+        compile=train.compile,
+        device=device,
+        iterations=train.iterations,
+        has_blocks=config.model.family != "vgg",
+    )
+    if before is not None and any(before.label == one.label for one in found):
+        return before
+    return engine.pick(
+        found,
+        config.model,
+        size=(preprocess.height, preprocess.width),
+        batch_size=train.batch_size // world.size // train.accumulation,
+        device=device,
+        iterations=train.iterations if world.size == 1 else 0,
+    )
+
+
+def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Network:
+    """Return the network on its device, initialised from the seed, in channels_last, computing as `chosen` says."""
+    torch.manual_seed(config.seed)
+    model = build(
+        config.model,
+        bn_group_size=config.train.bn_group_size,
+        checkpoint_activations=config.train.checkpoint_activations,
+    )
+    freeze(model, num_stages=config.train.freeze_stages, batch_norm=config.train.bn == "frozen")
+    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.train.sync_bn:
+        model = synchronize_batch_norm(model, device)
+    return engine.prepare(model, chosen)
+
+
+def check_weights(config: RunConfig) -> None:
+    """Refuse weights that cannot start the run, as far as is known without the data."""
+    if config.weights is not None:
+        path = Path(config.weights)
+        check_same_body(path, read_start(path).spec, config.model)
+
+
+def load_weights(config: RunConfig, model: Network, card: ModelCard) -> None:
+    """Give the network the weights of the config's model file, fitted to the run's classes and channels.
+
+    card: what the run's network is made for. Raises UsageError when the file holds another network.
+    """
+    assert config.weights is not None
+    path = Path(config.weights)
+    file = read_start(path)
+    head = transfer(file, model, card.class_names, path)
+    log.info("training starts from the weights in %s; %s.", path, head)
+    ours, theirs = card.preprocess, file.card.preprocess
+    if config.data.mean != "weights" and (ours.mean, ours.std) != (theirs.mean, theirs.std):
+        log.warning(
+            "these weights saw other inputs (mean %s, std %s there; %s, %s here): consider --data.mean weights.",
+            *(_rounded(values) for values in (theirs.mean, theirs.std, ours.mean, ours.std)),
+        )
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.3f}" for value in values)
+
+
+def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
+    """Let batch norm take its statistics over all processes, unless it is frozen.
+
+    Raises Failure on a CPU, where torch has no such kernel.
+    """
+    if device.type != "cuda":
+        raise Failure(
+            f"train.sync_bn is true, but the device is {device.type}: synchronised batch norm is CUDA only. "
+            "Leave it out; statistics are then over each process's part of the batch."
+        )
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, GroupedBatchNorm2d) and not child.is_frozen:
+                setattr(parent, name, torch.nn.SyncBatchNorm.convert_sync_batchnorm(child))
+    return model

@@ -1,0 +1,103 @@
+"""From config to what moves the weights: optimizer, learning rate, moving average, the loop's numbers."""
+
+import torch
+
+from reslab.config import (
+    Constant,
+    Cosine,
+    LinearWarmup,
+    Muon,
+    NoWarmup,
+    OneCycle,
+    Plateau,
+    RunConfig,
+    Schedule,
+    Sgd,
+    StepDecay,
+    TrainConfig,
+    UntilTrainingError,
+    Warmup,
+)
+from reslab.data import Dataset
+from reslab.data.dataset import balanced_weights
+from reslab.engine import Engine
+from reslab.models import Network, rate_scales
+from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
+from reslab.train import Loop
+
+
+def build_learning_rate(config: RunConfig) -> LearningRate:
+    """Return the learning rate at each step: base x schedule x warm-up."""
+    schedule = _build_schedule(config.schedule, config.train.iterations)
+    return LearningRate(config.optim.lr, schedule, _build_warmup(config.warmup))
+
+
+def _build_schedule(schedule: Schedule, iterations: int) -> schedules.Factor | PlateauDecay:
+    match schedule:
+        case Constant():
+            return schedules.constant()
+        case StepDecay():
+            return schedules.step_decay(schedule.milestones, schedule.factor)
+        case Plateau():
+            return PlateauDecay(
+                schedule.factor, schedule.patience_evaluations, schedule.min_improvement, schedule.max_drops
+            )
+        case Cosine():
+            return schedules.cosine(iterations, schedule.final_factor)
+        case OneCycle():
+            return schedules.one_cycle(iterations, schedule.rise, schedule.start_factor, schedule.final_factor)
+
+
+def _build_warmup(warmup: Warmup) -> schedules.Factor | ErrorWarmup:
+    match warmup:
+        case NoWarmup():
+            return schedules.constant()
+        case LinearWarmup():
+            return schedules.linear_warmup(warmup.iterations)
+        case UntilTrainingError():
+            return ErrorWarmup(warmup.factor, warmup.below_percent, warmup.window_iterations)
+
+
+def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
+    """Return the optimizer over all parameters of the network that train."""
+    match config.optim:
+        case Sgd() as optim:
+            return make_sgd(
+                model,
+                lr=optim.lr,
+                momentum=optim.momentum,
+                nesterov=optim.nesterov,
+                weight_decay=optim.weight_decay,
+                decay_norm_and_bias=optim.decay_norm_and_bias,
+                rate_scales=rate_scales(model, optim.layer_decay),
+            )
+        case Muon() as optim:
+            return make_muon(
+                model,
+                lr=optim.lr,
+                momentum=optim.momentum,
+                other_lr=optim.other_lr,
+                other_momentum=optim.other_momentum,
+                weight_decay=optim.weight_decay,
+            )
+
+
+def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
+    """Return the moving average of the weights, if the config asks for one."""
+    return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
+
+
+def build_loop(config: TrainConfig, chosen: Engine, train: Dataset) -> Loop:
+    """Return the loop's numbers, with the engine's precision and the weights of the training part's classes."""
+    return Loop(
+        iterations=config.iterations,
+        accumulation=config.accumulation,
+        use_bf16=chosen.precision == "bf16",
+        clip_norm=config.clip_norm,
+        label_smoothing=config.label_smoothing,
+        class_weights=balanced_weights(train.labels) if config.class_weights == "balanced" else None,
+        log_every=config.log_every,
+        evaluate_every=config.evaluate_every,
+        checkpoint_every=config.checkpoint_every,
+        patience_evaluations=config.patience_evaluations,
+    )

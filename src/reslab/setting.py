@@ -1,0 +1,71 @@
+"""What a run is made of, once its config met its data and its machine."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from reslab import build
+from reslab.config import RunConfig
+from reslab.data import Dataset, Splits
+from reslab.distributed import World
+from reslab.engine import Engine
+from reslab.evaluate import evaluate_on
+from reslab.metrics import Evaluation
+from reslab.rundata import RunData
+from reslab.spec import PreprocessSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a run is made of, once its config met its data and its machine."""
+
+    config: RunConfig
+    data: RunData
+    preprocess: PreprocessSpec
+    device: torch.device
+    world: World
+    engine: Engine
+
+    @property
+    def splits(self) -> Splits:
+        return self.data.splits
+
+
+def prepare(
+    config: RunConfig,
+    device: torch.device,
+    world: World,
+    *,
+    data: RunData | None = None,
+    engine: Engine | None = None,
+) -> Setting:
+    """Fit the config's network to its data, and pick the engine, unless it is the one of an earlier start.
+
+    data: what the run settled on; None opens it as it is, without looking at each file.
+    """
+    data = data or RunData(build.build_splits(config.data))
+    splits = data.splits
+    matched = build.match_model_to_data(config, splits.train)
+    if matched.model != config.model:
+        log.info("%s has %d classes and %d channel(s): the network was given as many.",
+                 splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
+    if config.train.monitor != "none":
+        splits.part(config.train.monitor)  # say now, not after hours, that it is missing
+    preprocess = build.build_preprocess(config.data, splits.train, config.weights)
+    chosen = build.choose_engine(matched, preprocess, device, world, before=engine)
+    log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
+    return Setting(matched, data, preprocess, device, world, chosen)
+
+
+def _in_words(rates: dict[str, float]) -> str:
+    listed = "; ".join(f"{label}: {rate:.0f} images/s" for label, rate in rates.items())
+    return f": {listed}." if listed else "."
+
+
+def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
+    """Evaluate a network on one part of the run's data."""
+    return evaluate_on(model, dataset, setting.preprocess, setting.device, setting.world)[0]
