@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from reslab.config import override
 from reslab.errors import Failure, UsageError
 from reslab.experiments.arms import Arm, arm
-from reslab.experiments.conduct import Setup, conduct
+from reslab.experiments.conduct import Setup, conduct, default_jobs
 from reslab.experiments.evidence import load_evidence, path_of, records_folder
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.runner import Runner
@@ -120,3 +121,12 @@ def test_runs_in_another_precision_are_warned_of_as_they_end(tmp_path: Path, cap
     conduct(_experiment(_tiny()), "digits", setup)
     theirs = evidence.records["digits-resnet20"][0].environment()["sessions"][0]["precision"]
     assert re.search(rf"was computed in fp16.*, the run before it in {theirs}.*unlike runs are compared", caplog.text)
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (2, 2), (64, 8)])
+def test_the_digits_networks_are_trained_one_on_each_core(
+    threads: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert default_jobs("digits") == expected
+    assert default_jobs("small") == default_jobs("paper") == 1

@@ -23,7 +23,7 @@ def experiment(
     all: Annotated[bool, Parameter(negative=())] = False,
     size: str = "digits",
     seeds: int | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     data: str | None = None,
     run_dir: Path = Path("runs/experiments"),
     results: Path | None = None,
@@ -44,7 +44,7 @@ def experiment(
     seeds
         How many seeds of each network; by default as many as the claim needs.
     jobs
-        How many networks to train side by side.
+        How many networks to train side by side; by default one for each core with the digits, else one at a time.
     data
         Where CIFAR-10 lies; by default it is looked for under RESLAB_DATA.
     run_dir
@@ -55,7 +55,7 @@ def experiment(
     need_report_extra()
     from reslab.experiments.arms import SIZES, Size
     from reslab.experiments.catalog import EXPERIMENTS, find_experiment
-    from reslab.experiments.conduct import Setup
+    from reslab.experiments.conduct import Setup, default_jobs
     from reslab.progress import make_progress
 
     if all and names:
@@ -73,7 +73,7 @@ def experiment(
         results=results or run_dir / "results",
         data=None if data is None else str(Path(data).expanduser().resolve()),
         seeds=seeds,
-        jobs=jobs,
+        jobs=default_jobs(cast(Size, size)) if jobs is None else jobs,
         observe=make_progress,
     )
     _conduct_each(chosen, cast(Size, size), setup, run_dir / "book")

@@ -21,6 +21,8 @@ from .runner import ObserverMaker, Runner
 
 log = logging.getLogger(__name__)
 
+_MOST_JOBS = 8  # each takes about half a gigabyte
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -42,6 +44,11 @@ class Setup:
             raise UsageError(f"seeds is {self.seeds}; allowed: 1 or more.")
         if self.jobs < 1:
             raise UsageError(f"jobs is {self.jobs}; allowed: 1 or more.")
+
+
+def default_jobs(size: Size) -> int:
+    """Return how many trainings to run side by side: the digits' networks are too small to gain from a second core."""
+    return min(_MOST_JOBS, torch.get_num_threads()) if size == "digits" else 1
 
 
 def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
