@@ -28,6 +28,11 @@ def test_every_verdict_in_the_book_is_recomputed_from_the_records(chapter: Chapt
     assert f"## Size {chapter.evidence.size}: {chapter.verdict.outcome}\n\n{chapter.verdict.sentence}\n" in page
 
 
+def test_every_page_of_the_book_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [one.experiment.name for one in CHAPTERS if f"results/{one.experiment.name}.md" not in menu] == []
+
+
 def test_a_page_that_is_not_what_the_evidence_says_is_stale(
     make_book: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,13 +11,14 @@ from reslab.experiments.book import VERDICTS_NOTE, Chapter, read_chapters
 from reslab.report.figures import styled
 
 ROOT = Path(__file__).parents[1]
+_WIDE = "---\nhide: [toc]\n---\n"  # the front table takes the room of the table of contents
 _HEAD = "<!-- made by tools/make_book.py from results/experiments; do not edit -->\n"
 
 
 def front_page(chapters: list[Chapter]) -> str:
     """Return the table of all verdicts."""
     lines = [
-        _HEAD,
+        _WIDE + _HEAD,
         "# Book of results",
         "",
         "Every claim of the paper that was run here. Each verdict is computed from committed JSON by the rule on the "
@@ -31,7 +32,7 @@ def front_page(chapters: list[Chapter]) -> str:
         paper = "; ".join(f"{what}: {value}" for what, value in experiment.paper)
         seeds = one.evidence.num_seeds or "-"
         lines.append(
-            f"| [{experiment.title}]({experiment.name}.md) | {paper} | {verdict.sentence} | **{verdict.outcome}** "
+            f"| [{experiment.title}]({experiment.name}.md) | {paper} | {verdict.headline} | **{verdict.outcome}** "
             f"| {one.evidence.size} | {seeds} | {one.date} | `{one.command}` |"
         )
     lines += ["", VERDICTS_NOTE]

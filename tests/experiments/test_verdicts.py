@@ -26,7 +26,7 @@ from reslab.experiments.arms import Arm, Size
 from reslab.experiments.budget import budget_in_words
 from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment
+from reslab.experiments.experiment import Bench, Experiment, Verdict
 from reslab.experiments.step_cost import DoesNotFit
 
 from .evidence import made_up
@@ -72,6 +72,12 @@ def test_a_residual_gap_that_nobody_could_see_is_no_cure() -> None:
     verdict = degradation.EXPERIMENT.judge(evidence)
     assert verdict.outcome == "inconclusive"
     assert "the first is +22.00 points" in verdict.sentence
+
+
+def test_the_front_table_shows_the_first_sentence_alone() -> None:
+    first = "Plain nets (Sec. 4.1) differ by 1.05 points, p = 0.3."
+    assert Verdict("reproduced", f"{first} With one seed more is not known. So it stays.").headline == first
+    assert Verdict("reproduced", first).headline == first
 
 
 @pytest.mark.parametrize(

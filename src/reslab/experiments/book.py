@@ -117,7 +117,7 @@ def _front(chapter: Chapter) -> dict[str, Any]:
         "name": chapter.experiment.name,
         "title": chapter.experiment.title,
         "paper": "; ".join(f"{what}: {value}" for what, value in chapter.experiment.paper),
-        "sentence": verdict.sentence,
+        "headline": verdict.headline,
         "outcome": verdict.outcome,
         "size": chapter.evidence.size,
         "seeds": chapter.evidence.num_seeds or "-",

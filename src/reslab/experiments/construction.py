@@ -123,6 +123,10 @@ def _agreement(model: Network, grown: Network, images: Tensor) -> float:
     return (before == after).float().mean().item()
 
 
+def _moved_in_words(moved: int) -> str:
+    return f"moves by at most {moved}" if moved else "stays the same"
+
+
 def _judge(evidence: Evidence) -> Verdict:
     rows = evidence.measured["insertions"]
     change = max(row["largest_change"] for row in rows)
@@ -134,7 +138,7 @@ def _judge(evidence: Evidence) -> Verdict:
     in_all = {one.name: _iterations_in_all(one) for one in _arms(evidence.size)}
     sentence = (
         f"Inserting {2 * _BLOCKS} to {6 * _BLOCKS} layers moves no logit by more than {change:.1e} of the largest, and "
-        f"in {len(rows)} cases the number of wrongly classified test images by at most {moved}. "
+        f"in {len(rows)} cases the number of wrongly classified test images {_moved_in_words(moved)}. "
         f"{_agreement_in_words(rows)} {' '.join(_trained_in_words(evidence, kind) for kind in KINDS)}"
         f"{budget_in_words(evidence, in_all)}"
     )
@@ -144,14 +148,18 @@ def _judge(evidence: Evidence) -> Verdict:
 
 
 def _agreement_in_words(rows: Sequence[dict[str, Any]]) -> str:
-    lowest = {
-        is_calibrated: min(row["training_mode_agreement"] for row in rows if row["is_calibrated"] is is_calibrated)
+    calibrated, uncalibrated = (
+        _share_in_words(min(row["training_mode_agreement"] for row in rows if row["is_calibrated"] is is_calibrated))
         for is_calibrated in (True, False)
-    }
-    return (
-        f"In training mode the grown nets choose the same class on at least {100 * lowest[True]:.0f} % of images "
-        f"when they are calibrated, and {100 * lowest[False]:.0f} % when not."
     )
+    return (
+        f"In training mode the grown nets choose the same class on {calibrated} when they are calibrated, and on "
+        f"{uncalibrated} when not."
+    )
+
+
+def _share_in_words(share: float) -> str:
+    return "all images" if share == 1 else f"at least {100 * share:.1f} % of images"
 
 
 def _trained_in_words(evidence: Evidence, kind: str) -> str:

@@ -58,7 +58,8 @@ def _table(evidence: Evidence) -> Table:
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         for axes, kind, title in zip(panels, KINDS, ("plain", "residual"), strict=True):
-            draw_curves(axes, evidence, nets(evidence, kind))
+            # one legend for both, where the curves lie low
+            draw_curves(axes, evidence, nets(evidence, kind), has_legend=kind == "resnet")
             axes.set_title(title)
         top = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:

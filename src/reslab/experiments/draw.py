@@ -15,7 +15,9 @@ __all__ = ["GREY", "draw_curves", "draw_dots", "make_figure"]
 GREY = "#6b7280"
 
 
-def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top: float | None = None) -> None:
+def draw_curves(
+    axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top: float | None = None, has_legend: bool = True
+) -> None:
     """Draw arms (name -> label): thin lines for training, bold ones for the split that was watched (Figs. 4 and 6).
 
     The legend says which split that is.
@@ -38,6 +40,8 @@ def draw_curves(axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top:
     axes.set_ylim(0, top or min(100.0, max(8.0, 1.3 * worst)))
     in_iterations(axes)
     axes.set_ylabel("error (%)")
+    if not has_legend:
+        return
     title = f"thin: training error; bold: {watched} error" if watched else "training error"
     axes.legend(loc="upper right", fontsize=9, title=title, title_fontsize=9)
 

@@ -1,5 +1,6 @@
 """What an experiment is: a claim of the paper, what to train and measure for it, and how the numbers are judged."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,10 +18,15 @@ Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome, and the sentence with the numbers it follows from."""
+    """An outcome, and the sentences with the numbers it follows from, the most important one first."""
 
     outcome: Outcome
     sentence: str
+
+    @property
+    def headline(self) -> str:
+        """The first sentence; a full stop within a number or a name does not end it."""
+        return re.split(r"(?<=\.) (?=[A-Z])", self.sentence, maxsplit=1)[0]
 
 
 @dataclass(frozen=True, slots=True)

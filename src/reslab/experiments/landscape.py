@@ -152,6 +152,8 @@ def _draw(evidence: Evidence) -> Figure:
             axes.contour(places, places, heights, levels=levels, colors="white", linewidths=0.5)
             axes.plot(0, 0, "+", color="white", ms=8)
             axes.set_aspect("equal")
+            axes.set_xticks([-1, -0.5, 0, 0.5, 1])
+            axes.set_yticks([-1, -0.5, 0, 0.5, 1])
             axes.set_title(f"{kind_in_words(kind)}, {DEPTH} layers")
             axes.grid(visible=False)
         panels[1].figure.colorbar(filled, ax=list(panels), label="loss", shrink=0.85)
