@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reslab.experiments.book import read_chapters
+
 _PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
 
 
@@ -53,9 +55,9 @@ def test_a_stale_table_is_found_and_then_made_anew(
 
 def test_without_records_it_says_so_and_unknown_blocks_are_refused(tables: Any) -> None:
     text = "<!-- begin: results -->\n<!-- end: results -->"
-    assert "No records yet." in tables.fill(text, [])
+    assert "No records yet." in tables.fill(text, {"results": []})
     with pytest.raises(ValueError, match="no generator for the block 'other'"):
-        tables.fill(text.replace("results", "other"), [])
+        tables.fill(text.replace("results", "other"), {"results": []})
 
 
 def test_a_contest_is_a_table_of_ratios_with_their_spread(tables: Any, tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_a_contest_is_a_table_of_ratios_with_their_spread(tables: Any, tmp_path:
     text = (
         "<!-- begin: bench-cifar -->\n<!-- end: bench-cifar -->\n<!-- begin: bench-large -->\n<!-- end: bench-large -->"
     )
-    filled = tables.fill(text, [], tables.read_benchmarks(tmp_path / "results"))
+    filled = tables.fill(text, {"bench": tables.read_benchmarks(tmp_path / "results")})
     assert "| reslab | fp32; engine: bf16 | 2.50 | 2.25 to 3.00 |" in filled
     assert "Not measured yet." in filled
     assert tables.read_records(tmp_path / "results") == []
@@ -85,3 +87,13 @@ def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
     ]  # fmt: skip
     table = tables.depth_table({"depth": {"rows": rows}})
     assert "| 1202 | 1.00 | 9.00 GB | 2.00 GB | 1.33 x |" in table
+
+
+def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_size(tables: Any) -> None:
+    chapters = read_chapters(_PATH.parents[1] / "results" / "experiments")
+    head, _, *rows = tables.verdicts_table(chapters).splitlines()
+    assert len(rows) == len({one.experiment.name for one in chapters})
+    assert head.count("size `") == len({one.evidence.size for one in chapters})
+    for one in chapters:
+        row = next(row for row in rows if f"docs/results/{one.experiment.name}.md" in row)
+        assert one.verdict.outcome in row

@@ -15,6 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from reslab.experiments.arms import SIZES
+from reslab.experiments.book import Chapter, read_chapters
 from reslab.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -213,8 +215,25 @@ def planted_table(benchmarks: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verdicts_table(chapters: list[Chapter]) -> str:
+    """Return one row for each claim that was run, its verdict at every size that was; for the README."""
+    sizes = [size for size in SIZES if any(one.evidence.size == size for one in chapters)]
+    lines = [
+        "| claim | paper | " + " | ".join(f"size `{size}`" for size in sizes) + " |",
+        "|---" * (2 + len(sizes)) + "|",
+    ]
+    for _, group in groupby(chapters, key=lambda one: one.experiment.name):
+        found = {one.evidence.size: one for one in group}
+        experiment = next(iter(found.values())).experiment
+        outcomes = [found[size].verdict.outcome if size in found else "-" for size in sizes]
+        cells = [f"[{experiment.title}](docs/results/{experiment.name}.md)", experiment.source, *outcomes]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
+    "verdicts": verdicts_table,
     "bench-machine": machine_table,
     "bench-cifar": contest_table("cifar"),
     "bench-photos": contest_table("photos"),
@@ -227,14 +246,17 @@ BLOCKS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def fill(text: str, records: list[dict[str, Any]], benchmarks: dict[str, Any] | None = None) -> str:
-    """Return the text with every block made anew; ValueError for a block that nobody makes."""
+def fill(text: str, sources: dict[str, Any]) -> str:
+    """Return the text with every block made anew; ValueError for a block that nobody makes.
+
+    sources: what blocks are made from, by the first word of their names: {"results": ..., "bench": ..., ...}.
+    """
 
     def make(match: re.Match[str]) -> str:
         name = match["name"]
         if name not in BLOCKS:
             raise ValueError(f"no generator for the block {name!r}; there are: {', '.join(BLOCKS)}")
-        return match[1] + BLOCKS[name](benchmarks or {} if name.startswith("bench-") else records) + match[3]
+        return match[1] + BLOCKS[name](sources[name.partition("-")[0]]) + match[3]
 
     return _BLOCK.sub(make, text)
 
@@ -244,11 +266,16 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    records, benchmarks = read_records(root / "results"), read_benchmarks(root / "results")
+    results = root / "results"
+    sources = {
+        "results": read_records(results),
+        "bench": read_benchmarks(results),
+        "verdicts": read_chapters(results / "experiments"),
+    }
     stale = []
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         text = path.read_text(encoding="utf-8")
-        filled = fill(text, records, benchmarks)
+        filled = fill(text, sources)
         if filled == text:
             continue
         stale.append(path.relative_to(root))
