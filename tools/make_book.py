@@ -50,7 +50,7 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
         parts.append(_table(one))
         seeds = f"; seeds: {one.evidence.num_seeds}" if one.evidence.num_seeds else ""
         note = f"{one.table_note} " if one.table_note else ""
-        parts.append(f"{one.size_in_words}{seeds}. {note}{one.provenance} Repeat with `{one.command}`.\n")
+        parts.append(f"{one.settings}{seeds}. {note}{one.provenance} Repeat with `{one.command}`.\n")
     if discussion:
         parts.append(f"## Discussion\n\n{discussion.strip()}\n")
     parts.append(f"## The rule of the verdict\n\n{experiment.rule}\n")

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from reslab.experiments.arms import SIZES
+from reslab.experiments import plateau, thousand_layers, warmup
+from reslab.experiments.arms import SIZES, arm
 from reslab.experiments.book import read_chapters
 from reslab.experiments.evidence import Evidence, load_evidence
 from reslab.experiments.provenance import date_of, in_words
 from reslab.experiments.runner import changes
+from reslab.experiments.settings import settings_in_words
 from reslab.record import RecordedRun
+
+from .evidence import made_up
 
 RESULTS = Path(__file__).parents[2] / "results" / "experiments"
 CHAPTERS = read_chapters(RESULTS)
@@ -46,7 +50,7 @@ def test_every_record_in_the_book_is_of_the_arm_as_it_is_now(chapter: Any) -> No
 def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence) -> None:
     made = {**evidence.made, "environment": {**evidence.made["environment"], "threads": 64}}
     words = in_words(replace(_with_sessions(evidence), made=made))
-    assert words.startswith("Trained on AMD EPYC, 2 threads, torch 2.13.0+cpu, computed in bf16, fused norm; source: ")
+    assert " on AMD EPYC, 1 thread, torch 2.13.0+cpu, computed in bf16, fused norm; source: " in words
     assert words.endswith("; 9.0 minutes in all.")
     measured = in_words(replace(evidence, made=made, measured={"x": 1}))
     assert measured.endswith(f"Measured {made['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu.")
@@ -54,10 +58,9 @@ def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence)
 
 def test_several_machines_threads_and_dates_are_all_named(evidence: Evidence) -> None:
     source = {"commit": "0123456789", "is_dirty": False}
-    found = _with_sessions(evidence, threads=1, source=source, date="2015-12-10")
-    assert "Trained 2015-12-10 on AMD EPYC, 1 thread, torch 2.13.0+cpu and AMD EPYC, 2 threads, torch" in in_words(
-        found
-    )
+    found = _with_sessions(evidence, threads=2, source=source, date="2015-12-10")
+    words = in_words(found)
+    assert words.startswith("Trained 2015-12-10 to 2026-11-21 on AMD EPYC, 2 threads, torch 2.13.0+cpu and AMD EPYC, 1")
     assert "source: commit 0123456 and commit " in in_words(found)
     assert date_of(found) == "2015-12-10"
     assert date_of(evidence) == evidence.made["date"]
@@ -71,13 +74,30 @@ def test_runs_that_were_not_computed_alike_are_counted_on_the_page(evidence: Evi
     assert "8 runs in bf16, fused norm" in words
 
 
-def test_every_size_says_its_rate_and_warm_up() -> None:
-    from reslab.experiments.arms import _RECIPES, SIZES_IN_WORDS
-
+def test_the_settings_on_a_page_are_those_of_the_records() -> None:
     for size in SIZES:
-        config = _RECIPES[size]("resnet", 20)
+        one = arm(size, "resnet", 20)
+        config = one.config
         numbers = [config.train.iterations, config.train.batch_size, *config.schedule.milestones, config.optim.lr]  # type: ignore[union-attr]
         if config.warmup.kind == "linear":
             numbers.append(config.warmup.iterations)
+        evidence = made_up("depth", {one: [(1, 2)]}, size=size)
         for number in numbers:
-            assert f" {number:,}" in SIZES_IN_WORDS[size]
+            assert f" {number:,}" in settings_in_words(evidence)
+
+
+def test_networks_with_other_settings_are_named_with_them() -> None:
+    words = {
+        one.name: settings_in_words(made_up(one.name, {arm: [(1, 2)] for arm in one.arms("digits")}))
+        for one in (warmup.EXPERIMENT, thousand_layers.EXPERIMENT, plateau.EXPERIMENT)
+    }
+    assert (
+        "digits-resnet110-warmed: 510 iterations of 64 images at a learning rate of 0.1, 0.01 until" in words["warmup"]
+    )
+    assert (
+        "digits-resnet110-unwarmed: 510 iterations of 64 images at a learning rate of 0.1, divided" in words["warmup"]
+    )
+    assert words["thousand-layers"] == (
+        "Embedded handwritten digits; 120 iterations of 64 images at a learning rate of 0.01, kept to the end"
+    )
+    assert "when the validation error plateaus" in words["plateau"]

@@ -160,7 +160,11 @@ def _grown(errors: dict[str, float], change: float = 1e-7, moved: int = 0, seeds
     arms = construction.EXPERIMENT.arms("digits")
     found = {arm: _seeds(*[errors.get(arm.name.split("-")[-1], 4.0)] * 2)[:seeds] for arm in arms}
     facts = {"largest_change": change, "wrong_before": 7, "wrong_after": 7 - moved, "training_mode_agreement": 1.0}
-    insertions = [{**facts, "is_calibrated": is_calibrated} for is_calibrated in (False, True)]
+    insertions = [
+        {**facts, "network": network, "is_calibrated": is_calibrated}
+        for network in ("plain-20", "ResNet-20 (option A)")
+        for is_calibrated in (False, True)
+    ]
     return made_up("construction", found, {"insertions": insertions})
 
 
@@ -365,7 +369,7 @@ def test_warmup() -> None:
     evidence = made_up("warmup", {warm: _seeds(5, 5), cold: _seeds(5, 5)})
     assert warmup.EXPERIMENT.judge(evidence).outcome == "inconclusive"  # both start at the same iteration
     assert isinstance(warmup.EXPERIMENT.draw(evidence), Figure)
-    assert "+0 iterations (95 % interval +0 to +0)" in warmup.EXPERIMENT.judge(evidence).sentence
+    assert "+0 iterations (the same in every seed: no spread" in warmup.EXPERIMENT.judge(evidence).sentence
     for late, record in enumerate(evidence.records[cold.name]):
         record.values["curve"] = {"train": [[10, 100.0], [200 + late, 50.0]]}
     assert warmup.EXPERIMENT.judge(evidence).outcome == "reproduced"

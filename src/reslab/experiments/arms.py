@@ -14,14 +14,6 @@ from reslab.recipes.digits import digits
 KINDS = ("plain", "resnet")
 Size = Literal["digits", "small", "paper"]
 SIZES: tuple[Size, ...] = ("digits", "small", "paper")
-SIZES_IN_WORDS = {  # where an experiment changes one of these, its own words say so
-    "digits": "Embedded handwritten digits, 510 iterations of 64; the learning rate is 0.05 after a linear warm-up of "
-    "85 iterations, divided by 10 at 306 and 434",
-    "small": "CIFAR-10, 2,344 iterations of 128 (6 epochs); the learning rate is 0.1 after a linear warm-up of 100 "
-    "iterations, divided by 10 at 1,172 and 1,758",
-    "paper": "CIFAR-10, the paper's 64,000 iterations of 128; the learning rate is 0.1 (from 110 layers on 0.01 until "
-    "the training error is below 80 %), divided by 10 at 32,000 and 48,000",
-}
 _RECIPES = {"digits": digits, "small": cifar_small, "paper": cifar}
 
 

@@ -8,15 +8,17 @@ from typing import Any
 from reslab.report.figures import to_svg
 from reslab.report.pages import figure_markup, write_page
 
-from .arms import SIZES, SIZES_IN_WORDS
+from .arms import SIZES
 from .catalog import EXPERIMENTS
 from .evidence import Evidence, load_evidence, path_of
 from .experiment import Experiment, Table, Verdict
 from .provenance import date_of, in_words
+from .settings import settings_in_words
 
 VERDICTS_NOTE = (
-    "Each verdict stands for itself: intervals and p-values are not corrected for the number of claims tested, so that "
-    "of many claims some would come out wrongly by chance."
+    "Intervals are Welch's t over the seeds, unless the rule says otherwise: they hold for these test images, and "
+    "other images would add to them. Each verdict stands for itself: intervals and p-values are not corrected for the "
+    "number of claims tested, so that of many claims some would come out wrongly by chance."
 )
 
 
@@ -36,10 +38,10 @@ class Chapter:
         return self.experiment.table(self.evidence)
 
     @property
-    def size_in_words(self) -> str:
+    def settings(self) -> str:
         if not self.evidence.records:
             return "Computed; nothing is trained"
-        return SIZES_IN_WORDS[self.evidence.size]
+        return settings_in_words(self.evidence)
 
     @property
     def command(self) -> str:
@@ -96,7 +98,7 @@ def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
     sections = [
         {
             "size": chapter.evidence.size,
-            "size_in_words": chapter.size_in_words,
+            "settings": chapter.settings,
             "verdict": chapter.verdict,
             "table": chapter.table,
             "figure": figure_markup(chapter.figure()),

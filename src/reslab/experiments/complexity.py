@@ -140,7 +140,8 @@ EXPERIMENT = Experiment(
         ("multiply-adds of 18, 34, 50, 101, 152 layers (Table 1)", "1.8, 3.6, 3.8, 7.6, 11.3 G"),
         ("34 layers, of VGG-19's", "18 %"),
     ),
-    rule="Reproduced if the counted multiply-adds of ResNet-34 are 18 % of VGG-19's (rounded, give or take one), "
+    rule="Reproduced if the counted multiply-adds of ResNet-34 are, rounded, 18 or 19 % of VGG-19's (the "
+    "paper's 18 is of its plain net of 34 layers), "
     "ResNet-50's at most 1.1 times ResNet-34's, ResNet-152's below VGG-16's, and all networks of the conformance table "
     f"count exactly and within {100 * TOLERANCE:g} % of the paper's figures. Otherwise not reproduced. Time is shown "
     "beside it and judges nothing: it is the machine's.",

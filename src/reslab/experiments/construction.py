@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ _BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages
 _TOLERANCE = 1e-5
 _MOVED_IMAGES = 1  # a logit's last digits may decide a tie between two classes
 _CALIBRATION = 512
+_TRAINING_BATCH = 64
 _SHARE = 1 / 3  # of the recipe's iterations, for training on
 _WHERE = ("layer1", "layer2", "layer3", None)
 
@@ -84,7 +86,7 @@ def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
     test = splits.test
     assert test is not None
     views = batches(splits.train, preprocess, batch_size=_CALIBRATION, device=bench.device)
-    images = next(iter(views)).images
+    images, others = (batch.images for batch in islice(views, 2))
     shown = next(iter(batches(test, preprocess, batch_size=_CALIBRATION, device=bench.device))).images
     before = evaluate_on(model, test, preprocess, bench.device)[0]
     rows = []
@@ -103,7 +105,7 @@ def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
                     "wrong_before": before.total - before.correct,
                     "wrong_after": after.total - after.correct,
                     "total": before.total,
-                    "training_mode_agreement": _agreement(model, grown, images),
+                    "training_mode_agreement": _agreement(model, grown, others),
                 }
             )
     return rows
@@ -118,9 +120,12 @@ def _largest_change(model: Network, grown: Network, images: Tensor) -> float:
 
 @torch.no_grad()
 def _agreement(model: Network, grown: Network, images: Tensor) -> float:
-    """The part of images on which both choose the same class in training mode; no running statistics are left."""
-    before, after = (deepcopy(net).train()(images).argmax(1) for net in (model, grown))
-    return (before == after).float().mean().item()
+    """The part of images on which both choose the same class in training mode, in batches as they are trained on."""
+    answers = []
+    for net in (model, grown):
+        in_training = deepcopy(net).train()  # a copy: running statistics would move
+        answers.append(torch.cat([in_training(batch).argmax(1) for batch in images.split(_TRAINING_BATCH)]))
+    return (answers[0] == answers[1]).float().mean().item()
 
 
 def _moved_in_words(moved: int) -> str:
@@ -148,14 +153,24 @@ def _judge(evidence: Evidence) -> Verdict:
 
 
 def _agreement_in_words(rows: Sequence[dict[str, Any]]) -> str:
+    shares = {
+        (kind, is_calibrated): _share_in_words(min(row["training_mode_agreement"] for row in found))
+        for kind in KINDS
+        for is_calibrated in (True, False)
+        if (found := [row for row in rows if _is_of(kind, row) and row["is_calibrated"] is is_calibrated])
+    }
     calibrated, uncalibrated = (
-        _share_in_words(min(row["training_mode_agreement"] for row in rows if row["is_calibrated"] is is_calibrated))
+        " and ".join(f"{shares[kind, is_calibrated]} ({kind_in_words(kind)})" for kind in KINDS)
         for is_calibrated in (True, False)
     )
     return (
-        f"In training mode the grown nets choose the same class on {calibrated} when they are calibrated, and on "
-        f"{uncalibrated} when not."
+        f"In training mode, in batches of {_TRAINING_BATCH} other images, the grown nets choose the same class on "
+        f"{calibrated} when they are calibrated, and on {uncalibrated} when not."
     )
+
+
+def _is_of(kind: str, row: dict[str, Any]) -> bool:
+    return row["network"].startswith("plain") is (kind == "plain")
 
 
 def _share_in_words(share: float) -> str:

@@ -139,9 +139,9 @@ def _in_words(evidence: Evidence) -> str:
         f"layers is more than {_in_digits(_worst(end, _weakest))} times smaller than the median layer's. Before "
         f"training, the smallest gradient norm of a layer is {smallest['batch', first]} in a plain net of {first} "
         f"layers and {smallest['batch', last]} in one of {last}; without batch norm {smallest['none', first]} and "
-        f"{smallest['none', last]}. The gradients of the first third of the layers are then at least "
-        f"{_in_digits(min(_growth(row) for row in start))} times those of the last third; with {last} layers the "
-        f"factor is {ranges['plain']} in plain nets and {ranges['resnet']} in residual nets."
+        f"{smallest['none', last]}. With batch norm, the gradients of the first third of the layers "
+        f"are then at least {_in_digits(min(_growth(row) for row in start))} times those of the last third; with "
+        f"{last} layers the factor is {ranges['plain']} in plain nets and {ranges['resnet']} in residual nets."
     )
 
 
@@ -189,9 +189,9 @@ def _draw(evidence: Evidence) -> Figure:
 
 EXPERIMENT = Experiment(
     name="normalization",
-    title="Batch norm keeps signals healthy, so vanishing gradients are not the cause",
+    title="Batch norm keeps signals healthy, so vanishing gradients are an unlikely cause",
     claim="Plain nets trained with batch normalization have forward signals of non-zero variance and backward "
-    "gradients of healthy norms; neither vanishes. So the degradation is not caused by vanishing gradients.",
+    "gradients of healthy norms; neither vanishes. So the degradation is unlikely to be caused by vanishing gradients.",
     source="Sec. 1, 4.1",
     paper=(("forward and backward signals of plain nets with BN", '"neither forward nor backward signals vanish"'),),
     rule="Judged is whether gradients vanish, in plain and residual nets with batch norm. One of them fails after "

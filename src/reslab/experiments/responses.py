@@ -39,7 +39,7 @@ def _arms(size: Size) -> tuple[Arm, ...]:
 
 def _measure(bench: Bench) -> dict[str, Any]:
     found = {name: [_respond(folder, bench) for folder in folders] for name, folders in bench.folders.items()}
-    return {"images": _IMAGES, "stds": found}
+    return {"stds": found}
 
 
 def _respond(folder: RunFolder, bench: Bench) -> list[float]:

@@ -80,7 +80,7 @@ def _draw(evidence: Evidence) -> Figure:
 
 EXPERIMENT = Experiment(
     name="shortcuts",
-    title="Projection shortcuts help a little",
+    title="Projection shortcuts are not essential",
     claim="B (projections where dimensions change) is slightly better than A (zero padding), and C (projections "
     "everywhere) marginally better than B; so projections are not essential for the degradation problem.",
     source="Sec. 4.1, Table 3",
@@ -88,7 +88,7 @@ EXPERIMENT = Experiment(
     rule="Judged is the part of the claim that few seeds can test: projections are not essential. Reproduced if the "
     f"test error with A is at most {MARGIN:g} point above that with C (upper end of the 95 % interval, Welch's t); not "
     "reproduced if it is more than that above (lower end); otherwise inconclusive. The order of A, B and C is shown "
-    "and judges nothing: the paper's steps are smaller than the spread between seeds.",
+    "and judges nothing: the paper's steps are about as large as the spread between seeds.",
     caption="A dot for each seed, a bar at the mean.",
     arms=_arms,
     judge=_judge,

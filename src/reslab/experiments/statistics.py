@@ -39,6 +39,8 @@ class Difference:
         mean = f"{self.mean:+.{digits}f} {unit}".rstrip()
         if math.isinf(self.half_width):
             return f"{mean} (one seed: no interval)"
+        if not self.half_width:
+            return f"{mean} (the same in every seed: no spread, and so no interval)"
         return f"{mean} (95 % interval {self.low:+.{digits}f} to {self.high:+.{digits}f})"
 
     def __str__(self) -> str:
