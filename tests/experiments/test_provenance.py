@@ -58,11 +58,11 @@ def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence)
 
 def test_several_machines_threads_and_dates_are_all_named(evidence: Evidence) -> None:
     source = {"commit": "0123456789", "is_dirty": False}
-    found = _with_sessions(evidence, threads=2, source=source, date="2015-12-10")
+    found = _with_sessions(evidence, threads=2, source=source, date="2030-12-10")
     words = in_words(found)
-    assert words.startswith("Trained 2015-12-10 to 2026-11-21 on AMD EPYC, 2 threads, torch 2.13.0+cpu and AMD EPYC, 1")
+    assert words.startswith("Trained 2026-11-21 to 2030-12-10 on AMD EPYC, 2 threads, torch 2.13.0+cpu and AMD EPYC, 1")
     assert "source: commit 0123456 and commit " in in_words(found)
-    assert date_of(found) == "2015-12-10"
+    assert date_of(found) == "2030-12-10"
     assert date_of(evidence) == evidence.made["date"]
 
 
