@@ -313,7 +313,8 @@ def test_thousand_layers_at_full_length(ends: Sequence[float], outcome: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("last", "found"), [(70.0, "So it optimises;"), (89.0, "The interval includes no change"), (98.0, "So it does not optimise")]
+    ("last", "found"),
+    [(70.0, "So it optimises;"), (89.0, "The interval includes no change"), (98.0, "So it does not optimise")],
 )
 def test_a_start_of_thousand_layers_is_no_verdict(last: float, found: str) -> None:
     evidence = _thousand([last], "small")
