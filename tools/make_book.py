@@ -48,7 +48,7 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
         image = f"../images/results/{experiment.name}-{one.evidence.size}.svg"
         parts.append(f"![{experiment.caption}]({image})\n\n*{experiment.caption}*\n")
         parts.append(_table(one))
-        seeds = f"; seeds: {one.evidence.num_seeds}" if one.evidence.num_seeds else ""
+        seeds = f". Seeds: {one.evidence.num_seeds}" if one.evidence.num_seeds else ""
         note = f"{one.table_note} " if one.table_note else ""
         parts.append(f"{one.settings}{seeds}. {note}{one.provenance} Repeat with `{one.command}`.\n")
     if discussion:
