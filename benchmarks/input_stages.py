@@ -2,7 +2,7 @@
 
 from reslab import override, recipe
 from reslab.bench_input import bench_input, describe_setting
-from reslab.build import choose_device
+from reslab.builders import choose_device
 from reslab.distributed import World
 from reslab.setting import prepare
 

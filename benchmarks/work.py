@@ -15,7 +15,7 @@ import reslab
 from reslab import PreprocessSpec, create_model, override, recipe
 from reslab.allocator import keep_freed_memory
 from reslab.bench_input import FixedStream
-from reslab.build import choose_device
+from reslab.builders import choose_device
 from reslab.data.hashing import SAMPLE, permutation
 from reslab.data.photos import centre_views
 from reslab.data.preprocess import Normalizer

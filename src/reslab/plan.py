@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from reslab import engine
-from reslab.build import build_splits
+from reslab.builders import build_splits
 from reslab.config import DataConfig
 from reslab.data.dataset import FileDataset
 from reslab.data.decode import decode

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from reslab import build
+from reslab import builders
 from reslab.allocator import keep_freed_memory
 from reslab.config import RunConfig
 from reslab.data import Dataset
@@ -32,11 +32,11 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     """
     world = world_from_environment()
     check_batch(config.train.batch_size, world.size, config.train.accumulation)
-    device = build.choose_device(config.train, world)
+    device = builders.choose_device(config.train, world)
     keep_freed_memory()
     if not resume:
         RunFolder.check_is_free(path)  # before any data is read
-        build.check_weights(config)
+        builders.check_weights(config)
     with process_group(world, device):
         data = data_of_run(RunFolder.open(path), config.data) if resume else begin_data(config.data, world)
         setting = prepare(config, device, world, data=data, engine=engine_before(path) if resume else None)
@@ -68,8 +68,8 @@ def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequenc
 def _load_weights(trainer: Trainer, config: RunConfig) -> None:
     if config.weights is None:
         return
-    build.load_weights(config, trainer.model, trainer.card)
-    trainer.average = build.build_average(config.train, trainer.model)
+    builders.load_weights(config, trainer.model, trainer.card)
+    trainer.average = builders.build_average(config.train, trainer.model)
 
 
 def _restore(trainer: Trainer, folder: RunFolder) -> bool:
@@ -89,17 +89,17 @@ def _restore(trainer: Trainer, folder: RunFolder) -> bool:
 def make_trainer(setting: Setting, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
     """Return the trainer of a run, at step 0; without `records` it writes nothing."""
     config, splits, device = setting.config, setting.splits, setting.device
-    model = build.build_network(config, device, setting.engine)
+    model = builders.build_network(config, device, setting.engine)
     return Trainer(
         model,
-        build.build_optimizer(config, model),
-        build.build_learning_rate(config),
-        build.build_stream(config, splits.train, setting.preprocess, device, setting.world),
-        build.build_loop(config.train, setting.engine, splits.train),
+        builders.build_optimizer(config, model),
+        builders.build_learning_rate(config),
+        builders.build_stream(config, splits.train, setting.preprocess, device, setting.world),
+        builders.build_loop(config.train, setting.engine, splits.train),
         card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
         world=setting.world,
-        average=build.build_average(config.train, model),
+        average=builders.build_average(config.train, model),
         monitor=_make_monitor(setting),
         records=records,
         observers=observers,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reslab import build
+from reslab import builders
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
 from reslab.data.image_list import read_list, write_list
@@ -46,7 +46,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
 
     Failure names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left.
     """
-    splits = build.build_splits(config)
+    splits = builders.build_splits(config)
     paths = image_paths(splits)
     if not paths:
         return RunData(splits)
@@ -78,7 +78,7 @@ def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
     """Return the data of a run that has begun, exactly as it began: the same images in the same splits and order."""
     if not folder.split_path.exists():  # images in memory, and runs from before splits were recorded
-        return RunData(build.build_splits(config))
+        return RunData(builders.build_splits(config))
     name = folder.environment()["data"]["name"]
     splits = read_split(folder.split_path, _root(config), name, config.channels or 3)
     return RunData(splits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from reslab import build
+from reslab import builders
 from reslab.config import RunConfig
 from reslab.data import Dataset, Splits
 from reslab.distributed import World
@@ -47,16 +47,16 @@ def prepare(
 
     data: what the run settled on; None opens it as it is, without looking at each file.
     """
-    data = data or RunData(build.build_splits(config.data))
+    data = data or RunData(builders.build_splits(config.data))
     splits = data.splits
-    matched = build.match_model_to_data(config, splits.train)
+    matched = builders.match_model_to_data(config, splits.train)
     if matched.model != config.model:
         log.info("%s has %d classes and %d channel(s): the network was given as many.",
                  splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
     if config.train.monitor != "none":
         splits.part(config.train.monitor)  # say now, not after hours, that it is missing
-    preprocess = build.build_preprocess(config.data, splits.train, config.weights)
-    chosen = build.choose_engine(matched, preprocess, device, world, before=engine)
+    preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
+    chosen = builders.choose_engine(matched, preprocess, device, world, before=engine)
     log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
     return Setting(matched, data, preprocess, device, world, chosen)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reslab.build import build_splits
+from reslab.builders import build_splits
 from reslab.config import DataConfig
 from reslab.data import FileDataset, Splits
 from reslab.data.preflight import Verdict, conflicts, image_paths, settle

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab import Failure, UsageError, create_model, load_model, override, recipe, train_run
-from reslab.build import synchronize_batch_norm
+from reslab.builders import synchronize_batch_norm
 from reslab.cli.main import run
 from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer

@@ -26,7 +26,7 @@ from reslab import (
     recipe,
     train_run,
 )
-from reslab.build import build_preprocess
+from reslab.builders import build_preprocess
 from reslab.config import DataConfig, ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset

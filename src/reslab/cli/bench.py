@@ -38,7 +38,7 @@ def bench_input(
     """
     from reslab.bench_input import bench_input as measure
     from reslab.bench_input import describe_setting
-    from reslab.build import choose_device
+    from reslab.builders import choose_device
     from reslab.distributed import World
     from reslab.setting import prepare
 

@@ -21,7 +21,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     """
-    from reslab.build import choose_device
+    from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.judge import answer, calibration, fit_temperature, recalibrated

@@ -87,7 +87,7 @@ def evaluate(
 
 
 def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, fit: "Fit | None") -> "Answers":
-    from reslab.build import choose_device
+    from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.data.pictures import with_fit
     from reslab.distributed import World

@@ -33,7 +33,7 @@ def model_path(given: Path) -> Path:
 
 def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":
     """Return the run's own data, exactly as it was split; or the recipe's, or what was asked for, as it lies there."""
-    from reslab.build import build_splits
+    from reslab.builders import build_splits
     from reslab.rundata import data_of_run
     from reslab.runfolder import RunFolder
 

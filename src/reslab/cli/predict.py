@@ -106,7 +106,7 @@ def _heat_folder(
 def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     import logging
 
-    from reslab.build import choose_device
+    from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.inference import load

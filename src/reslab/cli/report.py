@@ -128,7 +128,7 @@ def _report_model(given: _Given, output: Path | None) -> Path:
 
 def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     """Open model and data, judge, and write a use of the test set down."""
-    from reslab.build import choose_device
+    from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.modelfile import load_model

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from reslab.build import build_splits
+from reslab.builders import build_splits
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluate import evaluate_on

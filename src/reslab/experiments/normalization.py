@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.build import build_preprocess, build_splits
+from reslab.builders import build_preprocess, build_splits
 from reslab.data.stream import Batch
 from reslab.data.views import batches
 from reslab.modelfile import load_model

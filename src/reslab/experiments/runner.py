@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from reslab.build import build_splits
+from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted

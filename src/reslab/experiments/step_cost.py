@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from reslab.allocator import keep_freed_memory
-from reslab.build import choose_device
+from reslab.builders import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure
