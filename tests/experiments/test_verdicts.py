@@ -370,7 +370,7 @@ def test_warmup() -> None:
     evidence = made_up("warmup", {warm: _seeds(5, 5), cold: _seeds(5, 5)})
     assert warmup.EXPERIMENT.judge(evidence).outcome == "inconclusive"  # both start at the same iteration
     assert isinstance(warmup.EXPERIMENT.draw(evidence), Figure)
-    assert "+0 iterations (the same in every seed: no spread" in warmup.EXPERIMENT.judge(evidence).sentence
+    assert "+0 iterations (the same in every seed)" in warmup.EXPERIMENT.judge(evidence).sentence
     for late, record in enumerate(evidence.records[cold.name]):
         record.values["curve"] = {"train": [[10, 100.0], [200 + late, 50.0]]}
     assert warmup.EXPERIMENT.judge(evidence).outcome == "reproduced"

@@ -40,7 +40,7 @@ class Difference:
         if math.isinf(self.half_width):
             return f"{mean} (one seed: no interval)"
         if not self.half_width:
-            return f"{mean} (the same in every seed: no spread, and so no interval)"
+            return f"{mean} (the same in every seed)"
         return f"{mean} (95 % interval {self.low:+.{digits}f} to {self.high:+.{digits}f})"
 
     def __str__(self) -> str:
