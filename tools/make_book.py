@@ -44,7 +44,7 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
     experiment = chapters[0].experiment
     parts = [_HEAD, f"# {experiment.title}\n", f"{experiment.claim} *({experiment.source})*\n"]
     for one in chapters:
-        parts.append(f"## Size {one.evidence.size}: {one.verdict.outcome}\n\n{one.verdict.sentence}\n")
+        parts.append(f"## {one.heading}\n\n{one.verdict.sentence}\n")
         image = f"../images/results/{experiment.name}-{one.evidence.size}.svg"
         parts.append(f"![{experiment.caption}]({image})\n\n*{experiment.caption}*\n")
         parts.append(_table(one))

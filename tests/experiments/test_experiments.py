@@ -81,7 +81,8 @@ def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.Mo
     assert run(["experiment", "complexity", "--run-dir", str(tmp_path)]) == 0
     (chapter,) = read_chapters(tmp_path / "results")
     assert chapter.verdict.outcome == "reproduced"
-    assert "Computed; nothing is trained" in (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
+    page = (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
+    assert '<h2 id="digits">Computed: reproduced</h2>' in page
 
 
 def test_one_that_fails_does_not_keep_the_others_from_running(

@@ -10,6 +10,7 @@ from reslab.experiments.statistics import (
     difference_of_gaps,
     difference_of_shares,
     p_in_words,
+    paired_difference,
     spread,
 )
 
@@ -24,6 +25,26 @@ def test_the_interval_is_welchs() -> None:
     assert found.mean == pytest.approx(sum(one) / 3 - sum(other) / 3)
     assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
     assert found.is_above_zero == (found.low > 0)
+
+
+def test_the_interval_of_twins_is_students_over_the_seeds() -> None:
+    one, other = (40.0, 30.0, 20.5), (39.0, 29.5, 19.0)
+    found = paired_difference(one, other)
+    expected = stats.ttest_rel(one, other)
+    assert found.mean == pytest.approx(1)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.half_width < difference(one, other).half_width / 5  # what the twins have in common is left out
+
+
+def test_twins_of_one_seed_or_with_one_difference_have_no_interval_to_compute() -> None:
+    assert "one seed" in str(paired_difference((12.0,), (8.0,)))
+    assert paired_difference((3.0, 2.0), (2.0, 1.0)).low == 1
+    assert paired_difference((3.0, 2.0), (3.0, 2.0)).p_value == 1
+
+
+def test_a_difference_of_rounding_is_plus_zero() -> None:
+    assert str(paired_difference((0.1, 0.2), (0.2, 0.1 + 1e-9))).startswith("+0.00 points")
 
 
 def test_one_seed_says_nothing_of_the_spread() -> None:

@@ -34,13 +34,19 @@ class Chapter:
         return self.experiment.judge(self.evidence)
 
     @property
+    def heading(self) -> str:
+        """Return "Size small: reproduced"; what is only computed is the same at every size."""
+        where = f"Size {self.evidence.size}" if self.evidence.records else "Computed"
+        return f"{where}: {self.verdict.outcome}"
+
+    @property
     def table(self) -> Table:
         return self.experiment.table(self.evidence)
 
     @property
     def settings(self) -> str:
         if not self.evidence.records:
-            return "Computed; nothing is trained"
+            return "Nothing is trained"
         return settings_in_words(self.evidence)
 
     @property
@@ -98,6 +104,7 @@ def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
     sections = [
         {
             "size": chapter.evidence.size,
+            "heading": chapter.heading,
             "settings": chapter.settings,
             "verdict": chapter.verdict,
             "table": chapter.table,

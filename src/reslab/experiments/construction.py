@@ -25,7 +25,7 @@ from .budget import budget_in_words
 from .draw import draw_dots, make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
-from .statistics import MARGIN, difference, spread
+from .statistics import MARGIN, difference, paired_difference, spread
 
 SHALLOW, DEEP = 20, 56
 _BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages
@@ -139,7 +139,7 @@ def _judge(evidence: Evidence) -> Verdict:
     rises = {}
     for kind in KINDS:
         _, further, grown, _ = _errors(evidence, kind).values()
-        rises[kind] = difference(grown, further)
+        rises[kind] = paired_difference(grown, further)
     in_all = {one.name: _iterations_in_all(one) for one in _arms(evidence.size)}
     sentence = (
         f"Inserting {2 * _BLOCKS} to {6 * _BLOCKS} layers moves no logit by more than {change:.1e} of the largest, and "
@@ -180,12 +180,12 @@ def _share_in_words(share: float) -> str:
 def _trained_in_words(evidence: Evidence, kind: str) -> str:
     arms = list(_roles(evidence.size, kind).values())
     shallow, further, grown, scratch = _errors(evidence, kind).values()
+    to_further, to_shallow = paired_difference(grown, further), paired_difference(grown, shallow)
     return (
         f"{kind_in_words(kind).capitalize()}: after {_iterations_in_all(arms[2]):,} iterations in all, the grown "
-        f"{DEEP}-layer net's training error differs by {difference(grown, further)} from that of {SHALLOW} layers "
-        f"trained as long, by {difference(grown, shallow)} from that of the {SHALLOW} layers that it was grown from, "
-        f"and by {difference(grown, scratch)} from that of {DEEP} layers from scratch, which had "
-        f"{_iterations_in_all(arms[3]):,}."
+        f"{DEEP}-layer net's training error differs by {to_further} from that of {SHALLOW} layers trained as long, by "
+        f"{to_shallow} from that of the {SHALLOW} layers that it was grown from, and by {difference(grown, scratch)} "
+        f"from that of {DEEP} layers from scratch, which had {_iterations_in_all(arms[3]):,}."
     )
 
 
@@ -228,9 +228,10 @@ EXPERIMENT = Experiment(
     rule=f"Reproduced if, in every case, inserted identity blocks move no logit by more than {_TOLERANCE:g} of the "
     f"largest and the number of wrongly classified test images by at most {_MOVED_IMAGES} (a tie between two classes), "
     "and if, trained on from there, both the plain and the residual deep net's clean training error is at most "
-    f"{MARGIN:g} point above that of the shallow one trained on as long (upper end of the 95 % interval). Not "
-    "reproduced if a logit or the count moves further, or if one of the two is more than that above (lower end). "
-    "Otherwise inconclusive, with one seed for instance.",
+    f"{MARGIN:g} point above that of the shallow one trained on as long (upper end of the 95 % interval: Student's t "
+    "of the differences seed by seed, because the two begin with the same trained net). Not reproduced if a logit or "
+    "the count moves further, or if one of the two is more than that above (lower end). Otherwise inconclusive, with "
+    "one seed for instance.",
     caption="Clean training error of the shallow net, of the same net trained further, of the deep net grown from it "
     "and trained as long, and of the deep net from scratch, which has the shallow net's iterations; the two in the "
     "middle have a third more in all. A dot for each seed, a bar at the mean.",

@@ -173,8 +173,10 @@ EXPERIMENT = Experiment(
     "always smaller; otherwise inconclusive. Inconclusive, too, with one seed, or if the losses at the centres of any "
     f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net it is flat without being smooth.",
     caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
-    "directions; the square goes from -1 to 1, one filter's norm. Losses above 10 are drawn as 10; in the table, one "
-    f"above {_LARGEST:.0e} or without a finite value stands as {_LARGEST:.0e}.",
+    "directions; the square goes from -1 to 1, one filter's norm. It is the mean over the first training images: "
+    f"{_IMAGES['digits']} digits; of CIFAR-10 {_IMAGES['small']}, and {_IMAGES['paper']:,} at the size paper. "
+    f"Losses above 10 are drawn as 10; in the table, one above {_LARGEST:.0e} or without a finite value stands as "
+    f"{_LARGEST:.0e}.",
     arms=_arms,
     measure=_measure,
     judge=_judge,

@@ -36,21 +36,13 @@ def _judge(evidence: Evidence) -> Verdict:
     steps = {"B minus A": difference(errors["B"], errors["A"]), "C minus B": difference(errors["C"], errors["B"])}
     order = sorted(OPTIONS, key=lambda option: statistics.mean(errors[option]))
     sentence = (
-        f"Test error of A minus C: {worse}. In order of their means, lowest first: "
-        f"{', '.join(f'{option} ({spread(errors[option])} %)' for option in order)}. "
-        f"{_visible(worse, *steps.values())}: {'; '.join(_step(name, step) for name, step in steps.items())}."
-        f"{budget_in_words(evidence)}"
+        f"Test error: {_step('A minus C', worse)}. In order of their means, lowest first: "
+        f"{', '.join(f'{option} ({spread(errors[option])} %)' for option in order)}; "
+        f"{'; '.join(_step(name, step) for name, step in steps.items())}.{budget_in_words(evidence)}"
     )
     if worse.high <= MARGIN:
         return Verdict("reproduced", sentence)
     return Verdict("not reproduced" if worse.low > MARGIN else "inconclusive", sentence)
-
-
-def _visible(*differences: Difference) -> str:
-    widest = max(one.half_width for one in differences)
-    if math.isinf(widest):
-        return "With one seed no difference can be told from 0"
-    return f"With these seeds a difference below {widest:.2f} points is too small to be told from 0"
 
 
 def _step(name: str, step: Difference) -> str:

@@ -14,7 +14,7 @@ MARGIN = 1.0  # points of error that count as the same
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean of one sample minus that of another, with its interval (Welch's t, 95 %); without one for single seeds."""
+    """Mean of one sample minus that of another, with its 95 % interval; without a finite one for single seeds."""
 
     mean: float
     low: float
@@ -36,19 +36,22 @@ class Difference:
 
     def in_words(self, unit: str = "points", digits: int = 2) -> str:
         """Return the mean with its unit and interval, or that there is none."""
-        mean = f"{self.mean:+.{digits}f} {unit}".rstrip()
+        mean = f"{self.mean:+z.{digits}f} {unit}".rstrip()  # z: no difference is +0.00, never -0.00
         if math.isinf(self.half_width):
             return f"{mean} (one seed: no interval)"
         if not self.half_width:
             return f"{mean} (the same in every seed)"
-        return f"{mean} (95 % interval {self.low:+.{digits}f} to {self.high:+.{digits}f})"
+        return f"{mean} (95 % interval {self.low:+z.{digits}f} to {self.high:+z.{digits}f})"
 
     def __str__(self) -> str:
         return self.in_words()
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
-    """Return mean(one) - mean(other). Fewer than two values on a side say nothing of the spread: no finite interval."""
+    """Return mean(one) - mean(other), with Welch's interval for independent samples.
+
+    Fewer than two values on a side say nothing of the spread: no finite interval.
+    """
     mean = statistics.mean(one) - statistics.mean(other)
     if min(len(one), len(other)) < 2:
         return Difference(mean, -math.inf, math.inf, 1.0)
@@ -59,6 +62,23 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
         test = stats.ttest_ind(one, other, equal_var=False)
     interval = test.confidence_interval(CONFIDENCE)
     return Difference(mean, float(interval.low), float(interval.high), float(test.pvalue))  # type: ignore[attr-defined]
+
+
+def paired_difference(one: Sequence[float], other: Sequence[float]) -> Difference:
+    """Return the mean of one - other seed by seed, with Student's interval: for runs that begin with the same weights.
+
+    What such twins have in common, the luck of their first weights, is no part of the difference between them.
+    """
+    changes = [mine - its for mine, its in zip(one, other, strict=True)]
+    mean = statistics.mean(changes)
+    if len(changes) < 2:
+        return Difference(mean, -math.inf, math.inf, 1.0)
+    error = statistics.stdev(changes) / math.sqrt(len(changes))
+    if not error:
+        return Difference(mean, mean, mean, 0.0 if mean else 1.0)
+    freedom = len(changes) - 1
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    return Difference(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)))
 
 
 def difference_of_gaps(
