@@ -1,92 +1,30 @@
 """The training loop: fit > train_step > forward and backward. It knows no config, no recipe and no model's name."""
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from reslab.checkpoint import Checkpoint, CheckpointFolder
+from reslab.checkpoint import Checkpoint
 from reslab.data.stream import Batch, Stream
 from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
 from reslab.errors import Failure, Interrupted
-from reslab.logs import RowLog
-from reslab.metrics import Evaluation, Meter
+from reslab.metrics import Meter
 from reslab.modelfile import ModelCard, model_bytes
 from reslab.models import Network
 from reslab.models.normalization import reestimate_running_statistics
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Loop:
-    """The numbers of the loop; everything is counted in iterations (optimizer steps)."""
-
-    iterations: int
-    accumulation: int = 1
-    use_bf16: bool = False
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    class_weights: tuple[float, ...] | None = None
-    log_every: int = 100
-    evaluate_every: int = 1000
-    checkpoint_every: int = 1000
-    patience_evaluations: int | None = None
-
-
-@dataclass(slots=True)
-class TrainState:
-    """What changes while training, beside the weights and the optimizer.
-
-    seconds: time spent in training so far; waited_seconds: the part of it that was spent waiting for batches.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    waited_seconds: float = 0.0
-    best_error: float | None = None
-    best_step: int | None = None
-    evaluations_since_best: int = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
-
-
-class Observer(Protocol):
-    """Something that looks on (a progress bar, a logger) and changes nothing."""
-
-    def on_step(self, step: int, loss: Tensor) -> None: ...
-    def on_row(self, row: dict[str, Any]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Where a run writes: metrics that repeat to the byte, timings that do not, checkpoints. None: nowhere."""
-
-    metrics: RowLog | None = None
-    timing: RowLog | None = None
-    checkpoints: CheckpointFolder | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Monitor:
-    """An evaluation made along the way. split: its name in the rows; may_choose: False for the test set."""
-
-    split: str
-    evaluate: Callable[[nn.Module], Evaluation]
-    may_choose: bool = field(default=True)
+from .objective import CrossEntropy
+from .parts import Loop, Monitor, Observer, Records, TrainState
+from .slots import read_slots, write_slots
+from .stopping import StopRequest
 
 
 class Trainer:
@@ -125,9 +63,8 @@ class Trainer:
         self.log_meter, self.warmup_meter = Meter(device), Meter(device)
         is_watched = isinstance(learning_rate.warmup, ErrorWarmup)
         self._meters = (self.log_meter, self.warmup_meter) if is_watched else (self.log_meter,)
-        weights = loop.class_weights
-        self._class_weights = None if weights is None else torch.tensor(weights, device=device)
-        self._was_asked_to_stop = False
+        self.loss = CrossEntropy(device, loop.class_weights, loop.label_smoothing)
+        self._stop = StopRequest()
         self._last_saved: int | None = None
         self._clock = 0.0
 
@@ -136,7 +73,7 @@ class Trainer:
     def fit(self) -> None:
         """Train to the end. Interrupted after Ctrl-C or SIGTERM (state saved); Failure when the loss is not finite."""
         self._clock = time.monotonic()
-        with self._listening_for_signals():
+        with self._stop.listening():
             while self.state.step < self.loop.iterations and not self._has_lost_patience():
                 loss = self.train_step()
                 for observer in self.observers:
@@ -148,7 +85,7 @@ class Trainer:
                     self.evaluate()
                 if is_last or self.is_due(self.loop.checkpoint_every):
                     self.save()
-                if any_rank(self._was_asked_to_stop, self.device):
+                if any_rank(self._stop.is_made, self.device):
                     self.save()
                     raise Interrupted(
                         f"stopped at step {self.state.step} of {self.loop.iterations}; the state is saved."
@@ -198,18 +135,6 @@ class Trainer:
                 meter.add(loss, logits.detach(), piece.labels)
             total += loss.detach() / pieces
         return total
-
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy (a scalar); mixed images count for both of their labels."""
-
-        def against(labels: Tensor) -> Tensor:
-            return F.cross_entropy(
-                logits, labels, weight=self._class_weights, label_smoothing=self.loop.label_smoothing
-            )
-
-        if batch.other_labels is None:
-            return against(batch.labels)
-        return batch.share * against(batch.labels) + (1 - batch.share) * against(batch.other_labels)
 
     def reestimate_running_statistics(self, num_batches: int) -> None:
         """Take batch norm's running statistics anew, for the weights as they are: the average over training batches.
@@ -318,13 +243,7 @@ class Trainer:
             "log_meter": self.log_meter.state_dict(),
             "warmup_meter": self.warmup_meter.state_dict(),
         }
-        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
-        tensors = {
-            f"optimizer.{key}.{names[parameter]}": value.detach().cpu().contiguous()
-            for parameter, values in self.optimizer.state.items()
-            for key, value in values.items()
-            if isinstance(value, Tensor)
-        }
+        tensors = {f"optimizer.{key}": value for key, value in read_slots(self.optimizer, self.model).items()}
         if self.average is not None:
             tensors |= {f"average.{key}": value.cpu().contiguous() for key, value in self.average.state_dict().items()}
         return Checkpoint(self.state.step, model_bytes(self.model, self.card), tensors, state)
@@ -332,12 +251,7 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to a checkpoint: weights, optimizer, schedule, sums; and cut the logs back to its step."""
         self.load_weights(checkpoint)
-        parameters = dict(self.model.named_parameters())
-        self.optimizer.state.clear()
-        for key, value in _under("optimizer.", checkpoint.training).items():
-            slot, _, name = key.partition(".")
-            # keep the parameter's memory layout, or the update would round in another order
-            self.optimizer.state[parameters[name]][slot] = torch.empty_like(parameters[name]).copy_(value)
+        write_slots(self.optimizer, self.model, _under("optimizer.", checkpoint.training))
         self.state.load_state_dict(checkpoint.state["train"])
         self.learning_rate.load_state_dict(checkpoint.state["learning_rate"])
         self.log_meter.load_state_dict(checkpoint.state["log_meter"], is_main=self.world.is_main)
@@ -356,26 +270,6 @@ class Trainer:
         for log in (self.records.metrics, self.records.timing):
             if log and self.world.is_main:
                 log.truncate(self.state.step)
-
-    @contextmanager
-    def _listening_for_signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM finish the step; a second Ctrl-C ends at once."""
-
-        def ask_to_stop(number: int, frame: Any) -> None:
-            if self._was_asked_to_stop and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._was_asked_to_stop = True
-
-        try:
-            previous = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: whoever runs this there handles signals
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

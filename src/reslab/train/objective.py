@@ -1,0 +1,30 @@
+"""What training makes small."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.data.stream import Batch
+
+
+class CrossEntropy:
+    """The mean cross-entropy of a batch; mixed images count for both of their labels.
+
+    class_weights: one for each class, None for equal ones; label_smoothing: the share given to all classes alike.
+    """
+
+    def __init__(self, device: torch.device, class_weights: Sequence[float] | None, label_smoothing: float) -> None:
+        self._weights = None if class_weights is None else torch.tensor(class_weights, device=device)
+        self._smoothing = label_smoothing
+
+    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of logits [n, num_classes], a scalar."""
+        loss = self._against(logits, batch.labels)
+        if batch.other_labels is None:
+            return loss
+        return batch.share * loss + (1 - batch.share) * self._against(logits, batch.other_labels)
+
+    def _against(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, weight=self._weights, label_smoothing=self._smoothing)

@@ -1,0 +1,74 @@
+"""What a training loop is made of, beside network and optimizer: its numbers, its state, and who looks on."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from reslab.checkpoint import CheckpointFolder
+from reslab.logs import RowLog
+from reslab.metrics import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loop:
+    """The numbers of the loop; everything is counted in iterations (optimizer steps)."""
+
+    iterations: int
+    accumulation: int = 1
+    use_bf16: bool = False
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+    log_every: int = 100
+    evaluate_every: int = 1000
+    checkpoint_every: int = 1000
+    patience_evaluations: int | None = None
+
+
+@dataclass(slots=True)
+class TrainState:
+    """What changes while training, beside the weights and the optimizer.
+
+    seconds: time spent in training so far; waited_seconds: the part of it that was spent waiting for batches.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    waited_seconds: float = 0.0
+    best_error: float | None = None
+    best_step: int | None = None
+    evaluations_since_best: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class Observer(Protocol):
+    """Something that looks on (a progress bar, a logger) and changes nothing."""
+
+    def on_step(self, step: int, loss: Tensor) -> None: ...
+    def on_row(self, row: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Where a run writes: metrics that repeat to the byte, timings that do not, checkpoints. None: nowhere."""
+
+    metrics: RowLog | None = None
+    timing: RowLog | None = None
+    checkpoints: CheckpointFolder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """An evaluation made along the way. split: its name in the rows; may_choose: False for the test set."""
+
+    split: str
+    evaluate: Callable[[nn.Module], Evaluation]
+    may_choose: bool = field(default=True)

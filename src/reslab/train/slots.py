@@ -1,0 +1,28 @@
+"""An optimizer's memory (momentum and the like) as named tensors, for checkpoints."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def read_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that the optimizer keeps for the model's parameters: "SLOT.PARAMETER" -> tensor on the CPU."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{slot}.{names[parameter]}": value.detach().cpu().contiguous()
+        for parameter, values in optimizer.state.items()
+        for slot, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def write_slots(optimizer: Optimizer, model: nn.Module, slots: Mapping[str, Tensor]) -> None:
+    """Put back what `read_slots` returned, in the place of all that the optimizer keeps."""
+    parameters = dict(model.named_parameters())
+    optimizer.state.clear()
+    for key, value in slots.items():
+        slot, _, name = key.partition(".")
+        # keep the parameter's memory layout, or the update would round in another order
+        optimizer.state[parameters[name]][slot] = torch.empty_like(parameters[name]).copy_(value)
