@@ -43,6 +43,17 @@ def test_a_record_holds_the_loss_curve_and_the_models_hash(tmp_path: Path) -> No
     assert record.rows("test") == [{"step": 50, "error": 25.0, "loss": 0.7}]
 
 
+def test_a_temperature_fitted_after_training_makes_no_other_training(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    trained = hashlib.sha256(folder.model_path.read_bytes()).hexdigest()
+    folder.write("result.json", {**(folder.result() or {}), "model_sha256": trained})
+    write_record(folder, tmp_path / "results")
+    folder.model_path.write_bytes(b"the same weights with a temperature")
+    record = RecordedRun.open(write_record(folder, tmp_path / "results"))
+    assert record.values["model_sha256"] == trained
+    assert record.path.with_suffix(".safetensors").read_bytes() == folder.model_path.read_bytes()
+
+
 def test_a_long_loss_curve_is_thinned_like_the_error_curve(tmp_path: Path) -> None:
     windows = 2 * MAX_CURVE_POINTS - 1
     record = RecordedRun.open(write_record(_run(tmp_path / "run", windows=windows), tmp_path / "results"))

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -38,6 +39,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file under a temporary name beside it, then rename; Failure names the file and the reason."""
     with open_atomically(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal digits; Failure where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
 
 
 def to_json(values: Any) -> str:

@@ -1,13 +1,12 @@
 """A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure, UsageError
-from reslab.files import read_json, to_json, write_atomically
+from reslab.files import read_json, sha256_of, to_json, write_atomically
 from reslab.logs import rate_drops, read_rows
 from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
@@ -42,7 +41,8 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         "reported_split": result["reported_split"],
         "test": final.get("test"),
         "final": final,
-        "model_sha256": _sha256(folder.model_path),
+        # as training left it: a temperature fitted later is no other training; older runs do not say
+        "model_sha256": result.get("model_sha256") or sha256_of(folder.model_path),
         "rate_drops": folder.rate_drops(),
         "curve": {split: _means(found, "error", _error_digits) for split, found in rows.items()},
         "loss_curve": {split: _means(found, "loss", _loss_digits) for split, found in rows.items()},
@@ -171,13 +171,6 @@ def _error_digits(value: float) -> float:
 
 def _loss_digits(value: float) -> float:
     return float(f"{value:.5g}")  # it falls over orders of magnitude
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:

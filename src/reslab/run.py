@@ -11,6 +11,7 @@ from reslab.config import RunConfig
 from reslab.data import Dataset
 from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
+from reslab.files import sha256_of
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
 from reslab.rundata import begin_data, data_of_run
@@ -145,7 +146,7 @@ def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
             metrics=metrics,
         )
         save_model(folder.model_path, model, card)
-        folder.write("result.json", result)
+        folder.write("result.json", {**result, "model_sha256": sha256_of(folder.model_path)})
     barrier()
 
 

@@ -63,12 +63,15 @@ def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
     _check_records(arms, seeds, runner, setup)
     folders = runner.train(arms, seeds, _Recorder(setup.results))
     measured = {}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if experiment.measure is not None:
         log.info("%s (%s): measuring.", experiment.name, size)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         measured = experiment.measure(Bench(size, setup.data, folders, device))
     records = {arm.name: [RecordedRun.open(_record_path(setup, arm, seed)) for seed in seeds] for arm in arms}
-    made = {"date": datetime.date.today().isoformat(), "environment": environment.collect()}
+    made = {
+        "date": datetime.date.today().isoformat(),
+        "environment": {"device": device.type, **environment.collect()},
+    }
     return load_evidence(save_evidence(Evidence(experiment.name, size, records, measured, made), setup.results))
 
 

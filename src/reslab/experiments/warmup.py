@@ -9,7 +9,7 @@ from .arms import Arm, Size, arm
 from .draw import draw_curves, make_figure
 from .evidence import Evidence
 from .experiment import Experiment, Table, Verdict
-from .statistics import difference, spread
+from .statistics import paired_difference, spread
 
 DEPTH = 110
 _BELOW = 80.0  # % training error, until which the paper trains with 0.01
@@ -51,8 +51,8 @@ def _names(evidence: Evidence) -> dict[str, str]:
 
 def _judge(evidence: Evidence) -> Verdict:
     warm, cold = _names(evidence).values()
-    later = difference(_starts(evidence, cold), _starts(evidence, warm))
-    at_end = difference(evidence.reported(cold), evidence.reported(warm))
+    later = paired_difference(_starts(evidence, cold), _starts(evidence, warm))
+    at_end = paired_difference(evidence.reported(cold), evidence.reported(warm))
     sentence = (
         f"Without the warm-up the iteration from which the training error stays below {_BELOW:g} % moves by "
         f"{later.in_words('iterations', 0)}; at the end the test error differs by {at_end}."
@@ -97,7 +97,8 @@ EXPERIMENT = Experiment(
     rule="Reproduced if without the warm-up the training error of the logged windows stays below 80 % only from a "
     "later iteration on (95 % interval of the difference above 0); not reproduced if from an earlier one; otherwise "
     "inconclusive. A net that never stays below counts as the whole training. Where the error first is below is not "
-    "judged: there the warm-up ends by definition. The error at the end is shown beside it.",
+    "judged: there the warm-up ends by definition. The error at the end is shown beside it. Intervals are Student's t "
+    "of the differences seed by seed, because both trainings of a seed begin with the same weights.",
     caption="ResNet-110 with and without the paper's warm-up. Thin: training error of the batches as trained on; bold: "
     "validation error on the digits, test error on CIFAR-10. Means over the seeds, bands from the lowest to the "
     "highest; dashed: the learning rate drops.",
