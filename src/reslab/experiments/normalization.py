@@ -182,9 +182,11 @@ def _draw(evidence: Evidence) -> Figure:
             axes.set_yscale("log")
             what = "variance of the response" if key == "variance" else "gradient over weight norm"
             axes.set_title(f"{kind_in_words(kind)}: {what}", fontsize=10)
-        panels[0].legend(fontsize=8, loc="lower left")
+        handles, labels = panels[0].get_legend_handles_labels()
+        # below the panels: within them, curves go everywhere
+        panels[0].figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(DEPTHS))
 
-    return make_figure(draw_on, 3)
+    return make_figure(draw_on, 3, height=4.3)
 
 
 EXPERIMENT = Experiment(
