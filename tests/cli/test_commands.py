@@ -1,6 +1,7 @@
 """The verbs, on finished little runs."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -173,3 +174,16 @@ def test_help_imports_no_torch_and_takes_less_than_a_third_of_its_time(arguments
     code = f"import sys; from reslab.cli.main import run; run({arguments}); "
     code += "sys.exit(bool({'torch', 'matplotlib'} & sys.modules.keys()))"
     assert _seconds(code) < _seconds("import torch") / 3
+
+
+def test_sigterm_ends_any_verb_with_130_and_no_traceback() -> None:
+    verb = "print('begun', flush=True) or time.sleep(120)"
+    program = f"import time, reslab.cli.main as m\nm.app = lambda *_, **__: {verb}\nm.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1] == "reslab: interrupted\n"
+    assert process.returncode == 130

@@ -14,7 +14,7 @@ from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
-from reslab.jobs import run_side_by_side
+from reslab.jobs import STOPPED, run_side_by_side
 from reslab.modelfile import load_model, save_model
 from reslab.models import deepen
 from reslab.run import train_run
@@ -25,7 +25,6 @@ from .arms import Arm
 
 ObserverMaker = Callable[[str, int, int], AbstractContextManager[Observer]]
 _CALIBRATION_IMAGES = 512
-_STOPPED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +95,9 @@ class Runner:
     def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
         commands = [self._command(arm, seed) for arm, seed in todo]
         code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
+        if code == STOPPED:  # also when all of these are finished: nothing else may be started
+            raise Interrupted("stopped; the same command goes on with what is not finished.")
         unfinished = [self.folder(arm, seed) for arm, seed in todo if not self.is_finished(arm, seed)]
-        if unfinished and code == _STOPPED:
-            raise Interrupted(f"{len(unfinished)} runs are not finished; the same command goes on with them.")
         if unfinished:
             raise Failure(f"{unfinished[0]} was not finished (exit code {code}); its message is above.")
 
