@@ -17,6 +17,7 @@ from reslab.config import override
 from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
+from reslab.modelfile import save_model
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
@@ -152,6 +153,25 @@ def test_a_lost_start_file_comes_out_the_same_whatever_was_drawn_before(tmp_path
         assert torch.equal(torch.get_rng_state(), before)
         contents.append(path.read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_a_start_file_of_an_arm_that_was_trained_anew_is_made_anew(tmp_path: Path) -> None:
+    shallow, like = _short(iterations=2), _short(suffix="-grown", iterations=1, log_every=1)
+    grown = replace(like, config=override(like.config, {"model": {"num_blocks": [2, 2, 2]}}), start=Start(shallow, 1))
+    runner = Runner(tmp_path, 1, _Counting())
+    (source,) = runner.train([shallow], [0])[shallow.name]
+    path = runner._start_file(grown, 0)
+    first, written = path.read_bytes(), path.stat().st_mtime_ns
+    assert runner._start_file(grown, 0).stat().st_mtime_ns == written
+    file = load_model(source.model_path)
+    with torch.no_grad():
+        file.model.fc.bias.add_(1)  # as if it had come out otherwise
+    save_model(source.model_path, file.model, file.card)
+    assert runner._start_file(grown, 0).read_bytes() != first
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        answers = [load_model(one).model(images) for one in (path, source.model_path)]
+    torch.testing.assert_close(*answers, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
