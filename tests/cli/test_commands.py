@@ -1,6 +1,7 @@
 """The verbs, on finished little runs."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,6 +141,19 @@ def test_compare_prints_every_run_and_draws(
         assert (tmp_path / f"a.{suffix}").stat().st_size > 5000
     assert run(["compare", str(digits_run), "--output", str(tmp_path / "a.pdf")]) == 2
     assert not (tmp_path / "a.pdf").exists()
+
+
+def test_compare_takes_a_plan_of_several_seeds_for_no_run(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan"
+    shutil.copytree(digits_run, plan / "0")
+    shutil.copy(digits_run / "config.json", plan)
+    assert run(["compare", str(plan), "--json"]) == 0
+    assert [row["path"] for row in json.loads(capsys.readouterr().out)] == [str(plan / "0")]
+    shutil.rmtree(plan / "0")
+    assert run(["compare", str(plan)]) == 1
+    assert f"{plan} holds no runs" in capsys.readouterr().err
 
 
 def test_compare_reads_records_as_it_reads_runs(
