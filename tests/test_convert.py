@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab import Failure, UsageError, create_model, load_model
+from reslab.cli.convert import read_names
 from reslab.cli.main import run
 from reslab.convert import convert
 from reslab.foreign import read_state_dict
@@ -253,3 +254,12 @@ def test_mistakes_on_the_command_line(
     captured = capsys.readouterr()
     assert message in captured.err + captured.out
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_names_longer_than_a_file_name_may_be_are_names(tmp_path: Path) -> None:
+    names = [f"a class with number {number}" for number in range(1000)]
+    assert read_names(", ".join(names)) == names
+    (tmp_path / "names.txt").write_text("one\ntwo\n")
+    assert read_names(str(tmp_path / "names.txt")) == ["one", "two"]
+    with pytest.raises(UsageError, match="neither a file nor names with commas"):
+        read_names(300 * "a")

@@ -1,14 +1,19 @@
 """Which engine is picked for a machine, by rule or by measurement; and that compiling does not grow with depth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from reslab import engine, model_spec
+from reslab.builders import choose_engine
+from reslab.distributed import World
 from reslab.engine import Engine
-from reslab.errors import Failure
+from reslab.errors import Failure, UsageError
 from reslab.models import ResNet, create_model
+from reslab.recipes import recipe
+from reslab.spec import ModelSpec, PreprocessSpec
 
 CPU = torch.device("cpu")
 SPEC = model_spec("cifar_resnet8")
@@ -64,6 +69,51 @@ def test_the_kernel_is_the_first_candidate_where_it_can_be_built(monkeypatch: py
     assert _labels() == ["fp32"]
     with pytest.raises(Failure, match=r"train\.fused_norm is 'on', but there is no C"):
         _labels(fused_norm="on")
+
+
+def test_a_kernel_that_is_asked_for_is_what_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch, "amx_tile")
+    assert _labels() == ["fp32, compiled", "fp32, fused norm", "fp32"]
+    assert _labels(fused_norm="on") == ["fp32, fused norm"]
+    assert _labels(fused_norm="on", compile="off") == ["fp32, fused norm"]
+    assert _labels(compile="on") == ["fp32, compiled"]
+    assert _labels(compile="on", fused_norm="off") == ["fp32, compiled"]
+
+
+def test_choices_that_exclude_one_another_or_the_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch, "amx_tile")
+    with pytest.raises(UsageError, match=r"train\.compile is 'on' and train\.fused_norm is 'on'.*set one of the two"):
+        _labels(compile="on", fused_norm="on")
+    with pytest.raises(UsageError, match=r"train\.compile is 'on', but this network has no blocks"):
+        _labels(compile="on", has_blocks=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "train", "reason"),
+    [
+        (model_spec("vgg16"), {}, "has no batch norm"),
+        (model_spec("cifar_resnet8", norm="none"), {}, "has no batch norm"),
+        (SPEC, {"bn": "frozen"}, "train.bn is 'frozen'"),
+        (SPEC, {"bn_group_size": 16}, "train.bn_group_size is 16"),
+    ],
+)
+def test_a_kernel_that_nothing_would_use_is_refused(
+    model: ModelSpec, train: dict[str, object], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _machine(monkeypatch)
+    made = recipe("digits-resnet20").make()
+    inputs = PreprocessSpec(channels=3, height=32, width=32, mean=(0.5,) * 3, std=(0.2,) * 3)
+
+    def chosen(**changes: object) -> Engine:
+        options = replace(made.train, **{"iterations": 10, "batch_size": 32, **train, **changes})  # type: ignore[arg-type]
+        config = replace(made, model=model, weights="any.safetensors", train=options)
+        return choose_engine(config, inputs, CPU, World())
+
+    with pytest.raises(UsageError, match=f"train.fused_norm is 'on', but .*{reason}.*use .* auto or off"):
+        chosen(fused_norm="on")
+    chosen(fused_norm="auto")
+    if "bn_group_size" in train:
+        assert chosen(fused_norm="on", batch_size=16).fused_norm  # then the group is the batch
 
 
 def _pick(found: list[Engine], iterations: int = 64_000) -> Engine:

@@ -4,11 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reslab import jobs
+from reslab.errors import Failure, Interrupted
 from reslab.jobs import run_side_by_side
 
 _SLEEPY = """
@@ -20,6 +24,7 @@ end_with_parent()
 Path(sys.argv[-1]).touch()
 time.sleep(120)
 """
+_NEVER_ENDING = "import sys, time\nfrom pathlib import Path\nPath(sys.argv[1]).touch()\ntime.sleep(120)\n"
 _PARENT = """
 import sys
 from reslab.jobs import run_side_by_side
@@ -70,13 +75,13 @@ def test_jobs_end_when_their_command_is_killed(sleepy_command: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, *map(str, begun)])
     try:
         assert _until(lambda: all(path.exists() for path in begun))
-        jobs = _children(parent.pid)
-        assert len(jobs) == 2
-        assert all(map(_is_alive, jobs))
+        children = _children(parent.pid)
+        assert len(children) == 2
+        assert all(map(_is_alive, children))
     finally:
         parent.kill()
         parent.wait()
-    assert _until(lambda: not any(map(_is_alive, jobs)))
+    assert _until(lambda: not any(map(_is_alive, children)))
 
 
 def test_each_success_is_told_by_its_place_and_the_worst_code_is_returned(
@@ -107,3 +112,71 @@ def test_what_goes_wrong_between_jobs_stops_those_that_still_run(sleepy_command:
     assert time.monotonic() - before < 100
     assert signal.getsignal(signal.SIGTERM) is handler
     assert "RESLAB_LIFELINE" not in os.environ
+
+
+def _signal_once(path: Path, number: signal.Signals) -> None:
+    """Send a signal to this process as soon as there is something at `path`."""
+
+    def send() -> None:
+        if _until(path.exists):
+            os.kill(os.getpid(), number)
+
+    threading.Thread(target=send).start()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_of_jobs_that_do_not_listen_yet_counts_as_one(sleepy_command: Path, number: signal.Signals) -> None:
+    (sleepy_command / "reslab" / "__main__.py").write_text(_NEVER_ENDING)  # as a job that has no handler yet
+    begun = [sleepy_command / name for name in ("one", "two", "three")]
+    _signal_once(begun[1], number)
+    assert run_side_by_side([[str(path)] for path in begun], 2) == 130
+    assert [path.exists() for path in begun] == [True, True, False]
+
+
+def test_a_job_killed_for_memory_before_does_not_hide_a_stop(sleepy_command: Path) -> None:
+    (sleepy_command / "reslab" / "__main__.py").write_text(
+        "import os, signal, sys\nif sys.argv[1] == 'killed': os.kill(os.getpid(), signal.SIGKILL)\n" + _NEVER_ENDING
+    )
+    begun = sleepy_command / "begun"
+    _signal_once(begun, signal.SIGTERM)
+    assert run_side_by_side([["killed"], [str(begun)], ["never"]], 1) == 130
+    assert run_side_by_side([["killed"]], 1) == 137
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_between_two_jobs_is_not_a_success(sleepy_command: Path, number: signal.Signals) -> None:
+    (sleepy_command / "reslab" / "__main__.py").write_text("import sys\nopen(sys.argv[1], 'w').close()\n")
+    begun = [sleepy_command / str(place) for place in range(3)]
+
+    def note(place: int) -> None:
+        os.kill(os.getpid(), number)
+
+    assert run_side_by_side([[str(path)] for path in begun], 1, note) == 130
+    assert [path.exists() for path in begun] == [True, False, False]
+
+
+def test_a_stop_while_a_job_is_begun_reaches_it(sleepy_command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sleepy_command / "reslab" / "__main__.py").write_text(_NEVER_ENDING)
+    start = jobs._start
+
+    def start_and_be_stopped(*arguments: Any) -> Any:
+        job = start(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return job
+
+    monkeypatch.setattr(jobs, "_start", start_and_be_stopped)
+    before = time.monotonic()
+    assert run_side_by_side([[str(sleepy_command / "one")], [str(sleepy_command / "two")]], 2) == 130
+    assert time.monotonic() - before < 100
+    assert not (sleepy_command / "two").exists()
+
+
+def test_what_goes_wrong_after_a_stop_was_asked_for_is_told_as_a_stop(sleepy_command: Path) -> None:
+    (sleepy_command / "reslab" / "__main__.py").write_text("")
+
+    def refuse(place: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Failure("no room for the record")
+
+    with pytest.raises(Interrupted, match="no room for the record"):
+        run_side_by_side([[""], [""]], 1, refuse)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.environment import cpu_flags
-from reslab.errors import Failure
+from reslab.errors import Failure, UsageError
 from reslab.kernels import fused_norm_problem
 from reslab.kernels.compiler import compiler
 from reslab.measured import kept_rates
@@ -56,9 +56,14 @@ def candidates(
 ) -> list[Engine]:
     """Return the engines that the three choices ("auto", or one of them) leave on this machine, the likeliest first.
 
-    Raises Failure, with the reason, for a choice that this machine cannot fulfil.
+    has_blocks: whether the network is made of blocks, which are what is compiled.
+
+    Raises UsageError for choices that exclude one another or the network, and Failure, with the reason, for one that
+    this machine cannot fulfil.
     """
-    compiles = _compile_choices(compile, device, iterations) if has_blocks else [False]
+    _check_together(fused_norm, compile, has_blocks)
+    # a kernel that was asked for leaves nothing to compile: the compiler would put its own in its place
+    compiles = _compile_choices(compile, device, iterations) if has_blocks and fused_norm != "on" else [False]
     kernels = _kernel_choices(fused_norm, device)
     found = []
     for compiled in compiles:
@@ -66,6 +71,19 @@ def candidates(
             for name in _precision_choices(precision, device):
                 found.append(Engine(precision=name, fused_norm=kernel, compiled=compiled))
     return found
+
+
+def _check_together(fused_norm: str, compile: str, has_blocks: bool) -> None:
+    if compile == "on" and fused_norm == "on":
+        raise UsageError(
+            "train.compile is 'on' and train.fused_norm is 'on': the compiler fuses by itself, without "
+            "the kernel; set one of the two to auto or off."
+        )
+    if compile == "on" and not has_blocks:
+        raise UsageError(
+            "train.compile is 'on', but this network has no blocks, which are what is compiled; use --train.compile "
+            "auto or off."
+        )
 
 
 def _precision_choices(choice: str, device: torch.device) -> list[str]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from reslab.errors import UsageError
+from reslab.errors import Failure, Interrupted, UsageError
 
+STOPPED = 130  # exit code after Ctrl-C and SIGTERM
 _LIFELINE = "RESLAB_LIFELINE"  # the environment variable with the end of a pipe that a job watches
 _Job = subprocess.Popen[bytes]
 
@@ -23,7 +24,9 @@ def run_side_by_side(
     on_success: called with a command's place in `commands` as soon as it ended well.
 
     The cores are shared out among the jobs, unless OMP_NUM_THREADS says otherwise. Ctrl-C and SIGTERM reach every job,
-    each of which saves its state; jobs that have not begun are not begun then. So they do when this process is killed.
+    each of which saves its state; jobs that have not begun are not begun then, and the exit code is 130, whatever else
+    happened. So they do when this process is killed. Raises Interrupted for a Failure or UsageError of `on_success`
+    after a stop was asked for, so that nobody goes on with other work.
     """
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
@@ -32,16 +35,20 @@ def run_side_by_side(
     waiting = list(enumerate([sys.executable, "-m", "reslab", *command] for command in commands))
     running: dict[int, _Job] = {}
     codes: list[int] = []
-    with _lifeline() as lifeline, _passing_signals_on(running, waiting):
-        while waiting or running:
-            while waiting and len(running) < jobs:
+    with _lifeline() as lifeline, _passing_signals_on(running) as asked:
+        while True:
+            while waiting and not asked and len(running) < jobs:
                 number, command = waiting.pop(0)
                 running[number] = _start(command, environment, lifeline)
+                if asked:  # while it was begun, so that it was not passed on to this one
+                    running[number].send_signal(asked[-1])
+            if not running:
+                break
             number = _wait_for_any(running)
             codes.append(running.pop(number).returncode)
             if codes[-1] == 0:
-                on_success(number)
-    return max((code if code >= 0 else 128 - code for code in codes), default=130)
+                _tell(on_success, number, asked)
+    return STOPPED if asked else max((code if code >= 0 else 128 - code for code in codes), default=0)
 
 
 def end_with_parent() -> None:
@@ -57,6 +64,15 @@ def end_with_parent() -> None:
 def _wait_for_the_end(lifeline: int) -> None:
     os.read(lifeline, 1)  # nothing is ever written: it returns when the other end closes, with its process
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _tell(on_success: Callable[[int], None], number: int, asked: list[int]) -> None:
+    try:
+        on_success(number)
+    except (Failure, UsageError) as error:
+        if asked:
+            raise Interrupted(f"stopped; before that: {error}") from error
+        raise
 
 
 def _start(command: list[str], environment: dict[str, str], lifeline: int) -> _Job:
@@ -88,17 +104,21 @@ def _lifeline() -> Iterator[int]:
 
 
 @contextmanager
-def _passing_signals_on(running: dict[int, _Job], waiting: list[tuple[int, list[str]]]) -> Iterator[None]:
-    """Send Ctrl-C and SIGTERM to every job (they are in sessions of their own, so that none gets it twice)."""
+def _passing_signals_on(running: dict[int, _Job]) -> Iterator[list[int]]:
+    """Send Ctrl-C and SIGTERM to every job (they are in sessions of their own, so that none gets it twice).
+
+    Yield the signals that came, a list that grows.
+    """
+    asked: list[int] = []
 
     def pass_on(number: int, frame: Any) -> None:
-        waiting.clear()
+        asked.append(number)
         for process in list(running.values()):
             process.send_signal(number)
 
     previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for process in running.values():  # none is left, unless something went wrong here
             process.terminate()

@@ -79,6 +79,11 @@ class RunFolder:
         folder.config()
         return folder
 
+    @staticmethod
+    def is_run(path: Path) -> bool:
+        """Return whether a run is at `path`; a config alone is a plan, by which the runs below it are made."""
+        return (path / "environment.json").is_file()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep the run to this process inside the block; Failure while another one has it."""

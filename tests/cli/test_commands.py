@@ -1,6 +1,8 @@
 """The verbs, on finished little runs."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -141,6 +143,19 @@ def test_compare_prints_every_run_and_draws(
     assert not (tmp_path / "a.pdf").exists()
 
 
+def test_compare_takes_a_plan_of_several_seeds_for_no_run(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan"
+    shutil.copytree(digits_run, plan / "0")
+    shutil.copy(digits_run / "config.json", plan)
+    assert run(["compare", str(plan), "--json"]) == 0
+    assert [row["path"] for row in json.loads(capsys.readouterr().out)] == [str(plan / "0")]
+    shutil.rmtree(plan / "0")
+    assert run(["compare", str(plan)]) == 1
+    assert f"{plan} holds no runs" in capsys.readouterr().err
+
+
 def test_compare_reads_records_as_it_reads_runs(
     digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,3 +188,16 @@ def test_help_imports_no_torch_and_takes_less_than_a_third_of_its_time(arguments
     code = f"import sys; from reslab.cli.main import run; run({arguments}); "
     code += "sys.exit(bool({'torch', 'matplotlib'} & sys.modules.keys()))"
     assert _seconds(code) < _seconds("import torch") / 3
+
+
+def test_sigterm_ends_any_verb_with_130_and_no_traceback() -> None:
+    verb = "print('begun', flush=True) or time.sleep(120)"
+    program = f"import time, reslab.cli.main as m\nm.app = lambda *_, **__: {verb}\nm.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1] == "reslab: interrupted\n"
+    assert process.returncode == 130

@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from reslab.cli.main import run
 from reslab.cli.seeds import parse_seeds
+from reslab.config import to_dict
 from reslab.errors import UsageError
+from reslab.recipes import recipe as find_recipe
 from reslab.runfolder import RunFolder
 
 _TINY = ["--train.iterations", "4", "--train.log_every", "2", "--train.precision", "fp32"]
@@ -99,3 +102,25 @@ def test_stopping_stops_every_seed_and_saves_it(tmp_path: Path) -> None:
         step = json.loads(log.read_text().splitlines()[-1])["step"]
         newest = max((log.parent / "checkpoints").glob("step-*")).name
         assert int(newest.removeprefix("step-")) >= step
+
+
+@pytest.mark.parametrize("flags", [[], ["--resume"]])
+@pytest.mark.parametrize("recipe", ["digits-resnet20", "folder"])
+def test_seeds_into_the_folder_of_a_run_are_refused_and_leave_it_as_it_is(
+    recipe: str, flags: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", to_dict(find_recipe("digits-resnet20").make()), {})
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    data = ["--data", str(photos)] if recipe == "folder" else []
+    assert run(["train", recipe, *data, "--seeds", "0,1", "--run-dir", str(folder.path), *flags]) == 2
+    assert "is a run; --seeds makes one for each seed below it" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes of eight photos each."""
+    for number, name in enumerate(8 * ["one", "two"]):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (15 * number, 9, 9)).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"

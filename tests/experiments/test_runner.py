@@ -1,6 +1,9 @@
 """Arms are trained once, gone on with after a stop, side by side if asked, and grown from one another."""
 
-from collections.abc import Iterator
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +14,10 @@ import torch
 
 from reslab import load_model
 from reslab.config import override
-from reslab.errors import Failure
+from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
+from reslab.modelfile import save_model
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
@@ -41,6 +45,13 @@ class _Counting:
         self.steps += 1
 
     def on_row(self, row: dict[str, Any]) -> None: ...
+
+
+def _until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
 
 
 def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_is_refused(tmp_path: Path) -> None:
@@ -144,6 +155,25 @@ def test_a_lost_start_file_comes_out_the_same_whatever_was_drawn_before(tmp_path
     assert contents[0] == contents[1]
 
 
+def test_a_start_file_of_an_arm_that_was_trained_anew_is_made_anew(tmp_path: Path) -> None:
+    shallow, like = _short(iterations=2), _short(suffix="-grown", iterations=1, log_every=1)
+    grown = replace(like, config=override(like.config, {"model": {"num_blocks": [2, 2, 2]}}), start=Start(shallow, 1))
+    runner = Runner(tmp_path, 1, _Counting())
+    (source,) = runner.train([shallow], [0])[shallow.name]
+    path = runner._start_file(grown, 0)
+    first, written = path.read_bytes(), path.stat().st_mtime_ns
+    assert runner._start_file(grown, 0).stat().st_mtime_ns == written
+    file = load_model(source.model_path)
+    with torch.no_grad():
+        file.model.fc.bias.add_(1)  # as if it had come out otherwise
+    save_model(source.model_path, file.model, file.card)
+    assert runner._start_file(grown, 0).read_bytes() != first
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        answers = [load_model(one).model(images) for one in (path, source.model_path)]
+    torch.testing.assert_close(*answers, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_finished_run_is_told_once_and_at_once(
     jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -162,3 +192,43 @@ def test_every_finished_run_is_told_once_and_at_once(
     with pytest.raises(Failure, match="not finite" if jobs == 1 else "was not finished"):
         runner.train([new, diverging, there], [0], note)
     assert told == [f"{arm.name}-{arm.key}" for arm in (there, new)]
+
+
+@pytest.fixture
+def finishing_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command `reslab` that puts a run's result in its place, where one was kept, and ends; else it stays."""
+    package = tmp_path / "fake" / "reslab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(
+        "import sys, time\nfrom pathlib import Path\nfolder = Path(sys.argv[sys.argv.index('--run-dir') + 1])\n"
+        "if folder.exists():\n    (folder / 'kept.json').rename(folder / 'result.json')\n"
+        "else:\n    folder.mkdir()\n    time.sleep(120)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    return package
+
+
+def test_a_stop_when_the_last_run_of_a_round_has_ended_starts_no_other_round(
+    tmp_path: Path, finishing_command: Path
+) -> None:
+    one = _short(iterations=4)
+    (folder,) = Runner(tmp_path, 1, _Counting()).train([one], [0])[one.name]
+    (folder.path / "result.json").rename(folder.path / "kept.json")
+    with pytest.raises(Interrupted, match="the same command goes on"):
+        Runner(tmp_path, 2, _Counting()).train([one], [0], lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert folder.result() is not None
+
+
+def test_a_stop_of_jobs_that_do_not_listen_yet_is_no_failure(tmp_path: Path, finishing_command: Path) -> None:
+    there, new = _short(iterations=4), _short("plain", iterations=4)
+    (folder,) = Runner(tmp_path, 1, _Counting()).train([there], [0])[there.name]
+    (folder.path / "result.json").rename(folder.path / "kept.json")
+    runner = Runner(tmp_path, 2, _Counting())
+
+    def stop(_: RunFolder) -> None:
+        assert _until(runner.folder(new, 0).exists)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="the same command goes on"):
+        runner.train([there, new], [0], stop)

@@ -9,10 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import create_model
 from reslab.report import compare, save_figure, write_comparison, write_report
+from reslab.report.compare import comparison_figure
+from reslab.report.curves import Curve, draw
 from reslab.report.page import _whole_windows
 from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
@@ -126,6 +129,40 @@ def test_hostile_class_names_are_text_and_a_hundred_classes_fit(finished: RunFol
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src &#39;sha256-{digest}&#39;" in text
     assert "&lt;script&gt;alert(1)" in text
+
+
+def test_a_run_that_has_just_started_hides_no_other_runs_curves(finished: RunFolder, tmp_path: Path) -> None:
+    rows = finished.metrics.path.read_text().splitlines(keepends=True)
+    whole = _lines([finished])
+    assert len(whole) == 2
+    assert [x for x, _ in whole[0]] == [row["step"] for row in finished.rows("train")]
+    for number, kept in ((0, []), (1, rows[:1])):
+        path = tmp_path / f"started{number}"
+        shutil.copytree(finished.path, path)
+        (path / "metrics.jsonl").write_text("".join(kept))
+        (path / "result.json").unlink()
+        # same numbers as far as it has come: the mean is that of the whole run
+        assert _lines([RunFolder.open(path), finished]) == whole
+        page = write_comparison([finished, RunFolder.open(path)], tmp_path / "a.html").read_text()
+        assert "Runs in progress count as far as they have come." in page
+    assert _lines([RunFolder.open(tmp_path / "started0")]) == []
+
+
+def _lines(folders: list[RunFolder]) -> list[list[tuple[float, float]]]:
+    (axes,) = comparison_figure(compare(folders)).axes
+    lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    return [list(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in lines]  # type: ignore[arg-type]
+
+
+def test_a_mean_over_seeds_is_of_those_that_have_come_so_far_and_of_steps_they_share() -> None:
+    short, long, sparse = ((2, 10.0), (4, 8.0)), ((2, 20.0), (4, 12.0), (6, 6.0), (8, 4.0)), ((4, 1.0), (8, 2.0))
+    for runs, expected in (
+        ((short, long), [(2, 15.0), (4, 10.0), (6, 6.0), (8, 4.0)]),
+        ((short, long, sparse), [(4, 7.0), (8, 3.0)]),
+    ):
+        axes = Figure().subplots()
+        draw(axes, Curve("", "k", 1.0, runs))
+        assert list(zip(axes.lines[0].get_xdata(), axes.lines[0].get_ydata(), strict=True)) == expected  # type: ignore[arg-type]
 
 
 def test_a_comparison_groups_seeds_and_puts_plain_beside_residual(finished: RunFolder, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from reslab import engine
 from reslab.config import RunConfig, TrainConfig
 from reslab.distributed import World
 from reslab.engine import Engine
-from reslab.errors import Failure
+from reslab.errors import Failure, UsageError
 from reslab.modelfile import ModelCard
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
@@ -37,8 +37,13 @@ def choose_engine(
 
     before: the engine that an earlier start of the run picked; kept where this machine still has it.
     Processes beside each other would disturb each other's measurement and pick differently: they go by the rule.
+
+    Raises UsageError and Failure for choices that cannot be had, see `reslab.engine.candidates`.
     """
     train = config.train
+    batch_size = train.batch_size // world.size // train.accumulation
+    if train.fused_norm == "on" and (reason := _why_no_kernel(config, batch_size)):
+        raise UsageError(f"train.fused_norm is 'on', but {reason}; use --train.fused_norm auto or off.")
     found = engine.candidates(
         precision=train.precision,
         fused_norm=train.fused_norm,
@@ -53,10 +58,22 @@ def choose_engine(
         found,
         config.model,
         size=(preprocess.height, preprocess.width),
-        batch_size=train.batch_size // world.size // train.accumulation,
+        batch_size=batch_size,
         device=device,
         iterations=train.iterations if world.size == 1 else 0,
     )
+
+
+def _why_no_kernel(config: RunConfig, batch_size: int) -> str | None:
+    """Why no batch norm of this training could take the fused kernel; None where one can."""
+    size = config.train.bn_group_size
+    if config.model.norm != "batch" or config.model.family == "vgg":
+        return "this network has no batch norm"
+    if config.train.bn == "frozen":
+        return "train.bn is 'frozen': the kernel is of batch norm that takes its statistics from the batch"
+    if size is not None and batch_size > size:
+        return f"train.bn_group_size is {size}: the kernel takes its statistics over the whole batch of {batch_size}"
+    return None
 
 
 def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Network:

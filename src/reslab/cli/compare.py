@@ -93,7 +93,8 @@ def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
         if path.suffix == ".json":
             found.append(RecordedRun.open(path))
             continue
-        inner = sorted(config.parent for config in path.rglob("config.json")) if path.is_dir() else []
+        configs = path.rglob("config.json") if path.is_dir() else ()
+        inner = sorted(config.parent for config in configs if RunFolder.is_run(config.parent))
         if not inner:
             RunFolder.open(path)  # says what is wrong with it
             raise Failure(f"{path} holds no runs.")

@@ -1,5 +1,6 @@
 """`reslab convert`."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,7 +80,7 @@ def convert(
 def read_names(text: str) -> list[str]:
     """Return the class names in a file, or those in `text` itself, between commas."""
     path = Path(text)
-    if not path.is_file():
+    if not _is_file(path):
         if "," not in text:
             raise UsageError(f"--classes is {text!r}: neither a file nor names with commas between them.")
         return [name.strip() for name in text.split(",")]
@@ -93,6 +94,15 @@ def read_names(text: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise Failure(f"{path}: is not a JSON list of names.")
     return names
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a list of names
+            return False
+        raise
 
 
 def _numbers(flag: str, text: str | None) -> list[float] | None:

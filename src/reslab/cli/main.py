@@ -1,9 +1,11 @@
 """The `reslab` command: its verbs, and what becomes of errors. Verbs import torch only when they run."""
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from cyclopts import App, CycloptsError
 
@@ -91,6 +93,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _say(error, EXIT_FAILURE)
 
 
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def _say(error: object, code: int) -> int:
     print(f"reslab: {error}", file=sys.stderr)
     return code
@@ -98,5 +104,6 @@ def _say(error: object, code: int) -> int:
 
 def main() -> None:
     """The console script."""
+    signal.signal(signal.SIGTERM, _interrupt)  # training and jobs side by side put handlers of their own in its place
     end_with_parent()
     sys.exit(run())

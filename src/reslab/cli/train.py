@@ -116,17 +116,22 @@ def _train_seeds(
     wishes: dict[str, Any],
 ) -> int:
     """Check the config once, then train every seed by a command of its own."""
+    from reslab.runfolder import RunFolder
+
     if recipe is None or seed is not None:
         raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
+    numbers = parse_seeds(seeds)
     settings = read_settings(recipe, overrides, **given)
     chosen = choose(recipe, run_dir, resume, settings, wishes)
     folder = run_dir or Path("runs") / chosen.recipe
+    if RunFolder.is_run(folder):
+        raise UsageError(f"{folder} is a run; --seeds makes one for each seed below it: choose another --run-dir.")
     if recipe == PLANNED:  # every seed by one plan
         recipe, overrides, given = _write_plan(chosen, folder), (), {}
     named = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
     flags = [text for flag, value in named.items() for text in (flag, str(value))]
     commands = []
-    for number in parse_seeds(seeds):
+    for number in numbers:
         own = folder / str(number)
         resumes = ["--resume"] if resume and (own / "config.json").exists() else []
         commands.append(["train", recipe, *overrides, *flags, "--seed", str(number), "--run-dir", str(own), *resumes])

@@ -17,6 +17,7 @@ class TrainConfig:
     precision: "bf16" computes convolutions in bfloat16 where the device has it natively; "auto" picks it there.
     fused_norm: batch norm, addition and ReLU as one operation on CPUs, by a kernel that a C++ compiler builds.
     compile: torch.compile per block; "auto" considers it for long runs on CUDA and on CPUs with AMX.
+        Of fused_norm and compile only one can be "on", which turns the other one off where that is "auto".
         What "auto" leaves open in these three is measured at the start of a long run, and kept for the next.
     bn_group_size: batch-norm statistics over groups of this many samples; None: over each process's (piece of a) batch.
     sync_bn: batch-norm statistics over all processes instead (CUDA only).

@@ -14,9 +14,9 @@ from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
-from reslab.jobs import run_side_by_side
+from reslab.jobs import STOPPED, run_side_by_side
 from reslab.modelfile import load_model, save_model
-from reslab.models import deepen
+from reslab.models import Network, deepen
 from reslab.run import train_run
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
@@ -25,7 +25,6 @@ from .arms import Arm
 
 ObserverMaker = Callable[[str, int, int], AbstractContextManager[Observer]]
 _CALIBRATION_IMAGES = 512
-_STOPPED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +95,9 @@ class Runner:
     def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
         commands = [self._command(arm, seed) for arm, seed in todo]
         code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
+        if code == STOPPED:  # also when all of these are finished: nothing else may be started
+            raise Interrupted("stopped; the same command goes on with what is not finished.")
         unfinished = [self.folder(arm, seed) for arm, seed in todo if not self.is_finished(arm, seed)]
-        if unfinished and code == _STOPPED:
-            raise Interrupted(f"{len(unfinished)} runs are not finished; the same command goes on with them.")
         if unfinished:
             raise Failure(f"{unfinished[0]} was not finished (exit code {code}); its message is above.")
 
@@ -123,8 +122,8 @@ class Runner:
         if not arm.start.blocks:
             return trained.model_path
         path = self.folder(arm, seed).with_name(f"{seed}-start.safetensors")
-        if not path.exists():
-            file = load_model(trained.model_path)
+        file = load_model(trained.model_path)
+        if not (path.exists() and _holds(load_model(path).model, file.model)):  # the other arm may be trained anew
             data = build_splits(arm.config.data).train
             views = batches(data, file.card.preprocess, batch_size=_CALIBRATION_IMAGES, device=torch.device("cpu"))
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +132,12 @@ class Runner:
                 grown = deepen(file.model, blocks=arm.start.blocks, calibrate=next(iter(views)).images)
             save_model(path, grown, file.card)
         return path
+
+
+def _holds(grown: Network, source: Network) -> bool:
+    """Whether a grown network was made of `source`: all of its tensors are in it as they are."""
+    tensors = grown.state_dict()
+    return all(name in tensors and torch.equal(tensors[name], ours) for name, ours in source.state_dict().items())
 
 
 def changes(config: dict[str, Any], arm: Arm) -> dict[str, tuple[Any, Any]]:

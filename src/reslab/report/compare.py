@@ -147,17 +147,22 @@ def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
     for number, group in enumerate(groups):
         color = COLORS[number % len(COLORS)]
         name = f"{group.spec.depth} layers" if len({g.spec.depth for g in groups}) == len(groups) else group.recipe
-        train = tuple(points(folder.rows("train")) for folder in group.folders)
         monitor = group.folders[0].config()["train"]["monitor"]
-        bold = tuple(points(folder.rows(monitor)) for folder in group.folders) if monitor != "none" else ()
-        if all(train):
+        if train := _curves_of(group, "train"):
             draw(axes, Curve(f"{name}, training", color, THIN, train))
-        if bold and all(bold):
+        if monitor != "none" and (bold := _curves_of(group, monitor)):
             draw(axes, Curve(f"{name}, {monitor}", color, BOLD, bold))
-    for step in groups[0].folders[0].rate_drops():
+    furthest = max(groups[0].folders, key=lambda folder: len(folder.rows("train")))
+    for step in furthest.rate_drops():
         axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
     in_iterations(axes)
-    axes.legend(loc="upper right", fontsize=9)
+    if axes.has_data():
+        axes.legend(loc="upper right", fontsize=9)
+
+
+def _curves_of(group: Group, split: str) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """The points of each run that has some: one that has just started hides none of the others."""
+    return tuple(found for folder in group.folders if (found := points(folder.rows(split))))
 
 
 def _top(comparison: Comparison) -> float:
@@ -172,6 +177,8 @@ def _top(comparison: Comparison) -> float:
 def _caption(comparison: Comparison) -> str:
     several = any(len(group.rows) > 1 for group in comparison.groups)
     band = " Lines are means over the seeds, bands go from the lowest to the highest." if several else ""
+    if any(row.minutes is None for row in comparison.rows):
+        band += " Runs in progress count as far as they have come."
     lines = "Thin: training error of the batches as trained on; bold: the monitored split's error;"
     return f"{lines} dashed: the learning rate drops.{band}"
 

@@ -32,11 +32,12 @@ def points(rows: Rows, key: str = "error") -> tuple[tuple[int, float], ...]:
 
 
 def draw(axes: Axes, curve: Curve) -> None:
-    """Draw a curve; several seeds as mean and band over the steps they share."""
-    steps = [step for step, _ in curve.runs[0]]
+    """Draw a curve; several seeds as mean and band over the steps they share, each as far as it has come."""
     tables = [dict(run) for run in curve.runs]
-    shared = [step for step in steps if all(step in table for table in tables)]
-    values = [[table[step] for table in tables] for step in shared]
+    ends = [max(table, default=0) for table in tables]
+    steps = sorted({step for table in tables for step in table})
+    shared = [step for step in steps if all(step in t or step > end for t, end in zip(tables, ends, strict=True))]
+    values = [[table[step] for table in tables if step in table] for step in shared]
     means = [sum(row) / len(row) for row in values]
     axes.plot(shared, means, color=curve.color, linewidth=curve.width, label=curve.label)
     if len(tables) > 1:
