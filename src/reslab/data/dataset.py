@@ -147,8 +147,11 @@ def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_
     return dataset.subset(kept), dataset.subset(held)
 
 
-def balanced_weights(labels: Tensor) -> tuple[float, ...]:
-    """Return a weight for each class, the inverse of how frequent it is: n / (classes x count), 0 for an empty one."""
-    counts = torch.bincount(labels).double()
+def balanced_weights(labels: Tensor, num_classes: int) -> tuple[float, ...]:
+    """Return a weight for each class, the inverse of how frequent it is: n / (classes x count), 0 for an empty one.
+
+    They average 1 over the n images.
+    """
+    counts = torch.bincount(labels, minlength=num_classes).double()
     present = int((counts > 0).sum())
     return tuple((len(labels) / (present * counts)).where(counts > 0, 0).tolist())

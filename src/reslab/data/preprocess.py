@@ -70,7 +70,9 @@ class PixelSums:
             short_side=short_side,
             mean=tuple(channel_mean.tolist()),
             # a constant channel has nothing to divide by
-            std=tuple(1.0 if is_flat else value for value, is_flat in zip(std.tolist(), self._flat_channels(), strict=True)),
+            std=tuple(
+                1.0 if is_flat else value for value, is_flat in zip(std.tolist(), self._flat_channels(), strict=True)
+            ),
             mean_image=None if image is None else base64.b64encode(image).decode(),
         )
 
