@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,14 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reslab.builders import build_splits
-from reslab.config import DataConfig
+from reslab.config import DataConfig, ResizedCrop
 from reslab.data import FileDataset, Splits
 from reslab.data.dataset import stratified_indices
 from reslab.data.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
-from reslab.rundata import begin_data
+from reslab.rundata import begin_data, data_of_run
+from reslab.runfolder import RunFolder
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}
 
@@ -121,6 +123,34 @@ def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> Non
         build_splits(DataConfig(path=str(classes), val_is="test"))
     with pytest.raises(UsageError, match="channels is 3, but digits has images with 1 channel"):
         build_splits(DataConfig(kind="digits", channels=3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 32}, "data.size is 32, but digits has images of one size in memory, .* or set it to none"),
+        ({"short_side": 40}, "data.short_side is 40, but digits"),
+        ({"fit": "squash"}, "data.fit is 'squash', but digits .* or set it to crop"),
+        ({"skip_unreadable": True}, "data.skip_unreadable is True, but digits .* or set it to false"),
+    ],
+)
+def test_no_run_begins_with_settings_of_files_on_images_in_memory(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    config = DataConfig(kind="digits", **settings)
+    with pytest.raises(UsageError, match=message):
+        begin_data(config, World())
+    # one that has begun is opened, as settings without effect were let be
+    assert len(data_of_run(RunFolder(tmp_path), config).splits.train) == 1078
+
+
+def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:
+    photos, augment = str(classes), ResizedCrop(crop_size=32)
+    with pytest.raises(UsageError, match=r"data.short_side is 40, but data.fit is 'letterbox'.*set it to none"):
+        begin_data(DataConfig(path=photos, augment=augment, short_side=40, fit="letterbox"), World())
+    # as `train folder` plans it: as long as the square, so that nothing is cropped anyway
+    for settings in ({"size": 40, "short_side": 40}, {"short_side": 32}, {}):
+        begin_data(DataConfig(path=photos, augment=augment, fit="squash", **settings), World())
 
 
 def test_a_folder_of_classes_and_a_csv_file_are_recognised(classes: Path, tmp_path: Path) -> None:
