@@ -153,6 +153,18 @@ def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:
         begin_data(DataConfig(path=photos, augment=augment, fit="squash", **settings), World())
 
 
+def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(
+    classes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train", "testing"):
+        (tmp_path / name).symlink_to(classes, target_is_directory=True)
+    begin_data(DataConfig(path=str(tmp_path)), World())
+    assert f"{tmp_path / 'testing'}: 70 image(s) that are not used" in caplog.text
+    caplog.clear()
+    begin_data(DataConfig(path=str(classes)), World())
+    assert "not used" not in caplog.text
+
+
 def test_a_folder_of_classes_and_a_csv_file_are_recognised(classes: Path, tmp_path: Path) -> None:
     assert open_splits("auto", str(classes)).train.class_names == ("ant", "bee", "cat")
     rows = [
