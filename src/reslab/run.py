@@ -96,7 +96,7 @@ def make_trainer(setting: Setting, records: Records | None = None, observers: Se
         builders.build_optimizer(config, model),
         builders.build_learning_rate(config),
         builders.build_stream(config, splits.train, setting.preprocess, device, setting.world),
-        builders.build_loop(config.train, setting.engine, splits.train),
+        builders.build_loop(config, setting.engine, splits.train),
         card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
         world=setting.world,

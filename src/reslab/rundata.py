@@ -14,6 +14,7 @@ from reslab import builders
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
 from reslab.data.image_list import read_list, write_list
+from reslab.data.inventory import unused_folders
 from reslab.data.preflight import (
     Skipped,
     Verdict,
@@ -44,9 +45,11 @@ class RunData:
 def begin_data(config: DataConfig, world: World) -> RunData:
     """Return the data for a new run. Image files are all read once, each process reading its part of them.
 
-    Failure names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left.
+    Failure names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left; UsageError
+    a setting that would have no effect on this data.
     """
     splits = builders.build_splits(config)
+    builders.check_views(config, splits.train)
     paths = image_paths(splits)
     if not paths:
         return RunData(splits)
@@ -58,6 +61,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
     if world.is_main:
         _say(splits, verdicts, skipped)
+        _say_unused(Path(config.path or "").expanduser())
     return RunData(kept, skipped)
 
 
@@ -73,6 +77,11 @@ def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) 
             "%d image(s) in training under several classes, such as %s; 'reslab data check' names them all.",
             len(found), " and ".join(map(str, found[0])),
         )  # fmt: skip
+
+
+def _say_unused(path: Path) -> None:
+    for finding in unused_folders(path) if path.is_dir() else []:
+        log.warning("%s", finding.text)
 
 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:

@@ -121,6 +121,8 @@ def _identical(folder: Path) -> Places:
 def _structure(folder: Path) -> Places:
     train, val = folder / "train", folder / "val"
     (folder / "valid").mkdir()
+    (folder / "testing" / "ant").mkdir(parents=True)
+    Image.effect_noise((50, 40), 60).convert("RGB").save(folder / "testing" / "ant" / "0.jpg")
     (val / "cat").rename(val / "dog")
     (train / "few").mkdir()
     Image.effect_noise((50, 40), 60).convert("RGB").save(train / "few" / "0.jpg")
@@ -148,7 +150,7 @@ def _structure(folder: Path) -> Places:
         "class-name": [], "class-coding": [], "file-name": [train / "bee" / os.fsdecode(b"caf\xe9.jpg")],
         "nested-class": [train / "cat"], "link-loop": [train / "cat" / "round"], "unclassed": [train / "beside.jpg"],
         "stray": [train / "cat" / "notes.txt"], "picture-without-suffix": [train / "cat" / "IMG_0001"],
-        "flat": [folder / "test"],
+        "flat": [folder / "test"], "unused-folder": [folder / "testing"],
         # the test images have no class any more, so that only this one is known to be in two splits
         "leakage": [val / "ant" / "00.jpeg", train / "ant" / "seen.jpeg"],
     }  # fmt: skip

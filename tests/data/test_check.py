@@ -133,6 +133,17 @@ def test_split_names_may_be_in_upper_case_and_names_in_any_script(tmp_path: Path
     assert kinds_of(tmp_path) == set()
 
 
+def test_a_folder_of_images_that_is_no_split_by_its_name_is_named(tmp_path: Path) -> None:
+    write_photos(tmp_path / "train", ["a", "b"])
+    write_photos(tmp_path / "testing", ["a", "b"])
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "readme.txt").write_text("no images")
+    (tmp_path / "testing" / "a" / "again").symlink_to(tmp_path / "testing", target_is_directory=True)
+    (found,) = check(take_inventory(tmp_path))
+    assert (found.kind, found.severity, found.paths) == ("unused-folder", "warning", (tmp_path / "testing",))
+    assert "20 image(s) that are not used; a split is called train, val, valid, validation, test." in found.text
+
+
 def test_images_in_sub_folders_and_behind_links_count_as_their_class(tmp_path: Path) -> None:
     write_photos(tmp_path / "data", ["a", "b"])
     write_photos(tmp_path / "elsewhere" / "deep", ["inner"])

@@ -36,8 +36,9 @@ def test_the_natural_order_shows_everything_once_in_an_epoch() -> None:
 
 
 def test_balanced_weights_give_every_class_the_same_total() -> None:
-    weights = torch.tensor(balanced_weights(LABELS), dtype=torch.float64)
-    counts = torch.bincount(LABELS).double()
-    assert weights[2] == 0
+    weights = torch.tensor(balanced_weights(LABELS, 6), dtype=torch.float64)
+    counts = torch.bincount(LABELS, minlength=6).double()
+    assert weights[counts == 0].tolist() == [0, 0, 0]  # one in between, and the last two
+    assert weights[LABELS].mean().item() == pytest.approx(1)
     totals = (weights * counts)[counts > 0]
     assert totals.tolist() == pytest.approx([57 / 3] * 3)

@@ -3,19 +3,24 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from reslab.builders import build_splits
-from reslab.config import DataConfig
+from reslab.config import DataConfig, ResizedCrop
 from reslab.data import FileDataset, Splits
+from reslab.data.dataset import stratified_indices
 from reslab.data.preflight import Verdict, conflicts, image_paths, settle
-from reslab.data.sources import open_splits
+from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
-from reslab.rundata import begin_data
+from reslab.rundata import begin_data, data_of_run
+from reslab.runfolder import RunFolder
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}
 
@@ -56,6 +61,53 @@ def test_more_than_there_is_cannot_be_held_out(classes: Path) -> None:
         build_splits(DataConfig(path=str(classes), test_size=70))
 
 
+@given(st.lists(st.sampled_from([0, 1, 1, 2, 3, 30]), min_size=2, max_size=9), st.floats(0, 1), st.integers(0, 99))
+def test_holding_out_leaves_an_image_of_every_class(counts: list[int], part: float, seed: int) -> None:
+    counts = [*counts, 2]
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    most = len(labels) - len(labels.unique())
+    size = max(1, round(part * most))
+    kept, held = stratified_indices(labels, size, seed)
+    assert sorted(torch.cat([kept, held]).tolist()) == list(range(len(labels)))
+    assert len(held) == size
+    left = torch.bincount(labels[kept], minlength=len(counts))
+    assert torch.equal(left > 0, torch.tensor(counts) > 0)
+
+
+def test_places_that_a_class_cannot_give_go_to_the_class_furthest_below_its_part() -> None:
+    labels = torch.tensor([0] * 6 + [1] + [2] + [3] * 5)
+    kept, held = stratified_indices(labels, 7, seed=0)  # 7 / 13 of each: 3.23, 0.54, 0.54, 2.69
+    assert torch.bincount(labels[held], minlength=4).tolist() == [4, 0, 0, 3]
+    assert torch.bincount(labels[kept]).tolist() == [2, 1, 1, 2]
+
+
+def test_what_is_held_out_is_as_it_ever_was() -> None:
+    labels = torch.tensor([0] * 12 + [1] * 5 + [2] * 3)
+    assert stratified_indices(labels, 6, seed=0)[1].tolist() == [3, 6, 8, 9, 12, 19]
+    assert stratified_indices(labels, 7, seed=5)[1].tolist() == [1, 5, 9, 11, 13, 15, 19]
+
+
+def test_more_than_leaves_every_class_an_image_cannot_be_held_out(classes: Path) -> None:
+    assert len(build_splits(DataConfig(path=str(classes), validation_size=67)).train) == 3
+    with pytest.raises(Failure, match=r"validation_size is 68, .* 3 classes has to stay: at most 67 can be held out"):
+        build_splits(DataConfig(path=str(classes), validation_size=68))
+
+
+def test_a_class_without_training_images_in_a_csv_file_is_named(classes: Path, tmp_path: Path) -> None:
+    rows = [f"{classes}/{name}/{number:02d}.png,{name},train" for name in ("ant", "bee") for number in range(4)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows, f"{classes}/cat/00.png,cat,val"]))
+    with pytest.raises(Failure, match="validation has class 'cat', which train has not"):
+        build_splits(DataConfig(path=str(tmp_path / "list.csv")))
+
+
+def test_a_recorded_split_keeps_the_classes_that_have_no_training_image(tmp_path: Path) -> None:
+    rows = ["0.png,ant,train", "1.png,bee,train", "2.png,zebra,test", "3.png,cat,validation", "4.png,bee,validation"]
+    (tmp_path / "split.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+    splits = read_split(tmp_path / "split.csv", tmp_path, "set", 3)
+    assert splits.train.class_names == ("ant", "bee", "cat", "zebra")
+    assert (splits.train.labels.tolist(), splits.part("validation").labels.tolist()) == ([0, 1], [2, 1])
+
+
 def test_the_validation_split_can_be_the_test_split(tmp_path: Path, classes: Path) -> None:
     (tmp_path / "train").symlink_to(classes, target_is_directory=True)
     (tmp_path / "val").symlink_to(classes, target_is_directory=True)
@@ -71,6 +123,46 @@ def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> Non
         build_splits(DataConfig(path=str(classes), val_is="test"))
     with pytest.raises(UsageError, match="channels is 3, but digits has images with 1 channel"):
         build_splits(DataConfig(kind="digits", channels=3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 32}, "data.size is 32, but digits has images of one size in memory, .* or set it to none"),
+        ({"short_side": 40}, "data.short_side is 40, but digits"),
+        ({"fit": "squash"}, "data.fit is 'squash', but digits .* or set it to crop"),
+        ({"skip_unreadable": True}, "data.skip_unreadable is True, but digits .* or set it to false"),
+    ],
+)
+def test_no_run_begins_with_settings_of_files_on_images_in_memory(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    config = DataConfig(kind="digits", **settings)
+    with pytest.raises(UsageError, match=message):
+        begin_data(config, World())
+    # one that has begun is opened, as settings without effect were let be
+    assert len(data_of_run(RunFolder(tmp_path), config).splits.train) == 1078
+
+
+def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:
+    photos, augment = str(classes), ResizedCrop(crop_size=32)
+    with pytest.raises(UsageError, match=r"data.short_side is 40, but data.fit is 'letterbox'.*set it to none"):
+        begin_data(DataConfig(path=photos, augment=augment, short_side=40, fit="letterbox"), World())
+    # as `train folder` plans it: as long as the square, so that nothing is cropped anyway
+    for settings in ({"size": 40, "short_side": 40}, {"short_side": 32}, {}):
+        begin_data(DataConfig(path=photos, augment=augment, fit="squash", **settings), World())
+
+
+def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(
+    classes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train", "testing"):
+        (tmp_path / name).symlink_to(classes, target_is_directory=True)
+    begin_data(DataConfig(path=str(tmp_path)), World())
+    assert f"{tmp_path / 'testing'}: 70 image(s) that are not used" in caplog.text
+    caplog.clear()
+    begin_data(DataConfig(path=str(classes)), World())
+    assert "not used" not in caplog.text
 
 
 def test_a_folder_of_classes_and_a_csv_file_are_recognised(classes: Path, tmp_path: Path) -> None:

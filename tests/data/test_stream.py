@@ -1,5 +1,7 @@
 """The endless stream: full batches, any world size, positions that need no history; augmentation by hand."""
 
+import statistics
+
 import pytest
 import torch
 from hypothesis import given
@@ -89,6 +91,20 @@ def test_pixels_minus_the_measured_mean_have_mean_zero_and_deviation_one() -> No
     torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3), rtol=1e-4, atol=0)
     per_pixel = Normalizer(measure_preprocess(dataset, mean="pixel", scale="none"), CPU)(dataset.images)
     assert per_pixel.mean(0).abs().max() < 1e-6
+
+
+def test_a_channel_of_one_value_is_divided_by_one_whatever_the_value() -> None:
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 256, 1, 1).expand(7, 256, 3, 5)  # a channel for each
+    dataset = ArrayDataset("flat", levels, torch.zeros(7, dtype=torch.int64), ("a",))
+    assert set(measure_preprocess(dataset, mean="channel", scale="std").std) == {1.0}
+
+
+def test_a_channel_of_nearly_one_value_is_divided_by_its_deviation() -> None:
+    images = torch.full((50, 1, 40, 50), 254, dtype=torch.uint8)
+    images[3, 0, 5, 7] = 253
+    dataset = ArrayDataset("nearly", images, torch.zeros(50, dtype=torch.int64), ("a",))
+    expected = statistics.pstdev(images.flatten().tolist()) / 255  # exact: in fractions
+    assert measure_preprocess(dataset, mean="channel", scale="std").std == pytest.approx((expected,), rel=1e-6)
 
 
 def test_the_mean_image_survives_the_spec_as_json() -> None:

@@ -163,6 +163,31 @@ def test_names_of_every_sort_come_back_from_the_recorded_split(tmp_path: Path) -
     assert splits.train.fingerprint() == folder.environment()["data"]["fingerprint"]
 
 
+def test_a_run_on_classes_of_one_image_can_be_opened_and_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"common": 9, "often": 9, **{f"rare{number}": 1 for number in range(4)}}
+    for name, count in counts.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.effect_noise((40, 36), 60).save(tmp_path / "data" / name / f"{number}.png")
+    path = tmp_path / "run"
+    held = ["--data.validation_size", "6", "--train.class_weights", "balanced"]
+    arguments = ["train", "imagenet-resnet18", "--data", str(tmp_path / "data"), *FAST, *held, "--run-dir", str(path)]
+    assert run(arguments) == 0
+    trained = {label for _, label, split in read(path / "split.csv") if split == "train"}
+    assert trained == set(counts)
+    assert run(["evaluate", str(path), "--split", "validation"]) == 0
+    (path / "result.json").unlink()
+    assert run(["train", "--resume", "--run-dir", str(path)]) == 0
+    # so can a run that was begun when a class could lose all its training images
+    rows = (path / "split.csv").read_text().replace("rare3,train", "rare3,validation")
+    (path / "split.csv").write_text(rows)
+    capsys.readouterr()
+    assert run(["evaluate", str(path), "--split", "validation", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["total"] == 7
+
+
 def test_a_recorded_split_that_was_damaged_is_named(skipping: Path, tmp_path: Path) -> None:
     shutil.copytree(skipping, tmp_path / "run")
     (tmp_path / "run" / "split.csv").write_text("path,label,split\na.jpg,ant\n")

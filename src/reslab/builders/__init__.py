@@ -1,6 +1,6 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
-from .data import build_preprocess, build_splits, match_model_to_data
+from .data import build_preprocess, build_splits, check_views, match_model_to_data
 from .network import build_network, check_weights, choose_device, choose_engine, load_weights, synchronize_batch_norm
 from .stream import build_stream
 from .training import build_average, build_learning_rate, build_loop, build_optimizer
@@ -14,6 +14,7 @@ __all__ = [
     "build_preprocess",
     "build_splits",
     "build_stream",
+    "check_views",
     "check_weights",
     "choose_device",
     "choose_engine",

@@ -19,7 +19,8 @@ _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as 
 def build_splits(config: DataConfig) -> Splits:
     """Return the data; a test or validation part that is asked for and missing is held out of the training images.
 
-    Raises UsageError for settings that the data has no use for.
+    Raises UsageError for settings of the parts and the channels that the data has no use for; `check_views` looks at
+    those of the views.
     """
     splits = open_splits(config.kind, config.path, channels=config.channels)
     train, validation, test = splits.train, splits.validation, splits.test
@@ -34,6 +35,36 @@ def build_splits(config: DataConfig) -> Splits:
     if validation is None and config.validation_size:
         train, validation = hold_out(train, config.validation_size, config.validation_seed)
     return Splits(train, validation, test)
+
+
+def check_views(config: DataConfig, train: Dataset) -> None:
+    """Raise UsageError for settings of files and their views that would have no effect on this data.
+
+    For runs that begin: one that has begun is opened as it is, and other data is judged by the settings of a run.
+    """
+    if isinstance(train, ArrayDataset):
+        skips = config.skip_unreadable or None
+        given = {"size": config.size, "short_side": config.short_side, "skip_unreadable": skips}
+        given["fit"] = None if config.fit == "crop" else config.fit
+        for name, value in given.items():
+            if value is not None:
+                usual = {"skip_unreadable": "false", "fit": "crop"}.get(name, "none")
+                raise UsageError(
+                    f"data.{name} is {value!r}, but {train.name} has images of one size in memory, and it is for image "
+                    f"files: leave it out, or set it to {usual}."
+                )
+    elif config.fit != "crop" and config.short_side not in (None, _square(config)):
+        raise UsageError(
+            f"data.short_side is {config.short_side}, but data.fit is {config.fit!r}, and only 'crop' has a shorter "
+            "side to crop from: leave it out, or set it to none."
+        )
+
+
+def _square(config: DataConfig) -> int | None:
+    """The side of the square that evaluation shows, of photos; a shorter side as long as it crops nothing."""
+    if config.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
+        return config.augment.crop_size
+    return config.size
 
 
 def _validation_as_test(splits: Splits) -> Dataset:

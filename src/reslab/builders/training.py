@@ -87,17 +87,28 @@ def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
     return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
 
 
-def build_loop(config: TrainConfig, chosen: Engine, train: Dataset) -> Loop:
+def build_loop(run: RunConfig, chosen: Engine, train: Dataset) -> Loop:
     """Return the loop's numbers, with the engine's precision and the weights of the training part's classes."""
+    config = run.train
     return Loop(
         iterations=config.iterations,
         accumulation=config.accumulation,
         use_bf16=chosen.precision == "bf16",
         clip_norm=config.clip_norm,
         label_smoothing=config.label_smoothing,
-        class_weights=balanced_weights(train.labels) if config.class_weights == "balanced" else None,
+        class_weights=_class_weights(run, train) if config.class_weights == "balanced" else None,
         log_every=config.log_every,
         evaluate_every=config.evaluate_every,
         checkpoint_every=config.checkpoint_every,
         patience_evaluations=config.patience_evaluations,
     )
+
+
+def _class_weights(config: RunConfig, train: Dataset) -> tuple[float, ...]:
+    """The weights average 1 over the images that are shown, so that they do not change the learning rate on average."""
+    weights = balanced_weights(train.labels, len(train.class_names))
+    if config.data.sampling == "natural":
+        return weights
+    present = [weight for weight in weights if weight]  # of which each is shown equally often
+    mean = sum(present) / len(present)
+    return tuple(weight / mean for weight in weights)

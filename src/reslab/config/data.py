@@ -119,7 +119,7 @@ class DataConfig:
     full_size_from: the part of the run after which images have their own size; up to there it grows in equal steps.
     size, short_side, fit: how photos are shown in evaluation: the side of the square, the shorter side before the
         centre is cropped (only "crop" has one), and "crop", "letterbox" or "squash" (see PreprocessSpec). None: the
-        training crop, and 256 pixels for each 224.
+        training crop, and 256 pixels for each 224. For image files only, like skip_unreadable.
     sampling: "natural" shows every image once in an epoch, "balanced" every class equally often.
     mixup_alpha, cutmix_alpha: of the Beta distribution of the share that another image gets in each (Zhang et al.
         2018; Yun et al. 2019); 0 for none. The training error is then that of the larger picture's label only.

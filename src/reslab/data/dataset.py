@@ -120,35 +120,54 @@ def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
 def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return (kept, held out) indices, both ascending, with `size` held out in the proportions of the classes.
 
-    Rounding gives the remaining places to the classes with the largest fractions (the largest-remainder method).
+    Rounding gives the remaining places to the classes with the largest fractions (the largest-remainder method). Of
+    every class at least one sample is kept, so `size` is at most the samples less the classes that have any.
     """
-    num_classes = int(labels.max()) + 1
-    counts = torch.bincount(labels, minlength=num_classes)
-    quotas = counts.double() * size / len(labels)
-    taken = quotas.floor().long()
-    remainder = torch.argsort(quotas - taken, descending=True, stable=True)[: size - int(taken.sum())]
-    taken[remainder] += 1
+    counts = torch.bincount(labels)
+    taken = _places(counts, size)
     held = torch.zeros(len(labels), dtype=torch.bool)
     order = permutation(seed, SPLIT, 0, len(labels))
-    for label in range(num_classes):
+    for label in range(len(counts)):
         members = order[labels[order] == label]
         held[members[: int(taken[label])]] = True
     return torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
 
 
+def _places(counts: Tensor, size: int) -> Tensor:
+    """Return how many of each class are held out; counts: samples of each class, int64 [num_classes]."""
+    quotas = counts.double() * size / counts.sum()
+    taken = quotas.floor().long()
+    remainder = torch.argsort(quotas - taken, descending=True, stable=True)[: size - int(taken.sum())]
+    taken[remainder] += 1
+    most = (counts - 1).clamp(min=0)
+    freed = int((taken - most).clamp(min=0).sum())
+    taken = taken.minimum(most)
+    for _ in range(freed):  # to the class that is furthest below its part, of those that have samples to spare
+        taken[torch.where(taken < most, quotas - taken, -torch.inf).argmax()] += 1
+    return taken
+
+
 def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_size") -> tuple[Dataset, Dataset]:
     """Split a data set into (training, held out) parts, stratified by class and reproducible from the seed.
 
-    Failure, which names the `setting` that gave the size, where there are not as many images.
+    Training keeps an image of every class. Failure, which names the `setting` that gave the size, where there are not
+    as many images.
     """
-    if not 0 < size < len(dataset):
-        raise Failure(f"{setting} is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of.")
+    num_classes = len(dataset.labels.unique())
+    if not 0 < size <= len(dataset) - num_classes:
+        raise Failure(
+            f"{setting} is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of, and one of "
+            f"each of {num_classes} classes has to stay: at most {len(dataset) - num_classes} can be held out."
+        )
     kept, held = stratified_indices(dataset.labels, size, seed)
     return dataset.subset(kept), dataset.subset(held)
 
 
-def balanced_weights(labels: Tensor) -> tuple[float, ...]:
-    """Return a weight for each class, the inverse of how frequent it is: n / (classes x count), 0 for an empty one."""
-    counts = torch.bincount(labels).double()
+def balanced_weights(labels: Tensor, num_classes: int) -> tuple[float, ...]:
+    """Return a weight for each class, the inverse of how frequent it is: n / (classes x count), 0 for an empty one.
+
+    They average 1 over the n images.
+    """
+    counts = torch.bincount(labels, minlength=num_classes).double()
     present = int((counts > 0).sum())
     return tuple((len(labels) / (present * counts)).where(counts > 0, 0).tolist())

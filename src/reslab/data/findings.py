@@ -26,6 +26,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "nested-class": ("warning", "several sub-folders with images inside one class; they count as that class"),
     "link-loop": ("warning", "links to a folder above them; not followed"),
     "file-name": ("warning", "file names that are not valid Unicode; other programs may not find these files"),
+    "unused-folder": (
+        "warning",
+        "folders with images beside `train` that are no split by their name; they are not used",
+    ),
     "stray": ("warning", "files that are not used: no images by their name"),
     "picture-without-suffix": ("warning", "images whose name does not say so; they are not used"),
     # --- files that cannot be used

@@ -96,7 +96,30 @@ def inventory_folder(path: Path) -> Inventory:
         for folder in named[part][:1]:
             _add_split(found, part, folder, *_entries(folder, found))
     found.strays += files
+    found.findings += unused_folders(path)
     return found
+
+
+def unused_folders(path: Path) -> list[Finding]:
+    """Return the folders beside `train` that are no split by their name, and hold images; none without a `train`."""
+    folders, _ = _entries(path)
+    if all(PART_NAMES.get(folder.name.lower()) != "train" for folder in folders):
+        return []
+    counts = {folder: _count_images(folder) for folder in folders if folder.name.lower() not in PART_NAMES}
+    return [
+        Finding(
+            "unused-folder",
+            f"{folder}: {count} image(s) that are not used; a split is called {', '.join(PART_NAMES)}.",
+            (folder,),
+        )
+        for folder, count in counts.items()
+        if count
+    ]
+
+
+def _count_images(folder: Path) -> int:
+    aside = Inventory(folder, "classes")  # what is wrong inside does not matter, as nothing of it is used
+    return sum(is_image_name(file.name) for file in _walk(folder, (), aside))
 
 
 def _inventory_classes(path: Path, folders: list[Path], files: list[Path], *, has_parts: bool) -> Inventory:

@@ -47,6 +47,14 @@ class PixelSums:
         self._total += wide.sum(0)
         self._squares += wide.square().sum((0, 2, 3))
 
+    def _flat_channels(self) -> list[bool]:
+        """Whether each channel has one value only; `variance` is rounded, and may then be 1e-20 instead of 0."""
+        _, height, width = self._total.shape
+        num_pixels = self._count * height * width
+        # Python's integers: the products pass 2^63
+        sums = zip(self._total.sum((1, 2)).tolist(), self._squares.tolist(), strict=True)
+        return [num_pixels * squares == total**2 for total, squares in sums]
+
     def to_spec(self, *, mean: str, scale: str, short_side: int | None = None) -> PreprocessSpec:
         """Return the spec; mean: "pixel" or "channel"; scale: "std" divides by the channel's deviation, "none" by 1."""
         channels, height, width = self._total.shape
@@ -62,7 +70,9 @@ class PixelSums:
             short_side=short_side,
             mean=tuple(channel_mean.tolist()),
             # a constant channel has nothing to divide by
-            std=tuple(value if value > 0 else 1.0 for value in std.tolist()),
+            std=tuple(
+                1.0 if is_flat else value for value, is_flat in zip(std.tolist(), self._flat_channels(), strict=True)
+            ),
             mean_image=None if image is None else base64.b64encode(image).decode(),
         )
 

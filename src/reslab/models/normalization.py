@@ -149,7 +149,8 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     Activation checkpointing runs a block's forward pass twice; without this its statistics would move twice.
     """
     # Copies take the updates. Without any buffers, autograd would save other tensors than in the first pass.
-    originals = [(norm, dict(norm._buffers)) for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    # `_BatchNorm`: synchronised batch norm is no `nn.BatchNorm2d`.
+    originals = [(norm, dict(norm._buffers)) for norm in module.modules() if isinstance(norm, _BatchNorm)]
     for norm, buffers in originals:
         norm._buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in buffers.items()})
     try:

@@ -13,6 +13,8 @@ class CrossEntropy:
     """The mean cross-entropy of a batch; mixed images count for both of their labels.
 
     class_weights: one for each class, None for equal ones; label_smoothing: the share given to all classes alike.
+    With weights it is sum(weight x loss) / n over the n images, so that it is the mean of the losses of its parts, and
+    an image counts the same in any company. torch's own weighted mean divides by the sum of the weights instead.
     """
 
     def __init__(self, device: torch.device, class_weights: Sequence[float] | None, label_smoothing: float) -> None:
@@ -27,4 +29,7 @@ class CrossEntropy:
         return batch.share * loss + (1 - batch.share) * self._against(logits, batch.other_labels)
 
     def _against(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits, labels, weight=self._weights, label_smoothing=self._smoothing)
+        if self._weights is None:
+            return F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+        total = F.cross_entropy(logits, labels, weight=self._weights, label_smoothing=self._smoothing, reduction="sum")
+        return total / len(labels)

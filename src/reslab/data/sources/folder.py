@@ -48,6 +48,7 @@ def _split(inventory: Inventory, split: str, num_channels: int) -> FileDataset:
 def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
     """Return the splits that a run recorded, in its order; its paths are below `root`.
 
+    The classes are those of all splits: a class may have lost its training images to validation when the run began.
     Failure for a file that is damaged. Which classes each split has is as it was, and is not looked at again.
     """
     rows = read_list(path)
@@ -57,7 +58,7 @@ def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
         or any(len(row) != len(COLUMNS) or row[2] not in PARTS for row in rows[1:])
     ):
         raise Failure(f"{path}: damaged; expected the columns {', '.join(COLUMNS)}, as this run's start wrote them.")
-    names = tuple(sorted({label for _, label, split in rows[1:] if split == "train"}))
+    names = tuple(sorted({label for _, label, _ in rows[1:]}))
     number_of = {label: number for number, label in enumerate(names)}
 
     def part(wanted: str) -> FileDataset | None:
