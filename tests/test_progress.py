@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from reslab.progress import LiveCount, PlainCount, make_count
+from reslab.progress import LiveCount, PlainCount, PlainProgress, make_count
 
 
 def test_a_count_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,3 +44,8 @@ def test_a_count_says_how_far_it_is_and_what_is_known_of_the_rest(
     PlainCount("reading", total).on_one()
     monkeypatch.undo()
     assert re.fullmatch(said, capsys.readouterr().err)
+
+
+def test_an_evaluation_loss_that_is_not_finite_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainProgress("run", 10, 128).on_row({"step": 5, "split": "validation", "loss": None, "error": 90.0})
+    assert capsys.readouterr().err == "run 5/10 validation: loss not finite, error 90.00 %\n"

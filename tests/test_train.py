@@ -197,6 +197,18 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_checkp
     assert newest.step == trainer.state.step
 
 
+@pytest.mark.parametrize("loss", [math.inf, math.nan])
+def test_an_evaluation_whose_loss_is_not_finite_is_written_as_null_and_training_goes_on(
+    tmp_path: Path, loss: float
+) -> None:
+    scripted = Monitor("validation", lambda model: Evaluation(10, 100, loss, torch.zeros(2, 2, dtype=torch.int64)))
+    trainer = make_trainer(Loop(iterations=4, evaluate_every=2), tmp_path / "run", monitor=scripted)
+    trainer.fit()
+    rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "validation"]
+    assert [(row["step"], row["loss"], row["error"]) for row in rows] == [(2, None, 90.0), (4, None, 90.0)]
+    assert trainer.state.best_step == 2
+
+
 def test_the_test_set_chooses_nothing(tmp_path: Path) -> None:
     rate = LearningRate(0.1, plateau := PlateauDecay(0.1, 1, 0.0, 3), constant())
     loop = Loop(iterations=6, evaluate_every=1, patience_evaluations=1)

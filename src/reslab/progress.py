@@ -57,9 +57,8 @@ class PlainProgress:
 
     def on_row(self, row: dict[str, Any]) -> None:
         step = row["step"]
-        line = (
-            f"{self._name} {step}/{self._iterations} {row['split']}: loss {row['loss']:.4f}, error {row['error']:.2f} %"
-        )
+        loss = "not finite" if row["loss"] is None else f"{row['loss']:.4f}"
+        line = f"{self._name} {step}/{self._iterations} {row['split']}: loss {loss}, error {row['error']:.2f} %"
         if row["split"] == "train":
             left = _duration(self._rate.seconds_left(self._iterations - step))
             line += f", lr {row['lr']:g}, {self._rate.images_per_second:.0f} images/s, {left} left"
