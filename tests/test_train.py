@@ -186,15 +186,59 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    trainer = make_trainer(
-        Loop(iterations=50, checkpoint_every=1), tmp_path / "run", rate=LearningRate(1e30, constant(), constant())
-    )
-    with pytest.raises(Failure, match=r"not finite at step \d+.*--optim\.lr"):
+def saves_each_step(path: Path, lr: float) -> Trainer:
+    return make_trainer(Loop(iterations=50, checkpoint_every=1), path, rate=LearningRate(lr, constant(), constant()))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_checkpoint_is_good_for(
+    tmp_path: Path,
+) -> None:
+    trainer = saves_each_step(tmp_path / "run", 1e30)
+    with pytest.raises(Failure, match=r"loss is not finite at step \d+ \(learning rate 1e\+30\).*--optim\.lr") as stop:
         trainer.fit()
-    newest, _ = CheckpointFolder(tmp_path / "run" / "c").load_newest()
+    newest, problems = CheckpointFolder(tmp_path / "run" / "c").load_newest()
     assert newest is not None
-    assert newest.step == trainer.state.step
+    assert problems == []
+    assert f"newest checkpoint is of step {newest.step}, and its weights are finite; but --resume" in str(stop.value)
+    resumed = saves_each_step(tmp_path / "run", 1e30)
+    resumed.restore(newest)
+    assert all(bool(parameter.isfinite().all()) for parameter in resumed.model.parameters())
+    with pytest.raises(Failure) as again:
+        resumed.fit()
+    assert str(again.value) == str(stop.value)
+
+
+@pytest.mark.parametrize(("bad", "said"), [(1, "There is no checkpoint yet"), (3, "newest checkpoint is of step 2,")])
+def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, said: str
+) -> None:
+    trainer = saves_each_step(tmp_path / "run", 0.1)
+    update = trainer.optimizer.step
+
+    def spoil() -> None:
+        update()
+        if trainer.state.step + 1 == bad:
+            with torch.no_grad():
+                next(trainer.model.parameters()).fill_(math.inf)
+
+    monkeypatch.setattr(trainer.optimizer, "step", spoil)
+    with pytest.raises(Failure, match=rf"the weights are not finite after step {bad} .*{said}"):
+        trainer.fit()
+    assert CheckpointFolder(tmp_path / "run" / "c").steps() == list(range(1, bad))
+
+
+@pytest.mark.parametrize("what", ["save", "evaluate"])
+def test_a_loss_that_was_not_finite_inside_a_window_is_noticed_before_anything_is_made_of_it(
+    tmp_path: Path, what: str
+) -> None:
+    trainer = make_trainer(Loop(iterations=9), tmp_path / "run", monitor=monitor())
+    trainer.train_step()
+    logits = torch.zeros(16, 10)
+    trainer.log_meter.add(torch.tensor(math.nan), logits, logits.argmax(1))  # as on a GPU, where no single loss is read
+    with pytest.raises(Failure, match="loss is not finite at or shortly before step 1 "):
+        getattr(trainer, what)()
+    assert CheckpointFolder(tmp_path / "run" / "c").steps() == []
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan])

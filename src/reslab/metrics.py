@@ -54,6 +54,10 @@ class Meter:
         loss, wrong, total = sum_over_ranks(self._sums.clone()).tolist()
         return loss / total, 100.0 * wrong / total
 
+    def is_finite(self) -> bool:
+        """Whether the losses since the last `reset` are finite in all processes; so they are where there are none."""
+        return math.isfinite(sum_over_ranks(self._sums.clone())[0].item())
+
     def reset(self) -> None:
         self._sums.zero_()
 
