@@ -277,3 +277,27 @@ def test_patience_ends_a_run_early_and_the_best_checkpoint_is_kept(tmp_path: Pat
     assert trainer.state.step == 5
     assert (trainer.state.best_step, trainer.state.best_error) == (2, 20.0)
     assert CheckpointFolder(tmp_path / "run" / "c").steps() == [2, 4, 5]
+
+
+@pytest.mark.parametrize(("log_every", "logged"), [(2, [2, 4, 5]), (5, [5]), (100, [5])])
+def test_a_run_that_lost_patience_has_logged_its_last_window_once(
+    tmp_path: Path, log_every: int, logged: list[int]
+) -> None:
+    errors = iter([30, 20, 25, 25, 25, 10])
+
+    def scripted(model: nn.Module) -> Evaluation:
+        return Evaluation(100 - next(errors), 100, 1.0, torch.zeros(2, 2, dtype=torch.int64))
+
+    def make() -> Trainer:
+        loop = Loop(iterations=100, log_every=log_every, evaluate_every=1, patience_evaluations=3)
+        return make_trainer(loop, tmp_path / "run", monitor=Monitor("validation", scripted))
+
+    make().fit()
+    again = make()  # of a process that was killed after the last checkpoint
+    newest, _ = CheckpointFolder(tmp_path / "run" / "c").load_newest()
+    assert newest is not None
+    again.restore(newest)
+    again.fit()
+    rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "train"]
+    assert [row["step"] for row in rows] == logged
+    assert [row["step"] for row in read_rows(tmp_path / "run" / "timing.jsonl")] == logged

@@ -80,10 +80,13 @@ class Trainer:
                 for observer in self.observers:
                     observer.on_step(self.state.step, loss)
                 is_last = self.state.step == self.loop.iterations
-                if is_last or self.is_due(self.loop.log_every):
+                is_window_over = is_last or self.is_due(self.loop.log_every)
+                if is_window_over:
                     self.log()
                 if self.monitor and (is_last or self.is_due(self.loop.evaluate_every)):
                     self.evaluate()
+                    if self._has_lost_patience() and not is_window_over:
+                        self.log()  # before the last checkpoint, so that a resume does not write the row again
                 if is_last or self.is_due(self.loop.checkpoint_every):
                     self.save()
                 if any_rank(self._stop.is_made, self.device):
