@@ -2,11 +2,13 @@
 
 import io
 import re
+from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
-from reslab.progress import LiveCount, PlainCount, make_count
+from reslab.progress import LiveCount, LiveProgress, PlainCount, PlainProgress, make_count
 
 
 def test_a_count_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,3 +46,75 @@ def test_a_count_says_how_far_it_is_and_what_is_known_of_the_rest(
     PlainCount("reading", total).on_one()
     monkeypatch.undo()
     assert re.fullmatch(said, capsys.readouterr().err)
+
+
+def test_an_evaluation_loss_that_is_not_finite_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainProgress("run", 10, 128).on_row({"step": 5, "split": "validation", "loss": None, "error": 90.0})
+    assert capsys.readouterr().err == "run 5/10 validation: loss not finite, error 90.00 %\n"
+
+
+class _Clock:
+    """A clock that goes on only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("reslab.progress.time.monotonic", lambda: self.now)
+
+
+def _train_row(step: int) -> dict[str, Any]:
+    return {"step": step, "split": "train", "loss": 1.0, "error": 50.0, "lr": 0.1}
+
+
+EVALUATED = {"split": "validation", "loss": 1.0, "error": 50.0}
+
+
+def _make(kind: str, screen: io.StringIO) -> PlainProgress | LiveProgress:
+    # 640 steps of 64 images in all
+    if kind == "plain":
+        return PlainProgress("run", 640, 64)
+    return LiveProgress("run", 640, 64, Console(file=screen, force_terminal=True, width=120))
+
+
+@pytest.mark.parametrize("kind", ["plain", "live"])
+def test_rate_and_time_left_are_those_of_steps_alone(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, screen = _Clock(monkeypatch), io.StringIO()
+    progress = _make(kind, screen)
+    clock.now += 3.0  # data is read, the engine is measured
+    with progress:
+        for step in range(1, 21):
+            clock.now += 0.05
+            progress.on_step(step, torch.zeros(()))
+            if step == 10:
+                clock.now += 7.0
+                progress.on_row({"step": step, **EVALUATED})
+                clock.now += 2.0  # a checkpoint
+        progress.on_row(_train_row(20))
+    said = capsys.readouterr().err if kind == "plain" else screen.getvalue()
+    assert "1280 images/s, 0:31 left" in said
+
+
+def test_before_a_whole_step_was_seen_no_rate_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock(monkeypatch)
+    progress = PlainProgress("run", 640, 64)
+    clock.now += 3.0
+    progress.on_step(1, torch.zeros(()))
+    progress.on_row(_train_row(1))
+    assert capsys.readouterr().err.endswith("lr 0.1, ? left\n")
+
+
+def test_with_an_evaluation_after_every_step_there_is_a_rate_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock(monkeypatch)
+    progress = PlainProgress("run", 640, 64)
+    for step in (1, 2, 3):
+        clock.now += 0.05
+        progress.on_step(step, torch.zeros(()))
+        progress.on_row(_train_row(step))
+        clock.now += 7.0
+        progress.on_row({"step": step, **EVALUATED})
+    assert "3/640 train: loss 1.0000, error 50.00 %, lr 0.1, 1280 images/s, 0:32 left" in capsys.readouterr().err

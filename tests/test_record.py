@@ -9,9 +9,11 @@ import pytest
 
 from reslab.errors import UsageError
 from reslab.logs import rate_drops
+from reslab.optim import PlateauDecay
 from reslab.record import MAX_CURVE_POINTS, RecordedRun, write_record
 from reslab.runfolder import RunFolder
 
+RESULTS = Path(__file__).parents[1] / "results"
 _STEP = {"kind": "step", "milestones": [23, 35], "factor": 0.1}
 
 
@@ -101,6 +103,29 @@ def test_the_record_of_another_training_is_not_overwritten(tmp_path: Path, is_ol
 def test_drops_of_a_step_schedule_are_its_milestones_as_far_as_the_run_went() -> None:
     rows = [{"step": step, "lr": lr} for step, lr in ((10, 1.0), (20, 1.0), (30, 0.1))]
     assert rate_drops(_STEP, rows) == [23]
-    assert rate_drops({"kind": "plateau"}, rows) == [20]
+    assert rate_drops({"kind": "plateau", "factor": 0.1}, rows) == [20]
     assert rate_drops({"kind": "cosine"}, rows) == []
     assert rate_drops(_STEP, []) == []
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.1, 0.5, 0.7, 0.95, 0.999])
+def test_drops_at_a_plateau_are_found_for_any_factor_and_a_warmup_is_none(factor: float) -> None:
+    rates = [0.02, 0.06, 0.1, 0.1, 0.1 * factor, 0.1 * factor, 0.1 * factor**2]
+    rows = [{"step": 10 * number, "lr": lr} for number, lr in enumerate(rates, start=1)]
+    assert rate_drops({"kind": "plateau", "factor": factor}, rows) == [40, 60]
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("**/digits-resnet20-plateau/*.json")), ids=lambda path: path.stem)
+def test_the_drops_in_committed_records_are_those_that_the_schedule_makes_of_their_errors(path: Path) -> None:
+    record = RecordedRun.open(path)
+    schedule = record.config()["schedule"]
+    decay = PlateauDecay(
+        schedule["factor"], schedule["patience_evaluations"], schedule["min_improvement"], schedule["max_drops"]
+    )
+    factors = {}
+    for row in record.rows("validation"):
+        decay.observe(row["error"])
+        factors[row["step"]] = decay.factor()
+    steps = [row["step"] for row in record.rows("train")]
+    rows = [{"step": step, "lr": next((factors[s] for s in reversed(factors) if s < step), 1.0)} for step in steps]
+    assert rate_drops(schedule, rows) == record.rate_drops()

@@ -186,15 +186,71 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    trainer = make_trainer(
-        Loop(iterations=50, checkpoint_every=1), tmp_path / "run", rate=LearningRate(1e30, constant(), constant())
-    )
-    with pytest.raises(Failure, match=r"not finite at step \d+.*--optim\.lr"):
+def saves_each_step(path: Path, lr: float) -> Trainer:
+    return make_trainer(Loop(iterations=50, checkpoint_every=1), path, rate=LearningRate(lr, constant(), constant()))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_checkpoint_is_good_for(
+    tmp_path: Path,
+) -> None:
+    trainer = saves_each_step(tmp_path / "run", 1e30)
+    with pytest.raises(Failure, match=r"loss is not finite at step \d+ \(learning rate 1e\+30\).*--optim\.lr") as stop:
         trainer.fit()
-    newest, _ = CheckpointFolder(tmp_path / "run" / "c").load_newest()
+    newest, problems = CheckpointFolder(tmp_path / "run" / "c").load_newest()
     assert newest is not None
-    assert newest.step == trainer.state.step
+    assert problems == []
+    assert f"newest checkpoint is of step {newest.step}, and its weights are finite; but --resume" in str(stop.value)
+    resumed = saves_each_step(tmp_path / "run", 1e30)
+    resumed.restore(newest)
+    assert all(bool(parameter.isfinite().all()) for parameter in resumed.model.parameters())
+    with pytest.raises(Failure) as again:
+        resumed.fit()
+    assert str(again.value) == str(stop.value)
+
+
+@pytest.mark.parametrize(("bad", "said"), [(1, "There is no checkpoint yet"), (3, "newest checkpoint is of step 2,")])
+def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, said: str
+) -> None:
+    trainer = saves_each_step(tmp_path / "run", 0.1)
+    update = trainer.optimizer.step
+
+    def spoil() -> None:
+        update()
+        if trainer.state.step + 1 == bad:
+            with torch.no_grad():
+                next(trainer.model.parameters()).fill_(math.inf)
+
+    monkeypatch.setattr(trainer.optimizer, "step", spoil)
+    with pytest.raises(Failure, match=rf"the weights are not finite after step {bad} .*{said}"):
+        trainer.fit()
+    assert CheckpointFolder(tmp_path / "run" / "c").steps() == list(range(1, bad))
+
+
+@pytest.mark.parametrize("what", ["save", "evaluate"])
+def test_a_loss_that_was_not_finite_inside_a_window_is_noticed_before_anything_is_made_of_it(
+    tmp_path: Path, what: str
+) -> None:
+    trainer = make_trainer(Loop(iterations=9), tmp_path / "run", monitor=monitor())
+    trainer.train_step()
+    logits = torch.zeros(16, 10)
+    trainer.log_meter.add(torch.tensor(math.nan), logits, logits.argmax(1))  # as on a GPU, where no single loss is read
+    with pytest.raises(Failure, match="loss is not finite at or shortly before step 1 "):
+        getattr(trainer, what)()
+    assert CheckpointFolder(tmp_path / "run" / "c").steps() == []
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("loss", [math.inf, math.nan])
+def test_an_evaluation_whose_loss_is_not_finite_is_written_as_null_and_training_goes_on(
+    tmp_path: Path, loss: float
+) -> None:
+    scripted = Monitor("validation", lambda model: Evaluation(10, 100, loss, torch.zeros(2, 2, dtype=torch.int64)))
+    trainer = make_trainer(Loop(iterations=4, evaluate_every=2), tmp_path / "run", monitor=scripted)
+    trainer.fit()
+    rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "validation"]
+    assert [(row["step"], row["loss"], row["error"]) for row in rows] == [(2, None, 90.0), (4, None, 90.0)]
+    assert trainer.state.best_step == 2
 
 
 def test_the_test_set_chooses_nothing(tmp_path: Path) -> None:
@@ -221,3 +277,27 @@ def test_patience_ends_a_run_early_and_the_best_checkpoint_is_kept(tmp_path: Pat
     assert trainer.state.step == 5
     assert (trainer.state.best_step, trainer.state.best_error) == (2, 20.0)
     assert CheckpointFolder(tmp_path / "run" / "c").steps() == [2, 4, 5]
+
+
+@pytest.mark.parametrize(("log_every", "logged"), [(2, [2, 4, 5]), (5, [5]), (100, [5])])
+def test_a_run_that_lost_patience_has_logged_its_last_window_once(
+    tmp_path: Path, log_every: int, logged: list[int]
+) -> None:
+    errors = iter([30, 20, 25, 25, 25, 10])
+
+    def scripted(model: nn.Module) -> Evaluation:
+        return Evaluation(100 - next(errors), 100, 1.0, torch.zeros(2, 2, dtype=torch.int64))
+
+    def make() -> Trainer:
+        loop = Loop(iterations=100, log_every=log_every, evaluate_every=1, patience_evaluations=3)
+        return make_trainer(loop, tmp_path / "run", monitor=Monitor("validation", scripted))
+
+    make().fit()
+    again = make()  # of a process that was killed after the last checkpoint
+    newest, _ = CheckpointFolder(tmp_path / "run" / "c").load_newest()
+    assert newest is not None
+    again.restore(newest)
+    again.fit()
+    rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "train"]
+    assert [row["step"] for row in rows] == logged
+    assert [row["step"] for row in read_rows(tmp_path / "run" / "timing.jsonl")] == logged

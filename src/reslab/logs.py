@@ -54,12 +54,14 @@ def rate_drops(schedule: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> l
     """Return the steps after which the learning rate was lower at once; none of a schedule that falls all the time.
 
     schedule: the config's, as JSON values. rows: of training, in order; a drop at a plateau, which no config knows, is
-    found in their "lr" and so is exact to one logged window.
+    found in their "lr" and so is exact to one logged window: it is a fall by more than half of what `factor` takes.
+    Beside drops a warm-up may only raise the rate.
     """
     match schedule["kind"]:
         case "step":
             return [step for step in schedule["milestones"] if rows and step < rows[-1]["step"]]
         case "plateau":
-            return [before["step"] for before, after in pairwise(rows) if after["lr"] <= before["lr"] / 2]
+            least = (1 + schedule["factor"]) / 2
+            return [before["step"] for before, after in pairwise(rows) if after["lr"] <= least * before["lr"]]
         case _:
             return []

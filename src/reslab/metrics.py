@@ -1,5 +1,6 @@
 """Exact counts, summed over samples and over processes; never averages of averages."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,11 @@ class Evaluation:
         return error_percent(self.correct, self.total)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the counts as JSON values, without the confusion matrix."""
-        return {"correct": self.correct, "total": self.total, "loss": self.loss}
+        """Return the counts as JSON values, without the confusion matrix; a loss that is not finite is None.
+
+        A healthy network's logits may overflow early in its training, when running statistics lag behind the weights.
+        """
+        return {"correct": self.correct, "total": self.total, "loss": self.loss if math.isfinite(self.loss) else None}
 
 
 class Meter:
@@ -49,6 +53,10 @@ class Meter:
         """Return (mean loss, error in %) over all processes since the last `reset`."""
         loss, wrong, total = sum_over_ranks(self._sums.clone()).tolist()
         return loss / total, 100.0 * wrong / total
+
+    def is_finite(self) -> bool:
+        """Whether the losses since the last `reset` are finite in all processes; so they are where there are none."""
+        return math.isfinite(sum_over_ranks(self._sums.clone())[0].item())
 
     def reset(self) -> None:
         self._sums.zero_()

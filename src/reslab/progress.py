@@ -16,25 +16,34 @@ _SMOOTHING = 0.95
 
 
 class _Rate:
-    """Images per second since the first step seen, with the newest steps counting most."""
+    """How long a step takes, from the first step seen on, with the newest steps counting most.
+
+    Of the time of a step are not: what is done before the first one (reading data, measuring the engine), which only
+    sets the clock, and evaluations with what follows them up to the next step.
+    """
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
-        self._last = time.monotonic()
-        self._seconds_per_step: float | None = None
+        self._last: float | None = None
+        self._seconds_per_step = math.nan
 
     def step(self) -> None:
         now = time.monotonic()
-        taken, self._last = now - self._last, now
-        old = self._seconds_per_step
-        self._seconds_per_step = taken if old is None else _SMOOTHING * old + (1 - _SMOOTHING) * taken
+        if self._last is not None:
+            taken, old = now - self._last, self._seconds_per_step
+            self._seconds_per_step = taken if math.isnan(old) else _SMOOTHING * old + (1 - _SMOOTHING) * taken
+        self._last = now
 
-    @property
-    def images_per_second(self) -> float:
-        return self._batch_size / self._seconds_per_step if self._seconds_per_step else math.nan
+    def row(self, row: dict[str, Any]) -> None:
+        if row["split"] != "train":
+            # with an evaluation after every step, what follows it is all there is to go by
+            self._last = time.monotonic() if math.isnan(self._seconds_per_step) else None
 
-    def seconds_left(self, steps: int) -> float:
-        return steps * (self._seconds_per_step or math.nan)
+    def in_words(self, steps_left: int) -> str:
+        """Return "1818 images/s, 0:05 left"; "? left" where no whole step was seen."""
+        rate = self._batch_size / self._seconds_per_step if self._seconds_per_step else math.nan
+        left = f"{_duration(steps_left * self._seconds_per_step)} left"
+        return left if math.isnan(rate) else f"{rate:.0f} images/s, {left}"
 
 
 def _duration(seconds: float) -> str:
@@ -56,13 +65,12 @@ class PlainProgress:
         self._rate.step()
 
     def on_row(self, row: dict[str, Any]) -> None:
+        self._rate.row(row)
         step = row["step"]
-        line = (
-            f"{self._name} {step}/{self._iterations} {row['split']}: loss {row['loss']:.4f}, error {row['error']:.2f} %"
-        )
+        loss = "not finite" if row["loss"] is None else f"{row['loss']:.4f}"
+        line = f"{self._name} {step}/{self._iterations} {row['split']}: loss {loss}, error {row['error']:.2f} %"
         if row["split"] == "train":
-            left = _duration(self._rate.seconds_left(self._iterations - step))
-            line += f", lr {row['lr']:g}, {self._rate.images_per_second:.0f} images/s, {left} left"
+            line += f", lr {row['lr']:g}, {self._rate.in_words(self._iterations - step)}"
         print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> "PlainProgress":
@@ -80,23 +88,23 @@ class LiveProgress:
     """A bar with time left, images per second, and the newest loss and errors."""
 
     def __init__(self, name: str, iterations: int, batch_size: int, console: Console) -> None:
-        self._rate = _Rate(batch_size)
+        self._iterations, self._rate = iterations, _Rate(batch_size)
         self._errors: dict[str, str] = {}
         columns = [
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
         ]
-        self._progress = Progress(*columns, TimeRemainingColumn(), _Figures(), console=console)
+        self._progress = Progress(*columns, _Figures(), console=console)  # rich's own time left counts evaluations
         self._task = self._progress.add_task(name, total=iterations, figures="")
 
     def on_step(self, step: int, loss: Tensor) -> None:
         self._rate.step()
-        rate = self._rate.images_per_second
-        figures = " · ".join([f"{rate:.0f} images/s", *self._errors.values()])
+        figures = " · ".join([self._rate.in_words(self._iterations - step), *self._errors.values()])
         self._progress.update(self._task, completed=step, figures=figures)
 
     def on_row(self, row: dict[str, Any]) -> None:
+        self._rate.row(row)
         if row["split"] == "train":
             self._errors["loss"] = f"loss {row['loss']:.3f}"
         self._errors[row["split"]] = f"{row['split']} error {row['error']:.2f} %"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reslab.cli.main import run
-from reslab.modelfile import load_model
+from reslab.modelfile import load_model, save_model
 from reslab.report import write_report
 from reslab.runfolder import RunFolder
 
@@ -53,6 +53,22 @@ def test_an_ensemble_averages_the_probabilities_of_its_members(
     two = json.loads(capsys.readouterr().out)
     assert (one["members"], two["members"], len(two["models"])) == (1, 2, 2)
     assert (two["correct"], two["loss"]) == (one["correct"], pytest.approx(one["loss"]))  # of twins, nothing changes
+
+
+def test_of_a_network_whose_logits_overflow_what_can_be_counted_is_said(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = load_model(finished / "model.safetensors")
+    with torch.no_grad():
+        loaded.model.fc.weight.fill_(3e38)
+    save_model(finished / "model.safetensors", loaded.model, loaded.card)
+    assert run(["evaluate", str(finished), "--split", "validation"]) == 0
+    assert "calibration error (ECE): not finite" in capsys.readouterr().out
+    assert run(["calibrate", str(finished)]) == 1
+    assert "answers are not finite" in capsys.readouterr().err
+    assert run(["report", str(finished)]) == 0
+    assert "not judged: the network's answers are not finite" in capsys.readouterr().err
+    assert not (finished / "judgement.json").exists()
 
 
 def test_evaluate_refuses_what_could_never_work(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The summary holds the numbers of the parts it is made of, and only JSON values."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -55,3 +56,12 @@ def test_a_temperature_changes_the_calibration_and_nothing_that_is_counted(answe
     assert changed == {"temperature", "calibration"}
     assert plain["calibration"] == plain["uncalibrated"]
     assert tempered["calibration"]["ece"] == calibration(recalibrated(answers.probabilities, 2.0), answers.labels).ece
+
+
+def test_of_answers_that_are_not_finite_only_what_is_counted_is_known(answers: Answers) -> None:
+    spoiled = answers.probabilities.clone()
+    spoiled[0] = torch.nan
+    found = summarize(replace(answers, probabilities=spoiled), NAMES, (1, 3), temperature=2.0)
+    json.dumps(found, allow_nan=False)
+    assert (found["loss"], found["calibration"], found["uncalibrated"]) == (None, None, None)
+    assert found["top_k"][0]["correct"] == found["correct"] == int((spoiled.argmax(1) == answers.labels).sum())

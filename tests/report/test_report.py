@@ -76,6 +76,14 @@ def test_a_report_shows_the_runs_numbers_with_split_and_protocol(finished: RunFo
     assert finished.environment()["data"]["fingerprint"] in text
 
 
+def test_a_final_loss_that_is_not_finite_is_said(finished: RunFolder) -> None:
+    path = finished.path / "result.json"
+    result = json.loads(path.read_text())
+    result["final"]["test"]["loss"] = None
+    path.write_text(json.dumps(result))
+    assert write_report(finished).read_text().count('<td class="number">not finite</td>') == 1
+
+
 def test_the_same_run_makes_the_same_bytes(finished: RunFolder) -> None:
     first = write_report(finished).read_bytes()
     assert write_report(finished).read_bytes() == first

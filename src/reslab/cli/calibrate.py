@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from reslab.errors import Failure
+
 from .given import model_path, numbered_as, open_data, say_known_images
 
 
@@ -37,6 +39,8 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
         answers = answer(
             loaded.model.to(device), loaded.card.preprocess, dataset, split="validation", on_progress=on_progress
         )
+    if not answers.are_finite:
+        raise Failure(f"{path}: the network's answers are not finite (its logits overflow); no temperature mends them.")
     temperature = fit_temperature(answers.probabilities, answers.labels)
     save_model(path, loaded.model.cpu(), replace(loaded.card, temperature=temperature))
     before = calibration(answers.probabilities, answers.labels)

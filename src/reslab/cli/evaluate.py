@@ -150,4 +150,5 @@ def _print_scores(scores: dict[str, Any], title: str) -> None:
     for name, words in (("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro F1")):
         print(f"{words}: {scores[name]:.4f} ({means[name]['low']:.4f} to {means[name]['high']:.4f})")
     temperature = "" if scores["temperature"] is None else f", at temperature {scores['temperature']:.3f}"
-    print(f"calibration error (ECE): {100 * calibration['ece']:.2f} % ({total} answers, 15 bins{temperature})")
+    ece = "not finite" if calibration is None else f"{100 * calibration['ece']:.2f} %"
+    print(f"calibration error (ECE): {ece} ({total} answers, 15 bins{temperature})")

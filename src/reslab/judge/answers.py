@@ -40,6 +40,11 @@ class Answers:
         """The most probable class of each sample, int64 [n]; the first of equals."""
         return self.probabilities.argmax(1)
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether every probability is a number; not where a network's logits overflow."""
+        return bool(self.probabilities.isfinite().all())
+
     def __str__(self) -> str:
         networks = f", ensemble of {self.members} networks (softmax averaged)" if self.members > 1 else ""
         return f"{self.split} split, {len(self)} samples, {self.protocol}{networks}"

@@ -27,7 +27,7 @@ def top_k(probabilities: Tensor, labels: Tensor, ks: tuple[int, ...] = (1, 5)) -
     """Count top-k answers. probabilities (or logits): [n, num_classes]; labels: int64 [n].
 
     Of equally probable classes the one with the smaller number comes first, so that top-1 is `argmax`. Raises
-    UsageError for a k outside 1 .. num_classes, and for no samples.
+    UsageError for a k outside 1 .. num_classes, and for no samples. NaN counts as the largest, as in `argmax`.
     """
     num_classes = probabilities.shape[1]
     wrong = [k for k in ks if not 1 <= k <= num_classes]
@@ -35,6 +35,7 @@ def top_k(probabilities: Tensor, labels: Tensor, ks: tuple[int, ...] = (1, 5)) -
         raise UsageError(
             f"top-k error for k = {ks} of {len(labels)} samples; allowed: k from 1 to {num_classes}, n > 0."
         )
+    probabilities = probabilities.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     own = probabilities.gather(1, labels[:, None])
     is_before = torch.arange(num_classes, device=labels.device) < labels[:, None]
     rank = ((probabilities > own) | ((probabilities == own) & is_before)).sum(1)

@@ -23,12 +23,13 @@ def summarize(
     """Return the scores of answers as JSON values; see docs/how-to/judge.md for what each number means.
 
     ks: which top-k errors. temperature: the model file's; where there is one, "calibration" is at that temperature,
-    and "uncalibrated" at 1. "loss" is the mean negative log-likelihood at temperature 1, in nats.
+    and "uncalibrated" at 1. "loss" is the mean negative log-likelihood at temperature 1, in nats. The three are None
+    where a probability is not finite, as of a network whose logits overflow.
     Raises UsageError for a k outside 1 .. num_classes, and for no samples.
     """
-    raw = calibration(answers.probabilities, answers.labels)
+    raw = calibration(answers.probabilities, answers.labels) if answers.are_finite else None
     at_temperature = raw
-    if temperature is not None:
+    if raw is not None and temperature is not None:
         at_temperature = calibration(recalibrated(answers.probabilities, temperature), answers.labels)
     confusion = confusion_matrix(answers.predictions, answers.labels, len(class_names))
     return {
@@ -36,7 +37,7 @@ def summarize(
         "protocol": answers.protocol,
         "members": answers.members,
         **summarize_confusion(confusion, class_names),
-        "loss": raw.nll,
+        "loss": None if raw is None else raw.nll,
         "top_k": [
             {**asdict(found), "error": found.error} for found in top_k(answers.probabilities, answers.labels, ks)
         ],
@@ -87,5 +88,5 @@ def sparse(confusion: Tensor) -> list[list[int]]:
     return torch.stack([rows, columns, confusion[rows, columns]], dim=1).tolist()
 
 
-def _values(found: Calibration) -> dict[str, Any]:
-    return {**asdict(found), "bins": [asdict(part) for part in found.bins]}
+def _values(found: Calibration | None) -> dict[str, Any] | None:
+    return None if found is None else {**asdict(found), "bins": [asdict(part) for part in found.bins]}

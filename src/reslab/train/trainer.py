@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import safetensors.torch
 import torch
@@ -14,13 +14,14 @@ from torch.optim import Optimizer
 from reslab.checkpoint import Checkpoint
 from reslab.data.stream import Batch, Stream
 from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
-from reslab.errors import Failure, Interrupted
+from reslab.errors import Interrupted
 from reslab.metrics import Meter
 from reslab.modelfile import ModelCard, model_bytes
 from reslab.models import Network
 from reslab.models.normalization import reestimate_running_statistics
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
 
+from .divergence import diverged, has_finite_weights
 from .objective import CrossEntropy
 from .parts import Loop, Monitor, Observer, Records, TrainState
 from .slots import read_slots, write_slots
@@ -79,10 +80,13 @@ class Trainer:
                 for observer in self.observers:
                     observer.on_step(self.state.step, loss)
                 is_last = self.state.step == self.loop.iterations
-                if is_last or self.is_due(self.loop.log_every):
+                is_window_over = is_last or self.is_due(self.loop.log_every)
+                if is_window_over:
                     self.log()
                 if self.monitor and (is_last or self.is_due(self.loop.evaluate_every)):
                     self.evaluate()
+                    if self._has_lost_patience() and not is_window_over:
+                        self.log()  # before the last checkpoint, so that a resume does not write the row again
                 if is_last or self.is_due(self.loop.checkpoint_every):
                     self.save()
                 if any_rank(self._stop.is_made, self.device):
@@ -108,7 +112,7 @@ class Trainer:
         loss = self.forward_backward(batch)
         # one number to read on a CPU; on a GPU that would wait for the device, so only the windows are checked
         if self.device.type == "cpu" and not math.isfinite(loss.item()):
-            self._stop_diverged()
+            self._stop_diverged("the training loss is not finite at", self.state.step + 1)
         if self.loop.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.loop.clip_norm)
         self.optimizer.step()
@@ -158,9 +162,8 @@ class Trainer:
 
     def log(self) -> None:
         """Write the loss and error of the window that is over: of the batches as they were trained on."""
+        self._check_losses()
         loss, error = self.log_meter.read()
-        if not math.isfinite(loss):
-            self._stop_diverged()
         self.log_meter.reset()
         row = {
             "step": self.state.step,
@@ -178,6 +181,7 @@ class Trainer:
     def evaluate(self) -> None:
         """Evaluate the monitored split; only a split that may choose reaches the schedule, `best` and the patience."""
         assert self.monitor is not None
+        self._check_losses()
         with self.average.applied() if self.average else nullcontext():
             evaluation = self.monitor.evaluate(self.model)
         self._write(
@@ -195,9 +199,12 @@ class Trainer:
             self.state.evaluations_since_best += 1
 
     def save(self) -> None:
-        """Write a checkpoint of this step, once."""
+        """Write a checkpoint of this step, once; Failure for one that could not be gone on from."""
         if self.records.checkpoints is None or self._last_saved == self.state.step:
             return
+        self._check_losses()
+        if not has_finite_weights(self.model):
+            self._stop_diverged("the weights are not finite after", self.state.step)
         self._tick()
         checkpoint = self.checkpoint()  # sums over the processes: every one must take part
         if self.world.is_main:
@@ -226,12 +233,12 @@ class Trainer:
         patience = self.loop.patience_evaluations
         return patience is not None and self.state.evaluations_since_best >= patience
 
-    def _stop_diverged(self) -> None:
-        raise Failure(
-            f"the training loss is not finite at step {self.state.step + 1} "
-            f"(learning rate {self.learning_rate.at(self.state.step):g}). The last good checkpoint is kept. "
-            "Try a lower --optim.lr, a warm-up (--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
-        )
+    def _check_losses(self) -> None:
+        if not self.log_meter.is_finite():
+            self._stop_diverged("the training loss is not finite at or shortly before", self.state.step)
+
+    def _stop_diverged(self, what: str, step: int) -> NoReturn:
+        raise diverged(f"{what} step {step}", self.learning_rate.at(step - 1), self.records.checkpoints)
 
     # --- state ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,33 @@
+"""A training that diverged: how the weights show it, and what the user is told."""
+
+import torch
+from torch import nn
+
+from reslab.checkpoint import CheckpointFolder
+from reslab.errors import Failure
+
+
+@torch.no_grad()
+def has_finite_weights(model: nn.Module) -> bool:
+    """Return whether every parameter is finite; not running statistics, which training mode does not read."""
+    found = [parameter.isfinite().all() for parameter in model.parameters()]
+    return bool(torch.stack(found).all())  # one wait for the device, not one for each parameter
+
+
+def diverged(what: str, learning_rate: float, checkpoints: CheckpointFolder | None) -> Failure:
+    """Return the failure to raise. what: what is not finite, and at which step.
+
+    A checkpoint's weights are finite, as they are checked before it is written; the last update before it may have
+    been the bad one all the same, and a resume has the same settings. So the message does not promise a good one.
+    """
+    steps = checkpoints.steps() if checkpoints else []
+    kept = (
+        f"The newest checkpoint is of step {steps[-1]}, and its weights are finite; but --resume, which takes the same "
+        "settings, would most likely end here again."
+        if steps
+        else "There is no checkpoint yet."
+    )
+    return Failure(
+        f"{what} (learning rate {learning_rate:g}). {kept} Start anew with a lower --optim.lr, a warm-up "
+        "(--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
+    )
