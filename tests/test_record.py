@@ -56,6 +56,14 @@ def test_a_temperature_fitted_after_training_makes_no_other_training(tmp_path: P
     assert record.path.with_suffix(".safetensors").read_bytes() == folder.model_path.read_bytes()
 
 
+def test_a_loss_that_is_not_finite_is_null_in_the_record(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    folder.metrics.append({"step": 60, "split": "test", "correct": 1, "total": 4, "loss": None, "error": 75.0})
+    path = write_record(folder, tmp_path / "results")
+    assert json.loads(path.read_text())["loss_curve"]["test"] == [[50, 0.7], [60, None]]
+    assert [row["loss"] for row in RecordedRun.open(path).rows("test")] == [0.7, None]
+
+
 def test_a_long_loss_curve_is_thinned_like_the_error_curve(tmp_path: Path) -> None:
     windows = 2 * MAX_CURVE_POINTS - 1
     record = RecordedRun.open(write_record(_run(tmp_path / "run", windows=windows), tmp_path / "results"))

@@ -1,5 +1,6 @@
 """A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,8 +150,8 @@ def to_json_with_short_rows(record: dict[str, Any]) -> str:
     return text.replace('"seconds": "@"', f'"seconds": {_pairs(record["seconds"], 2)}')
 
 
-def _pairs(points: list[list[float]], indent: int) -> str:
-    lines = ",\n".join(f"{' ' * indent}  [{step}, {value}]" for step, value in points)
+def _pairs(points: Sequence[Sequence[float | None]], indent: int) -> str:
+    lines = ",\n".join(f"{' ' * indent}  [{step}, {json.dumps(value)}]" for step, value in points)
     return f"[\n{lines}\n{' ' * indent}]"
 
 
@@ -158,11 +159,16 @@ def _counts(counts: dict[str, Any], protocol: str) -> dict[str, Any]:
     return {"protocol": protocol, "correct": counts["correct"], "total": counts["total"], "loss": counts["loss"]}
 
 
-def _means(rows: list[dict[str, Any]], key: str, digits: Callable[[float], float]) -> list[list[float]]:
-    """Return [step, value] points; long curves as means over equal numbers of neighbouring windows."""
+def _means(rows: list[dict[str, Any]], key: str, digits: Callable[[float], float]) -> list[list[float | None]]:
+    """Return [step, value] points; long curves as means over equal numbers of neighbouring windows.
+
+    None, a loss that is not finite, makes the mean None.
+    """
     width = _width(rows)
     groups = [rows[start : start + width] for start in range(0, len(rows), width)]
-    return [[group[-1]["step"], digits(sum(row[key] for row in group) / len(group))] for group in groups]
+    values = [[row[key] for row in group] for group in groups]
+    means = [None if None in found else digits(sum(found) / len(found)) for found in values]
+    return [[group[-1]["step"], mean] for group, mean in zip(groups, means, strict=True)]
 
 
 def _error_digits(value: float) -> float:

@@ -96,7 +96,7 @@ def plan_folder(facts: FolderFacts, path: str | None, wishes: Wishes, rate: Rate
     if is_skewed:
         reasons.append(
             f"class weights: classes have {facts.smallest_class} to {facts.largest_class} images "
-            "(--train.class_weights none, or --data.sampling balanced instead)."
+            "(--train.class_weights none, and with it --data.sampling balanced to show all equally often)."
         )
     return Plan(config, (*reasons, _SELECTION))
 
