@@ -245,7 +245,13 @@ def test_gradients_that_vanish_with_depth_in_every_layer_alike_are_not_healthy()
     verdict = normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY, HEALTHY), decay=1e-5))
     assert verdict.outcome == "not reproduced"
     assert "is 0.125 in a plain net of 20 layers and 1.25e-06 in one of 110" in verdict.sentence
-    assert normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY,), decay=0.5)).outcome == "reproduced"
+    assert normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY, HEALTHY), decay=0.5)).outcome == "reproduced"
+
+
+def test_signals_of_one_trained_seed_decide_nothing() -> None:
+    verdict = normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY,)))
+    assert verdict.outcome == "inconclusive"
+    assert verdict.sentence.endswith("One trained seed says nothing of the others.")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ def _judge(evidence: Evidence) -> Verdict:
         for when in ("start", "end") if depth in TRAINED else ("start",):
             vanishing.append([_vanishes(row, shallow) for row in _rows(evidence, kind, "batch", depth, when)])
     sentence = _in_words(evidence)
+    if min(map(len, vanishing)) < 2:
+        return Verdict("inconclusive", f"{sentence} One trained seed says nothing of the others.")
     if not any(any(seeds) for seeds in vanishing):
         return Verdict("reproduced", sentence)
     return Verdict("not reproduced" if any(all(seeds) for seeds in vanishing) else "inconclusive", sentence)
@@ -201,9 +203,9 @@ EXPERIMENT = Experiment(
     "than the median layer's. One fails before training if the smallest gradient norm of its layers is more than "
     f"{_HEALTHY:g} times smaller than with {DEPTHS[0]} layers, or if the median of the first third of its layers is "
     f"more than {_SHRINKS:g} times smaller than that of the last third: if gradients shrink with depth, or toward the "
-    "input. Reproduced if no net fails; not reproduced if one fails with every seed; otherwise inconclusive. Before "
-    "training, gradients that grow toward the input are a finding, not a failure. Forward, batch norm sets the "
-    "variance itself; what happens without it is shown beside it.",
+    "input. Reproduced if no net fails; not reproduced if one fails with every seed; otherwise inconclusive, as "
+    "with one trained seed. Before training, gradients that grow toward the input are a finding, not a failure. "
+    "Forward, batch norm sets the variance itself; what happens without it is shown beside it.",
     caption="Before training, one batch in training mode, first seed; in order of depth. Left: variance of each 3x3 "
     "layer's response, in plain nets; after batch norm it is 1 by definition at the start. Middle and right: norm of "
     "the weight's gradient over the weight's, in plain and residual nets. In the table, the worst seed.",
