@@ -119,7 +119,7 @@ def _judge(evidence: Evidence) -> Verdict:
         for when in ("start", "end") if depth in TRAINED else ("start",):
             vanishing.append([_vanishes(row, shallow) for row in _rows(evidence, kind, "batch", depth, when)])
     sentence = _in_words(evidence)
-    if min(map(len, vanishing)) < 2:
+    if min(len(_rows(evidence, kind, "batch", depth, "end")) for kind in KINDS for depth in TRAINED) < 2:
         return Verdict("inconclusive", f"{sentence} One trained seed says nothing of the others.")
     if not any(any(seeds) for seeds in vanishing):
         return Verdict("reproduced", sentence)
