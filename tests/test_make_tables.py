@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reslab.experiments.book import read_chapters
+from reslab.recipes import RECIPES
 
 _PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
 
@@ -97,3 +98,19 @@ def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_si
     for one in chapters:
         row = next(row for row in rows if f"docs/results/{one.experiment.name}.md" in row)
         assert one.verdict.outcome in row
+
+
+def test_the_docs_list_the_differences_that_the_recipes_have(tables: Any) -> None:
+    text = (_PATH.parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
+    assert "<!-- begin: differences -->" in text
+    assert tables.fill(text, {"differences": RECIPES}) == text
+
+
+def test_a_difference_names_its_recipes_by_patterns_that_no_other_recipe_has(tables: Any) -> None:
+    rows = {row.split(" | ")[0].lstrip("| "): row for row in tables.differences_table(RECIPES).splitlines()}
+    assert rows["where option A's zeros go"].endswith(
+        "| `digits-resnet*`, `cifar-resnet*`, `cifar-resnet*-small`, `cifar-resnet*-fast` |"
+    )
+    assert rows["warm-up of 1202 layers"].endswith("| `cifar-plain1202`, `cifar-resnet1202` |")
+    assert rows["ImageNet's plateau"].endswith("| `imagenet-*` |")
+    assert rows["precision"].endswith("| all |")
