@@ -81,13 +81,16 @@ def test_a_contest_is_a_table_of_ratios_with_their_spread(tables: Any, tmp_path:
 
 def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
     rows = [
-        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": seconds, "peak_gb": memory}
+        {
+            "depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": seconds, "peak_gb": memory,
+            "peak_gb_before_training": 0.25,
+        }
         for depth, checkpoints, seconds, memory in (
             (20, False, 0.1, 0.5), (20, True, 0.13, 0.4), (1202, False, 6.01, 9.0), (1202, True, 8.0, 2.0),
         )
     ]  # fmt: skip
     table = tables.depth_table({"depth": {"rows": rows}})
-    assert "| 1202 | 1.00 | 9.00 GB | 2.00 GB | 1.33 x |" in table
+    assert "| 1202 | 1.00 | 9.00 GB (0.25) | 2.00 GB (0.25) | 1.33 x |" in table
 
 
 def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_size(tables: Any) -> None:

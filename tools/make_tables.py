@@ -147,20 +147,25 @@ def contest_table(name: str) -> Callable[[dict[str, Any]], str]:
 
 
 def depth_table(benchmarks: dict[str, Any]) -> str:
-    """Return time (relative to 20 layers) and peak memory by depth, with and without activation checkpoints."""
+    """Return time (relative to 20 layers) and a process's peak memory by depth, with and without checkpoints."""
     if "depth" not in benchmarks:
         return _NOT_MEASURED
     rows = benchmarks["depth"]["rows"]
     kept, recomputed = ([row for row in rows if row["checkpoint_activations"] is wanted] for wanted in (False, True))
-    lines = ["| layers | time per step and layer, to 20 layers' | peak memory | with checkpoints: peak memory | time |"]
+    memory = "peak memory of the process (before the first step)"
+    lines = [f"| layers | time per step and layer, to 20 layers' | {memory} | with checkpoints: {memory} | time |"]
     lines.append("|---|---|---|---|---|")
     for one, other in zip(kept, recomputed, strict=True):
         per_layer = one["seconds_per_step"] / one["depth"] / (kept[0]["seconds_per_step"] / kept[0]["depth"])
         lines.append(
-            f"| {one['depth']} | {per_layer:.2f} | {one['peak_gb']:.2f} GB | {other['peak_gb']:.2f} GB "
+            f"| {one['depth']} | {per_layer:.2f} | {_peak(one)} | {_peak(other)} "
             f"| {other['seconds_per_step'] / one['seconds_per_step']:.2f} x |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _peak(row: dict[str, Any]) -> str:
+    return f"{row['peak_gb']:.2f} GB ({row['peak_gb_before_training']:.2f})"
 
 
 def profile_table(benchmarks: dict[str, Any]) -> str:
