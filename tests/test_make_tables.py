@@ -103,6 +103,23 @@ def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_si
         assert one.verdict.outcome in row
 
 
+def test_a_claim_that_trains_nothing_has_its_verdict_at_every_size_and_others_only_where_they_were_run(
+    tables: Any,
+) -> None:
+    wanted = {("degradation", "digits"), ("degradation", "small"), ("shortcuts", "digits"), ("complexity", "digits")}
+    chapters = {
+        key: one
+        for one in read_chapters(_PATH.parents[1] / "results" / "experiments")
+        if (key := (one.experiment.name, one.evidence.size)) in wanted
+    }
+    assert set(chapters) == wanted
+    _, _, degradation, shortcuts, counted = tables.verdicts_table(list(chapters.values())).splitlines()
+    said = {key: one.verdict.outcome for key, one in chapters.items()}
+    assert degradation.endswith(f"| {said['degradation', 'digits']} | {said['degradation', 'small']} |")
+    assert shortcuts.endswith(f"| {said['shortcuts', 'digits']} | - |")
+    assert counted.endswith("| reproduced (any size) | reproduced (any size) |")
+
+
 def test_the_docs_list_the_differences_that_the_recipes_have(tables: Any) -> None:
     text = (_PATH.parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
     assert "<!-- begin: differences -->" in text

@@ -231,6 +231,8 @@ def verdicts_table(chapters: list[Chapter]) -> str:
         found = {one.evidence.size: one for one in group}
         experiment = next(iter(found.values())).experiment
         outcomes = [found[size].verdict.outcome if size in found else "-" for size in sizes]
+        if not any(experiment.arms(size) for size in SIZES):  # it trains nothing, so size has no say
+            outcomes = [f"{next(iter(found.values())).verdict.outcome} (any size)"] * len(sizes)
         cells = [f"[{experiment.title}](docs/results/{experiment.name}.md)", experiment.source, *outcomes]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
