@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reslab.experiments.book import read_chapters
+from reslab.recipes import RECIPES
 
 _PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
 
@@ -80,13 +81,16 @@ def test_a_contest_is_a_table_of_ratios_with_their_spread(tables: Any, tmp_path:
 
 def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
     rows = [
-        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": seconds, "peak_gb": memory}
+        {
+            "depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": seconds, "peak_gb": memory,
+            "peak_gb_before_training": 0.25,
+        }
         for depth, checkpoints, seconds, memory in (
             (20, False, 0.1, 0.5), (20, True, 0.13, 0.4), (1202, False, 6.01, 9.0), (1202, True, 8.0, 2.0),
         )
     ]  # fmt: skip
     table = tables.depth_table({"depth": {"rows": rows}})
-    assert "| 1202 | 1.00 | 9.00 GB | 2.00 GB | 1.33 x |" in table
+    assert "| 1202 | 1.00 | 9.00 GB (0.25) | 2.00 GB (0.25) | 1.33 x |" in table
 
 
 def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_size(tables: Any) -> None:
@@ -97,3 +101,36 @@ def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_si
     for one in chapters:
         row = next(row for row in rows if f"docs/results/{one.experiment.name}.md" in row)
         assert one.verdict.outcome in row
+
+
+def test_a_claim_that_trains_nothing_has_its_verdict_at_every_size_and_others_only_where_they_were_run(
+    tables: Any,
+) -> None:
+    wanted = {("degradation", "digits"), ("degradation", "small"), ("shortcuts", "digits"), ("complexity", "digits")}
+    chapters = {
+        key: one
+        for one in read_chapters(_PATH.parents[1] / "results" / "experiments")
+        if (key := (one.experiment.name, one.evidence.size)) in wanted
+    }
+    assert set(chapters) == wanted
+    _, _, degradation, shortcuts, counted = tables.verdicts_table(list(chapters.values())).splitlines()
+    said = {key: one.verdict.outcome for key, one in chapters.items()}
+    assert degradation.endswith(f"| {said['degradation', 'digits']} | {said['degradation', 'small']} |")
+    assert shortcuts.endswith(f"| {said['shortcuts', 'digits']} | - |")
+    assert counted.endswith("| reproduced (any size) | reproduced (any size) |")
+
+
+def test_the_docs_list_the_differences_that_the_recipes_have(tables: Any) -> None:
+    text = (_PATH.parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
+    assert "<!-- begin: differences -->" in text
+    assert tables.fill(text, {"differences": RECIPES}) == text
+
+
+def test_a_difference_names_its_recipes_by_patterns_that_no_other_recipe_has(tables: Any) -> None:
+    rows = {row.split(" | ")[0].lstrip("| "): row for row in tables.differences_table(RECIPES).splitlines()}
+    assert rows["where option A's zeros go"].endswith(
+        "| `digits-resnet*`, `cifar-resnet*`, `cifar-resnet*-small`, `cifar-resnet*-fast` |"
+    )
+    assert rows["warm-up of 1202 layers"].endswith("| `cifar-plain1202`, `cifar-resnet1202` |")
+    assert rows["ImageNet's plateau"].endswith("| `imagenet-*` |")
+    assert rows["precision"].endswith("| all |")

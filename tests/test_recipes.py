@@ -7,7 +7,7 @@ import pytest
 
 from reslab.config import PadCrop, Plateau, ScaleCrop, StepDecay, UntilTrainingError
 from reslab.errors import UsageError
-from reslab.recipes import RECIPES, recipe, recipe_names
+from reslab.recipes import DIFFERENCES, RECIPES, recipe, recipe_names
 
 
 def test_all_recipes_of_the_issue_are_there() -> None:
@@ -75,6 +75,47 @@ def test_every_recipe_has_its_source_expectation_cost_and_differences(name: str)
 def test_the_expected_errors_are_table_6s() -> None:
     errors = {20: "8.75", 32: "7.51", 44: "7.17", 56: "6.97", 110: "6.43", 1202: "7.93"}
     assert all(error in recipe(f"cifar-resnet{depth}").page.expected for depth, error in errors.items())
+
+
+@pytest.mark.parametrize(
+    ("what", "some_that_differ", "some_that_do_not"),
+    [
+        (
+            "training images of CIFAR-10",
+            ["cifar-plain56", "cifar-plain56-small"],
+            ["digits-plain56", "imagenet-plain34"],
+        ),
+        ("padding of the crops", ["cifar-resnet20", "cifar-resnet20-small"], ["cifar-resnet20-fast", "folder"]),
+        (
+            "batch norm on CIFAR",
+            ["cifar-resnet20-small", "cifar-resnet20-fast"],
+            ["digits-resnet20", "imagenet-plain18"],
+        ),
+        ("batch norm on photos", ["imagenet-resnet50", "folder"], ["cifar-resnet20"]),
+        ("momentum", ["digits-resnet20", "imagenet-resnet50"], ["cifar-resnet20-fast", "folder"]),
+        ("input scale", ["digits-plain20", "cifar-resnet20", "imagenet-resnet18"], ["cifar-resnet20-fast", "folder"]),
+        ("where option A's zeros go", ["digits-resnet20", "cifar-resnet20"], ["cifar-plain20", "imagenet-resnet18"]),
+        ("ResNet-18's shortcuts", ["imagenet-resnet18"], ["imagenet-plain18", "imagenet-resnet34"]),
+        ("precision", ["digits-plain20", "cifar-resnet20", "imagenet-resnet50", "folder"], []),
+        ("warm-up of 1202 layers", ["cifar-resnet1202"], ["cifar-resnet110", "cifar-resnet1202-small"]),
+        ("max-pool of the ImageNet stem", ["imagenet-plain34", "imagenet-resnet50"], ["cifar-resnet20"]),
+        ("reported error of photos", ["imagenet-resnet152"], ["cifar-resnet110"]),
+    ],
+)
+def test_a_page_lists_what_its_configuration_has(
+    what: str, some_that_differ: list[str], some_that_do_not: list[str]
+) -> None:
+    def has(name: str) -> bool:
+        return any(text.startswith(f"{what}: ") for text in RECIPES[name].page.differences)
+
+    assert all(has(name) for name in some_that_differ)
+    assert not any(has(name) for name in some_that_do_not)
+
+
+def test_no_difference_is_listed_that_no_recipe_has() -> None:
+    found = [text for item in RECIPES.values() for text in item.page.differences]
+    for one in DIFFERENCES:
+        assert one.sentence() in found, one.what
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""Write the generated blocks in README and docs from the records under results/.
+"""Write the generated blocks in README and docs from the records under results/ and the recipes.
 
     python tools/make_tables.py            write them anew
     python tools/make_tables.py --check    exit 1 when one is not what the records say
@@ -10,14 +10,14 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from reslab.experiments.arms import SIZES
 from reslab.experiments.book import Chapter, read_chapters
-from reslab.recipes import RECIPES
+from reslab.recipes import DIFFERENCES, RECIPES, Recipe
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.S)
@@ -147,20 +147,25 @@ def contest_table(name: str) -> Callable[[dict[str, Any]], str]:
 
 
 def depth_table(benchmarks: dict[str, Any]) -> str:
-    """Return time (relative to 20 layers) and peak memory by depth, with and without activation checkpoints."""
+    """Return time (relative to 20 layers) and a process's peak memory by depth, with and without checkpoints."""
     if "depth" not in benchmarks:
         return _NOT_MEASURED
     rows = benchmarks["depth"]["rows"]
     kept, recomputed = ([row for row in rows if row["checkpoint_activations"] is wanted] for wanted in (False, True))
-    lines = ["| layers | time per step and layer, to 20 layers' | peak memory | with checkpoints: peak memory | time |"]
+    memory = "peak memory of the process (before the first step)"
+    lines = [f"| layers | time per step and layer, to 20 layers' | {memory} | with checkpoints: {memory} | time |"]
     lines.append("|---|---|---|---|---|")
     for one, other in zip(kept, recomputed, strict=True):
         per_layer = one["seconds_per_step"] / one["depth"] / (kept[0]["seconds_per_step"] / kept[0]["depth"])
         lines.append(
-            f"| {one['depth']} | {per_layer:.2f} | {one['peak_gb']:.2f} GB | {other['peak_gb']:.2f} GB "
+            f"| {one['depth']} | {per_layer:.2f} | {_peak(one)} | {_peak(other)} "
             f"| {other['seconds_per_step'] / one['seconds_per_step']:.2f} x |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _peak(row: dict[str, Any]) -> str:
+    return f"{row['peak_gb']:.2f} GB ({row['peak_gb_before_training']:.2f})"
 
 
 def profile_table(benchmarks: dict[str, Any]) -> str:
@@ -226,14 +231,41 @@ def verdicts_table(chapters: list[Chapter]) -> str:
         found = {one.evidence.size: one for one in group}
         experiment = next(iter(found.values())).experiment
         outcomes = [found[size].verdict.outcome if size in found else "-" for size in sizes]
+        if not any(experiment.arms(size) for size in SIZES):  # it trains nothing, so size has no say
+            outcomes = [f"{next(iter(found.values())).verdict.outcome} (any size)"] * len(sizes)
         cells = [f"[{experiment.title}](docs/results/{experiment.name}.md)", experiment.source, *outcomes]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
+def differences_table(recipes: Mapping[str, Recipe]) -> str:
+    """Return where recipes differ from the paper, and which do."""
+    lines = ["| what | the paper | here | why | recipes |", "|---|---|---|---|---|"]
+    for one in DIFFERENCES:
+        names = [name for name, found in recipes.items() if one.applies(found.make())]
+        where = ", ".join(f"`{name}`" for name in _patterns(names, recipes)) if len(names) < len(recipes) else "all"
+        lines.append(f"| {one.what} | {one.paper} | {one.here} | {one.why} | {where} |")
+    return "\n".join(lines) + "\n"
+
+
+def _patterns(names: Sequence[str], of: Iterable[str]) -> list[str]:
+    """Return the names of recipes, in the widest patterns that have no other name among `of`."""
+    found, left = [], list(names)
+    for expression in (r"(?<=-)(plain|resnet)\d+", r"\d+", r"$^"):
+        groups: dict[str, set[str]] = {}
+        for name in of:
+            groups.setdefault(re.sub(expression, "*", name), set()).add(name)
+        for pattern, group in groups.items():
+            if group <= set(left):
+                found.append(pattern)
+                left = [name for name in left if name not in group]
+    return found
+
+
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
     "verdicts": verdicts_table,
+    "differences": differences_table,
     "bench-machine": machine_table,
     "bench-cifar": contest_table("cifar"),
     "bench-photos": contest_table("photos"),
@@ -271,6 +303,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         "results": read_records(results),
         "bench": read_benchmarks(results),
         "verdicts": read_chapters(results / "experiments"),
+        "differences": RECIPES,
     }
     stale = []
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):

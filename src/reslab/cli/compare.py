@@ -24,7 +24,7 @@ def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Param
     Parameters
     ----------
     runs
-        Run folders, folders that hold some, or records (results/RECIPE/SEED.json).
+        Run folders, folders that hold some, or records (results/*/SEED.json).
     output
         A page (.html) or a figure (.svg, .png) to write.
     json

@@ -15,6 +15,8 @@ def record(
 ) -> int:
     """Write a finished run as results/RECIPE/SEED.json, and a small network's model file beside it.
 
+    A run on image files (the recipe folder, say) is named by its data too: results/RECIPE-DATA/SEED.json.
+
     Parameters
     ----------
     run
@@ -22,7 +24,7 @@ def record(
     results
         The folder of all records.
     replace
-        Overwrite another record of the same recipe and seed.
+        Overwrite another record of the same name.
     model
         Put a small network's model file beside the record.
     """

@@ -1,7 +1,8 @@
 """All recipes by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from reslab.config import RunConfig
 from reslab.errors import UsageError, did_you_mean
@@ -9,6 +10,7 @@ from reslab.errors import UsageError, did_you_mean
 from .cifar import CIFAR_DEPTHS, cifar
 from .cifar_fast import EPOCHS, cifar_fast
 from .cifar_small import cifar_small
+from .differences import differences_of
 from .digits import DIGITS_DEPTHS, digits
 from .folder import folder
 from .imagenet import IMAGENET_NETS, imagenet
@@ -24,23 +26,24 @@ class Recipe:
     page: Page
 
 
+def _recipe(make: Callable[[], RunConfig], page: Page) -> Recipe:
+    config = make()
+    common = tuple(one.sentence() for one in differences_of(config))
+    return Recipe(config.recipe, make, replace(page, differences=page.differences + common))
+
+
 def _all() -> dict[str, Recipe]:
     found: list[Recipe] = []
     for kind in ("plain", "resnet"):
         for depth in DIGITS_DEPTHS:
-            found.append(
-                Recipe(f"digits-{kind}{depth}", lambda k=kind, d=depth: digits(k, d), digits_page(kind, depth))
-            )
+            found.append(_recipe(partial(digits, kind, depth), digits_page(kind, depth)))
         for depth in CIFAR_DEPTHS:
-            name, fast = f"cifar-{kind}{depth}", f"cifar-{kind}{depth}-fast"
-            found.append(Recipe(name, lambda k=kind, d=depth: cifar(k, d), cifar_page(kind, depth)))
-            small = f"{name}-small"
-            found.append(Recipe(small, lambda k=kind, d=depth: cifar_small(k, d), cifar_small_page()))
-            found.append(Recipe(fast, lambda k=kind, d=depth: cifar_fast(k, d), cifar_fast_page(kind, depth, EPOCHS)))
+            found.append(_recipe(partial(cifar, kind, depth), cifar_page(kind, depth)))
+            found.append(_recipe(partial(cifar_small, kind, depth), cifar_small_page()))
+            found.append(_recipe(partial(cifar_fast, kind, depth), cifar_fast_page(kind, depth, EPOCHS)))
     for kind, depth in IMAGENET_NETS:
-        name = f"imagenet-{kind}{depth}"
-        found.append(Recipe(name, lambda k=kind, d=depth: imagenet(k, d), imagenet_page(kind, depth)))
-    found.append(Recipe("folder", folder, folder_page()))
+        found.append(_recipe(partial(imagenet, kind, depth), imagenet_page(kind, depth)))
+    found.append(_recipe(folder, folder_page()))
     return {item.name: item for item in found}
 
 
