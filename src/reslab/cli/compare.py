@@ -70,7 +70,7 @@ def _cells(row: "Row") -> tuple[str, ...]:
     minutes = "-" if row.minutes is None else f"{row.minutes:.1f}"
     errors = (percent(row.train_error), percent(row.reported_error))
     return (
-        row.recipe,
+        row.label,
         row.network,
         row.selection,
         str(row.seed),
