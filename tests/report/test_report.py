@@ -250,6 +250,15 @@ def test_other_images_and_other_first_weights_are_other_trainings(finished: RunF
     ]
 
 
+def test_a_seed_that_was_run_twice_is_one_seed(finished: RunFolder, tmp_path: Path) -> None:
+    again = _altered(finished, tmp_path / "again", {})
+    other = _altered(finished, tmp_path / "other", {"seed": 4})
+    assert [compare(runs).groups[0].seeds for runs in ([finished, other], [finished, again, other])] == [
+        "2",
+        "2 (3 runs)",
+    ]
+
+
 def test_a_run_given_twice_counts_once(finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert _labels([finished, RunFolder.open(Path("run")), finished]) == [("digits-resnet20", 1)]

@@ -49,8 +49,14 @@ class Group:
     folders: tuple[Run, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def seeds(self) -> str:
+        """How many seeds; and how many runs, where a seed was run more than once."""
+        count = len({row.seed for row in self.rows})
+        return str(count) if count == len(self.rows) else f"{count} ({len(self.rows)} runs)"
+
     def spread(self, key: str) -> str:
-        """Return mean and standard deviation over the seeds of "train_error" or "reported_error", in words."""
+        """Return mean and standard deviation over the runs of "train_error" or "reported_error", in words."""
         values = [value for row in self.rows if (value := getattr(row, key)) is not None]
         if not values:
             return "-"
@@ -169,7 +175,7 @@ def _top(comparison: Comparison) -> float:
 
 def _caption(comparison: Comparison) -> str:
     several = any(len(group.rows) > 1 for group in comparison.groups)
-    band = " Lines are means over the seeds, bands go from the lowest to the highest." if several else ""
+    band = " Lines are means over the runs, bands go from the lowest to the highest." if several else ""
     if any(row.minutes is None for row in comparison.rows):
         band += " Runs in progress count as far as they have come."
     lines = "Thin: training error of the batches as trained on; bold: the monitored split's error;"
