@@ -1,7 +1,10 @@
 """The model file: everything in one file, equal bytes for equal content, foreign files refused."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -34,10 +37,13 @@ def test_a_model_comes_back_whole(tmp_path: Path, name: str, options: dict[str, 
     model = create_model(name, num_classes=2, **options)
     model(torch.randn(4, model.spec.in_channels, 32, 32))  # moves the running statistics
     model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    save_model(tmp_path / "model.safetensors", model, CARD)
+    channels = model.spec.in_channels
+    inputs = replace(CARD.preprocess, channels=channels, mean=(0.5,) * channels, std=(0.2,) * channels)
+    card = replace(CARD, preprocess=inputs)
+    save_model(tmp_path / "model.safetensors", model, card)
     loaded = load_model(tmp_path / "model.safetensors")
     assert loaded.spec == model.spec
-    assert loaded.card == CARD
+    assert loaded.card == card
     images = torch.randn(2, model.spec.in_channels, 32, 32)
     torch.testing.assert_close(loaded.model(images), model(images))
     assert not loaded.model.training
@@ -90,3 +96,59 @@ def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
     cut.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Failure, match=r"cut\.safetensors"):
         load_model(cut)
+
+
+def test_metadata_that_is_no_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(path, create_model("cifar_resnet8", num_classes=2), CARD)
+    content = bytearray(path.read_bytes())
+    content[100:103] = b"gar"
+    path.write_bytes(content)
+    for read in (load_model, load_card):
+        with pytest.raises(Failure, match=r"model\.safetensors: damaged or not a model file"):
+            read(path)
+
+
+def test_metadata_with_anything_missing_or_of_another_type_is_damaged(tmp_path: Path) -> None:
+    model = create_model("cifar_resnet8", num_classes=2)
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, replace(CARD, temperature=1.5))
+    whole = json.loads(safetensors.safe_open(path, framework="pt").metadata()["reslab"])
+    tensors = model.state_dict()
+    damaged = [1, [], None, *_without_each(whole), *_with_others(whole)]
+    assert len(damaged) > 80
+    for document in damaged:
+        safetensors.torch.save_file(tensors, path, {"reslab": json.dumps(document)})
+        with pytest.raises(Failure, match=r"model\.safetensors: (damaged or not|has format version)"):
+            load_model(path)
+
+
+def _without_each(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Copies that lack one key that nothing stands in for, also of the parts."""
+    has_default = {"temperature", "metrics", "short_side", "mean_image", "in_channels", "zero_pad", "norm"}
+    for key in set(values) - has_default - {"zero_init_residual"}:
+        yield {name: value for name, value in values.items() if name != key}
+    for part in ("model", "preprocess"):
+        yield from ({**values, part: inner} for inner in (_without_each(values[part]) if part in values else ()))
+
+
+def _with_others(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Copies in which one value has another type, also of the parts."""
+    for key in set(values) - {"mean_image", "metrics"}:
+        others: list[Any] = ["x", -1.5, {"a": 1}, ["x"], [[]]]
+        if key in ("recipe", "class_names"):
+            others = [1, {"a": 1}, [1]]
+        yield from ({**values, key: other} for other in others)
+    for part in ("model", "preprocess"):
+        yield from ({**values, part: inner} for inner in (_with_others(values[part]) if part in values else ()))
+
+
+def test_names_and_channels_of_another_network_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = create_model("cifar_resnet8", num_classes=2)
+    save_model(path, model, replace(CARD, class_names=("a", "b", "c")))
+    with pytest.raises(Failure, match="it has 3 class names, and a network of 2"):
+        load_model(path)
+    save_model(path, create_model("cifar_resnet8", num_classes=2, in_channels=1), CARD)
+    with pytest.raises(Failure, match="it has 3 input channels, and a network of 1"):
+        load_model(path)

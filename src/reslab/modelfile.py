@@ -7,11 +7,12 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from reslab.errors import Failure, UsageError
 from reslab.files import write_atomically
@@ -20,6 +21,8 @@ from reslab.spec import ModelSpec, PreprocessSpec
 
 FORMAT_VERSION = 1
 _KEY = "reslab"
+_CARD_KEYS = ("preprocess", "class_names", "recipe", "metrics", "temperature")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +111,7 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dic
             f"{path}: holds tensors but says nothing of the network they belong to; "
             "reslab reads model files that reslab wrote."
         )
-    document = json.loads(metadata[_KEY])
+    document = _document(path, metadata[_KEY])
     if document.get("format_version") != FORMAT_VERSION:
         raise Failure(
             f"{path}: has format version {document.get('format_version')}; this reslab reads version {FORMAT_VERSION}."
@@ -116,25 +119,52 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dic
     return document, tensors
 
 
-def _card(path: Path, document: dict[str, Any]) -> ModelCard:
+def _document(path: Path, text: str) -> dict[str, Any]:
     try:
-        return ModelCard(
-            preprocess=PreprocessSpec.from_dict(document["preprocess"]),
-            class_names=tuple(document["class_names"]),
-            recipe=document["recipe"],
-            metrics=document["metrics"],
-            temperature=document.get("temperature"),
-        )
-    except (KeyError, TypeError, UsageError) as error:
-        raise Failure(f"{path}: damaged or not a model file of this reslab: {error}.") from None
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"what it says of the network cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise _damaged(path, "what it says of the network is no mapping")
+    return document
+
+
+def _damaged(path: Path, reason: object) -> Failure:
+    return Failure(f"{path}: damaged or not a model file of this reslab: {str(reason).removesuffix('.')}.")
+
+
+def _checked(path: Path, adapter: TypeAdapter[T], values: Any, part: str) -> T:
+    """Return the spec or card that JSON values are of, strictly; Failure names the first that is wrong."""
+    try:
+        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
+        return adapter.validate_json(json.dumps(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(name) for name in (*([part] if part else []), *problem["loc"]))
+        message = problem.get("ctx", {}).get("error", problem["msg"])
+        raise _damaged(path, f"{key}: {message}" if key else message) from None
+
+
+def _card(path: Path, document: dict[str, Any]) -> ModelCard:
+    return _checked(path, _CARD, {key: document[key] for key in _CARD_KEYS if key in document}, "")
 
 
 def _rebuild(path: Path, document: dict[str, Any], tensors: dict[str, torch.Tensor]) -> ModelFile:
     card = _card(path, document)
+    spec = _checked(path, _SPEC, document.get("model"), "model")
+    for what, said, built in (
+        ("class names", len(card.class_names), spec.num_classes),
+        ("input channels", card.preprocess.channels, spec.in_channels),
+    ):
+        if said != built:
+            raise _damaged(path, f"it has {said} {what}, and a network of {built}")
     try:
         with torch.device("meta"):  # no random numbers drawn, no memory filled twice
-            model = build(ModelSpec.from_dict(document["model"]))
+            model = build(spec)
         model.load_state_dict(tensors, strict=True, assign=True)
-    except (KeyError, TypeError, UsageError, RuntimeError) as error:
-        raise Failure(f"{path}: damaged or not a model file of this reslab: {error}.") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _damaged(path, error) from None
     return ModelFile(model.eval(), card)
+
+
+_CARD, _SPEC = TypeAdapter(ModelCard), TypeAdapter(ModelSpec)

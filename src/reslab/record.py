@@ -73,7 +73,8 @@ class RecordedRun:
         return self.values["config"]
 
     def environment(self) -> dict[str, Any]:
-        return {"data": self.values["dataset"], "sessions": self.values["environment"]}
+        values = self.values
+        return {"data": values["dataset"], "sessions": values["environment"], "weights": values.get("weights")}
 
     def result(self) -> dict[str, Any]:
         final = {

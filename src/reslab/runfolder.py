@@ -165,6 +165,22 @@ class RunFolder:
     def model_path(self) -> Path:
         return self.path / "model.safetensors"
 
+    def finished_model(self) -> Path:
+        """Return the path of the model file; Failure, with what to do about it, where there is none."""
+        if self.model_path.exists():
+            return self.model_path
+        result = self.result()
+        if result is None:
+            raise Failure(
+                f"{self.path} is not finished and has no model file yet; "
+                f"go on with: reslab train --resume --run-dir {self.path}"
+            )
+        train, weights = self.config()["train"], self.checkpoints.model_path(result["selected_step"])
+        # an average of weights, and statistics taken anew, are in the model file alone
+        is_same = train.get("ema_decay") is None and not train.get("bn_reestimate_batches")
+        still = f" Its weights are still in {weights}, a model file too." if is_same and weights.exists() else ""
+        raise Failure(f"{self.path} is finished, but its {self.model_path.name} is missing; put it back.{still}")
+
     @property
     def split_path(self) -> Path:
         return self.path / "split.csv"

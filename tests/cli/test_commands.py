@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from reslab.cli.main import run
 from reslab.cli.overrides import parse_overrides
 from reslab.config import to_dict
 from reslab.errors import UsageError
+from reslab.modelfile import load_model
 from reslab.recipes import RECIPES
 from reslab.runfolder import RunFolder
 
@@ -156,6 +158,32 @@ def test_compare_takes_a_plan_of_several_seeds_for_no_run(
     assert f"{plan} holds no runs" in capsys.readouterr().err
 
 
+def test_a_finished_run_without_its_model_file_says_where_the_weights_still_are(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(digits_run, path)
+    whole = load_model(path / "model.safetensors").model.state_dict()
+    (path / "model.safetensors").unlink()
+    left = path / "checkpoints" / "step-00000040" / "model.safetensors"
+    kept = load_model(left).model.state_dict()
+    assert all(torch.equal(whole[name], kept[name]) for name in whole)
+    for verb in ("evaluate", "report"):
+        assert run([verb, str(path)]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{path} is finished, but its model.safetensors is missing; put it back." in said
+        assert f"Its weights are still in {left}, a model file too." in said
+        assert "--resume" not in said
+    config = json.loads((path / "config.json").read_text())
+    config["train"]["ema_decay"] = 0.9  # then the checkpoint's weights are not those of the result
+    (path / "config.json").write_text(json.dumps(config))
+    assert run(["evaluate", str(path)]) == 1
+    assert "still in" not in capsys.readouterr().err
+    (path / "result.json").unlink()
+    assert run(["evaluate", str(path)]) == 1
+    assert "is not finished" in capsys.readouterr().err
+
+
 def test_compare_reads_records_as_it_reads_runs(
     digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +200,31 @@ def test_compare_reads_records_as_it_reads_runs(
     (tmp_path / "other.json").write_text("[]")
     assert run(["compare", str(tmp_path / "other.json")]) == 1
     assert "other.json: not a record" in capsys.readouterr().err
+
+
+def test_compare_finds_records_below_a_folder_and_says_of_a_model_file_what_to_give(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    assert run(["record", str(digits_run), "--results", str(results)]) == 0
+    (results / "other.json").write_text("{}")  # tables and the like lie there too
+    (results / "digits-resnet20" / "4.json").write_text('{"format_')
+    capsys.readouterr()
+    assert run(["compare", str(results), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert [row["path"] for row in json.loads(printed.out)] == [str(results / "digits-resnet20" / "3.json")]
+    assert "4.json: not a JSON file" in " ".join(printed.err.split())
+    for path, words in (
+        (digits_run / "model.safetensors", f"has no curves; give its run folder: reslab compare {digits_run}"),
+        (results / "digits-resnet20" / "3.safetensors", "give the run folder that it is from, or: reslab evaluate"),
+        (digits_run / "metrics.jsonl", "is neither a run folder nor a record"),
+        (digits_run / "checkpoints", "holds no runs and no records"),
+        (tmp_path / "nowhere", "does not exist"),
+    ):
+        assert run(["compare", str(path)]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert words in said
+        assert "reslab train" not in said
 
 
 def _seconds(code: str) -> float:

@@ -50,6 +50,24 @@ def test_without_an_engine_it_is_the_module_in_float32(model_path: Path) -> None
     assert model.fc.weight.dtype == torch.float32
 
 
+def test_a_run_folder_stands_for_its_model_file(model_path: Path, tmp_path: Path) -> None:
+    run, file = reslab.load(str(model_path.parent)), reslab.load(model_path)
+    assert all(torch.equal(ours, file.state_dict()[name]) for name, ours in run.state_dict().items())
+    with pytest.raises(Failure, match="is not a run folder"):
+        reslab.load(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "torch-fp32"}])
+def test_a_device_that_is_not_there_is_a_usage_error(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    for name in ("cuda", "cuda:0", "gpu", torch.device("cuda", 1)):
+        with pytest.raises(UsageError, match=r"device is '\S+'; allowed, as torch sees this machine: cpu\."):
+            reslab.load(model_path, device=name, **options)  # type: ignore[call-overload]
+    assert next(reslab.load(model_path, device="cpu").parameters()).device == CPU
+
+
 @pytest.mark.parametrize("engine", ["torch-fp32", "torch-bf16", "onnxruntime", "openvino"])
 def test_every_engine_gives_the_logits_of_the_network(model_path: Path, engine: str) -> None:
     reason = backends.problem(engine, CPU)

@@ -173,6 +173,97 @@ def test_a_mean_over_seeds_is_of_those_that_have_come_so_far_and_of_steps_they_s
         assert list(zip(axes.lines[0].get_xdata(), axes.lines[0].get_ydata(), strict=True)) == expected  # type: ignore[arg-type]
 
 
+def _altered(source: RunFolder, path: Path, changes: dict[str, object], **environment: object) -> RunFolder:
+    """A copy of a run that says that it had other settings: {"optim.lr": 0.2}."""
+    shutil.copytree(source.path, path)
+    for name, found in (("config.json", changes), ("environment.json", environment)):
+        values = json.loads((path / name).read_text())
+        for key, value in found.items():
+            *parts, last = key.split(".")
+            part = values
+            for one in parts:
+                part = part[one]
+            part[last] = value
+        (path / name).write_text(json.dumps(values))
+    return RunFolder.open(path)
+
+
+def _labels(runs: list[RunFolder]) -> list[tuple[str, int]]:
+    return [(group.label, len(group.rows)) for group in compare(runs).groups]
+
+
+def test_runs_with_other_settings_are_no_seeds_and_labels_say_what_differs(finished: RunFolder, tmp_path: Path) -> None:
+    longer = _altered(finished, tmp_path / "longer", {"train.iterations": 80, "seed": 4})
+    seed = _altered(finished, tmp_path / "seed", {"seed": 4, "data.path": "/elsewhere"})
+    assert _labels([finished, seed]) == [("digits-resnet20", 2)]
+    assert _labels([finished, longer, seed]) == [
+        ("digits-resnet20, train.iterations 40", 2),
+        ("digits-resnet20, train.iterations 80", 1),
+    ]
+    page = write_comparison([finished, longer], tmp_path / "a.html").read_text()
+    assert "<td>digits-resnet20, train.iterations 80</td>" in page
+    assert "±" not in page.split("<tbody>")[1].split("</tbody>")[0]
+    (axes,) = comparison_figure(compare([finished, longer])).axes
+    assert len([line for line in axes.lines if ", training" in str(line.get_label())]) == 2
+
+
+def test_many_differences_are_counted_unless_that_leaves_two_trainings_alike(
+    finished: RunFolder, tmp_path: Path
+) -> None:
+    several = {"train.iterations": 80, "train.batch_size": 32, "optim.lr": 0.2, "optim.momentum": 0.8}
+    other = _altered(finished, tmp_path / "other", several)
+    said = "digits-resnet20, train.iterations 80, train.batch_size 32, optim.lr 0.2, "
+    assert _labels([finished, other])[1] == (said + "1 more", 1)
+    third = _altered(finished, tmp_path / "third", {**several, "optim.momentum": 0.7})
+    assert [label for label, _ in _labels([finished, other, third])][1:] == [
+        said + "optim.momentum 0.8",
+        said + "optim.momentum 0.7",
+    ]
+
+
+def test_other_images_and_other_first_weights_are_other_trainings(finished: RunFolder, tmp_path: Path) -> None:
+    data = finished.environment()["data"]
+    renamed = _altered(finished, tmp_path / "renamed", {"seed": 5}, data={**data, "name": "renamed"})
+    images = _altered(finished, tmp_path / "images", {"seed": 6}, data={**data, "fingerprint": "0" * 16})
+    assert _labels([finished, renamed, images]) == [
+        (f"digits-resnet20, dataset digits ({data['fingerprint'][:8]})", 2),
+        ("digits-resnet20, dataset digits (00000000)", 1),
+    ]
+    begun = {
+        (letter, seed): _altered(
+            finished,
+            tmp_path / f"{letter}{seed}",
+            {"seed": seed, "weights": f"{letter}/model.safetensors"},
+            weights={"file": "model.safetensors", "sha256": letter * 64},
+        )
+        for letter in "ab"
+        for seed in (0, 1)
+    }
+    assert _labels([begun["a", 0], begun["b", 1]]) == [("digits-resnet20", 2)]  # each seed from weights of its own
+    assert _labels([finished, begun["a", 0]]) == [
+        ("digits-resnet20, weights none", 1),
+        ("digits-resnet20, weights given", 1),
+    ]
+    assert _labels(list(begun.values())) == [
+        ("digits-resnet20, weights model.safetensors (aaaaaaaa)", 2),
+        ("digits-resnet20, weights model.safetensors (bbbbbbbb)", 2),
+    ]
+
+
+def test_a_seed_that_was_run_twice_is_one_seed(finished: RunFolder, tmp_path: Path) -> None:
+    again = _altered(finished, tmp_path / "again", {})
+    other = _altered(finished, tmp_path / "other", {"seed": 4})
+    assert [compare(runs).groups[0].seeds for runs in ([finished, other], [finished, again, other])] == [
+        "2",
+        "2 (3 runs)",
+    ]
+
+
+def test_a_run_given_twice_counts_once(finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _labels([finished, RunFolder.open(Path("run")), finished]) == [("digits-resnet20", 1)]
+
+
 def test_a_comparison_groups_seeds_and_puts_plain_beside_residual(finished: RunFolder, tmp_path: Path) -> None:
     folders = [finished]
     for number, shortcut in ((1, "A"), (2, "none")):

@@ -1,6 +1,7 @@
 """`reslab compare`."""
 
 import json as jsonlib
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from reslab.report.compare import Row
     from reslab.runfolder import RunFolder
 
+log = logging.getLogger(__name__)
+
 
 def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     """Print runs side by side; with --output also draw their curves, training error thin and test error bold.
@@ -24,7 +27,7 @@ def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Param
     Parameters
     ----------
     runs
-        Run folders, folders that hold some, or records (results/*/SEED.json).
+        Run folders, records (results/*/SEED.json), or folders that hold some.
     output
         A page (.html) or a figure (.svg, .png) to write.
     json
@@ -70,7 +73,7 @@ def _cells(row: "Row") -> tuple[str, ...]:
     minutes = "-" if row.minutes is None else f"{row.minutes:.1f}"
     errors = (percent(row.train_error), percent(row.reported_error))
     return (
-        row.recipe,
+        row.label,
         row.network,
         row.selection,
         str(row.seed),
@@ -84,7 +87,6 @@ def _cells(row: "Row") -> tuple[str, ...]:
 def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
     """Return the records and the run folders among and below `paths`, in order; Failure for a path without any."""
     from reslab.record import RecordedRun
-    from reslab.runfolder import RunFolder
 
     if not paths:
         raise UsageError("which runs? Give run folders, or a folder that holds some: reslab compare runs/demo")
@@ -92,11 +94,41 @@ def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
     for path in paths:
         if path.suffix == ".json":
             found.append(RecordedRun.open(path))
-            continue
-        configs = path.rglob("config.json") if path.is_dir() else ()
-        inner = sorted(config.parent for config in configs if RunFolder.is_run(config.parent))
-        if not inner:
-            RunFolder.open(path)  # says what is wrong with it
-            raise Failure(f"{path} holds no runs.")
-        found += [RunFolder.open(folder) for folder in inner]
+        elif path.is_dir():
+            found += _inside(path)
+        else:
+            raise Failure(f"{path} {_what_else(path)}")
     return found
+
+
+def _inside(path: Path) -> "list[RunFolder | RecordedRun]":
+    from reslab.record import RecordedRun
+    from reslab.runfolder import RunFolder
+
+    folders = sorted(config.parent for config in path.rglob("config.json") if RunFolder.is_run(config.parent))
+    found: list[RunFolder | RecordedRun] = [RunFolder.open(folder) for folder in folders]
+    for file in sorted(file for file in path.rglob("*.json") if file.stem.isdigit()):  # RECIPE/SEED.json
+        try:
+            found.append(RecordedRun.open(file))
+        except Failure as error:
+            log.warning("left out: %s", error)
+    if not found:
+        if (path / "config.json").exists():
+            RunFolder.open(path)  # says what is wrong with it
+            raise Failure(f"{path} holds no runs and no records.")
+        raise Failure(f"{path} is not a run folder (it has no config.json), and holds no runs and no records.")
+    return found
+
+
+def _what_else(path: Path) -> str:
+    """What is at a path that is neither a folder nor a record, and what to give instead."""
+    from reslab.modelfile import is_model_file
+    from reslab.runfolder import RunFolder
+
+    if not path.exists():
+        return "does not exist; give run folders, folders that hold some, or records."
+    if not is_model_file(path):
+        return "is neither a run folder nor a record; give run folders, folders that hold some, or records."
+    if RunFolder.is_run(path.parent):
+        return f"is a model file, which has no curves; give its run folder: reslab compare {path.parent}"
+    return f"is a model file, which has no curves; give the run folder that it is from, or: reslab evaluate {path}"

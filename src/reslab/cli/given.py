@@ -23,12 +23,7 @@ def model_path(given: Path) -> Path:
         return given
     from reslab.runfolder import RunFolder
 
-    path = RunFolder.open(given).model_path
-    if not path.exists():
-        raise Failure(
-            f"{given} is not finished and has no model file yet; go on with: reslab train --resume --run-dir {given}"
-        )
-    return path
+    return RunFolder.open(given).finished_model()
 
 
 def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":

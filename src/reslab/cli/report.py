@@ -88,6 +88,8 @@ def _report_run(given: _Given, output: Path | None) -> Path:
     result = folder.result()
     if result is None and given.is_explicit:
         raise Failure(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
+    if result is not None:
+        folder.finished_model()  # says where a missing one is to be had
     split: str | None = given.split or (result["reported_split"] if result else None)
     if split is not None:
         try:

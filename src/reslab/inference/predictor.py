@@ -14,6 +14,7 @@ from reslab.errors import Failure, UsageError, did_you_mean
 from reslab.measured import kept_rates
 from reslab.modelfile import ModelCard, ModelFile, load_model
 from reslab.models import Network
+from reslab.runfolder import RunFolder
 from reslab.spec import ModelSpec
 
 from . import backends
@@ -84,7 +85,7 @@ def load(
     batch_size: int = 16,
     device: torch.device | str | None = None,
 ) -> LoadedResNet | LoadedVGG | Predictor:
-    """Load a model file: as a float32 module in eval mode, or, with an `engine`, as a Predictor.
+    """Load a model file, or a run's: as a float32 module in eval mode, or, with an `engine`, as a Predictor.
 
     Both take normalised images and give logits when called, and have `card`, `spec`, `class_names`, `prepare`,
     `predict` and `predict_files` (see `Classifier`), which take files, bytes, PIL images, arrays and tensors.
@@ -94,12 +95,15 @@ def load(
     images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
         to place it on their device; smooth noise by default.
     batch_size: how many images come at a time; the fastest engine depends on it.
-    device: where to compute; None: where `images` are, or the CPU.
+    device: where to compute, "cpu", or "cuda" where torch sees one; None: where `images` are, or the CPU.
 
-    Raises Failure for a file that is no model file and for an engine that cannot be used or answers otherwise;
-    UsageError for a name that is no engine.
+    Raises Failure for a file that is no model file, for a run that has none, and for an engine that cannot be used or
+    answers otherwise; UsageError for a name that is no engine, and for a device that is not there.
     """
-    loaded = load_model(Path(path))
+    if device is not None:
+        device = _device(device)
+    path = Path(path)
+    loaded = load_model(RunFolder.open(path).finished_model() if path.is_dir() else path)
     if engine is None:
         return with_card(loaded).to(device)
     if engine != "auto" and engine not in MAKERS:
@@ -109,6 +113,21 @@ def load(
     checked_on = "the images given" if images is not None else "smooth noise"
     checks = (smooth_noise(loaded) if images is None else images).to(device)
     return make_predictor(loaded, engine, checks, f"{len(checks)} images ({checked_on})", batch_size)
+
+
+def _device(given: torch.device | str) -> torch.device:
+    """Return the device; UsageError, with those that torch sees here, for another."""
+    allowed = ["cpu"]
+    if torch.accelerator.is_available() and (accelerator := torch.accelerator.current_accelerator()) is not None:
+        allowed += [accelerator.type, *(f"{accelerator.type}:{n}" for n in range(torch.accelerator.device_count()))]
+    try:
+        found = torch.device(given)
+    except (RuntimeError, TypeError):  # no such kind of device at all
+        found = None
+    if found is None or (found.type != "cpu" and str(found) not in allowed):
+        hint = did_you_mean(given, allowed)
+        raise UsageError(f"device is {str(given)!r}; allowed, as torch sees this machine: {', '.join(allowed)}.{hint}")
+    return found
 
 
 def smooth_noise(loaded: ModelFile, count: int = _NUM_CHECKED) -> Tensor:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,26 +15,19 @@ from reslab.spec import ModelSpec
 
 from .curves import BOLD, THIN, Curve, draw, points
 from .figures import COLORS, INK, in_iterations, styled, to_svg
+from .grouping import Alike, Run, group_alike
 from .pages import figure_markup, write_page
-
-
-class Run(Protocol):
-    """What is compared: a run folder, or a record of one."""
-
-    @property
-    def path(self) -> Path: ...
-    def config(self) -> dict[str, Any]: ...
-    def environment(self) -> dict[str, Any]: ...
-    def result(self) -> dict[str, Any] | None: ...
-    def rows(self, split: str) -> list[dict[str, Any]]: ...
-    def rate_drops(self) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run in the table. Errors in %; None while it is not finished or has no such split."""
+    """One run in the table. Errors in %; None while it is not finished or has no such split.
+
+    label: the recipe, and in which settings the run differs from others of the recipe that are compared with it.
+    """
 
     path: str
+    label: str
     recipe: str
     network: str
     seed: int
@@ -48,15 +41,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The runs of one recipe and network with different seeds."""
+    """The runs of one training with different seeds; label: see `Row`."""
 
+    label: str
     recipe: str
     spec: ModelSpec
     folders: tuple[Run, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def seeds(self) -> str:
+        """How many seeds; and how many runs, where a seed was run more than once."""
+        count = len({row.seed for row in self.rows})
+        return str(count) if count == len(self.rows) else f"{count} ({len(self.rows)} runs)"
+
     def spread(self, key: str) -> str:
-        """Return mean and standard deviation over the seeds of "train_error" or "reported_error", in words."""
+        """Return mean and standard deviation over the runs of "train_error" or "reported_error", in words."""
         values = [value for row in self.rows if (value := getattr(row, key)) is not None]
         if not values:
             return "-"
@@ -66,7 +66,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs in the order given, grouped by recipe and network."""
+    """Runs in the order given, grouped by training."""
 
     groups: tuple[Group, ...]
 
@@ -76,14 +76,13 @@ class Comparison:
 
 
 def compare(folders: Sequence[Run]) -> Comparison:
-    """Read the runs; UsageError for none."""
+    """Read the runs, one given twice once; UsageError for none.
+
+    A group is of runs whose configs differ in nothing but the seed and where data and weights lie, on the same data.
+    """
     if not folders:
         raise UsageError("no runs to compare; give run folders, or a folder that holds some.")
-    grouped: dict[tuple[str, str], list[Run]] = {}
-    for folder in folders:
-        config = folder.config()
-        grouped.setdefault((config["recipe"], ModelSpec.from_dict(config["model"]).label), []).append(folder)
-    return Comparison(tuple(_group(members) for members in grouped.values()))
+    return Comparison(tuple(_group(alike) for alike in group_alike(folders)))
 
 
 def write_comparison(
@@ -92,7 +91,7 @@ def write_comparison(
     """Write one self-contained HTML page with the curves and the table; verdict: sentences put at its top."""
     comparison = compare(folders)
     label = "Learning curves. " + "; ".join(
-        f"{group.recipe}: training error {group.spread('train_error')} %" for group in comparison.groups
+        f"{group.label}: training error {group.spread('train_error')} %" for group in comparison.groups
     )
     return write_page(
         "comparison.html",
@@ -146,7 +145,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
 def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
     for number, group in enumerate(groups):
         color = COLORS[number % len(COLORS)]
-        name = f"{group.spec.depth} layers" if len({g.spec.depth for g in groups}) == len(groups) else group.recipe
+        name = f"{group.spec.depth} layers" if len({g.spec.depth for g in groups}) == len(groups) else group.label
         monitor = group.folders[0].config()["train"]["monitor"]
         if train := _curves_of(group, "train"):
             draw(axes, Curve(f"{name}, training", color, THIN, train))
@@ -176,26 +175,27 @@ def _top(comparison: Comparison) -> float:
 
 def _caption(comparison: Comparison) -> str:
     several = any(len(group.rows) > 1 for group in comparison.groups)
-    band = " Lines are means over the seeds, bands go from the lowest to the highest." if several else ""
+    band = " Lines are means over the runs, bands go from the lowest to the highest." if several else ""
     if any(row.minutes is None for row in comparison.rows):
         band += " Runs in progress count as far as they have come."
     lines = "Thin: training error of the batches as trained on; bold: the monitored split's error;"
     return f"{lines} dashed: the learning rate drops.{band}"
 
 
-def _group(folders: list[Run]) -> Group:
-    config = folders[0].config()
-    rows = tuple(_row(folder) for folder in folders)
-    return Group(config["recipe"], ModelSpec.from_dict(config["model"]), tuple(folders), rows)
+def _group(alike: Alike) -> Group:
+    config = alike.runs[0].config()
+    rows = tuple(_row(run, alike.label) for run in alike.runs)
+    return Group(alike.label, config["recipe"], ModelSpec.from_dict(config["model"]), alike.runs, rows)
 
 
-def _row(folder: Run) -> Row:
+def _row(folder: Run, label: str) -> Row:
     config, result = folder.config(), folder.result()
     rows = folder.rows("train")
     final: dict[str, Any] = result["final"] if result else {}
     split = result["reported_split"] if result else None
     return Row(
         path=str(folder.path),
+        label=label,
         recipe=config["recipe"],
         network=ModelSpec.from_dict(config["model"]).label,
         seed=config["seed"],

@@ -1,0 +1,102 @@
+"""Which runs are one training with several seeds, and what tells the others of the same recipe apart."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any, Protocol
+
+from reslab.config import differences, from_dict, to_dict
+from reslab.errors import Failure, UsageError
+
+_MOST_SAID = 3
+
+
+class Run(Protocol):
+    """What is compared: a run folder, or a record of one."""
+
+    @property
+    def path(self) -> Path: ...
+    def config(self) -> dict[str, Any]: ...
+    def environment(self) -> dict[str, Any]: ...
+    def result(self) -> dict[str, Any] | None: ...
+    def rows(self, split: str) -> list[dict[str, Any]]: ...
+    def rate_drops(self) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Runs of one training: they differ in the seed and in where data and weights lie.
+
+    label: the recipe, and for one of several trainings of a recipe the settings that differ among them.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+
+
+def group_alike(runs: Sequence[Run]) -> list[Alike]:
+    """Return the runs, each once, by training, in the order given; Failure names a run whose config is not ours."""
+    distinct = list({run.path.resolve(): run for run in runs}.values())
+    grouped: list[tuple[dict[str, Any], list[Run]]] = []
+    for run, settings in zip(distinct, _settings_of_all(distinct), strict=True):
+        members = next((members for known, members in grouped if known == settings), None)
+        if members is None:
+            grouped.append((settings, [run]))
+        else:
+            members.append(run)
+    labels = _labels([settings for settings, _ in grouped])
+    return [Alike(label, tuple(members)) for label, (_, members) in zip(labels, grouped, strict=True)]
+
+
+def _settings_of_all(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What makes each run the training that it is, under the names that a user gives settings."""
+    names: dict[str, str] = {}  # a set of images goes by its first name: its folder may have been renamed
+    found = [_settings(run, names) for run in runs]
+    trainings = [{key: value for key, value in settings.items() if key != "seed"} for settings in found]
+    begun = [run.environment().get("weights") for run in runs]
+    for number, weights in enumerate(begun):
+        same = [other for other, training in enumerate(trainings) if training == trainings[number]]
+        # each seed may well begin from weights of its own, but not one seed from several
+        first = {found[other]["seed"]: begun[other] for other in reversed(same)}
+        if weights is not None and any(begun[other] != first[found[other]["seed"]] for other in same):
+            found[number]["weights"] = f"{weights['file']} ({weights['sha256'][:8]})"
+    return [{key: value for key, value in settings.items() if key != "seed"} for settings in found]
+
+
+def _settings(run: Run, names: dict[str, str]) -> dict[str, Any]:
+    try:
+        settings = to_dict(from_dict(run.config()))  # a setting that came later counts with its default
+    except UsageError as error:
+        raise Failure(f"{run.path}: its config is not one of this reslab: {error}") from None
+    del settings["data"]["path"]
+    data = run.environment()["data"]
+    fingerprint = data["fingerprint"]
+    settings["dataset"] = f"{names.setdefault(fingerprint, data['name'])} ({fingerprint[:8]})"
+    settings["weights"] = None if settings["weights"] is None else "given"
+    return settings
+
+
+def _labels(found: Sequence[dict[str, Any]]) -> list[str]:
+    """The recipe of each, and what differs among those of the same recipe, in short where that is enough."""
+    full, short = [], []
+    for settings in found:
+        rivals = [other for other in found if other["recipe"] == settings["recipe"]]
+        keys = dict.fromkeys(key for other in rivals for key in differences(rivals[0], other))
+        values = [(key, reduce(_part, key.split("."), settings)) for key in keys]
+        said = [f"{key} {_text(value)}" for key, value in values]
+        full.append(", ".join([settings["recipe"], *said]))
+        more = [f"{len(said) - _MOST_SAID} more"] if len(said) > _MOST_SAID else []
+        short.append(", ".join([settings["recipe"], *said[:_MOST_SAID], *more]))
+    return [one if short.count(one) == 1 else whole for one, whole in zip(short, full, strict=True)]
+
+
+def _part(values: Any, key: str) -> Any:
+    return values.get(key) if isinstance(values, dict) else None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
