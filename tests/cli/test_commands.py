@@ -54,6 +54,17 @@ def test_describe_prints_the_papers_counts(capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out)["parameters"] == 269_722
 
 
+def test_describe_has_no_figure_of_the_papers_for_images_of_another_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["describe", "resnet50", "--image-size", "8"]) == 0
+    said = capsys.readouterr().out
+    assert "for one 8x8 image\n" in said
+    assert "3.8 G" not in said
+    assert run(["describe", "cifar_resnet20", "--image-size", "64"]) == 0
+    assert "(paper: 0.27 M)" in capsys.readouterr().out  # parameters do not depend on it
+    assert run(["describe", "resnet50", "--image-size", "224"]) == 0
+    assert "(paper: 3.8 G)" in capsys.readouterr().out
+
+
 def test_recipes_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["recipes"]) == 0
     said = capsys.readouterr().out
