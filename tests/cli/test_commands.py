@@ -154,6 +154,21 @@ def test_compare_prints_every_run_and_draws(
     assert not (tmp_path / "a.pdf").exists()
 
 
+def test_a_run_or_a_file_given_in_place_of_a_recipe_is_told_what_takes_it(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", str(digits_run)]) == 2
+    said = capsys.readouterr().err
+    assert f"{digits_run} is a run folder: go on with it by 'reslab train --resume --run-dir {digits_run}'" in said
+    assert f"'reslab train {digits_run}/config.json --run-dir DIR'" in said
+    for name, words in (("a.json", "called config.json in its folder"), ("a.toml", "reslab train RECIPE --config")):
+        (tmp_path / name).write_text("")
+        assert run(["bench", "input", str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert f"{name} is a file, not a recipe; " in said
+        assert words in said
+
+
 def test_compare_takes_a_plan_of_several_seeds_for_no_run(
     digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
