@@ -65,3 +65,9 @@ def test_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None
     assert "bottleneck: " in text
     assert "What to do: " in text
     assert run(["bench", "input", "digits-resnet2"]) == 2
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_no_time_to_measure_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "input", "digits-resnet20", "--seconds", seconds]) == 2
+    assert f"--seconds is {seconds}; allowed: a time above 0" in capsys.readouterr().err

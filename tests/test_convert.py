@@ -167,9 +167,11 @@ def test_code_in_a_pickle_is_refused_and_not_executed(is_zip: bool, tmp_path: Pa
         torch.save({"state_dict": {"conv1.weight": torch.ones(1)}, "x": _Attack(target)}, path)
     else:
         path.write_bytes(pickle.dumps(_Attack(target)))
-    with pytest.raises(Failure, match="Nothing in it was executed"):
+    with pytest.raises(Failure, match="Nothing in it was executed") as raised:
         read_state_dict(path)
     assert not target.exists()
+    assert "weights_only" not in str(raised.value)  # torch advises to switch it off
+    assert not is_zip or "names code that would have to be executed: " in str(raised.value)
 
 
 def test_the_file_to_convert_is_never_written_over(tmp_path: Path) -> None:
@@ -206,9 +208,27 @@ def test_files_that_are_none_are_named(content: Any, message: str, tmp_path: Pat
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(b"PK\x03\x04 cut off")
     (tmp_path / "w.safetensors").write_bytes(b"cut off")
-    for name in ("w.pth", "w.safetensors", "missing.pth"):
-        with pytest.raises(Failure, match=name):
+    (tmp_path / "picture.pth").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    messages = {
+        "w.pth": "cannot be read as plain tensors",
+        "w.safetensors": "is damaged or no safetensors file",
+        "picture.pth": "it is no file of torch.save",
+        "empty.pth": "it is empty or cut off",
+        "missing.pth": "No such file",
+    }
+    for name, message in messages.items():
+        with pytest.raises(Failure, match=f"{name}: .*{message}") as raised:
             read_state_dict(tmp_path / name)
+        assert "weights_only" not in str(raised.value)
+
+
+def test_a_model_file_is_said_to_be_one_already(tmp_path: Path) -> None:
+    path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    done = convert(path, tmp_path / "m.safetensors", source="torchvision")
+    with pytest.raises(UsageError, match=r"m\.safetensors: is a model file already"):
+        convert(done.path, tmp_path / "again.safetensors", source="torchvision")
+    assert not (tmp_path / "again.safetensors").exists()
 
 
 @pytest.mark.parametrize(("groups", "width"), [(32, 4), (1, 128)])

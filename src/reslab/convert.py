@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reslab.errors import Failure, UsageError
 from reslab.foreign import Source, canonical_names, infer_spec, read_state_dict
-from reslab.modelfile import ModelCard, save_model
+from reslab.modelfile import ModelCard, is_model_file, save_model
 from reslab.models import build
 from reslab.spec import ModelSpec, PreprocessSpec
 
@@ -52,10 +52,13 @@ def convert(
     origin: what the model file says it was converted from; by default the file's name. assumed: notes of the caller.
 
     All of the file must fit: nothing is loaded by half. Raises what `read_state_dict` and `infer_spec` raise, Failure
-    for tensors that are missing or too many, UsageError for a wrong number of classes or an unknown preprocessing.
+    for tensors that are missing or too many, UsageError for a wrong number of classes, an unknown preprocessing, or a
+    file that is a model file already.
     """
     if output.resolve() == path.resolve():
         raise UsageError(f"{output}: is the file to convert; give another place for the model file.")
+    if is_model_file(path):
+        raise UsageError(f"{path}: is a model file already, which every command takes as it is; nothing to convert.")
     tensors = canonical_names(read_state_dict(path, use_ema=use_ema))
     try:
         spec = infer_spec(tensors, arch=arch, source=source)

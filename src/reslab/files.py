@@ -41,6 +41,21 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def check_can_be_written(folder: Path) -> None:
+    """Failure, before the work whose result goes to `folder`, where it cannot be made or written; it is not made.
+
+    A file without a name is written above it, as permissions do not tell (full disks, other file systems, root).
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise Failure(f"{folder}: cannot be written: {there} is a file, not a folder.")
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"0")
+    except OSError as error:
+        raise Failure(f"{folder}: cannot be written: {there}: {error.strerror or error}.") from None
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal digits; Failure where it cannot be read."""
     try:

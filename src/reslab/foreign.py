@@ -1,7 +1,9 @@
 """Weights from elsewhere: reading a state dict without running anything in it, and saying what network it is."""
 
 import argparse
+import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +54,8 @@ def _load(path: Path) -> Mapping[str, Any]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         # timm's checkpoints hold the command line's arguments, which are plain values
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it asks to file an issue with torch
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise Failure(f"{path}: {error.strerror or error}.") from None
@@ -60,12 +63,22 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise Failure(f"{path}: is damaged or no safetensors file: {error}.") from None
     except Exception as error:  # a damaged zip, a pickle that names code, or anything that unpickling can meet
         raise Failure(
-            f"{path}: cannot be read as plain tensors ({str(error).strip().splitlines()[0]}). Nothing in it was "
-            "executed. Where it was made, save the weights alone: torch.save(model.state_dict(), ...)."
+            f"{path}: cannot be read as plain tensors ({_reason(error)}). Nothing in it was executed. Where it was "
+            "made, save the weights alone: torch.save(model.state_dict(), ...)."
         ) from None
     if not isinstance(content, Mapping):
         raise Failure(f"{path}: holds a {type(content).__name__}, not a mapping of names to tensors.")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """Say why a file cannot be read; torch's own words advise to execute what is in it."""
+    message = str(error).strip()
+    if isinstance(error, pickle.UnpicklingError):
+        if named := re.search(r"GLOBAL (\S+)", message):
+            return f"it names code that would have to be executed: {named[1]}"
+        return "it is no file of torch.save, or one that holds more than plain values"
+    return message.splitlines()[0].split(". ")[0].rstrip(".") if message else "it is empty or cut off"
 
 
 def _unwrap(content: Mapping[str, Any], path: Path, use_ema: bool | None) -> Mapping[str, Any]:

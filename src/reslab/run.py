@@ -38,6 +38,8 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     if not resume:
         RunFolder.check_is_free(path)  # before any data is read
         builders.check_weights(config)
+        if world.is_main:
+            builders.warn_of_late_drops(config)
     with process_group(world, device):
         data = data_of_run(RunFolder.open(path), config.data) if resume else begin_data(config.data, world)
         setting = prepare(config, device, world, data=data, engine=engine_before(path) if resume else None)

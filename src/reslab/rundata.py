@@ -48,7 +48,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     Failure names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left; UsageError
     a setting that would have no effect on this data.
     """
-    splits = builders.build_splits(config)
+    splits = builders.build_splits(config, begins=True)
     builders.check_views(config, splits.train)
     paths = image_paths(splits)
     if not paths:

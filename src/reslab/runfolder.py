@@ -41,7 +41,9 @@ class RunFolder:
     @staticmethod
     def check_is_free(path: Path) -> None:
         """Raise UsageError when something is at `path` already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file, and a run is a folder; choose another place with --run-dir.")
+        if path.exists() and any(path.iterdir()):
             raise UsageError(
                 f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
             )

@@ -11,6 +11,7 @@ from reslab.config import RunConfig
 from reslab.data import Dataset, Splits
 from reslab.distributed import World
 from reslab.engine import Engine
+from reslab.errors import Failure
 from reslab.evaluate import evaluate_on
 from reslab.metrics import Evaluation
 from reslab.rundata import RunData
@@ -54,11 +55,21 @@ def prepare(
         log.info("%s has %d classes and %d channel(s): the network was given as many.",
                  splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
     if config.train.monitor != "none":
-        splits.part(config.train.monitor)  # say now, not after hours, that it is missing
+        _check_monitor(config.train.monitor, splits)  # say now, not after hours, that it is missing
     preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
     chosen = builders.choose_engine(matched, preprocess, device, world, before=engine)
     log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
     return Setting(matched, data, preprocess, device, world, chosen)
+
+
+def _check_monitor(split: str, splits: Splits) -> None:
+    try:
+        splits.part(split)
+    except Failure as error:
+        raise Failure(
+            f"{error} train.monitor is {split!r}: hold the part out of the training images with --data.{split}_size N, "
+            "or set another --train.monitor."
+        ) from None
 
 
 def _in_words(rates: dict[str, float]) -> str:

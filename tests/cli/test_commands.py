@@ -56,6 +56,17 @@ def test_describe_prints_the_papers_counts(capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out)["parameters"] == 269_722
 
 
+def test_describe_has_no_figure_of_the_papers_for_images_of_another_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["describe", "resnet50", "--image-size", "8"]) == 0
+    said = capsys.readouterr().out
+    assert "for one 8x8 image\n" in said
+    assert "3.8 G" not in said
+    assert run(["describe", "cifar_resnet20", "--image-size", "64"]) == 0
+    assert "(paper: 0.27 M)" in capsys.readouterr().out  # parameters do not depend on it
+    assert run(["describe", "resnet50", "--image-size", "224"]) == 0
+    assert "(paper: 3.8 G)" in capsys.readouterr().out
+
+
 def test_recipes_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["recipes"]) == 0
     said = capsys.readouterr().out
@@ -143,6 +154,21 @@ def test_compare_prints_every_run_and_draws(
         assert (tmp_path / f"a.{suffix}").stat().st_size > 5000
     assert run(["compare", str(digits_run), "--output", str(tmp_path / "a.pdf")]) == 2
     assert not (tmp_path / "a.pdf").exists()
+
+
+def test_a_run_or_a_file_given_in_place_of_a_recipe_is_told_what_takes_it(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", str(digits_run)]) == 2
+    said = capsys.readouterr().err
+    assert f"{digits_run} is a run folder: go on with it by 'reslab train --resume --run-dir {digits_run}'" in said
+    assert f"'reslab train {digits_run}/config.json --run-dir DIR'" in said
+    for name, words in (("a.json", "called config.json in its folder"), ("a.toml", "reslab train RECIPE --config")):
+        (tmp_path / name).write_text("")
+        assert run(["bench", "input", str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert f"{name} is a file, not a recipe; " in said
+        assert words in said
 
 
 def test_compare_takes_a_plan_of_several_seeds_for_no_run(

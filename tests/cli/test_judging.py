@@ -76,7 +76,8 @@ def test_evaluate_refuses_what_could_never_work(finished: Path, capsys: pytest.C
         (["--protocol", "ten-crop"], "crops larger pictures"),
         (["--protocol", "multi-scale"], "give the sides yourself"),
         (["--protocol", "multi-scale", "--sides", "8,big"], "whole numbers of pixels"),
-        (["--top-k", "11"], "allowed: k from 1 to 10"),
+        (["--top-k", "11"], "--top-k is 11; allowed: 1 to 10"),
+        (["--top-k", "0"], "--top-k is 0; allowed: 1 to 10"),
     ):
         assert run(["evaluate", str(finished), "--split", "validation", *flags]) == 2
         assert said in capsys.readouterr().err

@@ -134,6 +134,7 @@ def test_an_output_file_is_there_whole_or_not_at_all(
         (["{photo}", "--top-k", "0"], 2, "top_k is 0; it must be at least 1"),
         (["{photo}", "--batch-size", "0", "--engine", "torch-fp32"], 2, "batch_size is 0"),
         (["{photo}", "--engine", "openvin"], 2, "Did you mean 'openvino'"),
+        (["{photo}", "--engine", "foo"], 2, "--engine is 'foo'; allowed: 'fp32', 'auto', 'torch-fp32', "),
         (["{photo}", "--fit", "stretch"], 2, ""),
         (["{photo}", "--topk", "3"], 2, "--topk is no option of predict. Did you mean '--top-k'?"),
     ],
@@ -229,6 +230,10 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
     said = capsys.readouterr().err
     assert "photos has no split 'test'; there are: train." in said
     assert "--split all takes all parts together" in said
+    assert "--data.validation_size" not in said  # a setting of runs, which evaluate does not know
+    assert run(["calibrate", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert "photos has no split 'validation'; there are: train. Calibrate on images that the network was not" in said
     for name in NAMES:
         path = photos / "val" / name / "x.png"
         path.parent.mkdir(parents=True)

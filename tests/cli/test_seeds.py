@@ -34,6 +34,11 @@ def test_other_seeds_are_refused(text: str) -> None:
         parse_seeds(text)
 
 
+def test_a_range_of_seeds_that_runs_backwards_is_said_to() -> None:
+    with pytest.raises(UsageError, match=r"--seeds is '0,5-3': the range 5-3 runs backwards; 3-5 is meant\?"):
+        parse_seeds("0,5-3")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

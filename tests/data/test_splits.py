@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reslab.builders import build_splits
-from reslab.config import DataConfig, ResizedCrop
+from reslab.config import DataConfig, ResizedCrop, override
 from reslab.data import FileDataset, Splits
 from reslab.data.dataset import stratified_indices
 from reslab.data.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
+from reslab.recipes import recipe
 from reslab.rundata import begin_data, data_of_run
 from reslab.runfolder import RunFolder
+from reslab.setting import prepare
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}
 
@@ -132,9 +134,11 @@ def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> Non
         ({"short_side": 40}, "data.short_side is 40, but digits"),
         ({"fit": "squash"}, "data.fit is 'squash', but digits .* or set it to crop"),
         ({"skip_unreadable": True}, "data.skip_unreadable is True, but digits .* or set it to false"),
+        ({"validation_size": 50}, r"data.validation_size is 50, but digits has a validation .* own \(360 .* to 0"),
+        ({"test_size": 50}, r"data.test_size is 50, but digits has a test part of its own \(359 .* to 0"),
     ],
 )
-def test_no_run_begins_with_settings_of_files_on_images_in_memory(
+def test_no_run_begins_with_settings_that_have_no_effect_on_images_in_memory(
     settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     config = DataConfig(kind="digits", **settings)
@@ -142,6 +146,44 @@ def test_no_run_begins_with_settings_of_files_on_images_in_memory(
         begin_data(config, World())
     # one that has begun is opened, as settings without effect were let be
     assert len(data_of_run(RunFolder(tmp_path), config).splits.train) == 1078
+
+
+@pytest.fixture
+def idx(tmp_path: Path) -> str:
+    """40 images to train on and 10 to test on, in memory; no validation part."""
+    for name, count in (("train", 40), ("t10k", 10)):
+        header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in (count, 8, 8))
+        (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(header + bytes(count * 64))
+        labels = bytes(number % 2 for number in range(count))
+        (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1]) + count.to_bytes(4, "big") + labels)
+    return str(tmp_path)
+
+
+def test_a_part_that_the_data_lacks_is_held_out_when_a_run_begins(idx: str) -> None:
+    splits = begin_data(DataConfig(path=idx, validation_size=8), World()).splits
+    assert [len(splits.part(name)) for name in ("train", "validation", "test")] == [32, 8, 10]
+    with pytest.raises(UsageError, match=r"data.test_size is 5, but .* has a test part of its own \(10 images\)"):
+        begin_data(DataConfig(path=idx, test_size=5), World())
+
+
+def test_a_part_to_monitor_that_is_missing_is_said_with_the_setting_that_makes_it(idx: str) -> None:
+    config = override(recipe("digits-resnet20").make(), {"data": {"path": idx, "kind": "idx"}})
+    with pytest.raises(Failure, match=r"no split 'validation'; .* train.monitor .* --data.validation_size N, or set"):
+        prepare(config, torch.device("cpu"), World())
+
+
+def test_a_recipe_may_carry_a_size_to_hold_out_for_folders_without_the_part(
+    classes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train", "val"):
+        for one in COUNTS:
+            (tmp_path / name / one).mkdir(parents=True)
+            Image.effect_noise((12, 10), 60).save(tmp_path / name / one / "0.png")
+    with caplog.at_level("INFO", "reslab"):
+        splits = begin_data(DataConfig(path=str(tmp_path), validation_size=50_000), World()).splits
+    assert len(splits.part("validation")) == len(splits.train) == 3
+    assert "data.validation_size is 50000, but" in caplog.text
+    assert "has a validation part of its own (3 images): that is used, and nothing is held out for it." in caplog.text
 
 
 def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:

@@ -58,6 +58,16 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
         (["train", "digits-resnet20", "--config", "absent.toml"], "absent.toml"),
         (["train", "digits-resnet20", "--data", "."], "trained on digits"),
         (["train", "--optim.lr", "1"], "--optim.lr"),
+        (
+            ["train", "digits-resnet20", "--model.num_blocks", "2,2,2"],
+            "should be a list in brackets, like '[2,2,2]'",
+        ),
+        (["train", "digits-resnet20", "--schedule.milestones", "50"], "it should be a list in brackets, like '[50]'"),
+        (["train", "digits-resnet20", "--schedule.milestones", "half"], "should be a list in brackets, like '[1,2,3]'"),
+        (["train", "absent.json"], "absent.json does not exist; a run is repeated by the file called config.json in"),
+        (["train", "my-config.json"], "my-config.json does not exist; a run is repeated by"),
+        (["train", "absent.toml"], "given beside one: reslab train RECIPE --config FILE"),
+        (["train", "."], "is a folder, not a recipe: train on photos in it by 'reslab train folder --data .'"),
         (["describe", "resnet35"], "Nearest: resnet34"),
         (["describe", "cifar_resnet21"], "Nearest: cifar_resnet20"),
         (["describe"], "give one network's name, or --all"),
@@ -104,6 +114,8 @@ def test_an_empty_folder_and_a_foreign_one_are_no_runs(capsys: pytest.CaptureFix
     for verb in (["report"], ["record"], ["evaluate"], ["compare"], ["train", "--resume", "--run-dir"]):
         assert "empty is not a run folder" in complain(capsys, *verb, "empty", code=1)
         assert "foreign/config.json: format version is None" in complain(capsys, *verb, "foreign", code=1)
+    said = complain(capsys, "train", "digits-resnet20", "--run-dir", "foreign/notes.txt", code=2)
+    assert "foreign/notes.txt is a file, and a run is a folder" in said
     assert "already and not empty" in complain(capsys, "train", "digits-resnet20", "--run-dir", "foreign", code=2)
     assert sorted(path.name for path in Path("foreign").iterdir()) == ["config.json", "notes.txt"]
 

@@ -126,6 +126,25 @@ def test_mistakes_are_named(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_place_that_cannot_be_written_is_named_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reslab.experiments.conduct.conduct", lambda *_: pytest.fail("work has begun"))
+    (tmp_path / "file").write_text("")
+    for flags, said in (
+        (["--run-dir", str(tmp_path / "file" / "exp")], f"{tmp_path}/file/exp/runs: cannot be written: "),
+        (["--run-dir", str(tmp_path / "exp"), "--results", str(tmp_path / "file")], "file is a file, not a folder"),
+        *(
+            [(["--run-dir", "/proc/exp"], "/proc/exp/runs: cannot be written: /proc: ")]
+            if Path("/proc/1").exists()
+            else []
+        ),
+    ):
+        assert run(["experiment", "complexity", *flags]) == 1
+        assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_missing_data_is_said_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--size", "small", "--data", str(tmp_path / "nowhere"), "--run-dir", str(tmp_path / "runs")]
     assert run(["experiment", "depth", *flags]) == 1

@@ -8,6 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reslab.builders import warn_of_late_drops
+from reslab.config import override
 from reslab.optim.schedules import (
     ErrorWarmup,
     LearningRate,
@@ -18,6 +20,7 @@ from reslab.optim.schedules import (
     one_cycle,
     step_decay,
 )
+from reslab.recipes import RECIPES, recipe
 
 
 def test_the_papers_cifar_rate_is_divided_by_ten_at_32k_and_48k() -> None:
@@ -25,6 +28,32 @@ def test_the_papers_cifar_rate_is_divided_by_ten_at_32k_and_48k() -> None:
     assert [rate.at(step) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     )
+
+
+@pytest.mark.parametrize(
+    ("iterations", "late", "advice"),
+    [
+        (100, "306, 434", "set --schedule.milestones [50,75] or --schedule.kind cosine"),
+        (434, "434", "set --schedule.milestones [217,325] or --schedule.kind cosine"),
+        (2, "306, 434", "set --schedule.kind cosine"),
+    ],
+)
+def test_a_run_that_ends_before_its_drops_is_warned_of(
+    iterations: int, late: str, advice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = recipe("digits-resnet20").make()
+    warn_of_late_drops(override(config, {"train": {"iterations": iterations}}))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert f"drops of the learning rate at {late} lie at or beyond the end" in caplog.text
+    assert f"(train.iterations is {iterations})" in caplog.text
+    assert advice in caplog.text
+
+
+def test_no_recipe_ends_before_its_own_drops(caplog: pytest.LogCaptureFixture) -> None:
+    for one in RECIPES.values():
+        warn_of_late_drops(one.make())
+    warn_of_late_drops(override(recipe("digits-resnet20").make(), {"train": {"iterations": 435}}))
+    assert caplog.text == ""
 
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=4, unique=True), st.floats(0.01, 0.9))

@@ -3,7 +3,7 @@
 from .data import build_preprocess, build_splits, check_views, match_model_to_data
 from .network import build_network, check_weights, choose_device, choose_engine, load_weights, synchronize_batch_norm
 from .stream import build_stream
-from .training import build_average, build_learning_rate, build_loop, build_optimizer
+from .training import build_average, build_learning_rate, build_loop, build_optimizer, warn_of_late_drops
 
 __all__ = [
     "build_average",
@@ -21,4 +21,5 @@ __all__ = [
     "load_weights",
     "match_model_to_data",
     "synchronize_batch_norm",
+    "warn_of_late_drops",
 ]

@@ -1,5 +1,6 @@
 """From config to data: its parts, and how images become the network's input."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,16 @@ from reslab.errors import UsageError
 from reslab.spec import PreprocessSpec
 from reslab.transfer import preprocess_like, read_start
 
+log = logging.getLogger(__name__)
+
 _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as in the paper's 10-crop testing
 
 
-def build_splits(config: DataConfig) -> Splits:
+def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
     """Return the data; a test or validation part that is asked for and missing is held out of the training images.
+
+    begins: whether it is for a run that begins, which may not ask for images held out of data in memory for a part that
+    the data has; one that has begun is opened as it is.
 
     Raises UsageError for settings of the parts and the channels that the data has no use for; `check_views` looks at
     those of the views.
@@ -30,11 +36,24 @@ def build_splits(config: DataConfig) -> Splits:
         )
     if config.val_is == "test":
         validation, test = None, _validation_as_test(splits)
+    if begins:
+        _check_held_out("validation", config.validation_size, validation, train)
+        _check_held_out("test", config.test_size, test, train)
     if test is None and config.test_size:
         train, test = hold_out(train, config.test_size, config.validation_seed, "test_size")
     if validation is None and config.validation_size:
         train, validation = hold_out(train, config.validation_size, config.validation_seed)
     return Splits(train, validation, test)
+
+
+def _check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -> None:
+    if own is None or not size:
+        return
+    has = f"data.{split}_size is {size}, but {train.name} has a {split} part of its own ({len(own):,} images)"
+    if isinstance(train, ArrayDataset):
+        raise UsageError(f"{has}, so that nothing is held out: leave it out, or set it to 0.")
+    # no error: recipes for image folders carry a size for folders without the part
+    log.info("%s: that is used, and nothing is held out for it.", has)
 
 
 def check_views(config: DataConfig, train: Dataset) -> None:

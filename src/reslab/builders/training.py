@@ -1,5 +1,7 @@
 """From config to what moves the weights: optimizer, learning rate, moving average, the loop's numbers."""
 
+import logging
+
 import torch
 
 from reslab.config import (
@@ -24,6 +26,25 @@ from reslab.engine import Engine
 from reslab.models import Network, rate_scales
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
 from reslab.train import Loop
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_late_drops(config: RunConfig) -> None:
+    """Warn, for a run that begins, of milestones that it never reaches: fewer iterations do not move them."""
+    iterations = config.train.iterations
+    if not isinstance(config.schedule, StepDecay):
+        return
+    late = [at for at in config.schedule.milestones if at >= iterations]
+    if not late:
+        return
+    half, three_quarters = iterations // 2, iterations * 3 // 4  # where the paper has its drops
+    instead = f"--schedule.milestones [{half},{three_quarters}] or " if 0 < half < three_quarters else ""
+    log.warning(
+        "the schedule's drops of the learning rate at %s lie at or beyond the end of the run (train.iterations is %d) "
+        "and never happen; set %s--schedule.kind cosine, which ends with the run.",
+        ", ".join(map(str, late)), iterations, instead,
+    )  # fmt: skip
 
 
 def build_learning_rate(config: RunConfig) -> LearningRate:

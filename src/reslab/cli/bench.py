@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from reslab.errors import UsageError
+
 from .train import choose, read_settings
 
 app = App(name="bench", help="Measure how fast this machine is at a recipe.")
@@ -36,6 +38,8 @@ def bench_input(
     json
         Print JSON.
     """
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--seconds is {seconds:g}; allowed: a time above 0, like 5.")
     from reslab.bench_input import bench_input as measure
     from reslab.bench_input import describe_setting
     from reslab.builders import choose_device

@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reslab.errors import Failure
 
 from .given import model_path, numbered_as, open_data, say_known_images
+
+if TYPE_CHECKING:
+    from reslab.data import Dataset, Splits
 
 
 def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | None = None) -> int:
@@ -32,7 +36,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
 
     path = model_path(run_or_model)
     loaded = load_model(path)
-    dataset = numbered_as(open_data(run_or_model, loaded, data, data_kind).part("validation"), loaded)
+    dataset = numbered_as(_validation_part(open_data(run_or_model, loaded, data, data_kind)), loaded)
     say_known_images(run_or_model, data, dataset, "validation")
     device = choose_device(TrainConfig(iterations=1), World())
     with counting("validation images", len(dataset)) as on_progress:
@@ -50,3 +54,14 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     print(f"negative log-likelihood: {before.nll:.4f} before, {after.nll:.4f} after")
     print(f"model file: {path}")
     return 0
+
+
+def _validation_part(splits: "Splits") -> "Dataset":
+    try:
+        return splits.part("validation")
+    except Failure as error:
+        raise Failure(
+            f"{error} Calibrate on images that the network was not trained on: give a folder of them with train/ and "
+            "val/ (--data FOLDER), of which val/ is used; or train with a part held out (reslab train RECIPE "
+            "--data.validation_size N --run-dir DIR) and calibrate DIR."
+        ) from None

@@ -75,10 +75,8 @@ def _print_one(found: "Complexity", expected: "Expected | None", every_layer: bo
     print(f"shortcuts        {_option(spec.shortcut)}, {found.num_projections} projections")
     print(f"parameters       {found.parameters:,}{_beside(expected, 'M')}")
     size = f"{found.image_size}x{found.image_size}"
-    print(
-        f"multiply-adds    {found.multiply_adds:,} ({found.multiply_adds / 1e9:.3f} G)"
-        f" for one {size} image{_beside(expected, 'G')}"
-    )
+    beside = _beside(expected, "G") if found.is_native_size else ""
+    print(f"multiply-adds    {found.multiply_adds:,} ({found.multiply_adds / 1e9:.3f} G) for one {size} image{beside}")
     print("                 (convolutions and fully connected layers)\n")
     rows = [_layer_row(layer) for layer in found.layers] if every_layer else _stage_rows(found)
     print_table("", ("layer", "kind", "output", "parameters", "multiply-adds"), rows, left=2)

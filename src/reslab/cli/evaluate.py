@@ -70,10 +70,11 @@ def evaluate(
     _check_same_classes(paths, members)
     dataset = numbered_as(part_of(open_data(run_or_model, members[0], data, data_kind), split), members[0])
     say_known_images(run_or_model, data, dataset, split)
+    ks = _ks(top_k, len(dataset.class_names))
     found = [_answer(member, dataset, chosen, split, fit) for member in members]
     answers = found[0] if len(found) == 1 else ensemble(found)
     temperature = members[0].card.temperature if len(members) == 1 else None
-    scores = summarize(answers, dataset.class_names, _ks(top_k, len(dataset.class_names)), temperature)
+    scores = summarize(answers, dataset.class_names, ks, temperature)
     if split in ("test", "all"):
         for path in paths:
             note_test_use(path, scores, _command(given, data, chosen.name))
@@ -123,6 +124,8 @@ def _sides(text: str | None) -> tuple[int, ...] | None:
 
 def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
     """Return 1 and the k asked for; the default of 5 says nothing of five classes or fewer."""
+    if top_k != DEFAULT_TOP_K and not 1 <= top_k <= num_classes:
+        raise UsageError(f"--top-k is {top_k}; allowed: 1 to {num_classes}, the number of classes.")
     if top_k == DEFAULT_TOP_K and num_classes <= DEFAULT_TOP_K:
         return (1,)
     return tuple(sorted({1, top_k}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from cyclopts import Parameter
 
 from reslab.errors import Failure, Interrupted, UsageError, check_choice
+from reslab.files import check_can_be_written
 
 from .report import need_report_extra
 from .tables import print_table
@@ -76,6 +77,8 @@ def experiment(
         jobs=default_jobs(cast(Size, size)) if jobs is None else jobs,
         observe=make_progress,
     )
+    for folder in (setup.runs, setup.results, run_dir / "book"):
+        check_can_be_written(folder)
     _conduct_each(chosen, cast(Size, size), setup, run_dir / "book")
     print(f"book: {run_dir / 'book' / 'index.html'}")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
-from reslab.errors import Failure, UsageError, did_you_mean
+from reslab.errors import Failure, UsageError, check_choice, did_you_mean
 
 from .given import model_path
 from .heatmaps import HeatFolder
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reslab.inference import BadFile, Explainer, Prediction, Predictor
 
 _STDIN = "-"
+_AS_TRAINED = "fp32"
 _OPTIONS = (
     "--top-k", "--format", "--output", "--engine", "--batch-size", "--fit", "--explain", "--explain-class",
 )  # fmt: skip
@@ -30,7 +31,7 @@ def predict(
     top_k: int = 5,
     format: Literal["table", "csv", "json"] = "table",
     output: Path | None = None,
-    engine: str = "fp32",
+    engine: str = _AS_TRAINED,
     batch_size: int = 32,
     fit: Literal["crop", "letterbox", "squash"] | None = None,
     explain: Path | None = None,
@@ -95,7 +96,7 @@ def _heat_folder(
         if explain_class is not None:
             raise UsageError(f"--explain-class {explain_class} says what of; say also where to: --explain FOLDER.")
         return None
-    if engine != "fp32":
+    if engine != _AS_TRAINED:
         raise UsageError(
             f"--explain needs the gradients of the network as it was trained, which --engine {engine} does not have; "
             "leave out --engine."
@@ -110,9 +111,11 @@ def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.inference import load
+    from reslab.inference.backends import MAKERS
 
+    check_choice("--engine", engine, (_AS_TRAINED, "auto", *MAKERS))
     device = choose_device(TrainConfig(iterations=1), World())
-    if engine == "fp32":
+    if engine == _AS_TRAINED:
         return load(path, device=device)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from reslab.errors import UsageError
 from reslab.jobs import run_side_by_side
 
+from .named import named_config
 from .overrides import parse_overrides
 from .planned import RECIPE as PLANNED
 from .planned import check_flags, plan_config
@@ -176,7 +177,6 @@ def choose(
     wishes: the flags of `train folder`, whose config is planned, unless it goes on with a run.
     """
     from reslab.config import from_dict, override
-    from reslab.recipes import recipe as find_recipe
     from reslab.runfolder import RunFolder
 
     settings = [_with_local_weights(changes) for changes in settings]
@@ -188,10 +188,8 @@ def choose(
         if not (resume and run_dir):
             raise UsageError("which recipe? 'reslab recipes' lists them; or go on with a run: --resume --run-dir DIR.")
         chosen = from_dict(RunFolder.open(run_dir).config())
-    elif recipe.endswith("config.json"):
-        chosen = from_dict(RunFolder.open(Path(recipe).parent).config())
     else:
-        chosen = find_recipe(recipe).make()
+        chosen = named_config(recipe)
     return override(chosen, *settings)
 
 

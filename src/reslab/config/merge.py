@@ -132,6 +132,10 @@ def _explain(problem: Any, values: dict[str, Any]) -> str:
             choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
             given = problem["input"]
             return f"{key} is {given!r}; allowed: {', '.join(choices)}.{did_you_mean(given, choices)}"
+        case "tuple_type":
+            given = str(problem["input"])
+            form = f"[{given}]" if re.fullmatch(r"\d+(, ?\d+)*", given) else "[1,2,3]"
+            return f"{key} is {problem['input']!r}; it should be a list in brackets, like '{form}'."
         case "value_error":
             return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
         case _:

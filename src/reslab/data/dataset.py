@@ -82,10 +82,7 @@ class Splits:
         dataset = {"train": self.train, "validation": self.validation, "test": self.test}.get(split)
         if dataset is None:
             there = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
-            raise Failure(
-                f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}. "
-                "A validation part is held out of the training images with --data.validation_size N."
-            )
+            raise Failure(f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}.")
         return dataset
 
     def together(self) -> Dataset:

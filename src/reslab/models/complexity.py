@@ -35,6 +35,11 @@ class Complexity:
     num_projections: int
     layers: tuple[Layer, ...]
 
+    @property
+    def is_native_size(self) -> bool:
+        """Whether the image has the size that the family is made for, which the paper's figures are for."""
+        return self.image_size == _NATIVE_SIZE[self.spec.family]
+
 
 def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
     """Count parameters and multiply-adds for one image of `image_size` pixels (default: the family's own).
