@@ -114,11 +114,11 @@ def test_what_goes_wrong_between_jobs_stops_those_that_still_run(sleepy_command:
     assert "RESLAB_LIFELINE" not in os.environ
 
 
-def _signal_once(path: Path, number: signal.Signals) -> None:
-    """Send a signal to this process as soon as there is something at `path`."""
+def _signal_once(number: signal.Signals, *paths: Path) -> None:
+    """Send a signal to this process as soon as there is something at all of the paths."""
 
     def send() -> None:
-        if _until(path.exists):
+        if all(_until(path.exists) for path in paths):
             os.kill(os.getpid(), number)
 
     threading.Thread(target=send).start()
@@ -128,7 +128,7 @@ def _signal_once(path: Path, number: signal.Signals) -> None:
 def test_a_stop_of_jobs_that_do_not_listen_yet_counts_as_one(sleepy_command: Path, number: signal.Signals) -> None:
     (sleepy_command / "reslab" / "__main__.py").write_text(_NEVER_ENDING)  # as a job that has no handler yet
     begun = [sleepy_command / name for name in ("one", "two", "three")]
-    _signal_once(begun[1], number)
+    _signal_once(number, *begun[:2])
     assert run_side_by_side([[str(path)] for path in begun], 2) == 130
     assert [path.exists() for path in begun] == [True, True, False]
 
@@ -138,7 +138,7 @@ def test_a_job_killed_for_memory_before_does_not_hide_a_stop(sleepy_command: Pat
         "import os, signal, sys\nif sys.argv[1] == 'killed': os.kill(os.getpid(), signal.SIGKILL)\n" + _NEVER_ENDING
     )
     begun = sleepy_command / "begun"
-    _signal_once(begun, signal.SIGTERM)
+    _signal_once(signal.SIGTERM, begun)
     assert run_side_by_side([["killed"], [str(begun)], ["never"]], 1) == 130
     assert run_side_by_side([["killed"]], 1) == 137
 

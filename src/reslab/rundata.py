@@ -61,7 +61,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
     if world.is_main:
         _say(splits, verdicts, skipped)
-        _say_unused(Path(config.path or "").expanduser())
+        _say_unused(config.path)
     return RunData(kept, skipped)
 
 
@@ -79,8 +79,9 @@ def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) 
         )  # fmt: skip
 
 
-def _say_unused(path: Path) -> None:
-    for finding in unused_folders(path) if path.is_dir() else []:
+def _say_unused(place: str | None) -> None:
+    path = None if place is None else Path(place).expanduser()
+    for finding in unused_folders(path) if path and path.is_dir() else []:
         log.warning("%s", finding.text)
 
 
