@@ -207,6 +207,28 @@ def test_runs_with_other_settings_are_no_seeds_and_labels_say_what_differs(finis
     assert len([line for line in axes.lines if ", training" in str(line.get_label())]) == 2
 
 
+def test_the_legend_of_a_comparison_covers_no_curve_and_is_all_there(finished: RunFolder, tmp_path: Path) -> None:
+    several = {"train.iterations": 80, "train.batch_size": 32, "optim.lr": 0.2, "optim.momentum": 0.8}
+    plain = {"model.shortcut": "none"}
+    runs = [
+        finished,
+        _altered(finished, tmp_path / "plain", plain),
+        _altered(finished, tmp_path / "other", several),
+        _altered(finished, tmp_path / "plain-other", several | plain),
+    ]
+    for chosen in ([finished], runs[::2], runs[:2], runs):
+        figure = comparison_figure(compare(chosen))
+        for _ in range(2):  # the layout is exact from the second drawing on
+            figure.draw_without_rendering()
+        for axes in figure.axes:
+            legend = axes.get_legend()
+            assert legend is not None
+            box = legend.get_window_extent()
+            assert not box.overlaps(axes.bbox), chosen
+            assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, chosen
+            assert figure.bbox.y0 <= box.y0, chosen
+
+
 def test_many_differences_are_counted_unless_that_leaves_two_trainings_alike(
     finished: RunFolder, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Several runs side by side: a table, and curves as in the paper's Figs. 4 and 6 (plain left, residual right)."""
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,10 +131,13 @@ def comparison_figure(comparison: Comparison) -> Figure:
     kinds = [[group for group in comparison.groups if group.spec.is_plain is is_plain] for is_plain in (True, False)]
     panels = [groups for groups in kinds if groups] if all(kinds) else [list(comparison.groups)]
     with styled():
-        figure = Figure(figsize=(9.6, 4.1) if len(panels) == 2 else (7.2, 4.1), layout="constrained")
+        figure = Figure(layout="constrained")
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, groups in zip(all_axes, panels, strict=True):
             _draw_panel(axes, groups)
+        characters = 50 if len(panels) == 2 else 80
+        lines = max(_place_legend(axes, characters) for axes in all_axes)
+        figure.set_size_inches(9.6 if len(panels) == 2 else 7.2, 3.7 + 0.2 * lines)
         if len(panels) == 2:
             all_axes[0].set_title("plain")
             all_axes[1].set_title("residual")
@@ -155,8 +159,18 @@ def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
     for step in furthest.rate_drops():
         axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
     in_iterations(axes)
-    if axes.has_data():
-        axes.legend(loc="upper right", fontsize=9)
+
+
+def _place_legend(axes: Axes, characters: int) -> int:
+    """Put the legend below the panel, as curves of nets that do not converge are in every corner; return its lines."""
+    handles, names = axes.get_legend_handles_labels()
+    if not handles:
+        return 0
+    columns = 2 if max(map(len, names)) <= characters // 2 else 1
+    names = [textwrap.fill(name, characters) for name in names]
+    # the distance (in font sizes) leaves room for the numbers and the name of the axis
+    axes.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, fontsize=9, ncols=columns)
+    return -(-sum(1 + name.count("\n") for name in names) // columns)
 
 
 def _curves_of(group: Group, split: str) -> tuple[tuple[tuple[int, float], ...], ...]:

@@ -62,7 +62,7 @@ def error_figure(
         axes.set_ylabel("error (%)")
         in_iterations(axes)
         if train or monitored:
-            axes.legend(loc="upper right")
+            axes.legend(loc="best")  # a plain net that does not converge stays in the upper right
     return figure
 
 
