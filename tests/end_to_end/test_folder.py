@@ -46,6 +46,9 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
         "class weights",
     ):
         assert words in said
+    (own,) = [line for line in said.splitlines() if line.startswith("your settings come before the plan's: ")]
+    assert "train.evaluate_every 4 (planned: " in own
+    assert "data.path" not in own
     folder = RunFolder.open(tmp_path / "run")
     result = folder.result()
     assert result is not None

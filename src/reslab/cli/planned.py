@@ -1,5 +1,6 @@
 """`reslab train folder`: the config that the data and the machine suggest, printed with its reasons."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,30 @@ def plan_config(
     wishes = Wishes(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
     world = world_from_environment()
     made = plan(Path(data["path"]), wishes, channels=data.get("channels"), is_alone=world.size == 1)
-    for reason in made.reasons if world.is_main else ():
-        print(reason)
-    config = made.config
-    for changes in settings:
-        config = override(config, changes)
+    config = override(made.config, *settings)
+    own = _changed(made.config, config, settings)
+    for line in (*made.reasons, *([f"your settings come before the plan's: {own}."] if own else [])):
+        if world.is_main:
+            print(line)
     return config
+
+
+def _changed(planned: "RunConfig", config: "RunConfig", settings: list[dict[str, Any]]) -> str:
+    """Say which of the settings make the run another than the reasons above describe."""
+    from reslab.config import differences, to_dict
+
+    found = differences(to_dict(planned), to_dict(config))
+    given = {key for changes in settings for key in _keys(changes)} - {"data.path", "data.kind", "seed"}
+    said = {key: [str(value).lower() for value in pair] for key, pair in found.items() if key in given}
+    return ", ".join(f"{key} {own} (planned: {theirs})" for key, (theirs, own) in said.items())
+
+
+def _keys(changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
 
 
 def _merged(settings: list[dict[str, Any]], part: str) -> dict[str, Any]:
