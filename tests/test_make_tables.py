@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ _PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
 
 
 @pytest.fixture(scope="module")
-def tables() -> Any:
+def tables() -> Iterator[Any]:
     spec = importlib.util.spec_from_file_location("make_tables", _PATH)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(_PATH.parent)  # as for a script, whose own folder is where it imports from first
+        spec.loader.exec_module(module)
+        yield module
 
 
 def _project(root: Path) -> Path:
@@ -89,13 +92,13 @@ def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
             (20, False, 0.1, 0.5), (20, True, 0.13, 0.4), (1202, False, 6.01, 9.0), (1202, True, 8.0, 2.0),
         )
     ]  # fmt: skip
-    table = tables.depth_table({"depth": {"rows": rows}})
+    table = tables.BLOCKS["bench-depth"]({"depth": {"rows": rows}})
     assert "| 1202 | 1.00 | 9.00 GB (0.25) | 2.00 GB (0.25) | 1.33 x |" in table
 
 
 def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_size(tables: Any) -> None:
     chapters = read_chapters(_PATH.parents[1] / "results" / "experiments")
-    head, _, *rows = tables.verdicts_table(chapters).splitlines()
+    head, _, *rows = tables.BLOCKS["verdicts"](chapters).splitlines()
     assert len(rows) == len({one.experiment.name for one in chapters})
     assert head.count("size `") == len({one.evidence.size for one in chapters})
     for one in chapters:
@@ -113,7 +116,7 @@ def test_a_claim_that_trains_nothing_has_its_verdict_at_every_size_and_others_on
         if (key := (one.experiment.name, one.evidence.size)) in wanted
     }
     assert set(chapters) == wanted
-    _, _, degradation, shortcuts, counted = tables.verdicts_table(list(chapters.values())).splitlines()
+    _, _, degradation, shortcuts, counted = tables.BLOCKS["verdicts"](list(chapters.values())).splitlines()
     said = {key: one.verdict.outcome for key, one in chapters.items()}
     assert degradation.endswith(f"| {said['degradation', 'digits']} | {said['degradation', 'small']} |")
     assert shortcuts.endswith(f"| {said['shortcuts', 'digits']} | - |")
@@ -127,7 +130,7 @@ def test_the_docs_list_the_differences_that_the_recipes_have(tables: Any) -> Non
 
 
 def test_a_difference_names_its_recipes_by_patterns_that_no_other_recipe_has(tables: Any) -> None:
-    rows = {row.split(" | ")[0].lstrip("| "): row for row in tables.differences_table(RECIPES).splitlines()}
+    rows = {row.split(" | ")[0].lstrip("| "): row for row in tables.BLOCKS["differences"](RECIPES).splitlines()}
     assert rows["where option A's zeros go"].endswith(
         "| `digits-resnet*`, `cifar-resnet*`, `cifar-resnet*-small`, `cifar-resnet*-fast` |"
     )

@@ -1,0 +1,83 @@
+"""The table of recipes' results, from the records under results/."""
+
+import json
+import statistics
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from reslab.recipes import RECIPES
+
+
+def read_records(results: Path) -> list[dict[str, Any]]:
+    """Return all records of recipes, in the order of the recipes and seeds; not those of experiments."""
+    others = ("bench", "experiments")
+    paths = [path for path in sorted(results.glob("*/*.json")) if path.parent.name not in others]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    order = list(RECIPES)
+    return sorted(
+        found,
+        key=lambda record: (
+            order.index(record["recipe"]) if record["recipe"] in order else 999,
+            record["dataset"]["name"],
+            record["seed"],
+        ),
+    )
+
+
+def results_table(records: list[dict[str, Any]]) -> str:
+    """Return one row for each recipe, its error over the seeds beside the paper's."""
+    if not records:
+        return "No records yet.\n"
+    columns = (
+        "recipe",
+        "data",
+        "network",
+        "seeds",
+        "training error, clean",
+        "test error",
+        "expected",
+        "protocol",
+        "selection",
+    )
+    columns += ("iterations", "precision")
+    lines = [
+        "| " + " | ".join(columns) + " |",
+        "|---" * len(columns) + "|",
+        *(_row(list(group)) for _, group in groupby(records, key=_what)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _what(record: dict[str, Any]) -> tuple[str, str]:
+    return record["recipe"], record["dataset"]["name"]
+
+
+def _row(records: list[dict[str, Any]]) -> str:
+    first = records[0]
+    recipe = RECIPES.get(first["recipe"])
+    cells = (
+        f"`{first['recipe']}`",
+        first["dataset"]["name"],
+        first["network"],
+        len(records),
+        _errors([record["final"].get("train") for record in records]),
+        _errors([record["test"] for record in records]),
+        recipe.page.expected if recipe else "-",
+        first["test"]["protocol"] if first["test"] else "-",
+        first["selection"],
+        f"{first['iterations']:,}",
+        first["environment"][0]["precision"],
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _errors(counts: list[dict[str, Any] | None]) -> str:
+    """Return the error with its count, or its mean and standard deviation over the seeds."""
+    known = [count for count in counts if count is not None]
+    if not known:
+        return "-"
+    errors = [100 * (count["total"] - count["correct"]) / count["total"] for count in known]
+    if len(errors) > 1:
+        return f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
+    return f"{errors[0]:.2f} % ({known[0]['total'] - known[0]['correct']} of {known[0]['total']} wrong)"
