@@ -13,14 +13,18 @@ TOTAL = 10_000
 
 
 def made_up(
-    experiment: str, errors: dict[Arm, Sequence[tuple[float, float]]], measured: Any = None, size: Size = "digits"
+    experiment: str,
+    errors: dict[Arm, Sequence[tuple[float, float]]],
+    measured: Any = None,
+    of_runs: Any = None,
+    size: Size = "digits",
 ) -> Evidence:
     """Return evidence in which each arm's seeds have the given (training, test) errors in %."""
     records = {
         arm.name: [_record(arm, seed, *pair) for seed, pair in enumerate(pairs)] for arm, pairs in errors.items()
     }
     made = {"date": "2015-12-10", "environment": {"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}}}
-    return Evidence(experiment, size, records, measured or {}, made)
+    return Evidence(experiment, size, records, measured or {}, of_runs or {}, [made])
 
 
 def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:

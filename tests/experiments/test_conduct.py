@@ -1,5 +1,6 @@
 """An experiment's records are written as runs end, never replaced by another training's, and its seeds never fewer."""
 
+import datetime
 import json
 import logging
 import re
@@ -14,11 +15,12 @@ from matplotlib.figure import Figure
 
 from reslab.config import override
 from reslab.errors import Failure, UsageError
-from reslab.experiments.arms import Arm, arm
+from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.conduct import Setup, conduct, default_jobs
 from reslab.experiments.evidence import load_evidence, path_of, records_folder
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.runner import Runner
+from reslab.files import sha256_of
 from reslab.runfolder import RunFolder
 
 SHORT = {"iterations": 2, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 2, "batch_size": 16}
@@ -34,12 +36,12 @@ def _experiment(*arms: Arm, seeds: int = 1, measures: bool = False) -> Experimen
         name="tiny", title="", claim="", source="", paper=(), rule="", caption="", seeds=seeds,
         judge=lambda evidence: Verdict("inconclusive", ""), table=lambda evidence: Table((), ()),
         draw=lambda evidence: Figure(), arms=lambda size: arms,
-        measure=_count_runs if measures else None,
+        measure_run=_hash if measures else None, measured=lambda size: arms[:1],
     )  # fmt: skip
 
 
-def _count_runs(bench: Bench) -> dict[str, Any]:
-    return {"nets": {name: len(runs) for name, runs in bench.folders.items()}}
+def _hash(folder: RunFolder, bench: Bench) -> str:
+    return sha256_of(folder.model_path)
 
 
 def _setup(path: Path, *, runs: str = "runs", seeds: int | None = None) -> Setup:
@@ -66,26 +68,84 @@ def test_a_finished_runs_record_is_there_although_a_later_run_fails(tmp_path: Pa
 
 def test_fewer_seeds_do_not_make_evidence_weaker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     experiment = _experiment(_tiny(), measures=True)
-    assert conduct(experiment, "digits", _setup(tmp_path, seeds=2)).measured == {"nets": {"digits-resnet20": 2}}
+    first = conduct(experiment, "digits", _setup(tmp_path, seeds=2))
+    assert len(set(first.of_runs["digits-resnet20"])) == 2
     with caplog.at_level(logging.INFO, "reslab"):
         again = conduct(experiment, "digits", _setup(tmp_path, seeds=1))
     assert again.num_seeds == 2
-    assert again.measured == {"nets": {"digits-resnet20": 2}}
+    assert again.of_runs == first.of_runs
     assert "holds 2 seeds, and their runs are there" in caplog.text
+    _record(tmp_path, _tiny(), 1).unlink()
     before = path_of(tmp_path / "results", "tiny", "digits").read_bytes()
     with pytest.raises(UsageError, match=r"holds 2 seeds; give --seeds 2 or another --results"):
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=1))
     assert path_of(tmp_path / "results", "tiny", "digits").read_bytes() == before
 
 
-def test_what_has_a_record_from_elsewhere_is_not_trained_again(tmp_path: Path) -> None:
-    conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
+def test_a_record_stands_for_its_run_where_that_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
     before = _record(tmp_path, _tiny()).read_bytes()
-    for changed, runs in ((_tiny(), "elsewhere"), (_tiny(optim={"lr": 0.01}), "runs")):
-        with pytest.raises(UsageError, match=r"is the record of a run that is not below .* or another --results"):
-            conduct(_experiment(changed), "digits", _setup(tmp_path, runs=runs))
+    with caplog.at_level(logging.INFO, "reslab"):
+        again = conduct(_experiment(_tiny()), "digits", _setup(tmp_path, runs="elsewhere"))
+    assert again.records == first.records
+    assert "tiny (digits): 1 of 1 runs are there as records." in caplog.text
     assert not (tmp_path / "elsewhere").exists()
     assert _record(tmp_path, _tiny()).read_bytes() == before
+
+
+def test_a_record_of_other_settings_stands_for_nothing_and_is_not_replaced(tmp_path: Path) -> None:
+    conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
+    before = _record(tmp_path, _tiny()).read_bytes()
+    with pytest.raises(UsageError, match=r"cannot stand for it: .* other settings \(.*optim.lr.* or an"):
+        conduct(_experiment(_tiny(optim={"lr": 0.01})), "digits", _setup(tmp_path))
+    assert _record(tmp_path, _tiny()).read_bytes() == before
+
+
+def test_seeds_are_added_where_the_first_ones_are_only_records(tmp_path: Path) -> None:
+    experiment = _experiment(_tiny(), _tiny("-other"), measures=True)
+    first = conduct(experiment, "digits", _setup(tmp_path))
+    more = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
+    assert [path.parent.name for path in (tmp_path / "elsewhere").glob("*/*/result.json")] == ["1", "1"]
+    (name,) = more.of_runs
+    (known,), (taken, new) = first.of_runs[name], more.of_runs[name]
+    assert taken == known
+    assert new == more.records[name][1].values["model_sha256"] != known
+    assert len(more.made) == 1  # the same day and machine
+
+
+def test_a_page_names_every_day_and_machine_on_which_its_networks_were_measured(tmp_path: Path) -> None:
+    experiment = _experiment(_tiny(), measures=True)
+    conduct(experiment, "digits", _setup(tmp_path))
+    path = path_of(tmp_path / "results", "tiny", "digits")
+    document = json.loads(path.read_text())
+    document["made"][0]["date"] = "2015-12-10"
+    path.write_text(json.dumps(document))
+    taken = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere"))
+    assert [made["date"] for made in taken.made] == ["2015-12-10"]  # nothing was measured
+    more = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
+    assert [made["date"] for made in more.made] == ["2015-12-10", datetime.date.today().isoformat()]
+    anew = conduct(experiment, "digits", _setup(tmp_path, seeds=2))  # the first seed's network is here
+    assert [made["date"] for made in anew.made] == ["2015-12-10", datetime.date.today().isoformat()]
+
+
+def test_a_network_that_is_to_be_measured_cannot_be_stood_for_by_its_record(tmp_path: Path) -> None:
+    conduct(_experiment(_tiny(), _tiny("-other")), "digits", _setup(tmp_path))
+    elsewhere = _setup(tmp_path, runs="elsewhere")
+    with pytest.raises(UsageError, match=r"resnet20/0\.json is .* something is to be measured on its network"):
+        conduct(_experiment(_tiny(), _tiny("-other"), measures=True), "digits", elsewhere)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_run_cannot_start_from_a_record(tmp_path: Path) -> None:
+    source, like = _tiny(), _tiny("-further")
+    further = replace(like, start=Start(source, 0))
+    conduct(_experiment(source), "digits", _setup(tmp_path))
+    with pytest.raises(UsageError, match=r"resnet20/0\.json is .* another run is to start from its weights"):
+        conduct(_experiment(source, further), "digits", _setup(tmp_path, runs="elsewhere"))
+    assert not (tmp_path / "elsewhere").exists()
+    first = conduct(_experiment(source, further), "digits", _setup(tmp_path))
+    again = conduct(_experiment(source, further), "digits", _setup(tmp_path, runs="elsewhere"))
+    assert again.records == first.records  # it has been trained: nothing is to start any more
 
 
 def test_a_finished_run_does_not_replace_the_record_of_another(tmp_path: Path) -> None:
@@ -105,9 +165,10 @@ def test_evidence_measured_on_other_networks_than_the_records_is_refused(tmp_pat
     record.write_text(record.read_text().replace('"model_sha256": "', '"model_sha256": "0'))
     with pytest.raises(Failure, match=r"other networks than the records of digits-resnet20 .*reslab experiment tiny"):
         load_evidence(path)
-    del document["models"]
-    path.write_text(json.dumps(document))
-    assert load_evidence(path).num_seeds == 1  # older evidence, which does not say
+    for version in (1, 3):
+        path.write_text(json.dumps({**document, "format_version": version}))
+        with pytest.raises(Failure, match=rf"version {version}, this reslab reads 2; remove .*reslab experiment tiny"):
+            load_evidence(path)
 
 
 def test_runs_in_another_precision_are_warned_of_as_they_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +181,12 @@ def test_runs_in_another_precision_are_warned_of_as_they_end(tmp_path: Path, cap
     folder.write("environment.json", environment)
     conduct(_experiment(_tiny()), "digits", setup)
     theirs = evidence.records["digits-resnet20"][0].environment()["sessions"][0]["precision"]
-    assert re.search(rf"was computed in fp16.*, the run before it in {theirs}.*unlike runs are compared", caplog.text)
+    warning = rf"was computed in fp16.*, the run before it in {theirs}.*unlike runs are compared"
+    assert re.search(warning, caplog.text)
+    caplog.clear()
+    (folder.path.with_name("0") / "result.json").unlink()
+    conduct(_experiment(_tiny()), "digits", setup)  # now the first is only a record
+    assert re.search(warning, caplog.text)
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, 1), (2, 2), (64, 8)])

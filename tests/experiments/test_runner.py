@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +47,17 @@ class _Counting:
     def on_row(self, row: dict[str, Any]) -> None: ...
 
 
+def _train(
+    runner: Runner, arms: Sequence[Arm], seeds: Sequence[int], on_finished: Callable[[RunFolder], None] = lambda _: None
+) -> dict[str, list[RunFolder]]:
+    """Each arm's folders in the order of seeds."""
+    runs = [(one, seed) for seed in seeds for one in arms]
+    found: dict[str, list[RunFolder]] = {}
+    for (one, _), folder in zip(runs, runner.train(runs, on_finished), strict=True):
+        found.setdefault(one.name, []).append(folder)
+    return found
+
+
 def _until(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 60
     while not condition() and time.monotonic() < deadline:
@@ -57,22 +68,22 @@ def _until(condition: Callable[[], bool]) -> bool:
 def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_is_refused(tmp_path: Path) -> None:
     runner = Runner(tmp_path, 1, _Counting())
     arm = _short()
-    (folder,) = runner.train([arm], [0])[arm.name]
+    (folder,) = _train(runner, [arm], [0])[arm.name]
     older = folder.config()
     del older["train"]["class_weights"], older["data"]["sampling"]
     folder.write("config.json", older)
-    assert runner.train([arm], [0])[arm.name][0].path == folder.path
+    assert _train(runner, [arm], [0])[arm.name][0].path == folder.path
     folder.write("config.json", {**older, "train": {**older["train"], "clip_norm": 2.0}})
     with pytest.raises(Failure, match="trained with other settings"):
-        runner.train([arm], [0])
+        _train(runner, [arm], [0])
 
 
 def test_a_repeated_experiment_trains_nothing_twice(tmp_path: Path) -> None:
     observe = _Counting()
     runner = Runner(tmp_path, 1, observe)
-    first = runner.train([_short()], range(2))
+    first = _train(runner, [_short()], range(2))
     assert observe.runs == ["digits-resnet20 seed 0", "digits-resnet20 seed 1"]
-    again = runner.train([_short()], range(2))
+    again = _train(runner, [_short()], range(2))
     assert len(observe.runs) == 2
     assert [f.path for f in again["digits-resnet20"]] == [f.path for f in first["digits-resnet20"]]
 
@@ -80,8 +91,8 @@ def test_a_repeated_experiment_trains_nothing_twice(tmp_path: Path) -> None:
 def test_other_settings_are_another_run(tmp_path: Path) -> None:
     observe = _Counting()
     runner = Runner(tmp_path, 1, observe)
-    runner.train([_short()], [0])
-    runner.train([_short(label_smoothing=0.1)], [0])
+    _train(runner, [_short()], [0])
+    _train(runner, [_short(label_smoothing=0.1)], [0])
     assert len(observe.runs) == 2
     assert _short().key != _short(label_smoothing=0.1).key
 
@@ -89,12 +100,12 @@ def test_other_settings_are_another_run(tmp_path: Path) -> None:
 def test_a_stop_costs_at_most_the_steps_since_the_last_checkpoint(tmp_path: Path) -> None:
     observe = _Counting()
     runner = Runner(tmp_path, 1, observe)
-    (folder,) = runner.train([_short()], [0])["digits-resnet20"]
+    (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
     weights = folder.model_path.read_bytes()
     for name in ("result.json", "model.safetensors", "checkpoints/step-00000012/state.json"):
         (folder.path / name).unlink()
     observe.steps = 0
-    runner.train([_short()], [0])
+    _train(runner, [_short()], [0])
     assert observe.steps == 6
     assert folder.model_path.read_bytes() == weights
 
@@ -104,13 +115,13 @@ def test_a_folder_from_a_kill_at_its_making_is_made_anew(tmp_path: Path) -> None
     folder = runner.folder(_short(), 0)
     folder.mkdir(parents=True)
     (folder / "environment.json").write_text("{}")
-    assert runner.train([_short()], [0])["digits-resnet20"][0].result() is not None
+    assert _train(runner, [_short()], [0])["digits-resnet20"][0].result() is not None
 
 
 def test_runs_side_by_side_give_what_runs_alone_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    alone = Runner(tmp_path / "alone", 1, _Counting()).train([_short()], range(2))
-    beside = Runner(tmp_path / "beside", 2, _Counting()).train([_short()], range(2))
+    alone = _train(Runner(tmp_path / "alone", 1, _Counting()), [_short()], range(2))
+    beside = _train(Runner(tmp_path / "beside", 2, _Counting()), [_short()], range(2))
     for one, other in zip(alone["digits-resnet20"], beside["digits-resnet20"], strict=True):
         losses = [[row["loss"] for row in folder.rows("train")] for folder in (one, other)]
         assert len(losses[0]) == 3
@@ -125,7 +136,7 @@ def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) 
     deep = replace(like.config, model=replace(like.config.model, num_blocks=(2, 2, 2)))
     grown = Arm(override(deep, {"optim": {"lr": 1e-30, "weight_decay": 0.0}}), Start(shallow, 1))
     runner = Runner(tmp_path, 1, _Counting())
-    (folder,) = runner.train([grown], [0])[grown.name]
+    (folder,) = _train(runner, [grown], [0])[grown.name]
     start = load_model(runner.folder(grown, 0).with_name("0-start.safetensors")).model
     assert folder.environment()["weights"]["file"] == "0-start.safetensors"
     ends = load_model(folder.model_path).model.state_dict()
@@ -145,7 +156,7 @@ def test_a_lost_start_file_comes_out_the_same_whatever_was_drawn_before(tmp_path
     path = runner.folder(grown, 0).with_name("0-start.safetensors")
     contents = []
     for draws in (1, 2):
-        runner.train([shallow], [0])
+        _train(runner, [shallow], [0])
         path.unlink(missing_ok=True)
         torch.manual_seed(draws)
         before = torch.get_rng_state()
@@ -159,7 +170,7 @@ def test_a_start_file_of_an_arm_that_was_trained_anew_is_made_anew(tmp_path: Pat
     shallow, like = _short(iterations=2), _short(suffix="-grown", iterations=1, log_every=1)
     grown = replace(like, config=override(like.config, {"model": {"num_blocks": [2, 2, 2]}}), start=Start(shallow, 1))
     runner = Runner(tmp_path, 1, _Counting())
-    (source,) = runner.train([shallow], [0])[shallow.name]
+    (source,) = _train(runner, [shallow], [0])[shallow.name]
     path = runner._start_file(grown, 0)
     first, written = path.read_bytes(), path.stat().st_mtime_ns
     assert runner._start_file(grown, 0).stat().st_mtime_ns == written
@@ -182,7 +193,7 @@ def test_every_finished_run_is_told_once_and_at_once(
     runner = Runner(tmp_path, jobs, _Counting())
     there, new = _short(iterations=4), _short("plain", iterations=4)
     diverging = replace(there, config=override(_short(suffix="-bad").config, {"optim": {"lr": 1e30}}))
-    Runner(tmp_path, 1, _Counting()).train([there], [0])
+    _train(Runner(tmp_path, 1, _Counting()), [there], [0])
     told: list[str] = []
 
     def note(folder: RunFolder) -> None:
@@ -190,7 +201,7 @@ def test_every_finished_run_is_told_once_and_at_once(
         told.append(folder.path.parent.name)
 
     with pytest.raises(Failure, match="not finite" if jobs == 1 else "was not finished"):
-        runner.train([new, diverging, there], [0], note)
+        _train(runner, [new, diverging, there], [0], note)
     assert told == [f"{arm.name}-{arm.key}" for arm in (there, new)]
 
 
@@ -213,16 +224,16 @@ def test_a_stop_when_the_last_run_of_a_round_has_ended_starts_no_other_round(
     tmp_path: Path, finishing_command: Path
 ) -> None:
     one = _short(iterations=4)
-    (folder,) = Runner(tmp_path, 1, _Counting()).train([one], [0])[one.name]
+    (folder,) = _train(Runner(tmp_path, 1, _Counting()), [one], [0])[one.name]
     (folder.path / "result.json").rename(folder.path / "kept.json")
     with pytest.raises(Interrupted, match="the same command goes on"):
-        Runner(tmp_path, 2, _Counting()).train([one], [0], lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        _train(Runner(tmp_path, 2, _Counting()), [one], [0], lambda _: os.kill(os.getpid(), signal.SIGTERM))
     assert folder.result() is not None
 
 
 def test_a_stop_of_jobs_that_do_not_listen_yet_is_no_failure(tmp_path: Path, finishing_command: Path) -> None:
     there, new = _short(iterations=4), _short("plain", iterations=4)
-    (folder,) = Runner(tmp_path, 1, _Counting()).train([there], [0])[there.name]
+    (folder,) = _train(Runner(tmp_path, 1, _Counting()), [there], [0])[there.name]
     (folder.path / "result.json").rename(folder.path / "kept.json")
     runner = Runner(tmp_path, 2, _Counting())
 
@@ -231,4 +242,4 @@ def test_a_stop_of_jobs_that_do_not_listen_yet_is_no_failure(tmp_path: Path, fin
         os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted, match="the same command goes on"):
-        runner.train([there, new], [0], stop)
+        _train(runner, [there, new], [0], stop)

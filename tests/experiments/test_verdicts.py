@@ -162,12 +162,13 @@ def _grown(errors: dict[str, float], change: float = 1e-7, moved: int = 0, seeds
     found = {arm: _seeds(*[errors.get(arm.name.split("-")[-1], 4.0)] * 2)[:seeds] for arm in arms}
     found = {arm: values[::-1] if arm.name.endswith("grown") else values for arm, values in found.items()}
     facts = {"largest_change": change, "wrong_before": 7, "wrong_after": 7 - moved, "training_mode_agreement": 1.0}
-    insertions = [
-        {**facts, "network": network, "is_calibrated": is_calibrated}
-        for network in ("plain-20", "ResNet-20 (option A)")
-        for is_calibrated in (False, True)
-    ]
-    return made_up("construction", found, {"insertions": insertions})
+    insertions = {
+        arm.name: [[{**facts, "network": network, "is_calibrated": is_calibrated} for is_calibrated in (False, True)]]
+        for arm, network in zip(
+            construction.EXPERIMENT.measured_arms("digits"), ("plain-20", "ResNet-20 (option A)"), strict=True
+        )
+    }
+    return made_up("construction", found, of_runs=insertions)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: fl
     arms = responses.EXPERIMENT.arms("digits")
     means = {"resnet56": resnet56, "resnet20": resnet20, "plain56": plain56, "plain20": plain20}
     stds = {arm.name: [[means[arm.name.split("-")[1]] + noise / 10] * 3 for noise in NOISE] for arm in arms}
-    evidence = made_up("responses", {arm: _seeds(5, 5) for arm in arms}, {"stds": stds})
+    evidence = made_up("responses", {arm: _seeds(5, 5) for arm in arms}, of_runs=stds)
     verdict = responses.EXPERIMENT.judge(evidence)
     assert verdict.outcome == outcome
     assert ("still near 1" in verdict.sentence) == (resnet20 == 0.95)
@@ -231,11 +232,15 @@ def _signals(start: Sequence[float], ends: Sequence[Sequence[float]], decay: flo
          "gradient_norm": [0.5, 0.25, 0.125 * (1 if depth == 20 else decay)]}
         for kind in normalization.KINDS for norm in normalization.NORMS for depth in normalization.DEPTHS
     ]  # fmt: skip
-    rows += [
-        {"kind": kind, "norm": "batch", "depth": depth, "when": "end", "seed": seed, "gradient": gradient, **facts}
-        for kind in normalization.KINDS for depth in normalization.TRAINED for seed, gradient in enumerate(ends)
-    ]  # fmt: skip
-    return made_up("normalization", {}, {"rows": rows})
+    of_runs = {
+        arm.name: [
+            {"kind": "plain" if arm.config.model.is_plain else "resnet", "norm": "batch", "when": "end", "seed": seed,
+             "depth": arm.config.model.depth, "gradient": gradient, **facts}
+            for seed, gradient in enumerate(ends)
+        ]
+        for arm in normalization.EXPERIMENT.measured_arms("digits")
+    }  # fmt: skip
+    return made_up("normalization", {}, {"rows": rows}, of_runs)
 
 
 HEALTHY = (1.0, 1.0, 0.5)
@@ -283,7 +288,7 @@ def _surfaces(rise: float, centres: tuple[float, float] = (0.1, 0.1), seeds: int
     steep[0][0] = 0.5
     surfaces = {plain.name: [steep] * seeds, residual.name: [smooth] * seeds}
     errors = {plain: _seeds(5, 5)[:seeds], residual: _seeds(5, 5)[:seeds]}
-    return made_up("landscape", errors, {"surfaces": surfaces, "side": 3, "images": 1})
+    return made_up("landscape", errors, {"side": 3, "images": 1}, surfaces)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +314,7 @@ def _thousand(ends: Sequence[float], size: Size) -> Evidence:
          "peak_gb_before_training": 0.5}
         for depth in (20, 56, 110, 1202) for checkpoints in (False, True)
     ]  # fmt: skip
-    return made_up("thousand-layers", {arm: [(end, end) for end in ends] for arm in arms}, {"steps": steps}, size)
+    return made_up("thousand-layers", {arm: [(end, end) for end in ends] for arm in arms}, {"steps": steps}, size=size)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +351,7 @@ def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pyt
     measure = thousand_layers.EXPERIMENT.measure
     assert measure is not None
     evidence = _thousand([50.0], "digits")
-    evidence.measured.update(measure(Bench("digits", None, {}, torch.device("cpu"))))
+    evidence.measured.update(measure(Bench("digits", None, torch.device("cpu"))))
     rows = thousand_layers.EXPERIMENT.table(evidence).rows
     assert rows[-1] == ("ResNet-1202", "not measured", "not measured", "1.25", "not measured")
     assert rows[-2][2:] == ("1.25", "1.25", "1.00")

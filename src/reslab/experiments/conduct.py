@@ -2,9 +2,10 @@
 
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,9 +14,11 @@ from reslab.errors import UsageError
 from reslab.record import RecordedRun, write_record
 from reslab.runfolder import RunFolder
 
-from .arms import Arm, Size
-from .evidence import Evidence, load_evidence, path_of, records_folder, save_evidence, seeds_in
+from .archive import Archive
+from .arms import Size
+from .evidence import Evidence, load_evidence, records_folder, save_evidence
 from .experiment import Bench, Experiment
+from .plan import Plan, make_plan
 from .provenance import engines
 from .runner import ObserverMaker, Runner
 
@@ -54,63 +57,62 @@ def default_jobs(size: Size) -> int:
 def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
     """Train what is missing, measure, and write records and evidence below `setup.results`; return the evidence.
 
-    A run's record is written as soon as the run is finished, whatever becomes of the later ones. Raises UsageError for
-    fewer seeds than the evidence there has and for records of other trainings there; and what training raises.
+    What has a record there is not trained again: the record stands for its run, and what was measured on its network
+    still holds. A run's record is written as soon as the run is finished, whatever becomes of the later ones. Raises
+    UsageError for fewer seeds than the evidence there has and for a record that cannot stand for its run; and what
+    training raises.
     """
-    arms = [arm.at(setup.data) for arm in experiment.arms(size)]
     runner = Runner(setup.runs, setup.jobs, setup.observe)
-    seeds = range(_num_seeds(experiment, size, arms, runner, setup))
-    _check_records(arms, seeds, runner, setup)
-    folders = runner.train(arms, seeds, _Recorder(setup.results))
-    measured = {}
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if experiment.measure is not None:
-        log.info("%s (%s): measuring.", experiment.name, size)
-        measured = experiment.measure(Bench(size, setup.data, folders, device))
-    records = {arm.name: [RecordedRun.open(_record_path(setup, arm, seed)) for seed in seeds] for arm in arms}
-    made = {
+    archive = Archive.open(setup.results, experiment.name, size)
+    plan = make_plan(experiment, size, setup.data, setup.seeds, runner, archive)
+    trained = runner.train(plan.here, _Recorder(setup.results, plan.records))
+    folders = {(arm.name, seed): folder for (arm, seed), folder in zip(plan.here, trained, strict=True)}
+    records = {arm.name: [archive.record(arm, seed) for seed in plan.seeds] for arm in plan.arms}
+    bench = Bench(size, setup.data, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    measured, of_runs = _measure(experiment, plan, folders, bench, archive)
+    evidence = Evidence(experiment.name, size, records, measured, of_runs, _made(experiment, plan, bench, archive))
+    return load_evidence(save_evidence(evidence, setup.results))
+
+
+def _measure(
+    experiment: Experiment, plan: Plan, folders: Mapping[tuple[str, int], RunFolder], bench: Bench, archive: Archive
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return `Evidence.measured` and `Evidence.of_runs`: anew where the run is here, else as it was measured before."""
+    if _measures_anew(experiment, plan):
+        log.info("%s (%s): measuring.", experiment.name, bench.size)
+    measured = experiment.measure(bench) if experiment.measure is not None else {}
+    of_runs: dict[str, list[Any]] = {}
+    for arm in plan.measured:
+        assert experiment.measure_run is not None
+        for seed in plan.seeds:
+            folder = folders.get((arm.name, seed))
+            value = archive.value(arm, seed) if folder is None else experiment.measure_run(folder, bench)
+            of_runs.setdefault(arm.name, []).append(value)
+    return measured, of_runs
+
+
+def _made(experiment: Experiment, plan: Plan, bench: Bench, archive: Archive) -> list[dict[str, Any]]:
+    """Return `Evidence.made`."""
+    if archive.made and not _measures_anew(experiment, plan):
+        return list(archive.made)  # a repetition that finds all there leaves the evidence as it is
+    before = archive.made if plan.takes_values else ()
+    now = {
         "date": datetime.date.today().isoformat(),
-        "environment": {"device": device.type, **environment.collect()},
+        "environment": {"device": bench.device.type, **environment.collect()},
     }
-    return load_evidence(save_evidence(Evidence(experiment.name, size, records, measured, made), setup.results))
+    return [*(one for one in before if one != now), now]
 
 
-def _record_path(setup: Setup, arm: Arm, seed: int) -> Path:
-    return records_folder(setup.results) / arm.name / f"{seed}.json"
-
-
-def _num_seeds(experiment: Experiment, size: Size, arms: Sequence[Arm], runner: Runner, setup: Setup) -> int:
-    """As many as asked for, or as the evidence has where that is more: a repetition may not make it weaker."""
-    asked = experiment.seeds if setup.seeds is None else setup.seeds
-    path = path_of(setup.results, experiment.name, size)
-    known = seeds_in(path) if path.exists() else 0
-    if known <= asked:
-        return asked
-    if all(runner.is_finished(arm, seed) for arm in arms for seed in range(known)):
-        log.info("%s holds %d seeds, and their runs are there: all of them count, not only %d.", path, known, asked)
-        return known
-    raise UsageError(f"{path} holds {known} seeds; give --seeds {known} or another --results.")
-
-
-def _check_records(arms: Sequence[Arm], seeds: Sequence[int], runner: Runner, setup: Setup) -> None:
-    """Refuse, before anything is trained, to train what has a record already: it might end otherwise."""
-    for arm in arms:
-        for seed in seeds:
-            path = _record_path(setup, arm, seed)
-            if path.exists() and not runner.is_finished(arm, seed):
-                raise UsageError(
-                    f"{path} is the record of a run that is not below {setup.runs} with the settings of now, and other "
-                    "experiments may be made of it. Give the --run-dir that the run is in, or another --results; or "
-                    "remove the record, and run every experiment again that was made of it."
-                )
+def _measures_anew(experiment: Experiment, plan: Plan) -> bool:
+    return experiment.measure is not None or plan.measures_here
 
 
 class _Recorder:
     """Writes the record of each finished run, and warns as soon as one was not computed like those before it."""
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Path, others: Sequence[RecordedRun]) -> None:
         self._folder = records_folder(results)
-        self._engines: frozenset[str] = frozenset()
+        self._engines = engines(others[-1]) if others else frozenset()
 
     def __call__(self, folder: RunFolder) -> None:
         found = engines(RecordedRun.open(write_record(folder, self._folder, with_model=False)))

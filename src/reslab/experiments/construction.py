@@ -72,13 +72,13 @@ def _trained_on(like: Arm, shallow: Arm, blocks: int) -> Arm:
     return Arm(config, Start(shallow, blocks))
 
 
-def _measure(bench: Bench) -> dict[str, Any]:
-    """How far logits and errors move when identity blocks come in: in each stage of the first seed's nets, in all."""
-    shallow = [arm(bench.size, kind, SHALLOW).name for kind in KINDS]
-    return {"insertions": [row for name in shallow for folder in bench.folders[name] for row in _insert(folder, bench)]}
+def _shallow(size: Size) -> tuple[Arm, ...]:
+    """The nets that blocks are inserted into."""
+    return tuple(arm(size, kind, SHALLOW) for kind in KINDS)
 
 
 def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
+    """How far logits and errors move when identity blocks come in: in each stage of the first seed's nets, in all."""
     config = read_config(folder)
     file = load_model(folder.model_path)
     model, preprocess = file.model.to(bench.device), file.card.preprocess
@@ -133,7 +133,7 @@ def _moved_in_words(moved: int) -> str:
 
 
 def _judge(evidence: Evidence) -> Verdict:
-    rows = evidence.measured["insertions"]
+    rows = [row for one in _shallow(evidence.size) for rows in evidence.of_runs[one.name] for row in rows]
     change = max(row["largest_change"] for row in rows)
     moved = max(abs(row["wrong_after"] - row["wrong_before"]) for row in rows)
     rises = {}
@@ -236,7 +236,8 @@ EXPERIMENT = Experiment(
     "and trained as long, and of the deep net from scratch, which has the shallow net's iterations; the two in the "
     "middle have a third more in all. A dot for each seed, a bar at the mean.",
     arms=_arms,
-    measure=_measure,
+    measure_run=_insert,
+    measured=_shallow,
     judge=_judge,
     table=_table,
     draw=_draw,

@@ -14,22 +14,25 @@ from reslab.spec import ModelSpec
 
 from .arms import Size
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """records: for each arm, its runs in the order of seeds; measured: JSON values of the experiment's own.
+    """What there is to judge by, all of it JSON values but the records.
 
-    made: {"date": ..., "environment": ...}, when and where the last of it was measured; where the runs were trained
-    stands in their records.
+    records: for each arm, its runs in the order of seeds; where they were trained stands in them.
+    measured: what the experiment measured on no run's network.
+    of_runs: what it measured on its runs' networks; for each arm that it measures, a value for each seed.
+    made: [{"date": ..., "environment": ...}, ...], when and where it was measured; several if not all at once.
     """
 
     experiment: str
     size: Size
     records: Mapping[str, Sequence[RecordedRun]]
     measured: dict[str, Any]
-    made: dict[str, Any]
+    of_runs: Mapping[str, Sequence[Any]]
+    made: Sequence[dict[str, Any]]
 
     def errors(self, arm: str, split: str) -> tuple[float, ...]:
         """Return the final error in %, one for each seed. split: "train" (clean images, eval mode), "test", ..."""
@@ -71,10 +74,11 @@ def save_evidence(evidence: Evidence, results: Path) -> Path:
         "format_version": FORMAT_VERSION,
         "experiment": evidence.experiment,
         "size": evidence.size,
-        "made": evidence.made,
+        "made": list(evidence.made),
         "arms": {arm: [record.values["seed"] for record in records] for arm, records in evidence.records.items()},
         "models": {arm: _models(records) for arm, records in evidence.records.items()},
         "measured": evidence.measured,
+        "of_runs": dict(evidence.of_runs),
     }
     write_atomically(path, to_json(document))
     return path
@@ -90,14 +94,14 @@ def load_evidence(path: Path) -> Evidence:
         arm: [RecordedRun.open(records_folder(path.parent) / arm / f"{seed}.json") for seed in seeds]
         for arm, seeds in document["arms"].items()
     }
-    measured_on = document.get("models", {})  # older evidence does not say
-    for arm, models in measured_on.items():
+    for arm, models in document["models"].items():
         if any(None not in pair and pair[0] != pair[1] for pair in zip(models, _models(records[arm]), strict=True)):
             raise Failure(
                 f"{path} was made of other networks than the records of {arm} are beside it; make it anew with: "
-                f"reslab experiment {document['experiment']} --size {document['size']}"
+                f"{_command(document)}"
             )
-    return Evidence(document["experiment"], document["size"], records, document["measured"], document["made"])
+    keys = ("measured", "of_runs", "made")
+    return Evidence(document["experiment"], document["size"], records, *(document[key] for key in keys))
 
 
 def seeds_in(path: Path) -> int:
@@ -105,11 +109,32 @@ def seeds_in(path: Path) -> int:
     return max((len(seeds) for seeds in _read(path)["arms"].values()), default=0)
 
 
+def measured_before(path: Path) -> tuple[dict[tuple[str, str], Any], list[dict[str, Any]]]:
+    """Return what an evidence holds of its runs' networks, by (arm, hash of the model file), and its `made`."""
+    document = _read(path)
+    values = {
+        (arm, model): value
+        for arm, found in document["of_runs"].items()
+        for model, value in zip(document["models"][arm], found, strict=True)
+        if model is not None
+    }
+    return values, document["made"]
+
+
 def _read(path: Path) -> dict[str, Any]:
     document = read_json(path)
-    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
+    if not isinstance(document, dict) or "experiment" not in document:
         raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
+    if document.get("format_version") != FORMAT_VERSION:
+        raise Failure(
+            f"{path} has format version {document.get('format_version')}, this reslab reads {FORMAT_VERSION}; remove "
+            f"it and make it anew with: {_command(document)}"
+        )
     return document
+
+
+def _command(document: dict[str, Any]) -> str:
+    return f"reslab experiment {document['experiment']} --size {document['size']}"
 
 
 def _models(records: Sequence[RecordedRun]) -> list[str | None]:

@@ -1,7 +1,7 @@
 """What an experiment is: a claim of the paper, what to train and measure for it, and how the numbers are judged."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,11 +40,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What an experiment measures with: the finished runs of its arms, and where its data lies."""
+    """What an experiment measures with. data: where CIFAR-10 lies, None to look for it."""
 
     size: Size
     data: str | None
-    folders: Mapping[str, Sequence[RunFolder]]
     device: torch.device
 
 
@@ -54,7 +53,9 @@ class Experiment:
 
     claim: in one or two sentences; source: where in the paper; paper: its own numbers, (what, how much).
     rule: how the verdict follows from the numbers, in words; `judge` does it.
-    arms: what to train at a size; measure: what to measure on the finished runs, as JSON values.
+    arms: what to train at a size.
+    measure: what to measure beside the runs, as JSON values.
+    measure_run: what to measure on a finished run's network, a JSON value; of the arms `measured`, or of all of them.
     table, draw: what the page shows; several tables come in the order given.
     seeds: how many by default. caption: what the figure shows.
     """
@@ -71,4 +72,12 @@ class Experiment:
     draw: Callable[[Evidence], Figure]
     arms: Callable[[Size], tuple[Arm, ...]] = lambda size: ()
     measure: Callable[[Bench], dict[str, Any]] | None = None
+    measure_run: Callable[[RunFolder, Bench], Any] | None = None
+    measured: Callable[[Size], Sequence[Arm]] | None = None
     seeds: int = 3
+
+    def measured_arms(self, size: Size) -> Sequence[Arm]:
+        """The arms on whose networks something is measured."""
+        if self.measure_run is None:
+            return ()
+        return self.arms(size) if self.measured is None else self.measured(size)

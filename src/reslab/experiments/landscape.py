@@ -80,18 +80,15 @@ def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def _measure(bench: Bench) -> dict[str, Any]:
-    surfaces = {}
-    for name, folders in bench.folders.items():
-        surfaces[name] = [_surface(folder, bench, seed) for seed, folder in enumerate(folders)]
-    return {"images": _IMAGES[bench.size], "side": _SIDE[bench.size], "surfaces": surfaces}
+    return {"images": _IMAGES[bench.size], "side": _SIDE[bench.size]}
 
 
-def _surface(folder: RunFolder, bench: Bench, seed: int) -> list[list[float]]:
-    file = load_model(folder.model_path)
-    train = data_of_run(folder, read_config(folder).data).splits.train
+def _surface(folder: RunFolder, bench: Bench) -> list[list[float]]:
+    file, config = load_model(folder.model_path), read_config(folder)
+    train = data_of_run(folder, config.data).splits.train
     views = batches(train, file.card.preprocess, batch_size=_IMAGES[bench.size], device=bench.device)
     batch = next(iter(views))
-    return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], seed)
+    return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], config.seed)
 
 
 def _basin(surface: list[list[float]]) -> float:
@@ -101,13 +98,18 @@ def _basin(surface: list[list[float]]) -> float:
     return sum(loss <= limit for row in surface for loss in row) / len(surface) ** 2
 
 
+def _surfaces(evidence: Evidence, kind: str) -> Sequence[list[list[float]]]:
+    """What `_surface` found, one for each seed."""
+    return evidence.of_runs[arm(evidence.size, kind, DEPTH).name]
+
+
 def _basins(evidence: Evidence, kind: str) -> list[float]:
-    return [_basin(surface) for surface in evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]]
+    return [_basin(surface) for surface in _surfaces(evidence, kind)]
 
 
 def _centres(evidence: Evidence, kind: str) -> list[float]:
     """The loss at the trained weights, one for each seed."""
-    surfaces = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]
+    surfaces = _surfaces(evidence, kind)
     return [surface[len(surface) // 2][len(surface) // 2] for surface in surfaces]
 
 
@@ -131,7 +133,7 @@ def _judge(evidence: Evidence) -> Verdict:
 def _table(evidence: Evidence) -> Table:
     rows = []
     for kind in KINDS:
-        surfaces = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name]
+        surfaces = _surfaces(evidence, kind)
         for seed, (surface, basin, centre) in enumerate(
             zip(surfaces, _basins(evidence, kind), _centres(evidence, kind), strict=True)
         ):
@@ -145,7 +147,7 @@ def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         places = torch.linspace(-1, 1, evidence.measured["side"]).tolist()
         for axes, kind in zip(panels, KINDS, strict=True):
-            surface = evidence.measured["surfaces"][arm(evidence.size, kind, DEPTH).name][0]
+            surface = _surfaces(evidence, kind)[0]
             heights = [[min(loss, 10.0) for loss in row] for row in surface]
             levels = [0.05, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 2.5, 3, 4, 6, 8, 10]
             filled = axes.contourf(places, places, heights, levels=[0, *levels], cmap="viridis", extend="max")
@@ -179,6 +181,7 @@ EXPERIMENT = Experiment(
     f"{_LARGEST:.0e}.",
     arms=_arms,
     measure=_measure,
+    measure_run=_surface,
     judge=_judge,
     table=_table,
     draw=_draw,

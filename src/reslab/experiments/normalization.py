@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from reslab.models import Network, build
 from reslab.models.signals import signals
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_by_depth
+from reslab.runfolder import RunFolder
+from reslab.runstart import read_config
 from reslab.spec import Norm
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
@@ -39,21 +41,32 @@ def _arms(size: Size) -> tuple[Arm, ...]:
 
 
 def _measure(bench: Bench) -> dict[str, Any]:
-    config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
-    train = build_splits(config.data).train
-    preprocess = build_preprocess(config.data, train)
-    batch = next(iter(batches(train, preprocess, batch_size=_BATCH, device=bench.device)))
+    """The signals of untrained nets."""
+    batch, num_classes = _first_batch(bench)
     rows = []
     for kind, norm, depth, seed in product(KINDS, NORMS, DEPTHS, range(_SEEDS)):
         torch.manual_seed(seed)
         spec = arm(bench.size, kind, depth).config.model
-        model = build(replace(spec, norm=norm, num_classes=len(train.class_names))).to(bench.device)
+        model = build(replace(spec, norm=norm, num_classes=num_classes)).to(bench.device)
         rows.append(_row(model, batch, kind=kind, norm=norm, when="start", seed=seed))
-    for kind, depth in product(KINDS, TRAINED):
-        for seed, folder in enumerate(bench.folders[arm(bench.size, kind, depth).name]):
-            model = load_model(folder.model_path).model.to(bench.device)
-            rows.append(_row(model, batch, kind=kind, norm="batch", when="end", seed=seed))
     return {"batch_size": _BATCH, "rows": rows}
+
+
+def _measure_run(folder: RunFolder, bench: Bench) -> dict[str, Any]:
+    """The signals of a trained net."""
+    config = read_config(folder)
+    model = load_model(folder.model_path).model.to(bench.device)
+    kind = "plain" if config.model.is_plain else "resnet"
+    return _row(model, _first_batch(bench)[0], kind=kind, norm="batch", when="end", seed=config.seed)
+
+
+def _first_batch(bench: Bench) -> tuple[Batch, int]:
+    """Training images without augmentation, the same for every net, and the number of classes."""
+    config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
+    train = build_splits(config.data).train
+    preprocess = build_preprocess(config.data, train)
+    batch = next(iter(batches(train, preprocess, batch_size=_BATCH, device=bench.device)))
+    return batch, len(train.class_names)
 
 
 def _row(model: Network, batch: Batch, **facts: Any) -> dict[str, Any]:
@@ -74,7 +87,12 @@ def _short(value: float) -> float:
 
 def _rows(evidence: Evidence, kind: str, norm: str, depth: int, when: str = "start") -> list[dict[str, Any]]:
     wanted = {"kind": kind, "norm": norm, "depth": depth, "when": when}
-    return [row for row in evidence.measured["rows"] if all(row[key] == value for key, value in wanted.items())]
+    return [row for row in _all_rows(evidence) if all(row[key] == value for key, value in wanted.items())]
+
+
+def _all_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Of untrained nets, then of trained ones."""
+    return [*evidence.measured["rows"], *chain.from_iterable(evidence.of_runs.values())]
 
 
 def _weakest(row: dict[str, Any]) -> float:
@@ -128,7 +146,7 @@ def _judge(evidence: Evidence) -> Verdict:
 
 def _in_words(evidence: Evidence) -> str:
     first, last = DEPTHS[0], DEPTHS[-1]
-    normalized = [row for row in evidence.measured["rows"] if row["norm"] == "batch"]
+    normalized = [row for row in _all_rows(evidence) if row["norm"] == "batch"]
     start, end = ([row for row in normalized if row["when"] == when] for when in ("start", "end"))
     smallest = {
         (norm, depth): _in_digits(_smallest(_rows(evidence, "plain", norm, depth)))
@@ -211,6 +229,7 @@ EXPERIMENT = Experiment(
     "the weight's gradient over the weight's, in plain and residual nets. In the table, the worst seed.",
     arms=_arms,
     measure=_measure,
+    measure_run=_measure_run,
     judge=_judge,
     table=_table,
     draw=_draw,

@@ -18,7 +18,7 @@ def engines(record: RecordedRun) -> frozenset[str]:
 def date_of(evidence: Evidence) -> str:
     """Return the day on which the last of it was trained or measured, YYYY-MM-DD."""
     dates = _dates(_all_sessions(evidence))
-    return evidence.made["date"] if evidence.measured or not dates else dates[-1]
+    return evidence.made[-1]["date"] if _is_measured(evidence) or not dates else dates[-1]
 
 
 def in_words(evidence: Evidence) -> str:
@@ -28,9 +28,14 @@ def in_words(evidence: Evidence) -> str:
         parts.append(_trained(evidence))
         if mixed := _mixed(evidence):
             parts.append(mixed)
-    if evidence.measured or not evidence.records:
-        parts.append(f"Measured {evidence.made['date']} on {_machine(evidence.made['environment'])}.")
+    if _is_measured(evidence) or not evidence.records:
+        makings = _join(f"{made['date']} on {_machine(made['environment'])}" for made in evidence.made)
+        parts.append(f"Measured {makings}.")
     return " ".join(parts)
+
+
+def _is_measured(evidence: Evidence) -> bool:
+    return bool(evidence.measured or evidence.of_runs)
 
 
 def _trained(evidence: Evidence) -> str:

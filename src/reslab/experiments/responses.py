@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,11 +36,6 @@ def _arms(size: Size) -> tuple[Arm, ...]:
     return tuple(arm(size, kind, depth) for kind, depth in _nets(size))
 
 
-def _measure(bench: Bench) -> dict[str, Any]:
-    found = {name: [_respond(folder, bench) for folder in folders] for name, folders in bench.folders.items()}
-    return {"stds": found}
-
-
 def _respond(folder: RunFolder, bench: Bench) -> list[float]:
     """The standard deviation of each 3x3 layer's response to test images, in order of depth."""
     file = load_model(folder.model_path)
@@ -53,8 +47,12 @@ def _respond(folder: RunFolder, bench: Bench) -> list[float]:
 
 def _means(evidence: Evidence, kind: str, depth: int) -> tuple[float, ...]:
     """The mean over the layers, one for each seed."""
-    stds = evidence.measured["stds"][arm(evidence.size, kind, depth).name]
-    return tuple(statistics.mean(layers) for layers in stds)
+    return tuple(statistics.mean(layers) for layers in _stds(evidence, kind, depth))
+
+
+def _stds(evidence: Evidence, kind: str, depth: int) -> Sequence[list[float]]:
+    """What `_respond` found, one for each seed."""
+    return evidence.of_runs[arm(evidence.size, kind, depth).name]
 
 
 def _pairs(size: Size) -> tuple[tuple[tuple[str, int], tuple[str, int]], ...]:
@@ -83,7 +81,7 @@ def _judge(evidence: Evidence) -> Verdict:
 def _table(evidence: Evidence) -> Table:
     rows = []
     for kind, depth in _nets(evidence.size):
-        stds = evidence.measured["stds"][arm(evidence.size, kind, depth).name]
+        stds = _stds(evidence, kind, depth)
         medians = tuple(statistics.median(layers) for layers in stds)
         largest = tuple(max(layers) for layers in stds)
         means = _means(evidence, kind, depth)
@@ -96,7 +94,7 @@ def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         lines = []
         for number, (kind, depth) in enumerate(_nets(evidence.size)):
-            layers = evidence.measured["stds"][arm(evidence.size, kind, depth).name][0]
+            layers = _stds(evidence, kind, depth)[0]
             style = "--" if kind == "plain" else "-"
             lines.append(LayerLine(layers, COLORS[number], style, net_name(kind, depth)))
         draw_responses(panels, lines)
@@ -125,7 +123,7 @@ EXPERIMENT = Experiment(
     f"up to {_IMAGES} test images, in the first seed's nets. Dotted: {_INITIAL:g}, the scale that batch norm starts "
     "with, which a short training does not leave far behind.",
     arms=_arms,
-    measure=_measure,
+    measure_run=_respond,
     judge=_judge,
     table=_table,
     draw=_draw,

@@ -1,10 +1,9 @@
 """Training the arms of an experiment: nothing twice, resumable, some side by side."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from reslab.train import Observer
 from .arms import Arm
 
 ObserverMaker = Callable[[str, int, int], AbstractContextManager[Observer]]
+Run = tuple[Arm, int]  # with its seed
 _CALIBRATION_IMAGES = 512
 
 
@@ -36,25 +36,24 @@ class Runner:
     observe: ObserverMaker
 
     def train(
-        self, arms: Sequence[Arm], seeds: Sequence[int], on_finished: Callable[[RunFolder], None] = lambda folder: None
-    ) -> dict[str, list[RunFolder]]:
-        """Train what is not trained yet, and return every arm's finished runs in the order of seeds.
+        self, runs: Sequence[Run], on_finished: Callable[[RunFolder], None] = lambda folder: None
+    ) -> list[RunFolder]:
+        """Train what is not trained yet, and return the folders of the finished runs, in their order.
 
         on_finished: called once for each of these runs, as soon as it is there, before the next one is waited for.
 
-        Seeds come in the outer loop, so that a stop leaves whole rounds to compare. Interrupted runs are gone on with.
+        Interrupted runs are gone on with. What a run starts from is trained before it, asked for or not.
         """
-        own = {arm.key for arm in arms}
+        own = {(arm.key, seed) for arm, seed in runs}
 
         def report(arm: Arm, seed: int) -> None:
-            if arm.key in own:  # others are only what an arm starts from
+            if (arm.key, seed) in own:  # others are only what a run starts from
                 on_finished(self._finished(arm, seed))
 
-        waves = [[(arm, seed) for seed in seeds for arm in wave] for wave in _waves(arms)]
-        for run in chain(*waves):
+        for run in runs:
             if self.is_finished(*run):
                 report(*run)
-        for wave in waves:
+        for wave in self._waves(runs):
             todo = [run for run in wave if not self.is_finished(*run)]
             if self.jobs > 1:
                 self._train_side_by_side(todo, report)
@@ -62,7 +61,12 @@ class Runner:
                 for run in todo:
                     self._train_here(*run)
                     report(*run)
-        return {arm.name: [self._finished(arm, seed) for seed in seeds] for arm in arms}
+        return [self._finished(*run) for run in runs]
+
+    def sources(self, runs: Sequence[Run]) -> list[Run]:
+        """Return what has to be there before the unfinished ones of these runs can start, itself finished or not."""
+        found = [(arm.start.arm, seed) for arm, seed in runs if arm.start and not self.is_finished(arm, seed)]
+        return list({(arm.key, seed): (arm, seed) for arm, seed in found}.values())
 
     def folder(self, arm: Arm, seed: int) -> Path:
         """Return where a run of an arm lives."""
@@ -78,6 +82,13 @@ class Runner:
     def is_finished(self, arm: Arm, seed: int) -> bool:
         """Whether nothing is left to train of a run."""
         return (self.folder(arm, seed) / "result.json").exists()
+
+    def _waves(self, runs: Sequence[Run]) -> list[list[Run]]:
+        """First what starts from nothing (also what others start from), then what starts from those."""
+        first = [run for run in runs if run[0].start is None]
+        known = {(arm.key, seed) for arm, seed in first}
+        first += [run for run in self.sources(runs) if (run[0].key, run[1]) not in known]
+        return [first, [run for run in runs if run[0].start is not None]]
 
     def _is_started(self, arm: Arm, seed: int) -> bool:
         folder = self.folder(arm, seed)
@@ -147,11 +158,3 @@ def changes(config: dict[str, Any], arm: Arm) -> dict[str, tuple[Any, Any]]:
     """
     found = differences(to_dict(from_dict(config)), to_dict(arm.config))
     return {key: pair for key, pair in found.items() if key not in ("seed", "data.path", "weights")}
-
-
-def _waves(arms: Sequence[Arm]) -> Iterator[list[Arm]]:
-    """First what starts from nothing (also the arms that others start from), then what starts from those."""
-    first = {arm.key: arm for arm in arms if arm.start is None}
-    first |= {arm.start.arm.key: arm.start.arm for arm in arms if arm.start is not None}
-    yield list(first.values())
-    yield [arm for arm in arms if arm.start is not None]
