@@ -65,7 +65,8 @@ def test_a_folder_is_walked_and_answers_as_python_does(
     for row in found:
         alone = network.predict(row["image"])
         assert (row["label"], [answer["label"] for answer in row["top"]]) == (alone.label, [n for n, _ in alone.top])
-        expected = pytest.approx([value for _, value in alone.top], rel=1e-5)
+        # a logit's last digits, which the size of the batch moves, are many of a small probability's
+        expected = pytest.approx([value for _, value in alone.top], rel=1e-5, abs=1e-7)
         assert [answer["probability"] for answer in row["top"]] == expected
         assert row["probability"] == row["top"][0]["probability"]
 

@@ -85,7 +85,7 @@ def test_the_best_checkpoint_by_validation_is_the_result_when_asked_for(tmp_path
 
 def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path, tmp_path: Path) -> None:
     assert data_root.is_dir()
-    changes = {"train": {"iterations": 30, "log_every": 10, "evaluate_every": 30, "final_training_error": False}}
+    changes = {"train": {"iterations": 16, "log_every": 4, "evaluate_every": 16, "final_training_error": False}}
     folder = train_run(override(recipe("cifar-resnet20").make(), changes), tmp_path / "run")
     rows = folder.rows("train")
     assert rows[-1]["loss"] < rows[0]["loss"]
