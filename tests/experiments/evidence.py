@@ -6,7 +6,7 @@ from typing import Any
 
 from reslab.config import to_dict
 from reslab.experiments.arms import Arm, Size
-from reslab.experiments.evidence import Evidence
+from reslab.experiments.evidence import Evidence, Measured
 from reslab.record import RecordedRun
 
 TOTAL = 10_000
@@ -24,7 +24,8 @@ def made_up(
         arm.name: [_record(arm, seed, *pair) for seed, pair in enumerate(pairs)] for arm, pairs in errors.items()
     }
     made = {"date": "2015-12-10", "environment": {"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}}}
-    return Evidence(experiment, size, records, measured or {}, of_runs or {}, [made])
+    found = {arm: [Measured(value, made) for value in values] for arm, values in (of_runs or {}).items()}
+    return Evidence(experiment, size, records, measured or {}, found, made, {})
 
 
 def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:

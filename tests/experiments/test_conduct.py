@@ -1,6 +1,5 @@
 """An experiment's records are written as runs end, never replaced by another training's, and its seeds never fewer."""
 
-import datetime
 import json
 import logging
 import re
@@ -13,7 +12,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from reslab.config import override
+from reslab.config import override, to_dict
 from reslab.errors import Failure, UsageError
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.conduct import Setup, conduct, default_jobs
@@ -69,15 +68,15 @@ def test_a_finished_runs_record_is_there_although_a_later_run_fails(tmp_path: Pa
 def test_fewer_seeds_do_not_make_evidence_weaker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     experiment = _experiment(_tiny(), measures=True)
     first = conduct(experiment, "digits", _setup(tmp_path, seeds=2))
-    assert len(set(first.of_runs["digits-resnet20"])) == 2
+    assert len(set(first.found("digits-resnet20"))) == 2
     with caplog.at_level(logging.INFO, "reslab"):
         again = conduct(experiment, "digits", _setup(tmp_path, seeds=1))
     assert again.num_seeds == 2
-    assert again.of_runs == first.of_runs
-    assert "holds 2 seeds, and their runs are there" in caplog.text
+    assert again.found("digits-resnet20") == first.found("digits-resnet20")
+    assert "holds 2 seeds, and all of them are there" in caplog.text
     _record(tmp_path, _tiny(), 1).unlink()
     before = path_of(tmp_path / "results", "tiny", "digits").read_bytes()
-    with pytest.raises(UsageError, match=r"holds 2 seeds; give --seeds 2 or another --results"):
+    with pytest.raises(UsageError, match=r"holds 2 seeds, not all of which are there; give --seeds 2 or another"):
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=1))
     assert path_of(tmp_path / "results", "tiny", "digits").read_bytes() == before
 
@@ -96,7 +95,7 @@ def test_a_record_stands_for_its_run_where_that_is_not(tmp_path: Path, caplog: p
 def test_a_record_of_other_settings_stands_for_nothing_and_is_not_replaced(tmp_path: Path) -> None:
     conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
     before = _record(tmp_path, _tiny()).read_bytes()
-    with pytest.raises(UsageError, match=r"cannot stand for it: .* other settings \(.*optim.lr.* or an"):
+    with pytest.raises(UsageError, match=r"other settings \(optim.lr: 0.05 there, 0.01 now\). Give another"):
         conduct(_experiment(_tiny(optim={"lr": 0.01})), "digits", _setup(tmp_path))
     assert _record(tmp_path, _tiny()).read_bytes() == before
 
@@ -107,31 +106,83 @@ def test_seeds_are_added_where_the_first_ones_are_only_records(tmp_path: Path) -
     more = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
     assert [path.parent.name for path in (tmp_path / "elsewhere").glob("*/*/result.json")] == ["1", "1"]
     (name,) = more.of_runs
-    (known,), (taken, new) = first.of_runs[name], more.of_runs[name]
+    (known,), (taken, new) = first.found(name), more.found(name)
     assert taken == known
     assert new == more.records[name][1].values["model_sha256"] != known
-    assert len(more.made) == 1  # the same day and machine
 
 
-def test_a_page_names_every_day_and_machine_on_which_its_networks_were_measured(tmp_path: Path) -> None:
+def _write(path: Path, changes: dict[str, Any]) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_every_value_keeps_the_day_on_which_it_was_measured(tmp_path: Path) -> None:
+    experiment = _experiment(_tiny(), measures=True)
+    today = conduct(experiment, "digits", _setup(tmp_path)).made
+    path = path_of(tmp_path / "results", "tiny", "digits")
+    _write(path, {"made": {**today, "date": "2015-12-10"}})
+    before = json.loads(path.read_text())
+    conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere"))
+    assert json.loads(path.read_text()) == before  # nothing was measured
+    for _ in range(2):
+        more = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
+        assert [one.made["date"] for one in more.of_runs["digits-resnet20"]] == ["2015-12-10", today["date"]]
+    anew = conduct(experiment, "digits", _setup(tmp_path, seeds=2))  # the first seed's network is here
+    assert [one.made["date"] for one in anew.of_runs["digits-resnet20"]] == [today["date"]] * 2
+
+
+def test_what_is_measured_beside_the_runs_is_measured_each_time(tmp_path: Path) -> None:
+    times = iter(range(9))
+    experiment = replace(_experiment(_tiny(), measures=True), measure=lambda bench: {"time": next(times)})
+    first = conduct(experiment, "digits", _setup(tmp_path))
+    again = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere"))
+    assert (first.measured, again.measured) == ({"time": 0}, {"time": 1})
+    assert again.found("digits-resnet20") == first.found("digits-resnet20")
+
+
+def test_what_was_measured_with_other_constants_is_not_taken(tmp_path: Path) -> None:
+    experiment = replace(_experiment(_tiny(), measures=True), how=lambda size: {"images": 10})
+    conduct(experiment, "digits", _setup(tmp_path))
+    other = replace(experiment, how=lambda size: {"images": 20})
+    with pytest.raises(UsageError, match=r"in another way \(\{'images': 10\} there, \{'images': 20\} now\)"):
+        conduct(other, "digits", _setup(tmp_path, runs="elsewhere"))
+    conduct(other, "digits", _setup(tmp_path))  # the run is here
+    conduct(other, "digits", _setup(tmp_path, runs="elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seed": 1}, "it is of seed 1"),
+        ({"config": {**to_dict(_tiny().config), "newer": 1}}, "its settings are not those of this reslab: .*newer"),
+        ({"model_sha256": None}, "its network is to be measured"),
+        ({"model_sha256": "other"}, "its network is to be measured"),
+    ],
+)
+def test_a_record_of_something_else_stands_for_nothing(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
     experiment = _experiment(_tiny(), measures=True)
     conduct(experiment, "digits", _setup(tmp_path))
-    path = path_of(tmp_path / "results", "tiny", "digits")
-    document = json.loads(path.read_text())
-    document["made"][0]["date"] = "2015-12-10"
-    path.write_text(json.dumps(document))
-    taken = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere"))
-    assert [made["date"] for made in taken.made] == ["2015-12-10"]  # nothing was measured
-    more = conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
-    assert [made["date"] for made in more.made] == ["2015-12-10", datetime.date.today().isoformat()]
-    anew = conduct(experiment, "digits", _setup(tmp_path, seeds=2))  # the first seed's network is here
-    assert [made["date"] for made in anew.made] == ["2015-12-10", datetime.date.today().isoformat()]
+    _write(_record(tmp_path, _tiny()), changes)
+    with pytest.raises(UsageError, match=rf"cannot stand for it: {reason}"):
+        conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere"))
+
+
+def test_runs_and_records_of_unlike_data_are_not_compared(tmp_path: Path) -> None:
+    experiment = _experiment(_tiny())
+    conduct(experiment, "digits", _setup(tmp_path, seeds=2))
+    path = _record(tmp_path, _tiny(), 1)
+    _write(path, {"dataset": {**json.loads(path.read_text())["dataset"], "fingerprint": "other"}})
+    with pytest.raises(UsageError, match=r"1\.json was trained on other data than .*0\.json"):
+        conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
+    _record(tmp_path, _tiny()).unlink()
+    with pytest.raises(UsageError, match=r"/0 was trained on other data than .*1\.json"):
+        conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
+    assert not _record(tmp_path, _tiny()).exists()
 
 
 def test_a_network_that_is_to_be_measured_cannot_be_stood_for_by_its_record(tmp_path: Path) -> None:
     conduct(_experiment(_tiny(), _tiny("-other")), "digits", _setup(tmp_path))
     elsewhere = _setup(tmp_path, runs="elsewhere")
-    with pytest.raises(UsageError, match=r"resnet20/0\.json is .* something is to be measured on its network"):
+    with pytest.raises(UsageError, match=r"resnet20/0\.json is .* its network is to be measured"):
         conduct(_experiment(_tiny(), _tiny("-other"), measures=True), "digits", elsewhere)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -140,12 +191,15 @@ def test_a_run_cannot_start_from_a_record(tmp_path: Path) -> None:
     source, like = _tiny(), _tiny("-further")
     further = replace(like, start=Start(source, 0))
     conduct(_experiment(source), "digits", _setup(tmp_path))
-    with pytest.raises(UsageError, match=r"resnet20/0\.json is .* another run is to start from its weights"):
+    with pytest.raises(UsageError, match=r"resnet20/0\.json is .* another run goes on from its weights"):
         conduct(_experiment(source, further), "digits", _setup(tmp_path, runs="elsewhere"))
     assert not (tmp_path / "elsewhere").exists()
     first = conduct(_experiment(source, further), "digits", _setup(tmp_path))
     again = conduct(_experiment(source, further), "digits", _setup(tmp_path, runs="elsewhere"))
-    assert again.records == first.records  # it has been trained: nothing is to start any more
+    assert again.records == first.records  # it has been trained: nothing is to go on any more
+    _record(tmp_path, source).unlink()
+    with pytest.raises(UsageError, match=r"further/0\.json is .* does not say of which network it goes on"):
+        conduct(_experiment(source, further), "digits", _setup(tmp_path, runs="elsewhere"))
 
 
 def test_a_finished_run_does_not_replace_the_record_of_another(tmp_path: Path) -> None:
@@ -167,7 +221,7 @@ def test_evidence_measured_on_other_networks_than_the_records_is_refused(tmp_pat
         load_evidence(path)
     for version in (1, 3):
         path.write_text(json.dumps({**document, "format_version": version}))
-        with pytest.raises(Failure, match=rf"version {version}, this reslab reads 2; remove .*reslab experiment tiny"):
+        with pytest.raises(Failure, match=rf"version {version}, this reslab reads 2; .* tiny --size digits --seeds 1"):
             load_evidence(path)
 
 
@@ -181,7 +235,7 @@ def test_runs_in_another_precision_are_warned_of_as_they_end(tmp_path: Path, cap
     folder.write("environment.json", environment)
     conduct(_experiment(_tiny()), "digits", setup)
     theirs = evidence.records["digits-resnet20"][0].environment()["sessions"][0]["precision"]
-    warning = rf"was computed in fp16.*, the run before it in {theirs}.*unlike runs are compared"
+    warning = rf"was computed in fp16.*, .*0.json in {theirs}.*unlike runs are compared"
     assert re.search(warning, caplog.text)
     caplog.clear()
     (folder.path.with_name("0") / "result.json").unlink()

@@ -10,8 +10,8 @@ import pytest
 from reslab.experiments import plateau, thousand_layers, warmup
 from reslab.experiments.arms import SIZES, arm
 from reslab.experiments.book import read_chapters
-from reslab.experiments.evidence import Evidence, load_evidence
-from reslab.experiments.provenance import _machine, date_of, in_words
+from reslab.experiments.evidence import Evidence, Measured, load_evidence
+from reslab.experiments.provenance import _all_sessions, _machine, date_of, in_words
 from reslab.experiments.runner import changes
 from reslab.experiments.settings import settings_in_words
 from reslab.record import RecordedRun
@@ -48,15 +48,19 @@ def test_every_record_in_the_book_is_of_the_arm_as_it_is_now(chapter: Any) -> No
 
 
 def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence) -> None:
-    (own,) = evidence.made
+    own = evidence.made
     made = {**own, "environment": {**own["environment"], "threads": 64}}
-    words = in_words(replace(_with_sessions(evidence), made=[made]))
+    words = in_words(replace(_with_sessions(evidence), made=made))
     assert " on AMD EPYC, 1 thread, torch 2.13.0+cpu, computed in bf16, fused norm; source: " in words
     assert words.endswith("; 9.0 minutes in all.")
-    measured = in_words(replace(evidence, made=[made], measured={"x": 1}))
+    measured = in_words(replace(evidence, made=made, measured={"x": 1}))
     assert measured.endswith(f"Measured {made['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu.")
-    later = in_words(replace(evidence, made=[made, {**own, "date": "2030-12-10"}], of_runs={"x": [1]}))
-    assert later.endswith(f" 64 threads, torch 2.13.0+cpu and 2030-12-10 on {_machine(own['environment'])}.")
+    later = replace(evidence, of_runs={"x": [Measured(1, made), Measured(2, {**own, "date": "2030-12-10"})]})
+    assert in_words(later).endswith(
+        f"minutes in all. Measured {own['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu and 2030-12-10 on "
+        f"{_machine(own['environment'])}."
+    )
+    assert date_of(later) == "2030-12-10"
 
 
 def test_several_machines_threads_and_dates_are_all_named(evidence: Evidence) -> None:
@@ -66,7 +70,7 @@ def test_several_machines_threads_and_dates_are_all_named(evidence: Evidence) ->
     assert words.startswith("Trained 2026-11-21 to 2030-12-10 on AMD EPYC, 2 threads, torch 2.13.0+cpu and AMD EPYC, 1")
     assert "source: commit 0123456 and commit " in in_words(found)
     assert date_of(found) == "2030-12-10"
-    assert date_of(evidence) == evidence.made[0]["date"]
+    assert date_of(evidence) == max(session["date"] for session in _all_sessions(evidence))
 
 
 @pytest.mark.parametrize("change", [{"precision": "fp32"}, {"fused_norm": False}, {"is_compiled": True}])

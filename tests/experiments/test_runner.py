@@ -1,6 +1,7 @@
 """Arms are trained once, gone on with after a stop, side by side if asked, and grown from one another."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -147,6 +148,20 @@ def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) 
         expected = load_model(runner.folder(shallow, 0) / "model.safetensors").model(images)
         assert (start(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
     assert start.spec.num_blocks == (2, 2, 2)
+
+
+def test_what_a_finished_run_started_from_is_not_trained_again(tmp_path: Path) -> None:
+    source = _short(iterations=4)
+    further = replace(_short(suffix="-further", iterations=4), start=Start(source, 0))
+    observe = _Counting()
+    runner = Runner(tmp_path, 1, observe)
+    assert [run[0].name for run in runner.sources([(further, 0), (source, 1)])] == [source.name]
+    _train(runner, [further], [0])
+    assert observe.runs == ["digits-resnet20 seed 0", "digits-resnet20-further seed 0"]
+    shutil.rmtree(runner.folder(source, 0))
+    _train(runner, [further], [0])
+    assert len(observe.runs) == 2
+    assert runner.sources([(further, 0)]) == []
 
 
 def test_a_lost_start_file_comes_out_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:

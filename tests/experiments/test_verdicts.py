@@ -288,7 +288,7 @@ def _surfaces(rise: float, centres: tuple[float, float] = (0.1, 0.1), seeds: int
     steep[0][0] = 0.5
     surfaces = {plain.name: [steep] * seeds, residual.name: [smooth] * seeds}
     errors = {plain: _seeds(5, 5)[:seeds], residual: _seeds(5, 5)[:seeds]}
-    return made_up("landscape", errors, {"side": 3, "images": 1}, surfaces)
+    return made_up("landscape", errors, of_runs=surfaces)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def experiment(
 ) -> int:
     """Test claims of the paper: train and measure what they need, and write a page with the verdict.
 
-    Without a name, list the experiments. What is trained already is used again; what was stopped is gone on with. Where
-    one of several fails, the others are run all the same.
+    Without a name, list the experiments. What is trained already, or has its record among the results, is used again;
+    what was stopped is gone on with. Where one of several fails, the others are run all the same.
 
     Parameters
     ----------

@@ -1,59 +1,104 @@
 """What results hold already of runs that are not on this machine: their records, and what was measured on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.errors import UsageError
 from reslab.record import RecordedRun
 
 from .arms import Arm
-from .evidence import measured_before, path_of, records_folder
+from .evidence import Measured, of_runs_in, path_of, read_document, records_folder
 from .runner import changes
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
-    """Records below `results`, and the values that an experiment measured there.
+class Standing:
+    """What stands for a run that is not here. found: what was measured on its network; None where nothing is to be."""
 
-    values: by arm and hash of the model file; made: when and where they were measured (`Evidence.made`).
+    record: RecordedRun
+    found: Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a record cannot stand for its run. is_in_run: whether it can where the run is."""
+
+    reason: str
+    is_in_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Records below `results`, and an experiment's evidence there, if there is one.
+
+    models: hash of the model file by arm and seed, None in older evidence; found: what was measured on it; how: with
+    which constants; made: when and where the evidence was made, None without one.
     """
 
     results: Path
-    values: Mapping[tuple[str, str], Any]
-    made: Sequence[dict[str, Any]]
+    models: Mapping[tuple[str, int], str | None]
+    found: Mapping[tuple[str, int], Measured]
+    how: dict[str, Any]
+    made: dict[str, Any] | None
 
     @classmethod
     def open(cls, results: Path, experiment: str, size: str) -> "Archive":
-        """Read what is there of an experiment at a size; Failure for evidence that is damaged."""
+        """Read the evidence of an experiment at a size; Failure for one that is damaged."""
         path = path_of(results, experiment, size)
-        values, made = measured_before(path) if path.exists() else ({}, [])
-        return cls(results, values, made)
+        if not path.exists():
+            return cls(results, {}, {}, {}, None)
+        document = read_document(path)
+        models, found = document["models"], of_runs_in(document)
+        keys = {arm: [(arm, seed) for seed in seeds] for arm, seeds in document["arms"].items()}
+        return cls(
+            results,
+            dict(pair for arm in models for pair in zip(keys[arm], models[arm], strict=True)),
+            dict(pair for arm in found for pair in zip(keys[arm], found[arm], strict=True)),
+            document["how"],
+            document["made"],
+        )
 
     def path(self, arm: Arm, seed: int) -> Path:
         """Return where a run's record lies, or would lie."""
         return records_folder(self.results) / arm.name / f"{seed}.json"
 
-    def record(self, arm: Arm, seed: int) -> RecordedRun:
-        """Return a run's record; Failure for one that is missing or damaged."""
-        return RecordedRun.open(self.path(arm, seed))
+    def look_up(self, arm: Arm, seed: int, how: dict[str, Any] | None) -> Standing | Lack:
+        """Return what stands for a run whose record is there, or why nothing can; Failure for a damaged record.
 
-    def value(self, arm: Arm, seed: int) -> Any:
-        """Return what was measured on a run's network; KeyError if nothing was."""
-        return self.values[_key(arm, self.record(arm, seed))]
-
-    def lacks(self, arm: Arm, seed: int, *, is_measured: bool) -> str:
-        """Return why a record that is there cannot stand for its run, in words; "" if it can.
-
-        is_measured: whether something is measured on the run's network, which a record does not hold.
+        how: with which constants its network is measured; None if it is not.
         """
-        record = self.record(arm, seed)
-        if found := changes(record.config(), arm):
-            return f"it was trained with other settings ({found})"
-        if is_measured and _key(arm, record) not in self.values:
-            return "something is to be measured on its network, which the record does not hold"
-        return ""
+        record = RecordedRun.open(self.path(arm, seed))
+        if lack := _other_training(record, arm, seed):
+            return Lack(lack, is_in_run=False)
+        is_known = self._is_of_evidence(arm, seed, record)
+        if arm.start is not None and not (is_known and self._is_of_evidence(arm.start.arm, seed)):
+            return Lack("it does not say of which network it goes on with the training", is_in_run=True)
+        if how is None:
+            return Standing(record, None)
+        if not is_known or (arm.name, seed) not in self.found:
+            return Lack("its network is to be measured, and a record does not hold that", is_in_run=True)
+        if self.how != how:
+            return Lack(f"its network was measured in another way ({self.how} there, {how} now)", is_in_run=True)
+        return Standing(record, self.found[arm.name, seed])
+
+    def _is_of_evidence(self, arm: Arm, seed: int, record: RecordedRun | None = None) -> bool:
+        """Whether the evidence was made of the network that the record is of; older records do not say which it is."""
+        path = self.path(arm, seed)
+        if record is None and not path.exists():
+            return False
+        model = (record or RecordedRun.open(path)).values.get("model_sha256")
+        return model is not None and self.models.get((arm.name, seed)) == model
 
 
-def _key(arm: Arm, record: RecordedRun) -> tuple[str, str]:
-    return arm.name, record.values.get("model_sha256") or ""
+def _other_training(record: RecordedRun, arm: Arm, seed: int) -> str:
+    """In what a record is not of this run, in words; "" if it is."""
+    if record.values["seed"] != seed:
+        return f"it is of seed {record.values['seed']}"
+    try:
+        found = changes(record.config(), arm)
+    except UsageError as error:
+        return f"its settings are not those of this reslab: {str(error).rstrip('.')}"
+    listed = "; ".join(f"{key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
+    return f"it was trained with other settings ({listed})" if found else ""

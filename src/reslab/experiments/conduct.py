@@ -2,7 +2,7 @@
 
 import datetime
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from reslab.errors import UsageError
 from reslab.record import RecordedRun, write_record
 from reslab.runfolder import RunFolder
 
-from .archive import Archive
+from .archive import Archive, Standing
 from .arms import Size
-from .evidence import Evidence, load_evidence, records_folder, save_evidence
+from .evidence import Evidence, Measured, load_evidence, records_folder, save_evidence
 from .experiment import Bench, Experiment
-from .plan import Plan, make_plan
+from .plan import Plan, check_data, make_plan
 from .provenance import engines
 from .runner import ObserverMaker, Runner
 
@@ -62,63 +62,73 @@ def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
     UsageError for fewer seeds than the evidence there has and for a record that cannot stand for its run; and what
     training raises.
     """
-    runner = Runner(setup.runs, setup.jobs, setup.observe)
     archive = Archive.open(setup.results, experiment.name, size)
+    runner = Runner(setup.runs, setup.jobs, setup.observe)
     plan = make_plan(experiment, size, setup.data, setup.seeds, runner, archive)
-    trained = runner.train(plan.here, _Recorder(setup.results, plan.records))
+    recorder = _Recorder(setup.results, plan.standing)
+    trained = runner.train(plan.here, recorder)
     folders = {(arm.name, seed): folder for (arm, seed), folder in zip(plan.here, trained, strict=True)}
-    records = {arm.name: [archive.record(arm, seed) for seed in plan.seeds] for arm in plan.arms}
+    records = {arm.name: [recorder.records[arm.name, seed] for seed in plan.seeds] for arm in plan.arms}
     bench = Bench(size, setup.data, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    measured, of_runs = _measure(experiment, plan, folders, bench, archive)
-    evidence = Evidence(experiment.name, size, records, measured, of_runs, _made(experiment, plan, bench, archive))
+    measured, of_runs, made = _measure(experiment, plan, folders, bench)
+    if made is None:  # a repetition that finds all there leaves the evidence as it is
+        made = archive.made or _now(bench)
+    evidence = Evidence(experiment.name, size, records, measured, of_runs, made, experiment.how(size))
     return load_evidence(save_evidence(evidence, setup.results))
 
 
 def _measure(
-    experiment: Experiment, plan: Plan, folders: Mapping[tuple[str, int], RunFolder], bench: Bench, archive: Archive
-) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """Return `Evidence.measured` and `Evidence.of_runs`: anew where the run is here, else as it was measured before."""
-    if _measures_anew(experiment, plan):
+    experiment: Experiment, plan: Plan, folders: Mapping[tuple[str, int], RunFolder], bench: Bench
+) -> tuple[dict[str, Any], dict[str, list[Measured]], dict[str, Any] | None]:
+    """Return `Evidence.measured`, `of_runs`, and `made`: None if nothing was measured now.
+
+    Runs that are here are measured; of the others stands what was measured before.
+    """
+    runs = [(arm.name, seed) for arm in plan.measured for seed in plan.seeds]
+    if experiment.measure is None and folders.keys().isdisjoint(runs):
+        made = None
+    else:
+        made = _now(bench)
         log.info("%s (%s): measuring.", experiment.name, bench.size)
-    measured = experiment.measure(bench) if experiment.measure is not None else {}
-    of_runs: dict[str, list[Any]] = {}
-    for arm in plan.measured:
-        assert experiment.measure_run is not None
-        for seed in plan.seeds:
-            folder = folders.get((arm.name, seed))
-            value = archive.value(arm, seed) if folder is None else experiment.measure_run(folder, bench)
-            of_runs.setdefault(arm.name, []).append(value)
-    return measured, of_runs
+    measured = {} if experiment.measure is None else experiment.measure(bench)
+    of_runs: dict[str, list[Measured]] = {}
+    for name, seed in runs:
+        if (name, seed) in folders:
+            assert experiment.measure_run is not None
+            assert made is not None
+            found = Measured(experiment.measure_run(folders[name, seed], bench), made)
+        else:
+            found = plan.standing[name, seed].found
+            assert found is not None
+        of_runs.setdefault(name, []).append(found)
+    return measured, of_runs, made
 
 
-def _made(experiment: Experiment, plan: Plan, bench: Bench, archive: Archive) -> list[dict[str, Any]]:
-    """Return `Evidence.made`."""
-    if archive.made and not _measures_anew(experiment, plan):
-        return list(archive.made)  # a repetition that finds all there leaves the evidence as it is
-    before = archive.made if plan.takes_values else ()
-    now = {
+def _now(bench: Bench) -> dict[str, Any]:
+    return {
         "date": datetime.date.today().isoformat(),
         "environment": {"device": bench.device.type, **environment.collect()},
     }
-    return [*(one for one in before if one != now), now]
-
-
-def _measures_anew(experiment: Experiment, plan: Plan) -> bool:
-    return experiment.measure is not None or plan.measures_here
 
 
 class _Recorder:
-    """Writes the record of each finished run, and warns as soon as one was not computed like those before it."""
+    """Writes the record of each finished run, and warns as soon as one was not computed like those before it.
 
-    def __init__(self, results: Path, others: Sequence[RecordedRun]) -> None:
+    records: by arm and seed, with those that stand for runs which are not here.
+    """
+
+    def __init__(self, results: Path, standing: Mapping[tuple[str, int], Standing]) -> None:
         self._folder = records_folder(results)
-        self._engines = engines(others[-1]) if others else frozenset()
+        self.records = {key: one.record for key, one in standing.items()}
 
     def __call__(self, folder: RunFolder) -> None:
-        found = engines(RecordedRun.open(write_record(folder, self._folder, with_model=False)))
-        if self._engines and found != self._engines:
+        before = next(reversed(self.records.values()), None)
+        if before is not None:
+            check_data([before, folder])
+        record = RecordedRun.open(write_record(folder, self._folder, with_model=False))
+        self.records[record.path.parent.name, record.values["seed"]] = record
+        if before is not None and engines(record) != engines(before):
             log.warning(
-                "%s was computed in %s, the run before it in %s: unlike runs are compared, and the page says so.",
-                folder.path, " and ".join(sorted(found)), " and ".join(sorted(self._engines)),
+                "%s was computed in %s, %s in %s: unlike runs are compared, and the page says so.",
+                folder.path, " and ".join(sorted(engines(record))), before.path, " and ".join(sorted(engines(before))),
             )  # fmt: skip
-        self._engines = found

@@ -78,7 +78,7 @@ def _shallow(size: Size) -> tuple[Arm, ...]:
 
 
 def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
-    """How far logits and errors move when identity blocks come in: in each stage of the first seed's nets, in all."""
+    """How far logits and errors move when identity blocks come in: into each stage of the first seed, into all."""
     config = read_config(folder)
     file = load_model(folder.model_path)
     model, preprocess = file.model.to(bench.device), file.card.preprocess
@@ -133,7 +133,7 @@ def _moved_in_words(moved: int) -> str:
 
 
 def _judge(evidence: Evidence) -> Verdict:
-    rows = [row for one in _shallow(evidence.size) for rows in evidence.of_runs[one.name] for row in rows]
+    rows = [row for one in _shallow(evidence.size) for rows in evidence.found(one.name) for row in rows]
     change = max(row["largest_change"] for row in rows)
     moved = max(abs(row["wrong_after"] - row["wrong_before"]) for row in rows)
     rises = {}
@@ -238,6 +238,7 @@ EXPERIMENT = Experiment(
     arms=_arms,
     measure_run=_insert,
     measured=_shallow,
+    how=lambda size: {"blocks": _BLOCKS, "images": _CALIBRATION, "training_batch": _TRAINING_BATCH},
     judge=_judge,
     table=_table,
     draw=_draw,

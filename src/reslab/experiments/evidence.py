@@ -18,21 +18,29 @@ FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured on a run's network. made: when and where, {"date": ..., "environment": ...}."""
+
+    value: Any
+    made: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What there is to judge by, all of it JSON values but the records.
 
     records: for each arm, its runs in the order of seeds; where they were trained stands in them.
-    measured: what the experiment measured on no run's network.
-    of_runs: what it measured on its runs' networks; for each arm that it measures, a value for each seed.
-    made: [{"date": ..., "environment": ...}, ...], when and where it was measured; several if not all at once.
+    measured: what the experiment measured beside its runs, at `made`.
+    of_runs: what it measured on its runs' networks, for each arm in the order of seeds; how: with which constants.
     """
 
     experiment: str
     size: Size
     records: Mapping[str, Sequence[RecordedRun]]
     measured: dict[str, Any]
-    of_runs: Mapping[str, Sequence[Any]]
-    made: Sequence[dict[str, Any]]
+    of_runs: Mapping[str, Sequence[Measured]]
+    made: dict[str, Any]
+    how: dict[str, Any]
 
     def errors(self, arm: str, split: str) -> tuple[float, ...]:
         """Return the final error in %, one for each seed. split: "train" (clean images, eval mode), "test", ..."""
@@ -42,6 +50,10 @@ class Evidence:
     def reported(self, arm: str) -> tuple[float, ...]:
         """Return the final error on the split that the runs report, one for each seed."""
         return self.errors(arm, self.records[arm][0].values["reported_split"])
+
+    def found(self, arm: str) -> list[Any]:
+        """Return what was measured on the networks of an arm, one value for each seed."""
+        return [one.value for one in self.of_runs[arm]]
 
     def spec(self, arm: str) -> ModelSpec:
         """Return what network an arm trains."""
@@ -74,11 +86,12 @@ def save_evidence(evidence: Evidence, results: Path) -> Path:
         "format_version": FORMAT_VERSION,
         "experiment": evidence.experiment,
         "size": evidence.size,
-        "made": list(evidence.made),
+        "made": evidence.made,
         "arms": {arm: [record.values["seed"] for record in records] for arm, records in evidence.records.items()},
         "models": {arm: _models(records) for arm, records in evidence.records.items()},
         "measured": evidence.measured,
-        "of_runs": dict(evidence.of_runs),
+        "how": evidence.how,
+        "of_runs": {arm: [_to_values(one, evidence.made) for one in found] for arm, found in evidence.of_runs.items()},
     }
     write_atomically(path, to_json(document))
     return path
@@ -89,7 +102,7 @@ def load_evidence(path: Path) -> Evidence:
 
     Failure for a record that is missing, damaged, or of other networks than were measured for this evidence.
     """
-    document = _read(path)
+    document = read_document(path)
     records = {
         arm: [RecordedRun.open(records_folder(path.parent) / arm / f"{seed}.json") for seed in seeds]
         for arm, seeds in document["arms"].items()
@@ -100,41 +113,53 @@ def load_evidence(path: Path) -> Evidence:
                 f"{path} was made of other networks than the records of {arm} are beside it; make it anew with: "
                 f"{_command(document)}"
             )
-    keys = ("measured", "of_runs", "made")
-    return Evidence(document["experiment"], document["size"], records, *(document[key] for key in keys))
+    return Evidence(
+        document["experiment"],
+        document["size"],
+        records,
+        document["measured"],
+        of_runs_in(document),
+        document["made"],
+        document["how"],
+    )
 
 
 def seeds_in(path: Path) -> int:
     """Return how many seeds of each network an evidence has, without reading its records."""
-    return max((len(seeds) for seeds in _read(path)["arms"].values()), default=0)
+    return max((len(seeds) for seeds in read_document(path)["arms"].values()), default=0)
 
 
-def measured_before(path: Path) -> tuple[dict[tuple[str, str], Any], list[dict[str, Any]]]:
-    """Return what an evidence holds of its runs' networks, by (arm, hash of the model file), and its `made`."""
-    document = _read(path)
-    values = {
-        (arm, model): value
-        for arm, found in document["of_runs"].items()
-        for model, value in zip(document["models"][arm], found, strict=True)
-        if model is not None
-    }
-    return values, document["made"]
-
-
-def _read(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """Return an evidence's JSON values as they are, without its records; Failure for what is none."""
     document = read_json(path)
     if not isinstance(document, dict) or "experiment" not in document:
         raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
     if document.get("format_version") != FORMAT_VERSION:
         raise Failure(
             f"{path} has format version {document.get('format_version')}, this reslab reads {FORMAT_VERSION}; remove "
-            f"it and make it anew with: {_command(document)}"
+            f"it and make it anew, where its runs are, with: {_command(document)}"
         )
     return document
 
 
+def of_runs_in(document: dict[str, Any]) -> dict[str, list[Measured]]:
+    """Return `Evidence.of_runs` of an evidence's JSON values."""
+    made = document["made"]
+    return {
+        arm: [Measured(one["value"], one.get("made", made)) for one in found]
+        for arm, found in document["of_runs"].items()
+    }
+
+
+def _to_values(measured: Measured, made: dict[str, Any]) -> dict[str, Any]:
+    """What was measured at another time than the rest says so itself."""
+    return {"value": measured.value, **({} if measured.made == made else {"made": measured.made})}
+
+
 def _command(document: dict[str, Any]) -> str:
-    return f"reslab experiment {document['experiment']} --size {document['size']}"
+    count = max((len(seeds) for seeds in document["arms"].values()), default=0)
+    seeds = f" --seeds {count}" if count else ""
+    return f"reslab experiment {document['experiment']} --size {document['size']}{seeds}"
 
 
 def _models(records: Sequence[RecordedRun]) -> list[str | None]:

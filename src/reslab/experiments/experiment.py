@@ -56,6 +56,7 @@ class Experiment:
     arms: what to train at a size.
     measure: what to measure beside the runs, as JSON values.
     measure_run: what to measure on a finished run's network, a JSON value; of the arms `measured`, or of all of them.
+    how: with which constants; what was measured with others does not go with it.
     table, draw: what the page shows; several tables come in the order given.
     seeds: how many by default. caption: what the figure shows.
     """
@@ -74,6 +75,7 @@ class Experiment:
     measure: Callable[[Bench], dict[str, Any]] | None = None
     measure_run: Callable[[RunFolder, Bench], Any] | None = None
     measured: Callable[[Size], Sequence[Arm]] | None = None
+    how: Callable[[Size], dict[str, Any]] = lambda size: {}
     seeds: int = 3
 
     def measured_arms(self, size: Size) -> Sequence[Arm]:

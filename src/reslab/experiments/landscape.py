@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -79,10 +78,6 @@ def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float(f"{min(loss, _LARGEST):.5g}") if math.isfinite(loss) else _LARGEST
 
 
-def _measure(bench: Bench) -> dict[str, Any]:
-    return {"images": _IMAGES[bench.size], "side": _SIDE[bench.size]}
-
-
 def _surface(folder: RunFolder, bench: Bench) -> list[list[float]]:
     file, config = load_model(folder.model_path), read_config(folder)
     train = data_of_run(folder, config.data).splits.train
@@ -100,7 +95,7 @@ def _basin(surface: list[list[float]]) -> float:
 
 def _surfaces(evidence: Evidence, kind: str) -> Sequence[list[list[float]]]:
     """What `_surface` found, one for each seed."""
-    return evidence.of_runs[arm(evidence.size, kind, DEPTH).name]
+    return evidence.found(arm(evidence.size, kind, DEPTH).name)
 
 
 def _basins(evidence: Evidence, kind: str) -> list[float]:
@@ -145,7 +140,7 @@ def _table(evidence: Evidence) -> Table:
 
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        places = torch.linspace(-1, 1, evidence.measured["side"]).tolist()
+        places = torch.linspace(-1, 1, len(_surfaces(evidence, KINDS[0])[0])).tolist()
         for axes, kind in zip(panels, KINDS, strict=True):
             surface = _surfaces(evidence, kind)[0]
             heights = [[min(loss, 10.0) for loss in row] for row in surface]
@@ -180,8 +175,8 @@ EXPERIMENT = Experiment(
     f"Losses above 10 are drawn as 10; in the table, one above {_LARGEST:.0e} or without a finite value stands as "
     f"{_LARGEST:.0e}.",
     arms=_arms,
-    measure=_measure,
     measure_run=_surface,
+    how=lambda size: {"images": _IMAGES[size], "side": _SIDE[size]},
     judge=_judge,
     table=_table,
     draw=_draw,

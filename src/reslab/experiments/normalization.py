@@ -3,7 +3,8 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, product
+from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def _measure(bench: Bench) -> dict[str, Any]:
         spec = arm(bench.size, kind, depth).config.model
         model = build(replace(spec, norm=norm, num_classes=num_classes)).to(bench.device)
         rows.append(_row(model, batch, kind=kind, norm=norm, when="start", seed=seed))
-    return {"batch_size": _BATCH, "rows": rows}
+    return {"rows": rows}
 
 
 def _measure_run(folder: RunFolder, bench: Bench) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def _measure_run(folder: RunFolder, bench: Bench) -> dict[str, Any]:
     return _row(model, _first_batch(bench)[0], kind=kind, norm="batch", when="end", seed=config.seed)
 
 
+@lru_cache(maxsize=1)
 def _first_batch(bench: Bench) -> tuple[Batch, int]:
     """Training images without augmentation, the same for every net, and the number of classes."""
     config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
@@ -92,7 +94,7 @@ def _rows(evidence: Evidence, kind: str, norm: str, depth: int, when: str = "sta
 
 def _all_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """Of untrained nets, then of trained ones."""
-    return [*evidence.measured["rows"], *chain.from_iterable(evidence.of_runs.values())]
+    return [*evidence.measured["rows"], *(row for name in evidence.of_runs for row in evidence.found(name))]
 
 
 def _weakest(row: dict[str, Any]) -> float:
@@ -230,6 +232,7 @@ EXPERIMENT = Experiment(
     arms=_arms,
     measure=_measure,
     measure_run=_measure_run,
+    how=lambda size: {"batch_size": _BATCH},
     judge=_judge,
     table=_table,
     draw=_draw,

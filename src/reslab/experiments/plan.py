@@ -1,14 +1,16 @@
 """Which runs of an experiment are trained here, and for which a record stands that the results hold already."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reslab.errors import UsageError
 from reslab.record import RecordedRun
+from reslab.runfolder import RunFolder
 
-from .archive import Archive
+from .archive import Archive, Lack, Standing
 from .arms import Arm, Size
 from .evidence import path_of, seeds_in
 from .experiment import Experiment
@@ -21,32 +23,14 @@ log = logging.getLogger(__name__)
 class Plan:
     """arms, seeds: of the evidence to make; measured: the arms on whose networks something is measured.
 
-    here: the runs that are finished here or are to be trained; records: those that stand for the others.
+    here: the runs that are finished here or are to be trained; standing: what stands for the others, by arm and seed.
     """
 
     arms: Sequence[Arm]
     seeds: range
     measured: Sequence[Arm]
     here: Sequence[Run]
-    records: Sequence[RecordedRun]
-
-    @property
-    def measures_here(self) -> bool:
-        """Whether something is measured on a run that is here."""
-        return not self._to_measure.isdisjoint(_names(self.here))
-
-    @property
-    def takes_values(self) -> bool:
-        """Whether there is a run that something was measured on before, and cannot be again."""
-        return not self._to_measure <= _names(self.here)
-
-    @property
-    def _to_measure(self) -> set[tuple[str, int]]:
-        return _names((arm, seed) for arm in self.measured for seed in self.seeds)
-
-
-def _names(runs: Iterable[Run]) -> set[tuple[str, int]]:
-    return {(arm.name, seed) for arm, seed in runs}
+    standing: Mapping[tuple[str, int], Standing]
 
 
 def make_plan(
@@ -58,18 +42,34 @@ def make_plan(
     than the evidence has, and for a record that cannot stand for its run: trained again, that might end otherwise.
     """
     arms = [arm.at(data) for arm in experiment.arms(size)]
-    names = frozenset(arm.name for arm in experiment.measured_arms(size))
-    stock = _Stock(runner, archive, names)
+    names = {arm.name for arm in experiment.measured_arms(size)}
+    stock = _Stock(runner, archive, dict.fromkeys(names, experiment.how(size)))
     path = path_of(archive.results, experiment.name, size)
     numbers = range(_num_seeds(path, experiment.seeds if seeds is None else seeds, arms, stock))
     runs = [(arm, seed) for seed in numbers for arm in arms]
-    standing = [run for run in runs if stock.stands(run)]
-    here = [run for run in runs if run not in standing]
+    found = [stock.look_up(run) for run in runs]
+    here = [run for run, one in zip(runs, found, strict=True) if not isinstance(one, Standing)]
     stock.check(here)
+    standing: dict[tuple[str, int], Standing] = {}
+    for (arm, seed), one in zip(runs, found, strict=True):
+        if isinstance(one, Standing):
+            standing[arm.name, seed] = one
+    check_data([one.record for one in standing.values()])
     if standing:
         log.info("%s (%s): %d of %d runs are there as records.", experiment.name, size, len(standing), len(runs))
-    records = [archive.record(*run) for run in standing]
-    return Plan(arms, numbers, [arm for arm in arms if arm.name in names], here, records)
+    return Plan(arms, numbers, [arm for arm in arms if arm.name in names], here, standing)
+
+
+def check_data(runs: Sequence[RunFolder | RecordedRun]) -> None:
+    """UsageError unless all runs were trained on the same data; older records do not say on which."""
+    known = [(one, found) for one in runs if (found := one.environment()["data"].get("fingerprint")) is not None]
+    for one, found in known[1:]:
+        first, expected = known[0]
+        if found != expected:
+            raise UsageError(
+                f"{one.path} was trained on other data than {first.path} (fingerprints {found} and {expected}); give "
+                "the same data, or another --results."
+            )
 
 
 def _num_seeds(path: Path, asked: int, arms: Sequence[Arm], stock: "_Stock") -> int:
@@ -78,45 +78,44 @@ def _num_seeds(path: Path, asked: int, arms: Sequence[Arm], stock: "_Stock") -> 
     if known <= asked:
         return asked
     if all(stock.has((arm, seed)) for arm in arms for seed in range(known)):
-        log.info("%s holds %d seeds, and their runs are there: all of them count, not only %d.", path, known, asked)
+        log.info("%s holds %d seeds, and all of them are there: they count, not only %d.", path, known, asked)
         return known
-    raise UsageError(f"{path} holds {known} seeds; give --seeds {known} or another --results.")
+    raise UsageError(
+        f"{path} holds {known} seeds, not all of which are there; give --seeds {known} or another --results."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Stock:
-    """What there is already: finished runs and records. measured: names of the arms that something is measured on."""
+    """What there is already: finished runs and records. how: for each arm that is measured, with which constants."""
 
     runner: Runner
     archive: Archive
-    measured: frozenset[str]
+    how: Mapping[str, dict[str, Any]]
 
     def has(self, run: Run) -> bool:
         """Whether nothing is to be trained for a run."""
-        return self.runner.is_finished(*run) or self.stands(run)
+        return self.runner.is_finished(*run) or isinstance(self.look_up(run), Standing)
 
-    def stands(self, run: Run) -> bool:
-        """Whether a record stands for a run that is not here."""
-        return self._is_recorded_elsewhere(run) and not self._lacks(run)
+    def look_up(self, run: Run) -> Standing | Lack | None:
+        """What stands for a run that is not finished here, or why its record cannot; None without a record."""
+        if self.runner.is_finished(*run) or not self.archive.path(*run).exists():
+            return None
+        return self.archive.look_up(*run, self.how.get(run[0].name))
 
     def check(self, here: Sequence[Run]) -> None:
         """Refuse, before anything is trained, to train what has a record already, or to start from such a run."""
         for run in here:
-            if self._is_recorded_elsewhere(run):
-                self._refuse(run, self._lacks(run))
+            if isinstance(lack := self.look_up(run), Lack):
+                self._refuse(run, lack)
         for run in self.runner.sources(here):
-            if self._is_recorded_elsewhere(run):
-                self._refuse(run, "another run is to start from its weights, which the record does not hold")
+            if self.look_up(run) is not None:
+                self._refuse(run, Lack("another run goes on from its weights, and a record does not hold them", True))
 
-    def _is_recorded_elsewhere(self, run: Run) -> bool:
-        return not self.runner.is_finished(*run) and self.archive.path(*run).exists()
-
-    def _lacks(self, run: Run) -> str:
-        return self.archive.lacks(*run, is_measured=run[0].name in self.measured)
-
-    def _refuse(self, run: Run, reason: str) -> None:
+    def _refuse(self, run: Run, lack: Lack) -> None:
+        way = "Give the --run-dir that the run is in, or" if lack.is_in_run else "Give"
         raise UsageError(
             f"{self.archive.path(*run)} is the record of a run that is not below {self.runner.path}, and cannot stand "
-            f"for it: {reason}. Give the --run-dir that the run is in, or another --results; or remove the record, and "
-            "run every experiment again that was made of it."
+            f"for it: {lack.reason}. {way} another --results; or remove the record, and run every experiment again "
+            "that was made of it."
         )

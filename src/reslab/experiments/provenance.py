@@ -17,8 +17,8 @@ def engines(record: RecordedRun) -> frozenset[str]:
 
 def date_of(evidence: Evidence) -> str:
     """Return the day on which the last of it was trained or measured, YYYY-MM-DD."""
-    dates = _dates(_all_sessions(evidence))
-    return evidence.made[-1]["date"] if _is_measured(evidence) or not dates else dates[-1]
+    dates = [*_dates(_all_sessions(evidence)), *(made["date"] for made in _makings(evidence))]
+    return max(dates, default=evidence.made["date"])  # older records have no date
 
 
 def in_words(evidence: Evidence) -> str:
@@ -28,14 +28,16 @@ def in_words(evidence: Evidence) -> str:
         parts.append(_trained(evidence))
         if mixed := _mixed(evidence):
             parts.append(mixed)
-    if _is_measured(evidence) or not evidence.records:
-        makings = _join(f"{made['date']} on {_machine(made['environment'])}" for made in evidence.made)
-        parts.append(f"Measured {makings}.")
+    if makings := _makings(evidence):
+        words = sorted(f"{made['date']} on {_machine(made['environment'])}" for made in makings)
+        parts.append(f"Measured {_join(words)}.")
     return " ".join(parts)
 
 
-def _is_measured(evidence: Evidence) -> bool:
-    return bool(evidence.measured or evidence.of_runs)
+def _makings(evidence: Evidence) -> list[dict[str, Any]]:
+    """When and where it was measured: what has no runs, and each of the runs."""
+    of_runs = [one.made for found in evidence.of_runs.values() for one in found]
+    return [*of_runs, *([evidence.made] if evidence.measured or not evidence.records else [])]
 
 
 def _trained(evidence: Evidence) -> str:

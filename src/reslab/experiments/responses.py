@@ -52,7 +52,7 @@ def _means(evidence: Evidence, kind: str, depth: int) -> tuple[float, ...]:
 
 def _stds(evidence: Evidence, kind: str, depth: int) -> Sequence[list[float]]:
     """What `_respond` found, one for each seed."""
-    return evidence.of_runs[arm(evidence.size, kind, depth).name]
+    return evidence.found(arm(evidence.size, kind, depth).name)
 
 
 def _pairs(size: Size) -> tuple[tuple[tuple[str, int], tuple[str, int]], ...]:
@@ -124,6 +124,7 @@ EXPERIMENT = Experiment(
     "with, which a short training does not leave far behind.",
     arms=_arms,
     measure_run=_respond,
+    how=lambda size: {"images": _IMAGES},
     judge=_judge,
     table=_table,
     draw=_draw,
