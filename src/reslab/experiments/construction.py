@@ -78,7 +78,7 @@ def _shallow(size: Size) -> tuple[Arm, ...]:
 
 
 def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
-    """How far logits and errors move when identity blocks come in: into each stage of the first seed, into all."""
+    """How far logits and errors move when identity blocks come into every stage; with seed 0, also into each alone."""
     config = read_config(folder)
     file = load_model(folder.model_path)
     model, preprocess = file.model.to(bench.device), file.card.preprocess
