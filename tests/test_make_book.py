@@ -6,10 +6,17 @@ from typing import Any
 
 import pytest
 
+from reslab.errors import Failure
 from reslab.experiments.book import Chapter, read_chapters
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = read_chapters(ROOT / "results" / "experiments")
+
+
+def _link(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).symlink_to(ROOT / "results" / "experiments" / name)
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +45,27 @@ def test_a_page_that_is_not_what_the_evidence_says_is_stale(
     make_book: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results" / "experiments"
-    results.mkdir(parents=True)
-    for name in ("records", "shortcuts-digits.json", "shortcuts-small.json", "shortcuts.md"):
-        (results / name).symlink_to(ROOT / "results" / "experiments" / name)
+    _link(results, "records", "shortcuts-digits.json", "shortcuts-small.json", "shortcuts.md")
     assert make_book.main(["--check"], tmp_path) == 1
     assert "run: make results" in capsys.readouterr().out
     for path, text in make_book.pages(tmp_path).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert make_book.main(["--check"], tmp_path) == 0
+
+
+def test_what_was_computed_in_another_way_is_a_chapter_from_a_folder_of_its_own(tmp_path: Path) -> None:
+    _link(tmp_path, "records", "shortcuts-digits.json")
+    _link(tmp_path / "elsewhere", "records", "shortcuts-small.json", "complexity-digits.json")
+    chapters = [(one.experiment.name, one.evidence.size) for one in read_chapters(tmp_path)]
+    assert chapters == [("shortcuts", "digits"), ("shortcuts", "small"), ("complexity", "digits")]
+
+
+def test_a_book_refuses_an_experiment_that_two_folders_hold_at_the_same_size(tmp_path: Path) -> None:
+    _link(tmp_path, "records", "shortcuts-digits.json")
+    _link(tmp_path / "elsewhere", "records", "shortcuts-digits.json")
+    with pytest.raises(Failure, match=r"elsewhere/shortcuts-digits\.json: a book has room for an experiment once"):
+        read_chapters(tmp_path)
 
 
 def test_every_figure_of_the_book_is_there() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.errors import Failure
 from reslab.report.figures import to_svg
 from reslab.report.pages import figure_markup, write_page
 
@@ -79,13 +80,26 @@ class Chapter:
 
 
 def read_chapters(results: Path) -> list[Chapter]:
-    """Return a chapter for every evidence below `results`, in the order of the paper's argument, sizes ascending."""
+    """Return a chapter for every evidence in `results`, in the order of the paper's argument, sizes ascending.
+
+    A folder has room for one record of a run. What was computed in another way, and must not be mixed with that, lies
+    in a folder of its own below `results`. Failure if two of them hold an experiment at the same size.
+    """
     return [
         Chapter(experiment, load_evidence(path))
         for experiment in EXPERIMENTS.values()
         for size in SIZES
-        if (path := path_of(results, experiment.name, size)).exists()
+        if (path := _only_path(results, experiment.name, size)) is not None
     ]
+
+
+def _only_path(results: Path, name: str, size: str) -> Path | None:
+    """Where the evidence of an experiment at a size lies; None if there is none."""
+    file = path_of(results, name, size).name
+    paths = [*results.glob(file), *sorted(results.glob(f"*/{file}"))]
+    if len(paths) > 1:
+        raise Failure(f"{paths[0]} and {paths[1]}: a book has room for an experiment once at a size; move one away.")
+    return paths[0] if paths else None
 
 
 def write_book(results: Path, folder: Path) -> Path:
