@@ -45,6 +45,15 @@ def test_the_numbers_in_the_sentences_are_the_means() -> None:
     )
 
 
+def test_one_seed_is_called_an_example() -> None:
+    assert (
+        Verdict({"plain": (30.0,), "resnet": (0.25,)})
+        .sentences[0]
+        .endswith("This is one seed: an example, and no proof.")
+    )
+    assert "example" not in Verdict({"plain": (30.0, 40.0), "resnet": (0.25, 0.5)}).sentences[0]
+
+
 def test_no_seeds_and_no_time_are_refused(tmp_path: Path) -> None:
     for minutes, seeds in ((1.0, 0), (0.0, 1)):
         with pytest.raises(UsageError, match="at least 1 seed, more than 0 minutes"):

@@ -82,8 +82,8 @@ def _judge(evidence: Evidence) -> Verdict:
         f"34 layers take {100 * share:.1f} % of VGG-19's multiply-adds, 50 layers of bottlenecks {bottleneck:.2f} "
         f"times those of 34, and 152 layers {cost['resnet152'] / 1e9:.1f} G against VGG-16's "
         f"{cost['vgg16'] / 1e9:.1f} G. {conformance['exact']} of {conformance['networks']} networks count exactly as "
-        f"their formula says, {conformance['with_paper_figure']} of them within {100 * deviation:.1f} % of the paper's "
-        "printed figure."
+        f"their formula says; for {conformance['with_paper_figure']} of them the paper prints a figure, and none is "
+        f"more than {100 * deviation:.1f} % off it."
     )
     holds = (
         0.175 <= share < 0.195
@@ -141,7 +141,7 @@ EXPERIMENT = Experiment(
         ("34 layers, of VGG-19's", "18 %"),
     ),
     rule="Reproduced if the counted multiply-adds of ResNet-34 are, rounded, 18 or 19 % of VGG-19's (the "
-    "paper's 18 is of its plain net of 34 layers), "
+    "paper's 18 is that of its rounded figures, 3.6 of 19.6 G), "
     "ResNet-50's at most 1.1 times ResNet-34's, ResNet-152's below VGG-16's and those below VGG-19's, and all networks "
     f"of the conformance table count exactly and within {100 * TOLERANCE:g} % of the paper's figures. Otherwise not "
     "reproduced. Time is shown beside it and judges nothing: it is the machine's.",

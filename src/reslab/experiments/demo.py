@@ -57,6 +57,8 @@ class Verdict:
             head = "Partly reproduced: the deeper plain net trains worse, but so does the deeper residual net."
         else:
             head = "Not reproduced: the deeper plain net did not train worse with every seed."
+        if seeds == 1:
+            head += " This is one seed: an example, and no proof."
         return (
             head,
             f"From {SHALLOW} to {DEEP} layers the training error changes by {plain:+.2f} points in plain nets and by "

@@ -88,7 +88,7 @@ EXPERIMENT = Experiment(
         ("test error of ResNet-110 (Table 6)", "6.43 % (the best of five runs; their mean 6.61 ± 0.16)"),
     ),
     rule="Reproduced if the deepest net's test error is below the shallowest one's (95 % interval of the difference "
-    "below 0); not reproduced if it is above; otherwise inconclusive.",
+    "below 0); not reproduced if that interval is above 0; otherwise inconclusive.",
     caption="Error at the end by depth; a dot for each seed, lines through the means.",
     arms=_arms,
     judge=_judge,

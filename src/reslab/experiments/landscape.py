@@ -28,6 +28,7 @@ _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
 _RISE = 1.0  # nats above the centre: what still counts as the basin
 _MORE = 1.5  # times the plain net's basin
 _ALIKE = 0.5  # nats between the centres: around a badly trained net it is flat, because there is nothing to lose
+_DRAWN = 11.0  # above the last level, so that it has the colour of the bar's arrow
 _LARGEST = 1e6  # what is written for a loss above it, or for none: far from the centre a plain net's logits overflow
 
 
@@ -98,6 +99,10 @@ def _surfaces(evidence: Evidence, kind: str) -> Sequence[list[list[float]]]:
     return evidence.found(arm(evidence.size, kind, DEPTH).name)
 
 
+def _grid(size: Size) -> str:
+    return f"{_SIDE[size]}x{_SIDE[size]}"
+
+
 def _basins(evidence: Evidence, kind: str) -> list[float]:
     return [_basin(surface) for surface in _surfaces(evidence, kind)]
 
@@ -143,16 +148,18 @@ def _draw(evidence: Evidence) -> Figure:
         places = torch.linspace(-1, 1, len(_surfaces(evidence, KINDS[0])[0])).tolist()
         for axes, kind in zip(panels, KINDS, strict=True):
             surface = _surfaces(evidence, kind)[0]
-            heights = [[min(loss, 10.0) for loss in row] for row in surface]
+            heights = [[min(loss, _DRAWN) for loss in row] for row in surface]
             levels = [0.05, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 2.5, 3, 4, 6, 8, 10]
             filled = axes.contourf(places, places, heights, levels=[0, *levels], cmap="viridis", extend="max")
             axes.contour(places, places, heights, levels=levels, colors="white", linewidths=0.5)
             axes.plot(0, 0, "+", color="white", ms=8)
             axes.set_aspect("equal")
+            axes.set_xlabel("first direction")
             axes.set_xticks([-1, -0.5, 0, 0.5, 1])
             axes.set_yticks([-1, -0.5, 0, 0.5, 1])
             axes.set_title(f"{kind_in_words(kind)}, {DEPTH} layers")
             axes.grid(visible=False)
+        panels[0].set_ylabel("second direction")
         panels[1].figure.colorbar(filled, ax=list(panels), label="loss", shrink=0.85)
 
     return make_figure(draw_on, 2, height=4.2)
@@ -168,11 +175,13 @@ EXPERIMENT = Experiment(
     rule=f"Reproduced if the part of the square on which the loss is within {_RISE:g} nat of the centre's is, in every "
     f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net; not reproduced if it is "
     "always smaller; otherwise inconclusive. Inconclusive, too, with one seed, or if the losses at the centres of any "
-    f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net it is flat without being smooth.",
+    f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net it is flat without being smooth. Judged "
+    "is how wide the basin is, one side of the claim; whether it is smooth and convex, the figure alone shows.",
     caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
-    "directions; the square goes from -1 to 1, one filter's norm. It is the mean over the first training images: "
+    f"directions, on {_grid('digits')} points ({_grid('small')} at small, {_grid('paper')} at paper); the square goes "
+    "from -1 to 1, one filter's norm. It is the mean over the first training images: "
     f"{_IMAGES['digits']} digits; of CIFAR-10 {_IMAGES['small']}, and {_IMAGES['paper']:,} at the size paper. "
-    f"Losses above 10 are drawn as 10; in the table, one above {_LARGEST:.0e} or without a finite value stands as "
+    f"Losses above 10 are drawn alike; in the table, one above {_LARGEST:.0e} or without a finite value stands as "
     f"{_LARGEST:.0e}.",
     arms=_arms,
     measure_run=_surface,

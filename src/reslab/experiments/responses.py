@@ -120,8 +120,7 @@ EXPERIMENT = Experiment(
     f"is larger; otherwise inconclusive. Inconclusive, too, while every net's mean is within {_STILL:g} of "
     f"{_INITIAL:g}: batch norm's scale starts there, so that a short training shows its start.",
     caption="Standard deviation of each 3x3 layer's output, after batch norm and before ReLU and addition, on "
-    f"up to {_IMAGES} test images, in the first seed's nets. Dotted: {_INITIAL:g}, the scale that batch norm starts "
-    "with, which a short training does not leave far behind.",
+    f"up to {_IMAGES} test images, in the first seed's nets. Dotted: {_INITIAL:g}, where batch norm starts.",
     arms=_arms,
     measure_run=_respond,
     how=lambda size: {"images": _IMAGES},
