@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from reslab import engine, model_spec
-from reslab.builders import choose_engine
+from reslab.builders import choose_device, choose_engine
+from reslab.config import TrainConfig
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
@@ -198,3 +199,11 @@ def test_blocks_of_one_shape_are_compiled_once_however_deep_the_network_is() -> 
         model(torch.randn(8, 3, 32, 32).contiguous(memory_format=torch.channels_last)).sum().backward()
         graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     assert graphs == [5, 5]  # three stages, and the first blocks of two of them change dimensions
+
+
+def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
+    assert choose_device(TrainConfig(iterations=1), World()) == torch.device("cuda", 0)
+    assert not torch.backends.cudnn.allow_tf32

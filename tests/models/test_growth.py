@@ -14,7 +14,7 @@ from torch import nn
 import reslab
 from reslab import UsageError
 from reslab.modelfile import ModelCard, load_model, save_model
-from reslab.models import create_model
+from reslab.models import create_model, freeze
 from reslab.spec import PreprocessSpec
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
@@ -132,3 +132,41 @@ def test_the_grown_network_is_saved_and_loaded_like_any_other(tmp_path: Path) ->
 def test_what_cannot_grow_is_said(name: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         reslab.deepen(create_model(name), **arguments)
+
+
+def test_what_is_frozen_stays_frozen_with_the_blocks_added_to_it() -> None:
+    model = _trained("cifar_plain14", {}, seed=0)
+    freeze(model, num_stages=1)
+    grown = reslab.deepen(model.train(), calibrate=torch.randn(16, 3, 32, 32))
+    assert {name for name, one in grown.named_parameters() if not one.requires_grad} == {
+        name for name, _ in grown.named_parameters() if name.startswith(("conv1", "bn1", "layer1"))
+    }
+    frozen = {name for name, one in grown.named_modules() if getattr(one, "is_frozen", False)}
+    assert frozen == {
+        name for name, one in grown.named_modules() if "bn" in name and name.startswith(("bn1", "layer1"))
+    }
+    assert not any(grown.get_submodule(name).training for name in frozen)
+
+
+def test_frozen_batch_norm_keeps_the_answers_in_training_mode_too() -> None:
+    model = _trained("cifar_plain14", {}, seed=0)
+    freeze(model, batch_norm=True)
+    images = torch.randn(8, 3, 32, 32)
+    grown = reslab.deepen(model.train())
+    torch.testing.assert_close(grown(images), model(images), rtol=1e-5, atol=1e-5)
+    assert all(one.requires_grad for one in grown.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "words"),
+    [
+        ("cifar_plain14", torch.zeros(0, 3, 32, 32), r"\[0, 3, 32, 32\]; allowed: normalised images \[n, 3, h, w\]"),
+        ("cifar_plain14", torch.zeros(4, 1, 32, 32), r"shape \[4, 1, 32, 32\]"),
+        ("cifar_plain14", torch.zeros(3, 32, 32), r"shape \[3, 32, 32\]"),
+        ("cifar_plain14", torch.full((4, 3, 32, 32), torch.nan), "not finite"),
+        ("plain18", torch.zeros(1, 3, 32, 32), "a single value has no variance; give more images"),
+    ],
+)  # fmt: skip
+def test_images_that_cannot_be_measured_are_refused(name: str, images: torch.Tensor, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        reslab.deepen(_trained(name, {}, seed=0), calibrate=images)

@@ -20,13 +20,18 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(config: TrainConfig, world: World) -> torch.device:
-    """Return the device; Failure when CUDA is asked for and not there."""
+    """Return the device; Failure when CUDA is asked for and not there.
+
+    With CUDA, float32 is then float32 in this process: torch lets cuDNN round a convolution's inputs to TF32, of 10
+    bits, by default, and nothing of 1e-5 would hold, nor "fp32" in a record be true.
+    """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise Failure("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
     if config.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     device = torch.device("cuda", world.local_rank)
     torch.cuda.set_device(device)
+    torch.backends.cudnn.allow_tf32 = False
     return device
 
 

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 
 from reslab import environment
+from reslab.builders import choose_device
+from reslab.config import TrainConfig
+from reslab.distributed import World
 from reslab.errors import UsageError
 from reslab.record import RecordedRun, write_record
 from reslab.runfolder import RunFolder
@@ -69,7 +72,7 @@ def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
     trained = runner.train(plan.here, recorder)
     folders = {(arm.name, seed): folder for (arm, seed), folder in zip(plan.here, trained, strict=True)}
     records = {arm.name: [recorder.records[arm.name, seed] for seed in plan.seeds] for arm in plan.arms}
-    bench = Bench(size, setup.data, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    bench = Bench(size, setup.data, choose_device(TrainConfig(iterations=1), World()))
     measured, of_runs, made = _measure(experiment, plan, folders, bench)
     if made is None:  # a repetition that finds all there leaves the evidence as it is
         made = archive.made or _now(bench)
