@@ -1,7 +1,11 @@
-"""Keeping memory that a training step gave back, for the next one to take."""
+"""Memory: keeping what a training step gave back, for the next one to take; and saying so where it does not suffice."""
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from reslab.errors import Failure
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
@@ -20,3 +24,21 @@ def keep_freed_memory() -> bool:
         return False
     # a request above the mmap threshold (32 MiB at most) would go back to the system each time
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
+
+
+def is_want_of_memory(message: str) -> bool:
+    """Return whether an error's message says that there was not enough memory, as torch and Python word it."""
+    words = ("out of memory", "memoryerror", "can't allocate memory", "cannot allocate memory")
+    return any(word in message.lower() for word in words)
+
+
+@contextmanager
+def failing_for_memory(what: str, remedy: str) -> Iterator[None]:
+    """Turn a want of memory inside the block into a Failure: what needed it, and what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has no type of its own for the CPU's
+        if isinstance(error, Failure) or not is_want_of_memory(f"{type(error).__name__}: {error}"):
+            raise
+        reason = (str(error).splitlines() or ["MemoryError"])[0]
+        raise Failure(f"{what} does not fit into memory: {reason} {remedy}") from None

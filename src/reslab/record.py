@@ -14,6 +14,7 @@ from reslab.runfolder import RunFolder
 
 FORMAT_VERSION = 1
 MAX_CURVE_POINTS = 700
+_KEYS = ("recipe", "network", "dataset", "seed", "iterations", "final", "config", "environment", "minutes")
 MAX_MODEL_BYTES = 12_000_000  # of a small network, whose model file goes beside the record
 
 
@@ -67,6 +68,10 @@ class RecordedRun:
         values = read_json(path)
         if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION or "curve" not in values:
             raise Failure(f"{path}: not a record; 'reslab record RUN' writes one.")
+        if missing := [key for key in _KEYS if key not in values]:
+            raise Failure(
+                f"{path}: not a whole record, without {', '.join(missing)}; make it anew: 'reslab record RUN'."
+            )
         return cls(path, values)
 
     def config(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from reslab import builders
-from reslab.allocator import keep_freed_memory
+from reslab.allocator import failing_for_memory, keep_freed_memory
 from reslab.config import RunConfig
 from reslab.data import Dataset
 from reslab.data.views import protocol
@@ -21,6 +21,11 @@ from reslab.setting import Setting, evaluate_split, prepare
 from reslab.train import Monitor, Observer, Records, Trainer
 
 log = logging.getLogger(__name__)
+
+_WITH_LESS_MEMORY = (
+    "'reslab train' takes less with --train.checkpoint_activations true, or with --train.accumulation N, each batch in "
+    "N parts; in a new --run-dir."
+)
 
 
 def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers: Sequence[Observer] = ()) -> RunFolder:
@@ -47,7 +52,8 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
         if resume and folder.result() is not None:
             log.info("%s is complete already.", path)
         else:
-            _train(setting, folder, resume, observers)
+            with failing_for_memory(f"the training of {path}", _WITH_LESS_MEMORY):
+                _train(setting, folder, resume, observers)
     return folder
 
 

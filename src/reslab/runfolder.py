@@ -30,6 +30,7 @@ from reslab.files import read_json, to_json, write_atomically
 from reslab.logs import RowLog, rate_drops, read_rows
 
 FORMAT_VERSION = 1
+_FIRST, _BETWEEN, _LAST = "environment.json", ("split.csv", "skipped.csv"), "config.json"  # in which a run is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class RunFolder:
 
     @staticmethod
     def check_is_free(path: Path) -> None:
-        """Raise UsageError when something is at `path` already."""
+        """Raise UsageError when something is at `path` already; what a kill at its making left of a run is nothing."""
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, and a run is a folder; choose another place with --run-dir.")
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and any(path.iterdir()) and not _is_of_making(path):
             raise UsageError(
                 f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
             )
@@ -61,10 +62,10 @@ class RunFolder:
         folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            folder.write(_FIRST, environment)
             for name, content in (files or {}).items():
                 write_atomically(path / name, content)
-            folder.write("environment.json", environment)
-            folder.write("config.json", config)
+            folder.write(_LAST, config)
         except (OSError, Failure) as error:
             if not was_there:
                 shutil.rmtree(path, ignore_errors=True)
@@ -194,3 +195,18 @@ class RunFolder:
     @property
     def report_path(self) -> Path:
         return self.path / "report.html"
+
+
+def _is_of_making(path: Path) -> bool:
+    """Whether a folder holds no more than a kill at the making of a run leaves: no config.json, no other's files."""
+    names = [file.name for file in path.iterdir()]
+    whole = {name for name in names if not name.startswith(tuple(f".{one}-" for one in (_FIRST, *_BETWEEN, _LAST)))}
+    return not whole or (_FIRST in whole and whole <= {_FIRST, *_BETWEEN} and _is_ours(path / _FIRST))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        values = read_json(path)
+    except Failure:
+        return False
+    return isinstance(values, dict) and values.get("format_version") == FORMAT_VERSION and "sessions" in values

@@ -3,16 +3,20 @@
 import json
 import logging
 import re
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from reslab.config import override, to_dict
+from reslab.distributed import World
 from reslab.errors import Failure, UsageError
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.conduct import Setup, conduct, default_jobs
@@ -20,6 +24,7 @@ from reslab.experiments.evidence import load_evidence, path_of, records_folder
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.runner import Runner
 from reslab.files import sha256_of
+from reslab.rundata import begin_data, data_facts
 from reslab.runfolder import RunFolder
 
 SHORT = {"iterations": 2, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 2, "batch_size": 16}
@@ -250,3 +255,57 @@ def test_the_digits_networks_are_trained_one_on_each_core(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     assert default_jobs("digits") == expected
     assert default_jobs("small") == default_jobs("paper") == 1
+
+
+def test_a_measurement_that_is_not_finite_names_its_run(tmp_path: Path) -> None:
+    overflowing = replace(_experiment(_tiny()), measure_run=lambda folder, bench: {"std": [1.0, float("inf")]})
+    with pytest.raises(Failure, match=r"digits-resnet20-\w+/0: what was measured on its network is not finite"):
+        conduct(overflowing, "digits", _setup(tmp_path))
+    assert _record(tmp_path, _tiny()).exists()
+    assert not path_of(tmp_path / "results", "tiny", "digits").exists()
+
+
+def test_a_want_of_memory_is_told_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhaust(*facts: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+    one = replace(_experiment(_tiny()), measure_run=exhaust)
+    with pytest.raises(
+        Failure, match=r"tiny: what is measured does not fit into memory: CUDA out of memory.*GiB\. The"
+    ):
+        conduct(one, "digits", _setup(tmp_path))
+    monkeypatch.setattr("reslab.train.Trainer.fit", exhaust)
+    with pytest.raises(Failure, match=r"the training of .* does not fit into memory: .*--train.checkpoint_activations"):
+        conduct(_experiment(_tiny("-other")), "digits", _setup(tmp_path))
+
+
+@pytest.mark.parametrize("is_record", [True, False])
+def test_a_record_and_an_evidence_that_are_not_whole_are_named(tmp_path: Path, is_record: bool) -> None:
+    path = path_of(tmp_path / "results", "tiny", "digits")
+    conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
+    damaged = _record(tmp_path, _tiny()) if is_record else path
+    values = json.loads(damaged.read_text(encoding="utf-8"))
+    del values["seed" if is_record else "models"]
+    damaged.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(Failure, match=rf"{damaged.name}: not .*whole.*, without {'seed' if is_record else 'models'}"):
+        load_evidence(path)
+
+
+def test_a_run_is_measured_on_its_data_where_that_is_now(tmp_path: Path) -> None:
+    for place, side in (("old", 8), ("other", 40)):
+        for name in ("cat", "dog"):
+            (tmp_path / place / "train" / name).mkdir(parents=True)
+            for number in range(4):
+                picture = np.full((side, side, 3), number, np.uint8)
+                Image.fromarray(picture).save(tmp_path / place / "train" / name / f"{number}.png")
+    config = override(_tiny().config, {"data": {"kind": "folder", "path": str(tmp_path / "old"), "size": 8}})
+    facts = data_facts(begin_data(config.data, World()))
+    folder = RunFolder.create(tmp_path / "run", to_dict(config), {"data": facts, "sessions": []})
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    cpu = torch.device("cpu")
+    found = Bench("small", str(tmp_path / "new"), cpu).data_of(folder)
+    assert found.train.fingerprint() == facts["fingerprint"]
+    with pytest.raises(Failure, match="old does not exist"):
+        Bench("small", None, cpu).data_of(folder)
+    with pytest.raises(Failure, match=r"other is other data than .*run was trained on"):
+        Bench("small", str(tmp_path / "other"), cpu).data_of(folder)

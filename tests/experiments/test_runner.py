@@ -115,7 +115,8 @@ def test_a_folder_from_a_kill_at_its_making_is_made_anew(tmp_path: Path) -> None
     runner = Runner(tmp_path, 1, _Counting())
     folder = runner.folder(_short(), 0)
     folder.mkdir(parents=True)
-    (folder / "environment.json").write_text("{}")
+    RunFolder(folder).write("environment.json", {"data": {}, "sessions": []})
+    (folder / ".config.json-x1").touch()
     assert _train(runner, [_short()], [0])["digits-resnet20"][0].result() is not None
 
 
@@ -218,6 +219,22 @@ def test_every_finished_run_is_told_once_and_at_once(
     with pytest.raises(Failure, match="not finite" if jobs == 1 else "was not finished"):
         _train(runner, [new, diverging, there], [0], note)
     assert told == [f"{arm.name}-{arm.key}" for arm in (there, new)]
+
+
+def test_a_run_that_another_command_finished_meanwhile_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    (folder,) = _train(Runner(kept, 1, _Counting()), [_short(iterations=4)], [0])["digits-resnet20"]
+
+    def lose(commands: Sequence[Sequence[str]], jobs: int, on_success: Callable[[int], None]) -> int:
+        shutil.copytree(kept, tmp_path / "runs", dirs_exist_ok=True)
+        return 1  # as of a job that found the run locked
+
+    monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", lose)
+    told: list[RunFolder] = []
+    _train(Runner(tmp_path / "runs", 2, _Counting()), [_short(iterations=4)], [0], told.append)
+    assert [one.result() for one in told] == [folder.result()]
 
 
 @pytest.fixture

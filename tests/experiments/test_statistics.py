@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from reslab.experiments.statistics import (
+    Difference,
     difference,
     difference_of_gaps,
     difference_of_shares,
@@ -97,3 +98,10 @@ def test_the_interval_of_two_shares_is_agrestis_and_caffos() -> None:
 def test_a_small_p_is_not_printed_as_zero() -> None:
     assert p_in_words(0.004) == "p < 0.01"
     assert p_in_words(0.214) == "p = 0.21"
+
+
+def test_binary_fractions_make_no_spread() -> None:
+    twins = paired_difference([1.3, 1.4, 1.1], [0.3, 0.4, 0.1])
+    assert twins == Difference(1.0, 1.0, 1.0, 0.0)
+    assert "the same in every seed" in twins.in_words()
+    assert difference([0.1 + 0.2, 0.3], [0.3, 0.3]).in_words() == difference([0.3, 0.3], [0.3, 0.3]).in_words()

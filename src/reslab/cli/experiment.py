@@ -108,7 +108,7 @@ def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", 
         try:  # after each, so that a stop leaves what there is
             write_book(setup.results, book)
             problem = None
-        except Failure as error:  # of evidence whose records were replaced; it may be made anew later in this loop
+        except (Failure, UsageError) as error:  # of other evidence, which may be made anew later in this loop
             problem = error
     if failed:
         raise Failure(f"{len(failed)} of {len(chosen)} experiments failed: {', '.join(failed)}; the reasons are above.")

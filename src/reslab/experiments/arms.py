@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reslab.config import RunConfig, override, without_defaults
+from reslab.config import DataConfig, RunConfig, override, without_defaults
 from reslab.errors import check_choice
 from reslab.recipes.cifar import cifar
 from reslab.recipes.cifar_small import cifar_small
@@ -52,10 +52,13 @@ class Arm:
 
     def at(self, data: str | None) -> "Arm":
         """The same arm with its data in another place; the embedded digits stay where they are."""
-        if data is None or self.config.data.kind == "digits":
-            return self
         start = None if self.start is None else replace(self.start, arm=self.start.arm.at(data))
-        return Arm(override(self.config, {"data": {"path": data}}), start)
+        return Arm(replace(self.config, data=at_place(self.config.data, data)), start)
+
+
+def at_place(config: DataConfig, data: str | None) -> DataConfig:
+    """The same data in another place; the embedded digits stay where they are, as anything does for None."""
+    return config if data is None or config.kind == "digits" else replace(config, path=data)
 
 
 def net_name(kind: str, depth: int) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 
 from reslab import environment
+from reslab.allocator import failing_for_memory
 from reslab.builders import choose_device
 from reslab.config import TrainConfig
 from reslab.distributed import World
-from reslab.errors import UsageError
+from reslab.errors import Failure, UsageError
+from reslab.files import to_json
 from reslab.record import RecordedRun, write_record
 from reslab.runfolder import RunFolder
 
@@ -73,7 +75,10 @@ def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
     folders = {(arm.name, seed): folder for (arm, seed), folder in zip(plan.here, trained, strict=True)}
     records = {arm.name: [recorder.records[arm.name, seed] for seed in plan.seeds] for arm in plan.arms}
     bench = Bench(size, setup.data, choose_device(TrainConfig(iterations=1), World()))
-    measured, of_runs, made = _measure(experiment, plan, folders, bench)
+    with failing_for_memory(
+        f"{experiment.name}: what is measured", "The runs are kept; the same command measures again."
+    ):
+        measured, of_runs, made = _measure(experiment, plan, folders, bench)
     if made is None:  # a repetition that finds all there leaves the evidence as it is
         made = archive.made or _now(bench)
     evidence = Evidence(experiment.name, size, records, measured, of_runs, made, experiment.how(size))
@@ -99,12 +104,24 @@ def _measure(
         if (name, seed) in folders:
             assert experiment.measure_run is not None
             assert made is not None
-            found = Measured(experiment.measure_run(folders[name, seed], bench), made)
+            found = Measured(_finite(experiment.measure_run(folders[name, seed], bench), folders[name, seed]), made)
         else:
             found = plan.standing[name, seed].found
             assert found is not None
         of_runs.setdefault(name, []).append(found)
     return measured, of_runs, made
+
+
+def _finite(value: Any, folder: RunFolder) -> Any:
+    """Return what was measured; Failure, naming the run, where a number overflowed: JSON has no word for it."""
+    try:
+        to_json(value)
+    except ValueError:
+        raise Failure(
+            f"{folder.path}: what was measured on its network is not finite; it did not learn, so that this experiment "
+            "says nothing with it. 'reslab report' shows its curves."
+        ) from None
+    return value
 
 
 def _now(bench: Bench) -> dict[str, Any]:

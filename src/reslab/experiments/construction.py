@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from reslab.builders import build_splits
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluate import evaluate_on
@@ -82,9 +81,8 @@ def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
     config = read_config(folder)
     file = load_model(folder.model_path)
     model, preprocess = file.model.to(bench.device), file.card.preprocess
-    splits = build_splits(config.data)
-    test = splits.test
-    assert test is not None
+    splits = bench.data_of(folder)
+    test = splits.part("test")
     views = batches(splits.train, preprocess, batch_size=_CALIBRATION, device=bench.device)
     images, others = (batch.images for batch in islice(views, 2))
     shown = next(iter(batches(test, preprocess, batch_size=_CALIBRATION, device=bench.device))).images

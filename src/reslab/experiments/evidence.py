@@ -15,6 +15,7 @@ from reslab.spec import ModelSpec
 from .arms import Size
 
 FORMAT_VERSION = 2
+_KEYS = ("made", "models", "measured", "how", "of_runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,15 @@ def seeds_in(path: Path) -> int:
 def read_document(path: Path) -> dict[str, Any]:
     """Return an evidence's JSON values as they are, without its records; Failure for what is none."""
     document = read_json(path)
-    if not isinstance(document, dict) or "experiment" not in document:
+    if not isinstance(document, dict) or not {"experiment", "size", "arms"} <= document.keys():
         raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
     if document.get("format_version") != FORMAT_VERSION:
         raise Failure(
             f"{path} has format version {document.get('format_version')}, this reslab reads {FORMAT_VERSION}; remove "
             f"it and make it anew, where its runs are, with: {_command(document)}"
         )
+    if missing := [key for key in _KEYS if key not in document]:
+        raise Failure(f"{path}: not whole, without {', '.join(missing)}; remove it and make it anew.")
     return document
 
 

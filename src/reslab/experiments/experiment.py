@@ -8,9 +8,13 @@ from typing import Any, Literal
 import torch
 from matplotlib.figure import Figure
 
+from reslab.data import Splits
+from reslab.errors import Failure
+from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
+from reslab.runstart import read_config
 
-from .arms import Arm, Size
+from .arms import Arm, Size, at_place
 from .evidence import Evidence
 
 Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
@@ -45,6 +49,20 @@ class Bench:
     size: Size
     data: str | None
     device: torch.device
+
+    def data_of(self, folder: RunFolder) -> Splits:
+        """Return a run's data; from `data` where that is given, for the files may have moved since its training.
+
+        Failure where it is not there, or is other data than the run was trained on.
+        """
+        config = at_place(read_config(folder).data, self.data)
+        found = data_of_run(folder, config)
+        there, now = folder.environment()["data"].get("fingerprint"), found.splits.train.fingerprint()
+        if there not in (None, now):  # older runs do not say
+            raise Failure(
+                f"{config.path} is other data than {folder.path} was trained on (fingerprints {now}, {there})."
+            )
+        return found.splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

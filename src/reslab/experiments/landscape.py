@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models import Network
-from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
 
@@ -81,7 +80,7 @@ def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 def _surface(folder: RunFolder, bench: Bench) -> list[list[float]]:
     file, config = load_model(folder.model_path), read_config(folder)
-    train = data_of_run(folder, config.data).splits.train
+    train = bench.data_of(folder).train
     views = batches(train, file.card.preprocess, batch_size=_IMAGES[bench.size], device=bench.device)
     batch = next(iter(views))
     return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], config.seed)

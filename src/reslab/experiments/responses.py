@@ -11,9 +11,7 @@ from reslab.modelfile import load_model
 from reslab.models.signals import layer_responses
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_responses
-from reslab.rundata import data_of_run
 from reslab.runfolder import RunFolder
-from reslab.runstart import read_config
 
 from .arms import Arm, Size, arm, net_name
 from .budget import budget_in_words
@@ -39,7 +37,7 @@ def _arms(size: Size) -> tuple[Arm, ...]:
 def _respond(folder: RunFolder, bench: Bench) -> list[float]:
     """The standard deviation of each 3x3 layer's response to test images, in order of depth."""
     file = load_model(folder.model_path)
-    test = data_of_run(folder, read_config(folder).data).splits.part("test")
+    test = bench.data_of(folder).part("test")
     views = batches(test, file.card.preprocess, batch_size=_IMAGES, device=bench.device)
     found = layer_responses(file.model.to(bench.device), next(iter(views)).images)
     return [round(response.std, 6) for response in found]

@@ -1,6 +1,6 @@
 """Training the arms of an experiment: nothing twice, resumable, some side by side."""
 
-import shutil
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -91,10 +91,7 @@ class Runner:
         return [first, [run for run in runs if run[0].start is not None]]
 
     def _is_started(self, arm: Arm, seed: int) -> bool:
-        folder = self.folder(arm, seed)
-        if folder.exists() and not (folder / "config.json").exists():
-            shutil.rmtree(folder)  # killed while the folder was made
-        return folder.exists()
+        return (self.folder(arm, seed) / "config.json").exists()
 
     def _train_here(self, arm: Arm, seed: int) -> None:
         config = self._config(arm, seed)
@@ -102,15 +99,27 @@ class Runner:
         is_started = self._is_started(arm, seed)
         with self.observe(title, config.train.iterations, config.train.batch_size) as observer:
             train_run(config, self.folder(arm, seed), resume=is_started, observers=[observer])
+        if torch.cuda.is_initialized():  # what is measured later, in other processes too, may need all of the card
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
         commands = [self._command(arm, seed) for arm, seed in todo]
-        code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
+        reported = []
+
+        def report_one(number: int) -> None:
+            reported.append(number)
+            report(*todo[number])
+
+        code = run_side_by_side(commands, self.jobs, report_one)
         if code == STOPPED:  # also when all of these are finished: nothing else may be started
             raise Interrupted("stopped; the same command goes on with what is not finished.")
         unfinished = [self.folder(arm, seed) for arm, seed in todo if not self.is_finished(arm, seed)]
         if unfinished:
             raise Failure(f"{unfinished[0]} was not finished (exit code {code}); its message is above.")
+        for number, run in enumerate(todo):  # finished by another command meanwhile, or failed only after its result
+            if number not in reported:
+                report(*run)
 
     def _command(self, arm: Arm, seed: int) -> list[str]:
         config = self._config(arm, seed)

@@ -10,6 +10,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 MARGIN = 1.0  # points of error that count as the same
+_ROUNDING = 1e-9  # points: a spread below it is that of binary fractions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
 
     Fewer than two values on a side say nothing of the spread: no finite interval.
     """
-    mean = statistics.mean(one) - statistics.mean(other)
+    mean = _rounded(statistics.mean(one) - statistics.mean(other))
     if min(len(one), len(other)) < 2:
         return Difference(mean, -math.inf, math.inf, 1.0)
-    if statistics.pvariance(one) == statistics.pvariance(other) == 0:
+    if max(statistics.pstdev(one), statistics.pstdev(other)) < _ROUNDING:
         return Difference(mean, mean, mean, 0.0 if mean else 1.0)  # Welch's t would divide by zero
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts values that are equal in every seed
@@ -64,17 +65,22 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
     return Difference(mean, float(interval.low), float(interval.high), float(test.pvalue))  # type: ignore[attr-defined]
 
 
+def _rounded(mean: float) -> float:
+    """A mean without what binary fractions add to it: a difference of exactly a margin must not fall on either side."""
+    return round(mean, 9)
+
+
 def paired_difference(one: Sequence[float], other: Sequence[float]) -> Difference:
     """Return the mean of one - other seed by seed, with Student's interval: for runs that begin with the same weights.
 
     What such twins have in common, the luck of their first weights, is no part of the difference between them.
     """
     changes = [mine - its for mine, its in zip(one, other, strict=True)]
-    mean = statistics.mean(changes)
+    mean = _rounded(statistics.mean(changes))
     if len(changes) < 2:
         return Difference(mean, -math.inf, math.inf, 1.0)
     error = statistics.stdev(changes) / math.sqrt(len(changes))
-    if not error:
+    if error < _ROUNDING:
         return Difference(mean, mean, mean, 0.0 if mean else 1.0)
     freedom = len(changes) - 1
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
@@ -90,12 +96,12 @@ def difference_of_gaps(
     """
     samples = (*one, *other)
     means = [statistics.mean(sample) for sample in samples]
-    mean = means[0] - means[1] - means[2] + means[3]
+    mean = _rounded(means[0] - means[1] - means[2] + means[3])
     if min(map(len, samples)) < 2:
         return Difference(mean, -math.inf, math.inf, 1.0)
     parts = [statistics.variance(sample) / len(sample) for sample in samples]
     error = math.sqrt(sum(parts))
-    if not error:
+    if error < _ROUNDING:
         return Difference(mean, mean, mean, 0.0 if mean else 1.0)
     freedom = sum(parts) ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error

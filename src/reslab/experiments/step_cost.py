@@ -15,15 +15,13 @@ from typing import Any
 
 import torch
 
-from reslab.allocator import keep_freed_memory
+from reslab.allocator import is_want_of_memory, keep_freed_memory
 from reslab.builders import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure
 from reslab.run import make_trainer
 from reslab.setting import prepare
-
-_WANT_OF_MEMORY = ("out of memory", "memoryerror", "can't allocate memory", "cannot allocate memory")
 
 
 class DoesNotFit(Failure):
@@ -43,7 +41,7 @@ def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     lines = done.stderr.strip().splitlines() or ["no message"]
-    if done.returncode == -signal.SIGKILL or any(word in done.stderr.lower() for word in _WANT_OF_MEMORY):
+    if done.returncode == -signal.SIGKILL or is_want_of_memory(done.stderr):
         raise DoesNotFit(f"{config.recipe}: the training steps do not fit into memory: {lines[-1]}")
     raise Failure(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.errors import UsageError
-from reslab.files import write_atomically
+from reslab.files import open_atomically, write_atomically
 from reslab.spec import ModelSpec
 
 from .curves import BOLD, THIN, Curve, draw, points
@@ -119,8 +119,8 @@ def save_figure(folders: Sequence[Run], path: Path) -> Path:
             else svg.replace('style="', 'style="background:#fff;', 1),
         )
     elif path.suffix == ".png":
-        with styled():
-            figure.savefig(path, dpi=160, facecolor="white")
+        with styled(), open_atomically(path) as file:
+            figure.savefig(file, format="png", dpi=160, facecolor="white")
     else:
         raise UsageError(f"{path}: a figure is written as .svg or .png, not {path.suffix or 'without a suffix'!r}.")
     return path
