@@ -89,3 +89,21 @@ def test_a_write_that_fails_leaves_the_old_checkpoint_and_no_litter(
     newest, problems = folder.load_newest()
     assert newest is not None
     assert problems == []
+
+
+def test_the_best_of_the_one_before_is_kept_too_in_case_the_newest_is_damaged(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    for step, best in ((1, 1), (2, 1), (3, 3)):
+        folder.save(_checkpoint(step), best_step=best)
+    assert folder.steps() == [1, 2, 3]
+    folder.save(_checkpoint(4), best_step=3)
+    assert folder.steps() == [3, 4]
+
+
+def test_somebodys_copy_among_the_checkpoints_is_left_alone(tmp_path: Path) -> None:
+    folder = _filled(tmp_path, 1)
+    (tmp_path / "step-00000001-copy").mkdir()
+    folder.save(_checkpoint(2), best_step=None)
+    folder.save(_checkpoint(3), best_step=None)
+    assert folder.steps() == [2, 3]
+    assert (tmp_path / "step-00000001-copy").is_dir()

@@ -283,3 +283,22 @@ def test_names_longer_than_a_file_name_may_be_are_names(tmp_path: Path) -> None:
     assert read_names(str(tmp_path / "names.txt")) == ["one", "two"]
     with pytest.raises(UsageError, match="neither a file nor names with commas"):
         read_names(300 * "a")
+    (tmp_path / "names.txt").write_bytes("\ufeffKatze\r\nHund\r\n".encode())
+    assert read_names(str(tmp_path / "names.txt")) == ["Katze", "Hund"]
+    (tmp_path / "names.txt").write_bytes("Bär\n".encode("latin-1"))
+    with pytest.raises(Failure, match=r"names\.txt: is not UTF-8 .* at byte 1"):
+        read_names(str(tmp_path / "names.txt"))
+
+
+def test_another_size_keeps_the_sources_usual_share_around_the_crop(tmp_path: Path) -> None:
+    path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    done = convert(path, tmp_path / "m.safetensors", source="torchvision", size=288)
+    assert load_model(done.path).card.preprocess.short_side == round(288 * 256 / 224)
+    assert any("short side of 329 px" in note for note in done.notes)
+
+
+def test_networks_of_other_blocks_under_our_names_are_refused(tmp_path: Path) -> None:
+    tensors = create_model("resnet50_v1_5", num_classes=3).state_dict()
+    other = {name.replace("conv2", "convs.0"): tensor for name, tensor in tensors.items()}  # as Res2Net calls them
+    with pytest.raises(Failure, match=r"no tensor 'layer1\.0\.conv2\.weight'"):
+        convert(_save(other, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="timm")

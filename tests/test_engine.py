@@ -204,6 +204,9 @@ def test_blocks_of_one_shape_are_compiled_once_however_deep_the_network_is() -> 
 def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
     assert choose_device(TrainConfig(iterations=1), World()) == torch.device("cuda", 0)
     assert not torch.backends.cudnn.allow_tf32
+    with pytest.raises(Failure, match="process 1 of this machine has no GPU of its own, torch sees only 1"):
+        choose_device(TrainConfig(iterations=1), World(rank=1, size=2, local_rank=1))

@@ -105,6 +105,10 @@ def _inputs(**changes: Any) -> dict[str, Any]:
         (_inputs(crop_mode="border"), "sets crop_mode to 'border'"),
         (_inputs(label_offset=1), "sets label_offset to 1"),
         (_inputs(input_size=[3, 224, 192]), r"input_size \(3, 224, 192\)"),
+        (_inputs(input_size=224), "is not understood"),
+        (_inputs(mean=0.5), "is not understood"),
+        (_inputs(crop_pct=0), "is not understood"),
+        ({"architecture": ["resnet18"]}, "is not understood"),
     ],
 )
 def test_what_our_networks_cannot_be_is_refused_by_name(
@@ -118,6 +122,7 @@ def test_what_our_networks_cannot_be_is_refused_by_name(
 
 def test_settings_that_change_no_trained_network_are_no_obstacle() -> None:
     arguments = {"drop_path_rate": 0.05, "zero_init_last": False, "act_layer": "relu", "num_classes": 3}
+    assert hub.read_config({**CONFIG, "model_args": None, "pretrained_cfg": None}).arch == "resnet18"
     found = hub.read_config({**CONFIG, "model_args": arguments, "global_pool": "avg", **_inputs(crop_pct=None)})
     assert (found.arch, found.short_side) == ("resnet18", 256)
 
@@ -194,7 +199,7 @@ def test_the_command_converts_by_name_and_flags_go_before_config_json(
     assert run(["convert", NAME, "-o", str(output), "--classes", "a,b,c", "--size", "160"]) == 0
     assert "network: ResNet-18" in capsys.readouterr().out
     card = load_model(output).card
-    assert (card.class_names, card.preprocess.height, card.preprocess.short_side) == (("a", "b", "c"), 160, None)
+    assert (card.class_names, card.preprocess.height, card.preprocess.short_side) == (("a", "b", "c"), 160, 168)
     assert run(["convert", NAME, "-o", str(output), "--arch", "resnet18"]) == 2
     assert "leave --arch and --source out" in capsys.readouterr().err
 

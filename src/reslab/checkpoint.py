@@ -7,6 +7,7 @@ checkpoints/
 
 import hashlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _TRAINING_NAME = "training.safetensors"
 _STATE_NAME = "state.json"
 _SUMS_NAME = "SHA256SUMS"
 _LATEST_NAME = "latest"
+_STEP_NAME = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class CheckpointFolder:
         contents = {
             MODEL_NAME: checkpoint.model,
             _TRAINING_NAME: safetensors.torch.save(checkpoint.training),
-            _STATE_NAME: to_json({"step": checkpoint.step, **checkpoint.state}).encode(),
+            _STATE_NAME: to_json({"step": checkpoint.step, "best_step": best_step, **checkpoint.state}).encode(),
         }
         sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
         folder = self._folder(checkpoint.step)
@@ -71,7 +73,8 @@ class CheckpointFolder:
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
-        return sorted(int(folder.name.removeprefix("step-")) for folder in self.path.glob("step-*"))
+        names = (_STEP_NAME.fullmatch(folder.name) for folder in self.path.glob("step-*") if folder.is_dir())
+        return sorted(int(name[1]) for name in names if name)  # others may be somebody's copies
 
     def load_newest(self) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest checkpoint that is whole (None if there is none), and what is wrong with newer ones."""
@@ -117,10 +120,18 @@ class CheckpointFolder:
         for step in steps:
             if step > newest:  # left over from the future of a run that was taken back
                 self._remove(step)
-        kept = {*[step for step in steps if step <= newest][-2:], best_step}
+        last = [step for step in steps if step <= newest][-2:]
+        # the older one's best too: should the newest turn out damaged, the run goes on from there
+        kept = {*last, best_step, *map(self._best_of, last)}
         for step in steps:
             if step not in kept:
                 self._remove(step)
+
+    def _best_of(self, step: int) -> int | None:
+        try:
+            return read_json(self._folder(step) / _STATE_NAME).get("best_step")
+        except Failure:
+            return None
 
     def _remove(self, step: int) -> None:
         folder = self._folder(step)

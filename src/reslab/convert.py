@@ -112,7 +112,7 @@ def _preprocess(
         raise UsageError(
             "the file does not say how images were prepared: give --mean, --std and --size, or --source for the usual."
         )
-    usual_size, usual_short = _SIZES[source] if source else (size, short_side)
+    usual_size, usual_short = _SIZES[source] if source else (size or 0, short_side)
     if size is None:
         size = usual_size
         short_side = short_side or usual_short
@@ -121,6 +121,9 @@ def _preprocess(
             + (f", centre of a short side of {short_side}" if short_side else "")
             + f" ({source}'s usual)."
         )
+    elif short_side is None and usual_short is not None:
+        short_side = round(size * usual_short / usual_size)
+        notes.append(f"images: centre of a short side of {short_side} px (as {source}'s usual, in proportion).")
     if mean is None or std is None:
         if spec.in_channels != 3:
             raise UsageError(f"the network takes {spec.in_channels} channels: give --mean and --std for each.")

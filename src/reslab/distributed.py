@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from reslab.errors import UsageError
+from reslab.errors import Failure, UsageError
+
+_LOST = re.compile(
+    r"Connection (closed|reset) by peer|Socket closed|Broken pipe", re.I
+)  # gloo, of a process that ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,12 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+    except RuntimeError as error:
+        if isinstance(error, Failure) or not _LOST.search(str(error)):
+            raise
+        raise Failure(
+            f"process {world.rank} of {world.size} ends because another one did; that one's message says why."
+        ) from None
     finally:
         # a replica that outlives its group can end the process with an abort, so none may be left in a cycle
         gc.collect()

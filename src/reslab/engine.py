@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -109,11 +110,11 @@ def _kernel_choices(choice: str, device: torch.device) -> list[bool]:
 
 def _compile_choices(choice: str, device: torch.device, iterations: int) -> list[bool]:
     """The first is what a rule says: on CPUs without AMX, eager oneDNN was faster (docs/lab-notes.md, 2026-11-21)."""
-    has_compiler = device.type == "cuda" or compiler() is not None
+    has_triton = device.type != "cuda" or find_spec("triton") is not None
+    has_compiler = compiler() is not None and has_triton  # a GPU's kernels are launched by compiled code too
     if choice == "on" and not has_compiler:
-        raise Failure(
-            "train.compile is 'on', but there is no C++ compiler (g++) here; use --train.compile auto or off."
-        )
+        missing = "C++ compiler (g++)" if has_triton else "triton"
+        raise Failure(f"train.compile is 'on', but there is no {missing} here; use --train.compile auto or off.")
     if choice != "auto":
         return [choice == "on"]
     if not has_compiler or iterations < COMPILE_FROM_ITERATIONS:

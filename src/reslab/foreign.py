@@ -135,6 +135,9 @@ def _read_off(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         raise Failure(f"no stages layer1, layer2, ...: this is no network of ours.{_some_names(tensors)}")
     is_bottleneck = "layer1.0.conv3.weight" in tensors
     middle = "conv2" if is_bottleneck else "conv1"
+    for name in (f"{stage}.0.{conv}.weight" for stage in names for conv in ("conv2", "conv3")[: 1 + is_bottleneck]):
+        if name not in tensors:
+            raise Failure(f"no tensor {name!r}: this is no plain or residual network of ours.{_some_names(tensors)}")
     widths = tuple(len(tensors[f"{stage}.0.{middle}.weight"]) for stage in names)
     kernel = tensors["conv1.weight"].shape[-1]
     found = {

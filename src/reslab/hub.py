@@ -129,8 +129,11 @@ def _convert(name: HubName, config: Path, weights: Path, output: Path, **given: 
         found = read_config(read_json(config))
     except Failure as error:
         raise Failure(f"{name}: {error}") from None
+    except (TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        raise Failure(f"{name}: config.json is not understood: {error}.") from None
     said = {"mean": found.mean, "std": found.std, "class_names": found.class_names}
-    said |= {"size": found.size, "short_side": found.short_side if given.get("size") is None else None}
+    scale = (given.get("size") or found.size) / found.size
+    said |= {"size": found.size, "short_side": round(found.short_side * scale)}
     options = {**said, **{key: value for key, value in given.items() if value is not None}}
     return convert(weights, output, arch=found.arch, source="timm", origin=str(name), assumed=found.notes, **options)
 
@@ -147,8 +150,8 @@ def read_config(config: Mapping[str, Any]) -> HubModel:
         hint = did_you_mean(architecture, _ARCHS) if architecture else ""
         raise Failure(f"config.json has architecture {architecture!r}; understood: {', '.join(_ARCHS)} of timm.{hint}")
     # configs of before timm 0.9 have no part of their own for the weights; null there means the usual
-    inputs = {key: value for key, value in config.get("pretrained_cfg", config).items() if value is not None}
-    arguments = {**config.get("model_args", {}), "global_pool": config.get("global_pool")}
+    inputs = {key: value for key, value in (config.get("pretrained_cfg") or config).items() if value is not None}
+    arguments = {**(config.get("model_args") or {}), "global_pool": config.get("global_pool")}
     for key, value in arguments.items():
         if key not in _WITHOUT_EFFECT and value is not None and value != _AS_OURS.get(key):
             raise Failure(f"config.json sets {key} to {value!r}; {_allowed(key)}.")

@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,10 +22,13 @@ _LOOKED_AT = 200  # pictures whose size is looked at
 _TIMED_IMAGES, _TIMED_STEPS = 32, 4
 
 
-def plan(path: Path, wishes: Wishes, *, channels: int | None = None, is_alone: bool = True) -> Plan:
+def plan(
+    path: Path, wishes: Wishes, *, channels: int | None = None, is_alone: bool = True, device: str = "auto"
+) -> Plan:
     """Return a config for the folder of photos (or CSV list) at `path`, with the reasons for everything in it.
 
     wishes: what is decided already; its `weights` is a model file, whose network and size are then taken.
+    device: auto, cpu or cuda, as in `train.device`.
     is_alone: no other process trains with this one; with others, nothing is measured, so that all make the same plan.
 
     Raises Failure for data that is missing or damaged, or a model file that is none; UsageError for data that is no
@@ -40,6 +44,7 @@ def plan(path: Path, wishes: Wishes, *, channels: int | None = None, is_alone: b
             f"{path} holds {train.name}, images of one size in memory; 'folder' is for photos: "
             "'reslab recipes' lists what else there is."
         )
+    has_gpu = torch.cuda.is_available() and device != "cpu"
     counts = torch.bincount(train.labels, minlength=len(train.class_names))
     parts = tuple(name for name in ("validation", "test") if getattr(splits, name) is not None)
     facts = FolderFacts(
@@ -50,9 +55,10 @@ def plan(path: Path, wishes: Wishes, *, channels: int | None = None, is_alone: b
         short_side=median_short_side(train),
         parts=parts,
         channels=train.num_channels,
-        has_gpu=torch.cuda.is_available(),
+        has_gpu=has_gpu,
     )
-    return plan_folder(facts, str(path), wishes, measured_rate if is_alone else None)
+    rate = partial(measured_rate, device=torch.device("cuda" if has_gpu else "cpu"))
+    return plan_folder(facts, str(path), wishes, rate if is_alone else None)
 
 
 def median_short_side(dataset: FileDataset) -> int:
@@ -70,9 +76,8 @@ def median_short_side(dataset: FileDataset) -> int:
     return int(statistics.median(sides))
 
 
-def measured_rate(spec: ModelSpec, size: int, batch_size: int) -> float:
+def measured_rate(spec: ModelSpec, size: int, batch_size: int, *, device: torch.device) -> float:
     """Return images per second of a training step of this network here, from a few steps on noise."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = engine.candidates(
         precision="auto", fused_norm="auto", compile="off", device=device, iterations=0, has_blocks=True
     )

@@ -60,6 +60,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
 def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
     trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
     if not resume:
+        builders.check_pieces(setting.config, setting.splits.train, setting.world)
         _load_weights(trainer, setting.config)
         create_folder(folder, setting)  # only now, when nothing is left that could be wrong with the config
     with folder.locked() if setting.world.is_main else nullcontext():

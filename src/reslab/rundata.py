@@ -56,7 +56,9 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     mine = paths[world.rank :: world.size]
     # lines, no bar: a bar of the training may be on the terminal already
     notes = PlainCount("reading all images once", len(mine)) if world.is_main else None
-    lists = gather_lists(read_all(mine, splits.train.num_channels, on_file=notes.on_one if notes else None))
+    on_file = notes.on_one if notes else None
+    short_side = builders.largest_short_side(config)
+    lists = gather_lists(read_all(mine, splits.train.num_channels, short_side=short_side, on_file=on_file))
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
     kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
     if world.is_main:
@@ -107,6 +109,17 @@ def known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     return Counter(split for split in found if split is not None)
 
 
+def same_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
+    """Count the files of a data set that are a run's own, by the split that they are in there."""
+    place = folder.config()["data"]["path"]
+    if not isinstance(dataset, FileDataset) or not folder.split_path.exists() or place is None:
+        return Counter()
+    root = _below_which(place)
+    used = {(root / path).resolve(): split for path, _, split in read_list(folder.split_path)[1:]}
+    found = (used.get(path.resolve()) for path in dataset.paths)
+    return Counter(split for split in found if split is not None)
+
+
 def data_facts(data: RunData) -> dict[str, Any]:
     """Return which data a run sees: name, fingerprint of training, classes, sizes, how many were left out."""
     splits = data.splits
@@ -138,7 +151,11 @@ def record_data(data: RunData, config: DataConfig) -> dict[str, bytes]:
 def _root(config: DataConfig) -> Path:
     """The folder that the paths of image files are below."""
     assert config.path is not None  # image files are never found without one
-    path = Path(config.path).expanduser()
+    return _below_which(config.path)
+
+
+def _below_which(place: str) -> Path:
+    path = Path(place).expanduser()
     return path if path.is_dir() else path.parent
 
 

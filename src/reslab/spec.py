@@ -4,6 +4,7 @@ Specs are not configuration: they live in the model file and outlive the run tha
 """
 
 import base64
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -199,6 +200,8 @@ class PreprocessSpec:
             raise UsageError(
                 f"mean {self.mean} and std {self.std} must have one value for each of {self.channels} channels."
             )
+        if not all(map(math.isfinite, (*self.mean, *self.std))):
+            raise UsageError(f"mean {self.mean} and std {self.std} must be finite.")
         if min(self.std) <= 0:
             raise UsageError(f"std is {self.std}; it divides the input and must be positive.")
         if self.short_side is not None and self.short_side < max(self.height, self.width):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from reslab.cli.main import run
+from reslab.judge.calibration import TEMPERATURES
 from reslab.modelfile import load_model, save_model
 from reslab.report import write_report
 from reslab.runfolder import RunFolder
@@ -112,6 +113,16 @@ def test_calibrate_writes_a_temperature_and_leaves_the_rest_as_it_was(
 def test_a_temperature_is_fitted_on_validation_only(finished: Path) -> None:
     content = (finished / "model.safetensors").read_bytes()
     assert run(["calibrate", str(finished), "--split", "test"]) == 2
+    assert (finished / "model.safetensors").read_bytes() == content
+
+
+def test_a_temperature_at_the_end_of_its_range_is_not_written(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = (finished / "model.safetensors").read_bytes()
+    monkeypatch.setattr("reslab.judge.fit_temperature", lambda probabilities, labels: TEMPERATURES[0])
+    assert run(["calibrate", str(finished)]) == 1
+    assert "no temperature fits: on 360 images the likelihood still rises at 0.02" in capsys.readouterr().err
     assert (finished / "model.safetensors").read_bytes() == content
 
 

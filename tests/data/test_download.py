@@ -4,6 +4,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -116,3 +117,11 @@ def test_a_missing_file_on_the_server_is_said(
 def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=rf"cannot be downloaded.*by hand and put it at {tmp_path}/file.*--data PATH"):
         download("http://127.0.0.1:9/file", tmp_path / "file", MD5)
+
+
+def test_of_several_that_need_a_file_at_once_one_fetches_it(server: _Server, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        wanted = [pool.submit(download, _url(server), tmp_path / "f", MD5, lambda done, total: None) for _ in range(4)]
+        assert [one.result() for one in wanted] == [None] * 4
+    assert server.requests == [None]
+    assert (tmp_path / "f").read_bytes() == CONTENT

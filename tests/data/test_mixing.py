@@ -15,12 +15,24 @@ def make_batch() -> Batch:
 
 def test_mixup_is_a_weighted_mean_of_each_image_and_its_partner() -> None:
     batch = make_batch()
-    mixed = Mixing(mixup_alpha=0.4, cutmix_alpha=0.0)(batch, seed=1, step=3)
-    expected = mixed.share * batch.images + (1 - mixed.share) * batch.images.roll(1, 0)
-    assert torch.equal(mixed.images, expected)
-    assert mixed.other_labels is not None
-    assert mixed.other_labels.tolist() == [5, 0, 1, 2, 3, 4]
-    assert torch.equal(mixed.labels, batch.labels)
+    partners = batch.images.roll(1, 0), batch.labels.roll(1, 0)
+    swapped = set()
+    for step in range(20):
+        mixed = Mixing(mixup_alpha=0.4, cutmix_alpha=0.0)(batch, seed=1, step=step)
+        assert mixed.other_labels is not None
+        is_swapped = torch.equal(mixed.labels, partners[1])
+        larger, smaller = (partners, (batch.images, batch.labels))[:: 1 if is_swapped else -1]
+        torch.testing.assert_close(mixed.images, mixed.share * larger[0] + (1 - mixed.share) * smaller[0])
+        assert torch.equal(mixed.labels, larger[1])
+        assert torch.equal(mixed.other_labels, smaller[1])
+        swapped.add(is_swapped)
+    assert swapped == {True, False}
+
+
+@pytest.mark.parametrize("alphas", [(0.2, 0.0), (0.0, 1.0), (0.4, 1.0)])
+def test_the_labels_are_those_of_the_larger_share_so_that_errors_count_by_them(alphas: tuple[float, float]) -> None:
+    shares = [Mixing(*alphas)(make_batch(), seed=1, step=step).share for step in range(100)]
+    assert min(shares) >= 0.5
 
 
 def test_cutmix_pastes_a_rectangle_and_its_share_is_the_area_that_is_left() -> None:
@@ -30,7 +42,8 @@ def test_cutmix_pastes_a_rectangle_and_its_share_is_the_area_that_is_left() -> N
         is_own = (mixed.images == batch.images).all(1)
         is_other = (mixed.images == batch.images.roll(1, 0)).all(1)
         assert (is_own ^ is_other).all()
-        assert is_own.double().mean().item() == pytest.approx(mixed.share)
+        share = mixed.share if torch.equal(mixed.labels, batch.labels) else 1 - mixed.share
+        assert is_own.double().mean().item() == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.999, 0.999), (0.5, 0.5)])
@@ -50,11 +63,11 @@ def test_mixing_depends_on_seed_and_step_alone() -> None:
 
 def test_pieces_of_a_mixed_batch_keep_their_labels_together() -> None:
     mixed = Mixing(mixup_alpha=0.4, cutmix_alpha=0.0)(make_batch(), seed=1, step=0)
+    assert mixed.other_labels is not None
     pieces = mixed.pieces(3)
-    assert [piece.labels.tolist() for piece in pieces] == [[0, 1], [2, 3], [4, 5]]
-    assert [piece.other_labels.tolist() for piece in pieces if piece.other_labels is not None] == [
-        [5, 0], [1, 2], [3, 4],
-    ]  # fmt: skip
+    assert [piece.labels.tolist() for piece in pieces] == mixed.labels.view(3, 2).tolist()
+    others = [piece.other_labels.tolist() for piece in pieces if piece.other_labels is not None]
+    assert others == mixed.other_labels.view(3, 2).tolist()
     assert {piece.share for piece in pieces} == {mixed.share}
 
 

@@ -1,6 +1,7 @@
 """Photos: decoding, the centre view and the training stream against direct Pillow computations."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,34 @@ def test_damaged_files_of_every_format_are_refused_or_read_and_nothing_else_happ
             path.write_bytes(content)
             with contextlib.suppress(Failure):  # anything else that is raised fails here
                 assert decode(path, 3).shape[0] == 3
+
+
+@pytest.mark.parametrize("kind", ["exif", "xmp", "exif after a large profile"])
+def test_every_way_of_decoding_turns_a_jpeg_alike(kind: str, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (40, 20), (200, 30, 60))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    options: dict[str, Any] = {"xmp": {"xmp": xmp}}.get(kind, {"exif": exif})
+    if "profile" in kind:
+        options["icc_profile"] = bytes(120_000)
+    picture.save(tmp_path / "p.jpg", **options)
+    if "profile" in kind:
+        _put_exif_last(tmp_path / "p.jpg")
+    assert {tuple(decode(tmp_path / "p.jpg", channels).shape[1:]) for channels in (1, 3)} == {(40, 20)}
+
+
+def _put_exif_last(path: Path) -> None:
+    """Move the segment with EXIF data behind the others that come before the tables."""
+    content = path.read_bytes()
+    start = content.index(b"\xff\xe1")
+    end = start + 2 + int.from_bytes(content[start + 2 : start + 4], "big")
+    tables = content.index(b"\xff\xdb", end)
+    assert tables - end > 100_000
+    path.write_bytes(content[:start] + content[end:tables] + content[start:end] + content[tables:])
+
+
+def test_a_name_of_any_bytes_has_a_place_in_the_fingerprint(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    Image.new("RGB", (4, 4)).save(path)
+    assert len(FileDataset("odd", (path,), torch.zeros(1, dtype=torch.int64), ("a",)).fingerprint()) == 16

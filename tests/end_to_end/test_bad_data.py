@@ -223,3 +223,18 @@ def test_arrays_train_with_any_number_of_channels(tmp_path: Path) -> None:
         train_run(make_config(tmp_path / "data"), tmp_path / "run")
     folder = train_run(make_config(tmp_path / "data", channels=7), tmp_path / "run")
     assert folder.config()["model"]["in_channels"] == 7
+
+
+def test_a_picture_too_long_to_be_resized_is_refused_before_any_training(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            Image.new("RGB", (40, 40), (90, 20, 200 if part == "test" else 10)).save(
+                tmp_path / "data" / part / name / "1.png"
+            )
+    Image.new("RGB", (200_000, 1)).save(tmp_path / "data" / "test" / "cat" / "line.png")
+    with pytest.raises(
+        Failure, match=r"line\.png: is 200000x1 pixels, so long that its shorter side cannot be resized"
+    ):
+        train_run(make_config(tmp_path / "data", validation_size=0), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

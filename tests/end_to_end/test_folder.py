@@ -1,6 +1,7 @@
 """`reslab train folder`: photos to a model file; every choice is said, and nothing is chosen by the test part."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,34 @@ def test_arrays_of_any_number_of_channels_are_planned_for_and_trained_on(tmp_pat
             np.save(tmp_path / "bands" / name / f"{number}.npy", noise.integers(0, 256, (36, 36, 7), dtype=np.uint8))
     assert train(tmp_path / "bands", tmp_path / "run", "--data.channels", "7", "--train.iterations", "2") == 0
     assert load_model(tmp_path / "run" / "model.safetensors").spec.in_channels == 7
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--train.batch_size", "abc"], "train.batch_size is 'abc'"),
+        (["--train.batch_size", "-5"], "batch_size is -5"),
+        (["--data.channels", "abc"], "data.channels is 'abc'"),
+    ],
+)
+def test_a_setting_that_no_plan_can_be_made_with_is_named(
+    flags: list[str], message: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(photos, tmp_path / "run", *flags) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_runs_own_test_images_are_no_validation_images_under_another_name(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, numbers in (("train", range(8)), ("val", range(8, 12))):
+        for name in COLORS:
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(photos / name / f"{number}.png", tmp_path / "data" / part / name)
+    assert train(tmp_path / "data", tmp_path / "run", "--data.val_is", "test", "--data.validation_size", "6") == 0
+    assert run(["calibrate", str(tmp_path / "run"), "--data", str(tmp_path / "data")]) == 1
+    assert "12 of these 12 images are the run's own test or training images" in capsys.readouterr().err
+    for given in (tmp_path / "run", tmp_path / "run" / "model.safetensors"):
+        assert run(["evaluate", str(given), "--data", str(tmp_path / "data"), "--split", "validation"]) == 0
+    assert len(RunFolder(tmp_path / "run").test_uses()) == 2

@@ -107,6 +107,16 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
             UsageError,
             "digits needs 'none' or 'pad_crop'",
         ),
+        (
+            {"data": {"augment": {"kind": "pad_crop", "padding": 8, "fill": "reflect"}}},
+            UsageError,
+            "padding is 8; digits has images of 8 pixels, of which 'reflect' repeats at most 7",
+        ),
+        (
+            {"train": {"batch_size": 3, "bn_group_size": 2}, "data": {"first_size": 8}, "model": {"stem": "imagenet"}},
+            UsageError,
+            "that leaves a single image for a batch norm",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_said_and_leaves_nothing(

@@ -59,12 +59,12 @@ def test_a_thumbnail_is_small_and_a_small_picture_keeps_its_size() -> None:
     assert small.size == (32, 20)
 
 
-def test_pictures_have_one_or_three_channels() -> None:
+def test_a_picture_of_other_than_one_or_three_channels_is_their_mean_in_grey() -> None:
     grey = torch.arange(12, dtype=torch.uint8).view(1, 3, 4)
     assert picture_of(grey).getpixel((1, 2)) == (9, 9, 9)
     assert picture_of(torch.stack([grey[0], grey[0] + 1, grey[0] + 2])).getpixel((0, 0)) == (0, 1, 2)
-    with pytest.raises(UsageError, match="1 or 3 channels, not 5"):
-        picture_of(torch.zeros(5, 3, 4, dtype=torch.uint8))
+    several = torch.stack([grey[0], grey[0] + 2, grey[0] + 4, grey[0] + 6, grey[0] + 8])
+    assert picture_of(several).getpixel((1, 2)) == (13, 13, 13)
 
 
 def test_a_small_picture_is_enlarged_by_whole_pixels_and_a_large_one_is_not() -> None:

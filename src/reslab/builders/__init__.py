@@ -1,7 +1,15 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
-from .data import build_preprocess, build_splits, check_views, match_model_to_data
-from .network import build_network, check_weights, choose_device, choose_engine, load_weights, synchronize_batch_norm
+from .data import build_preprocess, build_splits, check_views, largest_short_side, match_model_to_data
+from .network import (
+    build_network,
+    check_pieces,
+    check_weights,
+    choose_device,
+    choose_engine,
+    load_weights,
+    synchronize_batch_norm,
+)
 from .stream import build_stream
 from .training import build_average, build_learning_rate, build_loop, build_optimizer, warn_of_late_drops
 
@@ -14,10 +22,12 @@ __all__ = [
     "build_preprocess",
     "build_splits",
     "build_stream",
+    "check_pieces",
     "check_views",
     "check_weights",
     "choose_device",
     "choose_engine",
+    "largest_short_side",
     "load_weights",
     "match_model_to_data",
     "synchronize_batch_norm",

@@ -106,7 +106,8 @@ def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = N
     """
     if config.mean == "weights":
         assert weights is not None
-        return preprocess_like(read_start(Path(weights)).card.preprocess, _flat_preprocess(config, train))
+        found = preprocess_like(read_start(Path(weights)).card.preprocess, _flat_preprocess(config, train))
+        return replace(found, mean_image=None) if _has_several_sizes(config, found.height) else found
     if isinstance(train, ArrayDataset):
         return measure_preprocess(train, mean=config.mean, scale=config.scale)
     size, short_side = _photo_view(config, train)
@@ -134,6 +135,23 @@ def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
     )
 
 
+def largest_short_side(config: DataConfig) -> int | None:
+    """Return the longest that the shorter side of a photo is made, in training or evaluation; None if it never is."""
+    if not isinstance(config.augment, ScaleCrop | ResizedCrop):
+        return None
+    shown = config.short_side or round((config.size or config.augment.crop_size) * _RESIZE_OVER_CROP)
+    sides = [shown] if config.fit == "crop" else []
+    sides += [config.augment.max_short_side] if isinstance(config.augment, ScaleCrop) else []
+    return max(sides, default=None)
+
+
+def _has_several_sizes(config: DataConfig, size: int) -> bool:
+    """Whether there are views of other sizes than the evaluation's, for which a mean image has no values."""
+    if not isinstance(config.augment, ScaleCrop | ResizedCrop):
+        return False  # images in memory become smaller after the mean was subtracted
+    return config.first_size is not None or size != config.augment.crop_size
+
+
 def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
     """Return the side of the square that evaluation shows, and the shorter side it is cropped from, if it is."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
@@ -142,7 +160,7 @@ def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
             "or 'resized_crop'."
         )
     size = config.size or config.augment.crop_size
-    if config.mean == "pixel" and (size != config.augment.crop_size or config.first_size is not None):
+    if config.mean == "pixel" and _has_several_sizes(config, size):
         raise UsageError(
             "data.mean is 'pixel', a mean for each place in views of one size, but training and evaluation have views "
             "of several sizes; use data.mean='channel'."

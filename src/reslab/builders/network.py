@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from reslab import engine
-from reslab.config import RunConfig, TrainConfig
+from reslab.config import ResizedCrop, RunConfig, ScaleCrop, TrainConfig
+from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
@@ -29,6 +30,11 @@ def choose_device(config: TrainConfig, world: World) -> torch.device:
         raise Failure("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
     if config.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
+    if world.local_rank >= torch.cuda.device_count():
+        raise Failure(
+            f"process {world.local_rank} of this machine has no GPU of its own, torch sees only "
+            f"{torch.cuda.device_count()}; start fewer processes (--nproc-per-node), or give --train.device cpu."
+        )
     device = torch.device("cuda", world.local_rank)
     torch.cuda.set_device(device)
     torch.backends.cudnn.allow_tf32 = False
@@ -94,6 +100,36 @@ def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Ne
     if config.train.sync_bn:
         model = synchronize_batch_norm(model, device)
     return engine.prepare(model, chosen)
+
+
+def check_pieces(config: RunConfig, train: Dataset, world: World) -> None:
+    """Raise UsageError where a piece of a batch, or a group of batch norm's, is too small to have a variance."""
+    count = config.train.batch_size // world.size // config.train.accumulation
+    group = config.train.bn_group_size or count
+    smallest = count % group or group
+    if smallest > 1 or config.model.norm == "none" or config.train.bn == "frozen":
+        return
+    side = config.data.first_size or _side(config, train)
+    with torch.device("meta"):  # shapes alone: nothing is computed, and no random number drawn
+        model = build(config.model).train()
+        images = torch.empty(1, config.model.in_channels, side, side)
+    freeze(model, num_stages=config.train.freeze_stages)
+    try:
+        model(images)
+    except ValueError:  # of batch norm's
+        raise UsageError(
+            f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation "
+            f"{config.train.accumulation} and train.bn_group_size {config.train.bn_group_size}: that leaves a single "
+            f"image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} pixels, "
+            "which has no variance. Give more images at a time, or larger ones."
+        ) from None
+
+
+def _side(config: RunConfig, train: Dataset) -> int:
+    if isinstance(config.data.augment, ScaleCrop | ResizedCrop):
+        return config.data.augment.crop_size
+    assert isinstance(train, ArrayDataset)
+    return min(train.images.shape[-2:])
 
 
 def check_weights(config: RunConfig) -> None:

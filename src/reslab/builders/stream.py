@@ -43,6 +43,12 @@ def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer
         case NoAugment():
             augment = no_augment
         case PadCrop() as crop:
+            side = min(train.images.shape[-2:])
+            if crop.fill == "reflect" and crop.padding >= side:
+                raise UsageError(
+                    f"data.augment.padding is {crop.padding}; {train.name} has images of {side} pixels, of which "
+                    f"'reflect' repeats at most {side - 1}: use less, or another --data.augment.fill."
+                )
             augment = PadCropFlip(
                 crop.padding,
                 crop.flip,

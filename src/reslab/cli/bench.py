@@ -1,6 +1,8 @@
 """`reslab bench`."""
 
 import json as jsonlib
+import sys
+from contextlib import nullcontext, redirect_stdout
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -46,7 +48,8 @@ def bench_input(
     from reslab.distributed import World
     from reslab.setting import prepare
 
-    chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))
+    with redirect_stdout(sys.stderr) if json else nullcontext():  # the reasons of a plan are no JSON
+        chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))
     setting = prepare(chosen, choose_device(chosen.train, World()), World())
     found = measure(setting, seconds=seconds)
     if json:

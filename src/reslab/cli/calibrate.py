@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reslab.errors import Failure
 
-from .given import model_path, numbered_as, open_data, say_known_images
+from .given import model_path, numbered_as, open_data, say_known_images, used_by_run
 
 if TYPE_CHECKING:
     from reslab.data import Dataset, Splits
@@ -31,6 +31,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.judge import answer, calibration, fit_temperature, recalibrated
+    from reslab.judge.calibration import TEMPERATURES
     from reslab.modelfile import load_model, save_model
     from reslab.progress import counting
 
@@ -38,6 +39,12 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     loaded = load_model(path)
     dataset = numbered_as(_validation_part(open_data(run_or_model, loaded, data, data_kind)), loaded)
     say_known_images(run_or_model, data, dataset, "validation")
+    used = used_by_run(path, dataset)
+    if known := used["test"] + used["train"]:
+        raise Failure(
+            f"{known} of these {len(dataset)} images are the run's own test or training images, which a temperature "
+            "may not be fitted on; give others (--data FOLDER)."
+        )
     device = choose_device(TrainConfig(iterations=1), World())
     with counting("validation images", len(dataset)) as on_progress:
         answers = answer(
@@ -46,6 +53,12 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     if not answers.are_finite:
         raise Failure(f"{path}: the network's answers are not finite (its logits overflow); no temperature mends them.")
     temperature = fit_temperature(answers.probabilities, answers.labels)
+    if temperature in TEMPERATURES:
+        raise Failure(
+            f"no temperature fits: on {len(dataset)} images the likelihood still rises at {temperature:g}, the end of "
+            f"the range ({answers}). So it is where all answers are right, or worse than chance. Nothing was written; "
+            "hold out more images."
+        )
     save_model(path, loaded.model.cpu(), replace(loaded.card, temperature=temperature))
     before = calibration(answers.probabilities, answers.labels)
     after = calibration(recalibrated(answers.probabilities, temperature), answers.labels)

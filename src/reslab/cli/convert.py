@@ -84,7 +84,10 @@ def read_names(text: str) -> list[str]:
         if "," not in text:
             raise UsageError(f"--classes is {text!r}: neither a file nor names with commas between them.")
         return [name.strip() for name in text.split(",")]
-    content = path.read_text(encoding="utf-8")
+    try:
+        content = path.read_text(encoding="utf-8-sig")  # as editors on Windows save it
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     if path.suffix != ".json":
         return [line.strip() for line in content.splitlines() if line.strip()]
     try:

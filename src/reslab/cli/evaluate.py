@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError
 
-from .given import model_path, numbered_as, open_data, part_of, say_known_images
+from .given import model_path, numbered_as, open_data, part_of, say_known_images, used_by_run
 from .uses import note_test_use
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def evaluate(
     answers = found[0] if len(found) == 1 else ensemble(found)
     temperature = members[0].card.temperature if len(members) == 1 else None
     scores = summarize(answers, dataset.class_names, ks, temperature)
-    if split in ("test", "all"):
-        for path in paths:
+    for path in paths:
+        if split in ("test", "all") or used_by_run(path, dataset)["test"]:
             note_test_use(path, scores, _command(given, data, chosen.name))
     network = " + ".join(member.spec.label for member in members)
     if json:

@@ -1,6 +1,7 @@
 """What a command was given: a run folder or a model file, and the data to use it on."""
 
 import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,16 @@ def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: 
             "%s, split %s: of its %s images the run used %s (by class and file name).",
             data, split, f"{len(dataset):,}", parts,
         )  # fmt: skip
+
+
+def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
+    """Count the images that are those of the model file's own run, by its splits; none where it lies in no run."""
+    from reslab.rundata import same_files
+    from reslab.runfolder import RunFolder
+
+    folder = RunFolder(model.resolve().parent)
+    is_its_own = model.resolve() == folder.model_path and folder.is_run(folder.path)
+    return same_files(folder, dataset) if is_its_own else Counter()
 
 
 def numbered_as(dataset: "Dataset", loaded: "ModelFile") -> "Dataset":

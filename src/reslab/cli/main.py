@@ -91,6 +91,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return EXIT_FAILURE
     except (Failure, OSError) as error:
         return _say(error, EXIT_FAILURE)
+    except (MemoryError, RuntimeError) as error:
+        from reslab.allocator import is_want_of_memory
+
+        if not is_want_of_memory(f"{type(error).__name__}: {error}"):
+            raise
+        return _say(f"the memory does not suffice: {(str(error).splitlines() or ['MemoryError'])[0]}", EXIT_FAILURE)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -30,7 +30,7 @@ def plan_config(
     from reslab.config import override
     from reslab.distributed import world_from_environment
     from reslab.plan import plan
-    from reslab.recipes.folder import Wishes
+    from reslab.recipes.folder import NOMINAL, Wishes, plan_folder
 
     data, train = _merged(settings, "data"), _merged(settings, "train")
     weights = next((changes["weights"] for changes in reversed(settings) if "weights" in changes), None)
@@ -39,9 +39,17 @@ def plan_config(
             "where are the photos? Give their folder: reslab train folder --data FOLDER "
             "(train/CLASS/*.jpg with val/ and test/ beside it, or CLASS/*.jpg, or a CSV of path,label)."
         )
+    # refuses settings of the wrong type or range, with which no plan could be made
+    override(plan_folder(NOMINAL, None, Wishes(model=model, epochs=epochs, size=size)).config, *settings)
     wishes = Wishes(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
     world = world_from_environment()
-    made = plan(Path(data["path"]), wishes, channels=data.get("channels"), is_alone=world.size == 1)
+    made = plan(
+        Path(data["path"]),
+        wishes,
+        channels=data.get("channels"),
+        is_alone=world.size == 1,
+        device=train.get("device", "auto"),
+    )
     config = override(made.config, *settings)
     own = _changed(made.config, config, settings)
     for line in (*made.reasons, *([f"your settings come before the plan's: {own}."] if own else [])):

@@ -114,7 +114,8 @@ def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     from reslab.inference.backends import MAKERS
 
     check_choice("--engine", engine, (_AS_TRAINED, "auto", *MAKERS))
-    device = choose_device(TrainConfig(iterations=1), World())
+    runs_on_cpu = engine in ("onnxruntime", "openvino")  # also beside a GPU
+    device = choose_device(TrainConfig(iterations=1, device="cpu" if runs_on_cpu else "auto"), World())
     if engine == _AS_TRAINED:
         return load(path, device=device)
     if batch_size < 1:

@@ -1,6 +1,7 @@
 """`reslab report`."""
 
 import logging
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,8 +77,8 @@ class _Given:
 
     def command(self) -> str:
         flags = {"data": self.data, "data-kind": self.kind, "split": self.split}
-        words = [f"--{flag} {value}" for flag, value in flags.items() if value is not None]
-        return " ".join(["reslab report", str(self.subject), *words])
+        words = [word for flag, value in flags.items() if value is not None for word in (f"--{flag}", str(value))]
+        return shlex.join(["reslab", "report", str(self.subject), *words])
 
 
 def _report_run(given: _Given, output: Path | None) -> Path:
@@ -106,7 +107,8 @@ def _judge_run(folder: "RunFolder", given: _Given, split: str) -> None:
     from reslab.report import basis_of, keep_judgement, kept_judgement
 
     basis = basis_of(folder.model_path, split, given.data)
-    if given.kind is None and kept_judgement(folder, basis):
+    # other data may have changed since, which its place does not tell
+    if given.data is None and given.kind is None and kept_judgement(folder, basis):
         return
     keep_judgement(folder, basis, _judge(folder.model_path, given, split))
 

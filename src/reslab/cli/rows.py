@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -65,10 +66,15 @@ class JsonLines:
         values = {
             "image": prediction.name,
             "label": prediction.label,
-            "probability": prediction.probability,
-            "top": [{"label": name, "probability": value} for name, value in prediction.top],
+            "probability": _finite(prediction.probability),
+            "top": [{"label": name, "probability": _finite(value)} for name, value in prediction.top],
         }
         return json.dumps(values if heat_map is None else {**values, "heat_map": heat_map}) + "\n"
+
+
+def _finite(value: float) -> float | None:
+    """The value, or null for a network whose logits overflow: JSON has no NaN."""
+    return value if math.isfinite(value) else None
 
 
 FORMATS: dict[str, type[Table] | type[Csv] | type[JsonLines]] = {"table": Table, "csv": Csv, "json": JsonLines}

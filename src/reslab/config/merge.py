@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -107,9 +108,28 @@ def _validate(values: dict[str, Any]) -> RunConfig:
     """Turn nested values into a RunConfig, strictly, or say in one sentence what is wrong with the first bad one."""
     try:
         # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
-        return _ADAPTER.validate_json(json.dumps(values, default=str), strict=True, extra="forbid")
+        text = json.dumps(values, default=str, allow_nan=False)
+    except ValueError:
+        raise UsageError(_not_finite(values)) from None
+    try:
+        return _ADAPTER.validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         raise UsageError(_explain(error.errors()[0], values)) from None
+
+
+def _not_finite(values: Mapping[str, Any], prefix: str = "") -> str:
+    """Name the first setting that is infinite or no number, which JSON, and so a run folder, has no word for."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if found := _not_finite(value, f"{prefix}{key}."):
+                return found
+        elif any(isinstance(one, float) and not math.isfinite(one) for one in (value, *_items(value))):
+            return f"{prefix}{key} is {value}; allowed: finite numbers ('none' where a setting may be nothing)."
+    return ""
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else ()
 
 
 def _explain(problem: Any, values: dict[str, Any]) -> str:

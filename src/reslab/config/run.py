@@ -30,7 +30,7 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2^63 - 1")
         self._check_finetuning()
         if self.optim.kind == "muon" and self.model.norm == "none":
             raise UsageError(

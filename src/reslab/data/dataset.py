@@ -62,7 +62,7 @@ class FileDataset:
         """Return a hash of every file's class, name and size, to tell whether two runs saw the same data."""
         digest = hashlib.sha256(repr(self.class_names).encode())
         for path, label in zip(self.paths, self.labels.tolist(), strict=True):
-            digest.update(f"{label}/{path.name}/{path.stat().st_size}\n".encode())
+            digest.update(f"{label}/{path.name}/{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:16]
 
 

@@ -18,7 +18,7 @@ MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; t
 ADVICE = "; mend it or take it out of the data."
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _JPEG = b"\xff\xd8\xff"
-_EXIF_WITHIN = 65536  # a JPEG's EXIF block is among its first segments
+_SCAN, _APP1, _PADDING = b"\xda", b"\xe1", b"\xff"  # markers of a JPEG's segments: its pixels; EXIF or XMP
 
 
 def decode(path: Path, num_channels: int) -> Tensor:
@@ -58,6 +58,8 @@ def decode_bytes(content: bytes, name: str | Path, num_channels: int) -> Tensor:
 def decode_pillow(picture: Image.Image, name: str | Path, num_channels: int) -> Tensor:
     """Return uint8 [channels, height, width] of a PIL image, turned as its EXIF data says; it stays as it is."""
     _check_channels(name, num_channels)
+    if 0 in picture.size:
+        raise _failure(name, "it has no pixels")
     try:
         pixels = np.array(_eight_bits(ImageOps.exif_transpose(picture), name).convert(MODES[num_channels]))
     except Failure:
@@ -108,7 +110,7 @@ def _failure(name: str | Path, error: object) -> Failure:
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
     """RGB pixels of an ordinary JPEG; None for what Pillow should read: turned, CMYK, truncated, no JPEG at all."""
-    if not content.startswith(_JPEG) or b"Exif\0\0" in content[:_EXIF_WITHIN]:
+    if not content.startswith(_JPEG) or _may_be_turned(content):
         return None
     try:
         if not _is_ordinary(content):
@@ -116,6 +118,21 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
         return simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except ValueError:
         return None  # Pillow says what is wrong with it
+
+
+def _may_be_turned(content: bytes) -> bool:
+    """Whether a JPEG has EXIF data, or XMP with an orientation, in its segments before the first scan."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and (marker := content[place + 1 : place + 2]) not in (b"", _SCAN):
+        if marker == _PADDING:
+            place += 1
+            continue
+        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        segment = content[place + 4 : end]
+        if marker == _APP1 and (segment.startswith(b"Exif\0\0") or b"Orientation" in segment):
+            return True
+        place = end
+    return False
 
 
 def _is_ordinary(content: bytes) -> bool:

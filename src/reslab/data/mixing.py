@@ -22,7 +22,7 @@ class Mixing:
     cutmix_alpha: float
 
     def __call__(self, batch: Batch, seed: int, step: int) -> Batch:
-        """Return the batch mixed; its own labels have the share `share`, `other_labels` the rest."""
+        """Return the batch mixed; its labels are those of the larger share, `share`, `other_labels` have the rest."""
         draws = np.random.default_rng((seed, MIX, step))
         is_cut = self.cutmix_alpha > 0 and (self.mixup_alpha == 0 or draws.random() < 0.5)
         alpha = self.cutmix_alpha if is_cut else self.mixup_alpha
@@ -31,7 +31,10 @@ class Mixing:
             images, share = paste(batch.images, share, draws.random(), draws.random())
         else:
             images = batch.images * share + batch.images.roll(1, 0) * (1 - share)
-        return replace(batch, images=images, other_labels=batch.labels.roll(1, 0), share=share)
+        labels, others = batch.labels, batch.labels.roll(1, 0)
+        if share < 0.5:  # errors are counted by `labels`: those that a perfect network answers with
+            labels, others, share = others, labels, 1 - share
+        return replace(batch, images=images, labels=labels, other_labels=others, share=share)
 
 
 def paste(images: Tensor, share: float, x: float, y: float) -> tuple[Tensor, float]:

@@ -1,5 +1,6 @@
 """Before a run: every image file is read once, so that no training ends at a bad one, and no split knows another's."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import torch
 from reslab.errors import Failure
 
 from .dataset import FileDataset, Splits
-from .facts import inspect_all
+from .decode import MAX_PIXELS, short_side_size
+from .facts import FileFacts, inspect_all
 from .findings import listed
 
 _SHOWN = 5
@@ -45,10 +47,28 @@ def image_paths(splits: Splits) -> list[Path]:
     return [path for part in file_splits(splits).values() for path in part.paths]
 
 
-def read_all(paths: Iterable[Path], num_channels: int, *, on_file: Callable[[], None] | None = None) -> list[Verdict]:
-    """Read and decode every file, by threads; on_file is called after each."""
+def read_all(
+    paths: Iterable[Path],
+    num_channels: int,
+    *,
+    short_side: int | None = None,
+    on_file: Callable[[], None] | None = None,
+) -> list[Verdict]:
+    """Read and decode every file, by threads; on_file is called after each.
+
+    short_side: the longest that a view makes the shorter side; a picture that would then be too large cannot be used.
+    """
     facts = inspect_all(paths, num_channels, on_file=on_file)
-    return [Verdict(one.problem[1] if one.problem else None, one.digest) for one in facts]
+    return [Verdict(_problem(one, short_side), one.digest) for one in facts]
+
+
+def _problem(facts: FileFacts, short_side: int | None) -> str | None:
+    if facts.problem is not None or short_side is None:
+        return facts.problem[1] if facts.problem else None
+    width, height = facts.size
+    if math.prod(short_side_size(height, width, short_side)) <= MAX_PIXELS:
+        return None
+    return f"is {width}x{height} pixels, so long that its shorter side cannot be resized to {short_side}"
 
 
 def settle(splits: Splits, verdicts: Sequence[Verdict], *, skip_unreadable: bool) -> tuple[Splits, tuple[Skipped, ...]]:

@@ -4,6 +4,7 @@ import base64
 from io import BytesIO
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -25,9 +26,9 @@ def colored(heat: np.ndarray) -> np.ndarray:
 
 
 def picture_of(pixels: Tensor) -> Image.Image:
-    """uint8 [channels, height, width] with 1 or 3 channels -> an RGB picture; UsageError for other channels."""
+    """uint8 [channels, height, width] -> an RGB picture; of other than 1 or 3 channels, their mean in grey."""
     if pixels.shape[0] not in (1, 3):
-        raise UsageError(f"a picture has 1 or 3 channels, not {pixels.shape[0]}; choose which to show.")
+        pixels = pixels.float().mean(0, keepdim=True).round().to(torch.uint8)
     return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy())
 
 

@@ -143,4 +143,10 @@ def make(engine: str, model: Network, example: Tensor) -> Run:
     reason = problem(engine, example.device)
     if reason:
         raise Failure(f"engine {engine!r} cannot be used: {reason}.")
-    return MAKERS[engine](model, example)
+    try:
+        return MAKERS[engine](model, example)
+    except Failure:
+        raise
+    except Exception as error:  # whatever a foreign engine raises
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Failure(f"engine {engine!r} does not run here: {first}") from error

@@ -55,9 +55,7 @@ class Explanation:
 
     def picture(self) -> Image.Image:
         """Return the view as a picture; of other than 1 or 3 channels, their mean in grey."""
-        if len(self.view) in (1, 3):
-            return picture_of(self.view)
-        return picture_of(self.view.float().mean(0, keepdim=True).round().to(torch.uint8))
+        return picture_of(self.view)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
         """Return the view in grey under its heat map, in the view's size; see `reslab.explain.overlay`."""

@@ -95,13 +95,19 @@ def load(
     images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
         to place it on their device; smooth noise by default.
     batch_size: how many images come at a time; the fastest engine depends on it.
-    device: where to compute, "cpu", or "cuda" where torch sees one; None: where `images` are, or the CPU.
+    device: where to compute, "cpu", or "cuda" where torch sees one; None: where `images` are, or the CPU. With "cuda",
+        float32 is then float32 in this process, and not TF32.
 
     Raises Failure for a file that is no model file, for a run that has none, and for an engine that cannot be used or
-    answers otherwise; UsageError for a name that is no engine, and for a device that is not there.
+    answers otherwise; UsageError for a name that is no engine, for a device that is not there, for a batch of none,
+    and for images of another shape.
     """
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; allowed: 1 or more.")
     if device is not None:
         device = _device(device)
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False
     path = Path(path)
     loaded = load_model(RunFolder.open(path).finished_model() if path.is_dir() else path)
     if engine is None:
@@ -111,8 +117,18 @@ def load(
             f"engine is {engine!r}; allowed: auto, {', '.join(MAKERS)}.{did_you_mean(engine, ['auto', *MAKERS])}"
         )
     checked_on = "the images given" if images is not None else "smooth noise"
+    if images is not None:
+        _check_images(images, loaded)
     checks = (smooth_noise(loaded) if images is None else images).to(device)
     return make_predictor(loaded, engine, checks, f"{len(checks)} images ({checked_on})", batch_size)
+
+
+def _check_images(images: torch.Tensor, loaded: ModelFile) -> None:
+    channels = loaded.card.preprocess.channels
+    if images.dim() != 4 or len(images) == 0 or images.shape[1] != channels:
+        raise UsageError(
+            f"images has shape {list(images.shape)}; allowed: normalised images [n, {channels}, h, w], one or more."
+        )
 
 
 def _device(given: torch.device | str) -> torch.device:
@@ -201,7 +217,7 @@ def measure(model: Network, engines: list[str], example: Tensor) -> dict[str, fl
 def _time(run: Run, example: Tensor) -> float:
     def wait() -> None:
         if example.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(example.device)
 
     wait()
     start = time.perf_counter()

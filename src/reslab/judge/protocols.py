@@ -1,5 +1,6 @@
 """How each picture is shown to a network: the views of a protocol, of which the softmax outputs are averaged."""
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
-from reslab.data.decode import decode, resize_short_side
+from reslab.data.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
 from reslab.data.photos import centre_views, full_chunks
 from reslab.data.views import protocol as single_view
 from reslab.errors import Failure, UsageError, check_choice
@@ -150,7 +151,7 @@ def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, batch_size: int) -> I
     side = spec.short_side
 
     def read(path: Path) -> Tensor:
-        return ten_crops(resize_short_side(decode(path, spec.channels), side), spec.height, spec.width)
+        return ten_crops(_resized(decode(path, spec.channels), side, path), spec.height, spec.width)
 
     for indices, crops in _in_threads(dataset, batch_size, read):
         yield Views(indices.repeat_interleave(10), torch.cat(crops))
@@ -160,19 +161,29 @@ def _multi_scale(dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...],
     """budget: pixels (height times width) that go through the network together."""
     if isinstance(dataset, ArrayDataset):
         for indices in full_chunks(torch.arange(len(dataset)), _WHOLE_PICTURES):
-            yield from _grouped(indices, [list(_at_sides(image, sides)) for image in dataset.images[indices]], budget)
+            yield from _grouped(
+                indices,
+                [[resize_short_side(image, side) for side in sides] for image in dataset.images[indices]],
+                budget,
+            )
         return
 
     def read(path: Path) -> list[Tensor]:
-        return list(_at_sides(decode(path, spec.channels), sides))
+        pixels = decode(path, spec.channels)
+        return [_resized(pixels, side, path) for side in sides]
 
     for indices, pictures in _in_threads(dataset, _WHOLE_PICTURES, read):
         yield from _grouped(indices, pictures, budget)
 
 
-def _at_sides(pixels: Tensor, sides: tuple[int, ...]) -> Iterator[Tensor]:
-    for side in sides:
-        yield resize_short_side(pixels, side)
+def _resized(pixels: Tensor, side: int, path: Path) -> Tensor:
+    height, width = pixels.shape[1:]
+    if math.prod(short_side_size(height, width, side)) > MAX_PIXELS:
+        raise Failure(
+            f"{path}: is {width}x{height} pixels, so long that its shorter side cannot be resized to {side}; take it "
+            "out of the data."
+        )
+    return resize_short_side(pixels, side)
 
 
 def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iterator[Views]:

@@ -39,10 +39,15 @@ def draw(axes: Axes, curve: Curve) -> None:
     shared = [step for step in steps if all(step in t or step > end for t, end in zip(tables, ends, strict=True))]
     values = [[table[step] for table in tables if step in table] for step in shared]
     means = [sum(row) / len(row) for row in values]
-    axes.plot(shared, means, color=curve.color, linewidth=curve.width, label=curve.label)
+    axes.plot(shared, means, color=curve.color, linewidth=curve.width, label=_as_text(curve.label))
     if len(tables) > 1:
         axes.fill_between(shared, [min(row) for row in values], [max(row) for row in values],
                           color=curve.color, alpha=0.15, linewidth=0)  # fmt: skip
+
+
+def _as_text(label: str) -> str:
+    """A label whose dollars are dollars: matplotlib takes what is between two of them for a formula."""
+    return label.replace("$", r"\$")
 
 
 def error_figure(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from reslab.data import Dataset
 from reslab.data.dataset import ArrayDataset
+from reslab.data.findings import readable
 from reslab.data.pictures import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.explain import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
@@ -76,7 +77,7 @@ def name_of(dataset: Dataset, index: int) -> str:
     """Return what to call an image: its class folder and file, or its number from 0."""
     if isinstance(dataset, ArrayDataset):
         return f"image {index}"
-    return "/".join(dataset.paths[index].parts[-2:])
+    return readable("/".join(dataset.paths[index].parts[-2:]))
 
 
 def small_picture(dataset: Dataset, index: int) -> str:
@@ -96,7 +97,7 @@ def mistakes(ranking: Ranking) -> list[Shown]:
 def uncertain(ranking: Ranking, answers: Answers, names: Sequence[str]) -> list[Shown]:
     """The least certain; the map is that of the answer."""
     return [
-        Shown(index, int(answers.predictions[index]), f"next: {names[second]}, {100 * (1 - score):.2g} points behind")
+        Shown(index, int(answers.predictions[index]), f"next: {names[second]}, {100 * (1 - score):.1f} points behind")
         for index, score, second in _rows(ranking)
     ]
 

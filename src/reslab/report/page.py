@@ -1,6 +1,7 @@
 """The report of one run: one HTML file with everything to look at."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
     progress reloads itself.
     """
     config, environment, result = folder.config(), folder.environment(), folder.result()
+    if config.get("weights") is not None:
+        config["weights"] = Path(config["weights"]).name  # as little of others' business as where the data lay
     train, monitored = folder.rows("train"), folder.rows(config["train"]["monitor"])
     sections = _judged(folder, result)
     return write_page(
@@ -50,7 +53,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
         # a page is passed on, and where the data lay on this machine is no business of others
         config_json=to_json({"format_version": 1, **config, "data": {**config["data"], "path": None}}),
         sessions=environment["sessions"],
-        command=f"reslab train {folder.path.name}/config.json --run-dir NEW-FOLDER",
+        command=f"reslab train {shlex.quote(folder.path.resolve().name)}/config.json --run-dir NEW-FOLDER",
     )
 
 
@@ -58,7 +61,9 @@ def _judged(folder: RunFolder, result: dict[str, Any] | None) -> dict[str, Any]:
     if result is None:
         return NOTHING
     if judgement := kept_judgement(folder):
-        return from_judgement(judgement)
+        data = judgement["basis"]["data"]
+        other = [] if data is None else [f"Judged on other data than the run's: {Path(data).name}."]
+        return from_judgement(judgement, other)
     if result["confusion"] is None:
         return NOTHING
     note = f"Calibration and the images that deserve a look are added by: reslab report {folder.path.name}"

@@ -68,6 +68,7 @@ class Trainer:
         self._stop = StopRequest()
         self._last_saved: int | None = None
         self._clock = 0.0
+        self._rate = 0.0  # of the last step
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -103,8 +104,9 @@ class Trainer:
     def train_step(self) -> Tensor:
         """Make one optimizer step; return this process's mean loss (a scalar on the device)."""
         self.model.train()
+        self._rate = self.learning_rate.at(self.state.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate.at(self.state.step) * group.get("lr_scale", 1.0)
+            group["lr"] = self._rate * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad()
         asked = time.monotonic()
         batch = self.stream.batch(self.state.step)
@@ -170,7 +172,7 @@ class Trainer:
             "split": "train",
             "loss": loss,
             "error": error,
-            "lr": self.learning_rate.at(self.state.step - 1),
+            "lr": self._rate,  # not asked for again: the warm-up may have ended with this step
         }
         self._write(row)
         self._tick()
@@ -238,7 +240,7 @@ class Trainer:
             self._stop_diverged("the training loss is not finite at or shortly before", self.state.step)
 
     def _stop_diverged(self, what: str, step: int) -> NoReturn:
-        raise diverged(f"{what} step {step}", self.learning_rate.at(step - 1), self.records.checkpoints)
+        raise diverged(f"{what} step {step}", self._rate, self.records.checkpoints)
 
     # --- state ------------------------------------------------------------------------------------------------------
 

@@ -3,11 +3,14 @@
 import hashlib
 import http.client
 import logging
+import os
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
@@ -23,12 +26,30 @@ _TIMEOUT_SECONDS = 30
 def download(url: str, path: Path, md5: str, report: Report | None = None) -> None:
     """Fetch `url` to `path`; a broken-off download is gone on with, a wrong checksum leaves nothing behind.
 
+    Of several processes that need the file at once, one fetches it and the others wait for it.
+
     Failure says which file to fetch by hand, from where, and where to put it.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(_lock_of(path)):
+            if not path.exists():
+                _download(url, path, md5, report)
+    except OSError as error:
+        raise Failure(f"{path}: cannot be written: {error.strerror or error}.") from None
+
+
+def _lock_of(path: Path) -> Path:
+    """A place for the lock that is not among the data: it stays behind."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    name = hashlib.sha256(f"{user} {path.absolute()}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"reslab-{name}.lock"
+
+
+def _download(url: str, path: Path, md5: str, report: Report | None) -> None:
     part = path.with_name(path.name + ".part")
     log.info("fetching %s to %s", url, path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if report is not None:
             _fetch(url, part, report)
         else:
