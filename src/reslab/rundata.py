@@ -7,6 +7,7 @@ skipped.csv    every image that was left out: path, split, reason
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,13 @@ def same_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     place = folder.config()["data"]["path"]
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists() or place is None:
         return Counter()
-    root = _below_which(place)
-    used = {(root / path).resolve(): split for path, _, split in read_list(folder.split_path)[1:]}
-    found = (used.get(path.resolve()) for path in dataset.paths)
+    root, resolve = _below_which(place), cache(Path.resolve)  # of folders, which are few: files may be millions
+
+    def real(path: Path) -> Path:
+        return resolve(path.parent) / path.name
+
+    used = {real(root / path): split for path, _, split in read_list(folder.split_path)[1:]}
+    found = (used.get(real(path)) for path in dataset.paths)
     return Counter(split for split in found if split is not None)
 
 
