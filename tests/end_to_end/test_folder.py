@@ -178,3 +178,8 @@ def test_a_runs_own_test_images_are_no_validation_images_under_another_name(
     for given in (tmp_path / "run", tmp_path / "run" / "model.safetensors"):
         assert run(["evaluate", str(given), "--data", str(tmp_path / "data"), "--split", "validation"]) == 0
     assert len(RunFolder(tmp_path / "run").test_uses()) == 2
+    for name in COLORS:  # other pictures that somebody calls a test set are no use of the run's
+        (tmp_path / "other" / "test" / name).mkdir(parents=True)
+        shutil.copy(photos / name / "0.png", tmp_path / "other" / "test" / name / "another.png")
+    assert run(["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "other" / "test"), "--split", "all"]) == 0
+    assert len(RunFolder(tmp_path / "run").test_uses()) == 2

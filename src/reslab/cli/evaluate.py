@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError
 
-from .given import model_path, numbered_as, open_data, part_of, say_known_images, used_by_run
+from .given import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
 from .uses import note_test_use
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def evaluate(
     temperature = members[0].card.temperature if len(members) == 1 else None
     scores = summarize(answers, dataset.class_names, ks, temperature)
     for path in paths:
-        if split in ("test", "all") or used_by_run(path, dataset)["test"]:
+        if is_test_use(path, dataset, split, data):
             note_test_use(path, scores, _command(given, data, chosen.name))
     network = " + ".join(member.spec.label for member in members)
     if json:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reslab.config import DataConfig
     from reslab.data import Dataset, Splits
     from reslab.modelfile import ModelFile
+    from reslab.runfolder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +96,34 @@ def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: 
 def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
     """Count the images that are those of the model file's own run, by its splits; none where it lies in no run."""
     from reslab.rundata import same_files
+
+    folder = _run_of(model)
+    return Counter() if folder is None else same_files(folder, dataset)
+
+
+def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) -> bool:
+    """Whether this judges the model file's run by its test set: by its name, or by its images under another name.
+
+    Of other data that is called a test set, it does if images have the class and file name of some of the run's.
+    """
+    from reslab.data import FileDataset
+    from reslab.rundata import known_images
+
+    folder, is_named = _run_of(model), split in ("test", "all")
+    if folder is None or data is None:
+        return is_named
+    if not is_named:
+        return used_by_run(model, dataset)["test"] > 0
+    has_list = isinstance(dataset, FileDataset) and folder.split_path.exists()
+    return not has_list or known_images(folder, dataset)["test"] > 0
+
+
+def _run_of(model: Path) -> "RunFolder | None":
+    """The run whose model file this is."""
     from reslab.runfolder import RunFolder
 
     folder = RunFolder(model.resolve().parent)
-    is_its_own = model.resolve() == folder.model_path and folder.is_run(folder.path)
-    return same_files(folder, dataset) if is_its_own else Counter()
+    return folder if model.resolve() == folder.model_path and folder.is_run(folder.path) else None
 
 
 def numbered_as(dataset: "Dataset", loaded: "ModelFile") -> "Dataset":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reslab.errors import Failure, UsageError
 
-from .given import model_path, numbered_as, open_data, say_known_images
+from .given import is_test_use, model_path, numbered_as, open_data, say_known_images
 from .uses import note_test_use
 
 if TYPE_CHECKING:
@@ -146,6 +146,6 @@ def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     model = loaded.model.to(choose_device(TrainConfig(iterations=1), World()))
     train = None if split == "train" else splits.train
     found = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
-    if split == "test":
+    if is_test_use(path, dataset, split, given.data):
         note_test_use(path, found["scores"], given.command())
     return found
