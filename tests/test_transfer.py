@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from torch import Tensor
 
+from reslab.builders import build_preprocess
 from reslab.cli.main import run
+from reslab.config import override
+from reslab.data import FileDataset
 from reslab.errors import Failure, UsageError
 from reslab.families import model_spec
 from reslab.modelfile import ModelCard, ModelFile, load_model, save_model
-from reslab.models import ResNet, build
+from reslab.models import ResNet, build, create_model
+from reslab.recipes import recipe
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.transfer import check_same_body, preprocess_like, read_start, transfer
 
@@ -189,3 +194,23 @@ def test_grey_images_take_the_average_over_the_channels() -> None:
     assert found.std == pytest.approx((0.2,))
     with pytest.raises(UsageError, match=r"know 1 channel\(s\) and the data has 3"):
         preprocess_like(grey, INPUTS)
+
+
+@pytest.mark.parametrize(("data", "keeps_it"), [({}, True), ({"first_size": 24}, False), ({"size": 40}, False)])
+def test_a_mean_image_of_the_weights_is_taken_only_where_all_views_have_its_size(
+    data: dict[str, int], keeps_it: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (50, 50), (200, 30, 90)).save(tmp_path / "a" / "1.png")
+    photos = FileDataset("photos", (tmp_path / "a" / "1.png",), torch.zeros(1, dtype=torch.int64), ("a",))
+    size = data.get("size", 32)
+    image = base64.b64encode(torch.full((3, size, size), 0.4).numpy().tobytes()).decode()
+    known = PreprocessSpec(channels=3, height=size, width=size, mean=(0.4,) * 3, std=(1.0,) * 3, mean_image=image)
+    card = ModelCard(preprocess=known, class_names=("a", "b"), recipe="r")
+    save_model(tmp_path / "w.safetensors", create_model("resnet18", num_classes=2), card)
+    views = {"mean": "weights", "augment": {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}, **data}
+    config = override(recipe("imagenet-resnet18").make(), {"data": views, "weights": str(tmp_path / "w.safetensors")})
+    found = build_preprocess(config.data, photos, config.weights)
+    assert (found.mean_image == image) is keeps_it
+    assert (found.mean_image is None) is not keeps_it
+    assert found.mean == (0.4, 0.4, 0.4)
