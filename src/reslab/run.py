@@ -12,6 +12,7 @@ from reslab.data import Dataset
 from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
 from reslab.files import sha256_of
+from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
 from reslab.rundata import begin_data, data_of_run
@@ -128,7 +129,10 @@ def _make_monitor(setting: Setting) -> Monitor | None:
 def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
     """Choose the result, evaluate it once, write result.json and then the model file."""
     model, selected_step = _select(trainer, setting, folder)
-    final = {name: evaluate_split(model, dataset, setting) for name, dataset in _final_splits(setting).items()}
+    final = {
+        name: _known(trainer, setting, name, selected_step) or evaluate_split(model, dataset, setting)
+        for name, dataset in _final_splits(setting).items()
+    }
     reported = next((name for name in ("test", "validation") if name in final), None)
     counts = {name: {**evaluation.to_dict(), "error": evaluation.error} for name, evaluation in final.items()}
     result = {
@@ -157,6 +161,14 @@ def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
         save_model(folder.model_path, model, card)
         folder.write("result.json", {**result, "model_sha256": sha256_of(folder.model_path)})
     barrier()
+
+
+def _known(trainer: Trainer, setting: Setting, split: str, step: int) -> Evaluation | None:
+    """Return what training counted on `split` already, with the very weights of the result; None if it did not."""
+    if trainer.latest is None or split != setting.config.train.monitor or setting.config.train.bn_reestimate_batches:
+        return None
+    evaluated_step, evaluation = trainer.latest
+    return evaluation if evaluated_step == step else None
 
 
 def _final_splits(setting: Setting) -> dict[str, Dataset]:

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from reslab import Failure, UsageError, override, recipe, train_run
+from reslab import Failure, UsageError, load_model, override, recipe, train_run
 from reslab.cli.main import run
+from reslab.data import Dataset
+from reslab.evaluate import evaluate_on
+from reslab.metrics import Evaluation
 from reslab.runfolder import RunFolder
+from reslab.setting import Setting, evaluate_split
 
 TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
 SMALL_CROPS = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
@@ -58,6 +63,33 @@ def test_a_photo_run_is_gone_on_with_to_the_same_bits(photos: Path, tmp_path: Pa
     train_run(_imagenet("imagenet-resnet18", photos), part.path, resume=True)
     for name in ("metrics.jsonl", "model.safetensors"):
         assert (part.path / name).read_bytes() == (whole.path / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"ema_decay": 0.5}, {"select": "best"}, {"evaluate_every": 3}, {"bn_reestimate_batches": 2}],
+    ids=str,
+)
+def test_what_training_evaluated_last_is_not_evaluated_again(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[Dataset] = []
+
+    def counting(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
+        evaluated.append(dataset)
+        return evaluate_split(model, dataset, setting)
+
+    monkeypatch.setattr("reslab.run.evaluate_split", counting)
+    config = override(recipe("digits-resnet20").make(), {"train": {**TINY, **changes}, "seed": 1})
+    folder = train_run(config, tmp_path / "run")
+    result = folder.result()
+    assert result is not None
+    validation = evaluated[0]
+    has_other_weights = result["selected_step"] < 4 or "bn_reestimate_batches" in changes
+    assert sum(one is validation for one in evaluated) == (3 if has_other_weights else 2)
+    saved = load_model(folder.model_path)
+    again = evaluate_on(saved.model, validation, saved.card.preprocess, torch.device("cpu"))[0]
+    assert result["final"]["validation"] == pytest.approx({**again.to_dict(), "error": again.error}, rel=1e-6)
 
 
 @pytest.mark.slow

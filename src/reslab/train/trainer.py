@@ -15,7 +15,7 @@ from reslab.checkpoint import Checkpoint
 from reslab.data.stream import Batch, Stream
 from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
 from reslab.errors import Interrupted
-from reslab.metrics import Meter
+from reslab.metrics import Evaluation, Meter
 from reslab.modelfile import ModelCard, model_bytes
 from reslab.models import Network
 from reslab.models.normalization import reestimate_running_statistics
@@ -61,6 +61,7 @@ class Trainer:
         if self.world.size > 1:
             self.replica = replicate(model)
         self.state = TrainState()
+        self.latest: tuple[int, Evaluation] | None = None  # of the monitored split: after which step, what was counted
         self.log_meter, self.warmup_meter = Meter(device), Meter(device)
         is_watched = isinstance(learning_rate.warmup, ErrorWarmup)
         self._meters = (self.log_meter, self.warmup_meter) if is_watched else (self.log_meter,)
@@ -186,6 +187,7 @@ class Trainer:
         self._check_losses()
         with self.average.applied() if self.average else nullcontext():
             evaluation = self.monitor.evaluate(self.model)
+        self.latest = self.state.step, evaluation
         self._write(
             {"step": self.state.step, "split": self.monitor.split, **evaluation.to_dict(), "error": evaluation.error}
         )
