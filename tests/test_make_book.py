@@ -45,7 +45,7 @@ def test_a_page_that_is_not_what_the_evidence_says_is_stale(
     make_book: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results" / "experiments"
-    _link(results, "records", "shortcuts-digits.json", "shortcuts-small.json", "shortcuts.md")
+    _link(results, "records", "degradation-digits.json", "degradation-small.json", "degradation.md")
     assert make_book.main(["--check"], tmp_path) == 1
     assert "run: make results" in capsys.readouterr().out
     for path, text in make_book.pages(tmp_path).items():
