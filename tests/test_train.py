@@ -135,6 +135,13 @@ def test_rows_hold_the_mean_loss_and_error_of_their_window(tmp_path: Path) -> No
     assert 0 <= rows[1]["error"] <= 100
 
 
+def test_the_rate_of_the_window_in_which_a_warmup_ends_is_logged_as_it_was(tmp_path: Path) -> None:
+    rate = LearningRate(0.1, step_decay((100,), 0.1), ErrorWarmup(0.1, 101.0, 2))  # over after its first window
+    make_trainer(Loop(iterations=6, log_every=2), tmp_path / "run", rate=rate).fit()
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert [row["lr"] for row in rows] == pytest.approx([0.01, 0.1, 0.1])
+
+
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9])
 def test_a_run_stopped_and_resumed_ends_with_the_same_bits(tmp_path: Path, stop_at: int) -> None:
     loop = Loop(iterations=10, log_every=4, evaluate_every=3, checkpoint_every=100)

@@ -41,4 +41,4 @@ def failing_for_memory(what: str, remedy: str) -> Iterator[None]:
         if isinstance(error, Failure) or not is_want_of_memory(f"{type(error).__name__}: {error}"):
             raise
         reason = (str(error).splitlines() or ["MemoryError"])[0]
-        raise Failure(f"{what} does not fit into memory: {reason} {remedy}") from None
+        raise Failure(f"{what} does not fit into memory: {reason.rstrip('.')}. {remedy}") from None

@@ -171,6 +171,19 @@ def test_a_record_of_something_else_stands_for_nothing(changes: dict[str, Any], 
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere"))
 
 
+def test_a_want_of_memory_while_measuring_is_a_failure_and_what_was_trained_is_kept(tmp_path: Path) -> None:
+    def greedy(folder: RunFolder, bench: Bench) -> Any:
+        return bytearray(2**60)
+
+    experiment = _experiment(_tiny(), measures=True)
+    with pytest.raises(Failure, match=r"^tiny: what is measured does not fit into memory: MemoryError\. The runs are "):
+        conduct(replace(experiment, measure_run=greedy), "digits", _setup(tmp_path))
+    (result,) = (tmp_path / "runs").rglob("result.json")
+    before = result.stat().st_mtime_ns
+    assert conduct(experiment, "digits", _setup(tmp_path)).of_runs
+    assert result.stat().st_mtime_ns == before
+
+
 def test_runs_and_records_of_unlike_data_are_not_compared(tmp_path: Path) -> None:
     experiment = _experiment(_tiny())
     conduct(experiment, "digits", _setup(tmp_path, seeds=2))

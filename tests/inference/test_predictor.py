@@ -87,6 +87,21 @@ def test_every_engine_gives_the_logits_of_the_network(model_path: Path, engine: 
     assert "the images given" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("no such layer\nat line 3"), "no such layer"), (KeyError(), "KeyError")], ids=repr
+)
+def test_an_engine_asked_for_by_name_that_breaks_is_a_failure_with_its_reason(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def breaks(model: object, example: object) -> object:
+        raise error
+
+    monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, "onnxruntime": breaks})
+    monkeypatch.setattr(backends, "problem", lambda *_: None)
+    with pytest.raises(Failure, match=f"^engine 'onnxruntime' does not run here: {reason}$"):
+        reslab.load(model_path, engine="onnxruntime")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the compiler warns about its own doings
 def test_auto_measures_all_engines_once_and_takes_the_fastest(

@@ -7,10 +7,12 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from matplotlib.figure import Figure
 
+from reslab.errors import Failure
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import create_model
 from reslab.report import compare, save_figure, write_comparison, write_report
@@ -227,6 +229,30 @@ def test_the_legend_of_a_comparison_covers_no_curve_and_is_all_there(finished: R
             assert not box.overlaps(axes.bbox), chosen
             assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, chosen
             assert figure.bbox.y0 <= box.y0, chosen
+
+
+def test_dollars_in_a_name_are_dollars_and_no_formula(finished: RunFolder, tmp_path: Path) -> None:
+    name = r"for-$\frac$-each"
+    figure = comparison_figure(compare([finished, _altered(finished, tmp_path / "cheap", {"recipe": name})]))
+    figure.draw_without_rendering()  # a formula that is none would raise
+    labels = [str(line.get_label()) for axes in figure.axes for line in axes.lines]
+    assert any(name in label.replace(r"\$", "$") for label in labels)
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_one_before_it_whole(
+    finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(self: Figure, file: BinaryIO, **options: object) -> None:
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    path = save_figure([finished], tmp_path / "figure.png")
+    before = path.read_bytes()
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises((OSError, Failure), match="No space left"):
+        save_figure([finished], path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir() if "figure" in one.name] == ["figure.png"]
 
 
 def test_many_differences_are_counted_unless_that_leaves_two_trainings_alike(
