@@ -51,21 +51,26 @@ def create_folder(folder: RunFolder, setting: Setting) -> None:
 def open_folder(path: Path, setting: Setting) -> RunFolder:
     """Open the folder of a run to go on with; UsageError for another config, Failure for other data or weights."""
     folder = RunFolder.open(path)
+    check_same_config(folder, setting.config)
+    there, now = folder.environment()["data"], data_facts(setting.data)
+    if there["fingerprint"] != now["fingerprint"]:
+        raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
+    _check_weights(folder, setting.config)
+    return folder
+
+
+def check_same_config(folder: RunFolder, config: RunConfig) -> None:
+    """UsageError, with what differs, for another config than that of the folder."""
     # read and written again, so that a setting that came later counts with its default
-    changed = differences(to_dict(read_config(folder)), to_dict(setting.config))
+    changed = differences(to_dict(read_config(folder)), to_dict(config))
     changed.pop("data.path", None)  # files may have moved; a fingerprint tells whether they are the same
     if None not in changed.get("weights", (None, None)):
         changed.pop("weights")
     if changed:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())
         raise UsageError(
-            f"{path} was started with another config ({listed}); resume with the same, or use a new --run-dir."
+            f"{folder.path} was started with another config ({listed}); resume with the same, or use a new --run-dir."
         )
-    there, now = folder.environment()["data"], data_facts(setting.data)
-    if there["fingerprint"] != now["fingerprint"]:
-        raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
-    _check_weights(folder, setting.config)
-    return folder
 
 
 def _check_weights(folder: RunFolder, config: RunConfig) -> None:

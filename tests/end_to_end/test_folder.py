@@ -99,6 +99,43 @@ def test_several_seeds_follow_one_plan(photos: Path, tmp_path: Path) -> None:
     assert configs[0] == configs[1]
 
 
+def test_what_was_planned_is_not_planned_anew_by_a_resume(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin = ["train", "folder", "--data", str(photos), *QUICK]
+    assert run(begin) == 0
+    folder = RunFolder.open(Path("runs", "folder", "0"))
+    before = folder.model_path.read_bytes()
+    for path in (folder.path / "result.json", folder.model_path):
+        path.unlink()
+    monkeypatch.setattr("reslab.cli.chosen.plan_config", lambda *_, **__: pytest.fail("planned again"))
+    capsys.readouterr()
+    assert run(["train", "folder", "--resume", "--epochs", "3"]) == 0
+    assert "runs/folder/0 goes on by the plan that it began with; not looked at: --epochs." in capsys.readouterr().out
+    assert folder.model_path.read_bytes() == before
+
+
+def test_seeds_that_come_later_follow_the_plan_of_the_first_and_no_other(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    assert train(photos, runs, "--seeds", "0") == 0
+    plan = (runs / "config.json").read_bytes()
+    assert run(["train", "folder", "--data", str(photos), "--run-dir", str(runs), "--seeds", "0,1"]) == 2
+    assert f"{runs / '0'} is there already and not empty" in capfd.readouterr().err
+    assert not (runs / "1").exists()
+    assert train(photos, runs, "--seeds", "0,1", "--resume", "--train.iterations", "77") == 2
+    assert "train.iterations: " in capfd.readouterr().err
+    assert not (runs / "1").exists()
+    moved = photos.rename(tmp_path / "moved")
+    assert run(["train", "folder", "--data", str(moved), "--run-dir", str(runs), "--seeds", "0,1", "--resume"]) == 0
+    moved.rename(photos)
+    assert (runs / "config.json").read_bytes() == plan
+    first, later = (RunFolder.open(runs / seed).config() for seed in "01")
+    assert {**first, "seed": 1, "data": {**first["data"], "path": str(moved)}} == later
+
+
 def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Path, tmp_path: Path) -> None:
     assert train(photos, tmp_path / "first") == 0
     two = tmp_path / "two"

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from reslab.errors import UsageError
 
-from .train import choose, read_settings
+from .chosen import choose, read_settings
 
 app = App(name="bench", help="Measure how fast this machine is at a recipe.")
 

@@ -58,6 +58,13 @@ def plan_config(
     return config
 
 
+def say_plan_is_kept(folder: Path, wishes: Mapping[str, Any]) -> None:
+    """Say which flags a run does not look at, because it goes on by the plan that it began with."""
+    given = [f"--{name}" for name, value in wishes.items() if value is not None]
+    if given:
+        print(f"{folder} goes on by the plan that it began with; not looked at: {', '.join(given)}.")
+
+
 def _changed(planned: "RunConfig", config: "RunConfig", settings: list[dict[str, Any]]) -> str:
     """Say which of the settings make the run another than the reasons above describe."""
     from reslab.config import differences, to_dict

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from reslab.errors import UsageError
-from reslab.jobs import run_side_by_side
 
-from .named import named_config
-from .overrides import parse_overrides
+from .chosen import begun_by_plan, choose, read_settings, seed_of
 from .planned import RECIPE as PLANNED
-from .planned import check_flags, plan_config
-from .seeds import parse_seeds
+from .planned import check_flags
+from .seeds import train_seeds
 
 if TYPE_CHECKING:
-    from reslab.config import RunConfig
     from reslab.report import LiveReport
 
 _MUCH_WAITING = 0.2  # of the time of a run
@@ -86,12 +83,13 @@ def train(
     if seeds is not None:
         given = {"data": data, "data_kind": data_kind, "weights": weights, "config": config}
         wishes = {"model": model, "epochs": epochs, "size": size}
-        return _train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given, wishes)
+        return train_seeds(recipe, overrides, run_dir, resume, seed, seeds, jobs, given, wishes)
     if jobs != 1:
         raise UsageError("--jobs is for several seeds: give --seeds 0,1,2 too.")
     settings = read_settings(
         recipe, overrides, seed=seed, data=data, data_kind=data_kind, weights=weights, config=config
     )
+    run_dir = run_dir or begun_by_plan(recipe, resume, Path("runs", PLANNED, str(seed_of(settings))))
     chosen = choose(recipe, run_dir, resume, settings, {"model": model, "epochs": epochs, "size": size})
     folder = run_dir or Path("runs") / chosen.recipe / str(chosen.seed)
     if not world_from_environment().is_main:
@@ -103,113 +101,6 @@ def train(
         done = train_run(chosen, folder, resume=resume, observers=[progress, *_live_report(folder)])
     _conclude(done)
     return 0
-
-
-def _train_seeds(
-    recipe: str | None,
-    overrides: tuple[str, ...],
-    run_dir: Path | None,
-    resume: bool,
-    seed: int | None,
-    seeds: str,
-    jobs: int,
-    given: dict[str, Any],
-    wishes: dict[str, Any],
-) -> int:
-    """Check the config once, then train every seed by a command of its own."""
-    from reslab.runfolder import RunFolder
-
-    if recipe is None or seed is not None:
-        raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
-    numbers = parse_seeds(seeds)
-    settings = read_settings(recipe, overrides, **given)
-    chosen = choose(recipe, run_dir, resume, settings, wishes)
-    folder = run_dir or Path("runs") / chosen.recipe
-    if RunFolder.is_run(folder):
-        raise UsageError(f"{folder} is a run; --seeds makes one for each seed below it: choose another --run-dir.")
-    if recipe == PLANNED:  # every seed by one plan
-        recipe, overrides, given = _write_plan(chosen, folder), (), {}
-    named = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
-    flags = [text for flag, value in named.items() for text in (flag, str(value))]
-    commands = []
-    for number in numbers:
-        own = folder / str(number)
-        resumes = ["--resume"] if resume and (own / "config.json").exists() else []
-        commands.append(["train", recipe, *overrides, *flags, "--seed", str(number), "--run-dir", str(own), *resumes])
-    return run_side_by_side(commands, jobs)
-
-
-def read_settings(
-    recipe: str | None,
-    overrides: tuple[str, ...],
-    *,
-    seed: int | None = None,
-    data: str | None = None,
-    data_kind: str | None = None,
-    weights: str | None = None,
-    config: Path | None = None,
-) -> list[dict[str, Any]]:
-    """Return the changes in the order they apply: the file's, the settings', the named flags'."""
-    from reslab.config import read_toml
-    from reslab.hub import is_hub_name
-
-    if recipe is not None and recipe.startswith("--"):
-        raise UsageError(f"the recipe comes first: reslab train RECIPE {recipe} ...")
-    named: dict[str, Any] = {} if seed is None else {"seed": seed}
-    if data is not None:
-        named["data"] = {"path": str(Path(data).expanduser().resolve()), "kind": data_kind or "auto"}
-    elif data_kind is not None:
-        named["data"] = {"kind": data_kind}
-    if weights is not None:
-        named["weights"] = weights if is_hub_name(weights) else str(Path(weights).expanduser().resolve())
-    return [read_toml(config) if config else {}, parse_overrides(overrides), named]
-
-
-def choose(
-    recipe: str | None,
-    run_dir: Path | None,
-    resume: bool,
-    settings: list[dict[str, Any]],
-    wishes: dict[str, Any] | None = None,
-) -> "RunConfig":
-    """Return the config: of the recipe, of a config.json, or of the run to resume; with the changes.
-
-    wishes: the flags of `train folder`, whose config is planned, unless it goes on with a run.
-    """
-    from reslab.config import from_dict, override
-    from reslab.runfolder import RunFolder
-
-    settings = [_with_local_weights(changes) for changes in settings]
-    if recipe == PLANNED:
-        if not (resume and run_dir):
-            return plan_config(settings, **(wishes or {}))
-        recipe = str(run_dir / "config.json")
-    if recipe is None:
-        if not (resume and run_dir):
-            raise UsageError("which recipe? 'reslab recipes' lists them; or go on with a run: --resume --run-dir DIR.")
-        chosen = from_dict(RunFolder.open(run_dir).config())
-    else:
-        chosen = named_config(recipe)
-    return override(chosen, *settings)
-
-
-def _with_local_weights(changes: dict[str, Any]) -> dict[str, Any]:
-    """Settings whose weights are a name on the Hugging Face hub, with the file that it was converted into."""
-    from reslab.hub import convert_into_cache, is_hub_name
-
-    weights = changes.get("weights")
-    if not isinstance(weights, str) or not is_hub_name(weights):
-        return changes
-    return {**changes, "weights": str(convert_into_cache(weights))}
-
-
-def _write_plan(config: "RunConfig", folder: Path) -> str:
-    from reslab.config import to_dict
-    from reslab.runfolder import RunFolder
-
-    folder.mkdir(parents=True, exist_ok=True)
-    RunFolder(folder).write("config.json", to_dict(config))
-    return str(folder / "config.json")
 
 
 def _live_report(folder: Path) -> "list[LiveReport]":
