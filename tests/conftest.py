@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 _DATA = "RESLAB_DATA"
+
+# no deadline: the first step of a process may import for seconds; the same examples each time, so that nobody is hit
+# by chance
+settings.register_profile("reslab", deadline=None, derandomize=True)
+settings.load_profile("reslab")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +31,15 @@ def data_root() -> Path:
     if not root:
         pytest.skip(f"needs real data: set {_DATA} to the folder that holds cifar-10-batches-bin")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def imagenette(data_root: Path) -> Path:
+    """The folder with ten classes of photos; the test is skipped without it."""
+    folder = data_root / "imagenette-128"
+    if not folder.is_dir():
+        pytest.skip(f"needs imagenette-128 in {_DATA}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -86,11 +86,8 @@ def test_the_text_names_each_kind_with_its_files_and_how_many_more(
     assert "and 16 more; --json lists all" in said
 
 
-def test_imagenette_has_grey_images_and_no_other_defect(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    photos = data_root / "imagenette-128"
-    if not photos.is_dir():
-        pytest.skip("needs imagenette-128 in RESLAB_DATA")
-    _, values = check_as_json(photos, capsys)
+def test_imagenette_has_grey_images_and_no_other_defect(imagenette: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, values = check_as_json(imagenette, capsys)
     assert values["splits"]["train"]["images"] == 9469
     assert {finding["kind"] for finding in values["findings"]} == {"odd-mode"}
     assert all(": L, where" in finding["text"] for finding in values["findings"])

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reslab.data import hashing
 from reslab.data.hashing import (
     COLOR,
     CROP_X,
@@ -40,13 +41,25 @@ def test_bits_equal_the_hash_in_python_integers(seed: int, purpose: int, epoch: 
     assert bits & _MASK == _reference_bits(seed, purpose, epoch, index)
 
 
+_KNOWN = {
+    "ORDER": 691069, "CROP_Y": 540077, "CROP_X": 576171, "FLIP": 577757, "SCALE": 662354, "COLOR": 261567,
+    "SPLIT": 185412, "SAMPLE": 191471, "CUTOUT_Y": 639562, "CUTOUT_X": 749038, "AREA": 528728, "ASPECT": 786944,
+    "OPERATIONS": 875735, "ERASE": 846830, "ERASE_AREA": 443376, "ERASE_ASPECT": 676949, "ERASE_Y": 526790,
+    "ERASE_X": 513704, "MIX": 671670, "CLASS_ORDER": 747097, "MEMBER": 458673,
+}  # fmt: skip
+
+
 def test_known_draws_never_change() -> None:
     """Old runs are repeatable only as long as these numbers stay."""
-    assert draw_bits(0, ORDER, 0, torch.arange(3)).tolist() == [
-        _as_signed(_reference_bits(0, ORDER, 0, index)) for index in range(3)
-    ]
-    assert permutation(1, ORDER, 2, 8).tolist() == sorted(
-        range(8), key=lambda index: _as_signed(_reference_bits(1, ORDER, 2, index))
+    index = torch.tensor([5])
+    found = {name: draw_integers(1_000_000, 3, getattr(hashing, name), 1, index).item() for name in _KNOWN}
+    assert found == _KNOWN
+    assert permutation(1, ORDER, 2, 8).tolist() == [7, 4, 6, 5, 0, 1, 2, 3]
+
+
+def test_a_permutation_is_the_order_of_its_elements_bits() -> None:
+    assert permutation(1, ORDER, 2, 500).tolist() == sorted(
+        range(500), key=lambda index: _as_signed(_reference_bits(1, ORDER, 2, index))
     )
 
 

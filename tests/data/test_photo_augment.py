@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from reslab.data.augment import Draws, erase
+from reslab.data.decode import resize_short_side
 from reslab.data.hashing import AREA, ASPECT, CROP_X, CROP_Y, FLIP, draw_integers
 from reslab.data.photo_augment import RandAugment, ResizedCropFlip, ScaleCropFlip
 
@@ -64,8 +65,11 @@ def test_a_crop_of_everything_is_the_whole_picture(photo: torch.Tensor) -> None:
 def test_the_papers_view_keeps_its_proportions_when_it_is_smaller(photo: torch.Tensor) -> None:
     view = ScaleCropFlip(min_short_side=40, max_short_side=40, crop_size=32, flip=False)
     bits = bits_for(view, 1)[0]
-    assert view(photo, 32, bits).shape == (3, 32, 32)
-    assert view(photo, 16, bits).shape == (3, 16, 16)  # of a short side of 20
+    _, x, y, _ = bits
+    for size, side in ((32, 40), (16, 20)):
+        resized = resize_short_side(photo, side)
+        top, left = y % (resized.shape[1] - size + 1), x % (resized.shape[2] - size + 1)
+        assert torch.equal(view(photo, size, bits), resized[:, top : top + size, left : left + size])
 
 
 def test_randaugment_depends_on_its_bits_alone_and_keeps_size_and_type(photo: torch.Tensor) -> None:

@@ -10,13 +10,15 @@ import pytest
 import safetensors.torch
 import torch
 
+from reslab.cli.main import run
 from reslab.logs import read_rows
 
 _COMMON = [
     "train", "digits-resnet20", "--train.precision", "fp32", "--train.log_every", "4", "--train.evaluate_every", "4",
     "--train.iterations", "8", "--train.checkpoint_every", "4", "--warmup.kind", "none",
 ]  # fmt: skip
-_NO_NORM = ["--model.norm", "none", "--optim.lr", "0.005"]
+# two pieces for each process: gradients are exchanged with the last one only
+_NO_NORM = ["--model.norm", "none", "--optim.lr", "0.005", "--train.accumulation", "2"]
 # more or larger steps blow up the last bits, in which sums over another order differ
 _SMALL_STEPS = ["--optim.lr", "0.001", "--train.iterations", "4"]
 _PAIR = [*_SMALL_STEPS, "--train.checkpoint_every", "2"]
@@ -107,11 +109,14 @@ def test_a_run_of_two_processes_is_gone_on_with_to_the_same_bits(pair_with_batch
         assert (part / name).read_bytes() == (pair_with_batch_norm / name).read_bytes()
 
 
-def test_a_batch_that_two_processes_do_not_divide_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        AssertionError, match=r"63, which 2 process\(es\) x accumulation 1 do not divide; nearest: 62 or 64"
-    ):
-        run_two(tmp_path / "two", "--train.batch_size", "63")
+def test_a_batch_that_two_processes_do_not_divide_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):  # as torchrun sets them
+        monkeypatch.setenv(name, value)
+    assert run([*_COMMON, "--train.batch_size", "63", "--run-dir", str(tmp_path / "two")]) == 2
+    said = capsys.readouterr().err
+    assert "63, which 2 process(es) x accumulation 1 do not divide; nearest: 62 or 64" in said
     assert not (tmp_path / "two").exists()
 
 

@@ -93,11 +93,8 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
 
 
 @pytest.mark.slow
-def test_imagenette_photos_train_and_every_one_is_judged_once(data_root: Path, tmp_path: Path) -> None:
-    photos = data_root / "imagenette-128"
-    if not photos.is_dir():
-        pytest.skip("needs imagenette-128 in RESLAB_DATA")
-    folder = train_run(_imagenet("imagenet-resnet18", photos, evaluate_every=4), tmp_path / "run")
+def test_imagenette_photos_train_and_every_one_is_judged_once(imagenette: Path, tmp_path: Path) -> None:
+    folder = train_run(_imagenet("imagenet-resnet18", imagenette, evaluate_every=4), tmp_path / "run")
     result = folder.result()
     assert result is not None
     assert result["final"]["validation"]["total"] == 3925

@@ -88,8 +88,8 @@ def test_small_copies_of_files_and_of_arrays_are_the_same(tmp_path: Path) -> Non
     assert torch.equal(small_copies(FileDataset("noise", tuple(paths), labels, ("a", "b"))), in_memory)
 
 
-def test_planted_copies_of_training_photos_are_found_in_imagenettes_val(data_root: Path, tmp_path: Path) -> None:
-    splits = open_splits("folder", str(data_root / "imagenette-128"))
+def test_planted_copies_of_training_photos_are_found_in_imagenettes_val(imagenette: Path, tmp_path: Path) -> None:
+    splits = open_splits("folder", str(imagenette))
     generator = torch.Generator().manual_seed(0)
     train, val = (
         part.subset(torch.randperm(len(part), generator=generator)[:count])

@@ -136,12 +136,10 @@ def test_every_path_shows_the_network_the_same_bits(
 
 @pytest.mark.parametrize("fit", FITS)
 def test_every_path_shows_real_photos_with_the_same_bits(
-    tmp_path: Path, data_root: Path, fit: Fit, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, imagenette: Path, fit: Fit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = data_root / "imagenette-128" / "val"
-    if not folder.is_dir():
-        pytest.skip(f"needs Imagenette in {folder}")
-    paths = [next(iter(sorted(inner.iterdir()))) for inner in sorted(folder.iterdir()) if inner.is_dir()]
+    classes = [inner for inner in sorted((imagenette / "val").iterdir()) if inner.is_dir()]
+    paths = [next(iter(sorted(inner.iterdir()))) for inner in classes]
     assert_one_preprocessing(save(tmp_path, fit), paths, monkeypatch)
 
 

@@ -45,7 +45,7 @@ def _trained(name: str, options: dict[str, Any], seed: int) -> Any:
     return model.eval()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     network=st.sampled_from(NETWORKS),
     stage=st.sampled_from([None, "layer1", "layer2", "layer3"]),

@@ -64,9 +64,9 @@ def test_of_training_images_the_neighbours_are_asked_too(cifar: Splits) -> None:
 
 
 def test_photos_are_named_by_class_folder_and_file_and_shown_as_the_network_sees_them(
-    data_root: Path, tmp_path: Path
+    imagenette: Path, tmp_path: Path
 ) -> None:
-    photos = open_splits("folder", str(data_root / "imagenette-128"))
+    photos = open_splits("folder", str(imagenette))
     some = photos.part("validation").subset(torch.arange(0, 3000, 120))
     with torch.random.fork_rng():
         torch.manual_seed(0)
