@@ -120,6 +120,49 @@ def test_what_our_networks_cannot_be_is_refused_by_name(
     assert not (tmp_path / "m.safetensors").exists()
 
 
+def test_the_revision_of_a_name_is_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    asked: list[tuple[str, str, str | None]] = []
+
+    def download(repository: str, file: str, *, revision: str | None = None) -> str:
+        asked.append((repository, file, revision))
+        return f"/cache/{file}"
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    for name in (NAME, f"{NAME}@v1.0"):
+        assert hub._download(hub.parse_name(name)) == (Path("/cache/config.json"), Path("/cache/model.safetensors"))
+    assert [revision for _, _, revision in asked] == [None, None, "v1.0", "v1.0"]
+    assert {(repository, file) for repository, file, _ in asked} == {
+        ("timm/resnet18.a1_in1k", "config.json"), ("timm/resnet18.a1_in1k", "model.safetensors"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("RevisionNotFoundError", "has no revision 'v9'"),
+        ("RepositoryNotFoundError", "there is no such repository, or it is not open to you"),
+        ("EntryNotFoundError", "has no config.json, so that nothing says what its weights are"),
+        ("LocalEntryNotFoundError", "cannot be downloaded and is not in the cache; is there a network?"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_with_the_name(
+    error: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    kind = getattr(huggingface_hub.errors, error)
+
+    def refuse(*_: object, **__: object) -> str:
+        raise kind.__new__(kind)  # its own making wants an answer of the hub
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(Failure) as raised:
+        hub.convert_from_hub(f"{NAME}@v9", tmp_path / "m.safetensors")
+    assert str(raised.value).startswith(f"{NAME}@v9: ")
+    assert message in str(raised.value)
+
+
 def test_settings_that_change_no_trained_network_are_no_obstacle() -> None:
     arguments = {"drop_path_rate": 0.05, "zero_init_last": False, "act_layer": "relu", "num_classes": 3}
     assert hub.read_config({**CONFIG, "model_args": None, "pretrained_cfg": None}).arch == "resnet18"

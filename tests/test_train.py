@@ -98,6 +98,25 @@ def test_training_equals_the_loop_written_out() -> None:
     assert_same_bits(weights(trainer), model.state_dict())
 
 
+def test_bf16_computes_as_torchs_autocast_does_with_gradients_in_float32() -> None:
+    trainer = make_trainer(Loop(iterations=1, use_bf16=True))
+    batch = trainer.stream.batch(0)
+    loss = trainer.forward_backward(batch)
+    torch.manual_seed(0)
+    model = build(SPEC).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(batch.images.contiguous(memory_format=torch.channels_last))
+    expected = F.cross_entropy(logits.float(), batch.labels)
+    expected.backward()
+    assert logits.dtype == torch.bfloat16
+    assert torch.equal(loss, expected.detach())
+    for ours, theirs in zip(trainer.model.parameters(), model.parameters(), strict=True):
+        assert ours.grad is not None
+        assert ours.grad.dtype == torch.float32
+        assert torch.equal(ours.grad, theirs.grad)  # type: ignore[arg-type]
+    assert not torch.equal(loss, make_trainer(Loop(iterations=1)).forward_backward(batch))
+
+
 def test_accumulated_pieces_give_the_gradients_of_the_whole_batch() -> None:
     spec = replace(SPEC, norm="none")  # with batch norm, a piece has statistics of its own
     whole, pieces = (make_trainer(Loop(iterations=1, accumulation=n), spec=spec) for n in (1, 4))

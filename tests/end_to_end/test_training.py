@@ -15,6 +15,7 @@ from reslab import Failure, UsageError, load_model, override, recipe, train_run
 from reslab.cli.main import run
 from reslab.data import Dataset
 from reslab.evaluate import evaluate_on
+from reslab.kernels.compiler import compiler
 from reslab.metrics import Evaluation
 from reslab.runfolder import RunFolder
 from reslab.setting import Setting, evaluate_split
@@ -90,6 +91,30 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
     saved = load_model(folder.model_path)
     again = evaluate_on(saved.model, validation, saved.card.preprocess, torch.device("cpu"))[0]
     assert result["final"]["validation"] == pytest.approx({**again.to_dict(), "error": again.error}, rel=1e-6)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler here, so that there is but one engine")
+def test_a_resume_computes_as_the_run_began_and_says_what_is_not_as_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = override(recipe("digits-resnet20").make(), {"train": TINY})
+    folder = train_run(config, tmp_path / "run")
+    began = folder.environment()
+    assert began["sessions"][-1]["fused_norm"]
+
+    def resume_after(**facts: object) -> dict[str, Any]:
+        """Cut the run, say that its start was otherwise, go on with it; return what the new start says of itself."""
+        for name in ("result.json", "model.safetensors", "checkpoints/step-00000004/state.json"):
+            (folder.path / name).unlink()
+        folder.write("environment.json", {**began, "sessions": [{**began["sessions"][-1], **facts}]})
+        caplog.clear()
+        train_run(config, folder.path, resume=True)
+        return folder.environment()["sessions"][-1]
+
+    assert not resume_after(fused_norm=False)["fused_norm"]
+    assert "not as before" not in caplog.text
+    assert resume_after(threads=99)["fused_norm"]
+    assert "not as before: threads. The run goes on, but not to the same last bit." in caplog.text
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Training that starts from a model file's weights."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,20 @@ def test_a_run_from_weights_resumes_without_the_file_but_not_with_another(digits
     weights.unlink()
     train_run(_config(weights), part.path, resume=True)
     assert (part.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_from_the_weights_again(
+    digits_run: Path, tmp_path: Path
+) -> None:
+    whole = train_run(_config(digits_run / "model.safetensors"), tmp_path / "whole")
+    part = tmp_path / "part"
+    shutil.copytree(whole.path, part)
+    shutil.rmtree(part / "checkpoints")
+    for name in ("result.json", "model.safetensors"):
+        (part / name).unlink()
+    train_run(_config(digits_run / "model.safetensors"), part, resume=True)
+    for name in ("model.safetensors", "metrics.jsonl"):
+        assert (part / name).read_bytes() == (whole.path / name).read_bytes()
 
 
 def test_the_flag_names_the_file(digits_run: Path, tmp_path: Path) -> None:
