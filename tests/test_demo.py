@@ -1,10 +1,15 @@
 """The demo's verdict follows from what was measured, whichever way it falls."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from reslab import RunConfig, override, recipe
+from reslab.cli.main import run
 from reslab.errors import UsageError
+from reslab.experiments import demo
 from reslab.experiments.demo import Verdict, judge, run_demo
 from reslab.progress import make_progress
 from reslab.runfolder import RunFolder
@@ -52,6 +57,49 @@ def test_one_seed_is_called_an_example() -> None:
         .endswith("This is one seed: an example, and no proof.")
     )
     assert "example" not in Verdict({"plain": (30.0, 40.0), "resnet": (0.25, 0.5)}).sentences[0]
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps of networks with a block in each stage."""
+
+    def config(kind: str, depth: int, seed: int) -> RunConfig:
+        train = {"iterations": 2, "log_every": 1, "batch_size": 16}
+        changes = {"seed": seed, "train": train, "model": {"num_blocks": [1, 1, 1]}, "warmup": {"kind": "none"}}
+        return override(recipe(f"digits-{kind}{depth}").make(), changes)
+
+    monkeypatch.setattr(demo, "_config", config)
+
+
+def test_the_command_trains_and_shows_table_verdict_and_page_and_trains_nothing_twice(
+    tiny_networks: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["demo", "--run-dir", str(tmp_path), "--seeds", "1"]
+    assert run(command) == 0
+    first = capsys.readouterr()
+    for text in ("digits-plain20", "digits-resnet56", "training error %", "eproduced", f"page: {tmp_path}/index.html"):
+        assert text in first.out
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    verdict = next(line for line in first.out.splitlines() if "eproduced" in line)
+    assert verdict in page
+    assert "<svg" in page
+    assert len(list(tmp_path.glob("*/*/report.html"))) == 4
+    models = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/model.safetensors")}
+    assert run(command) == 0
+    assert capsys.readouterr().out == first.out
+    assert models == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/model.safetensors")}
+
+
+def test_a_round_that_would_not_fit_into_the_time_is_not_begun(
+    tiny_networks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 15))  # each look at it is 15 s later
+    monkeypatch.setattr(demo, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    silent = SimpleNamespace(on_step=lambda step, loss: None, on_row=lambda row: None)
+    done = run_demo(tmp_path, minutes=1.0, max_seeds=5, observe=lambda *_: nullcontext(silent))  # type: ignore[arg-type]
+    seeds = {folder.config()["seed"] for folder in done.folders}
+    assert seeds == set(range(len(done.folders) // 4))
+    assert 1 <= len(seeds) < 5
 
 
 def test_no_seeds_and_no_time_are_refused(tmp_path: Path) -> None:

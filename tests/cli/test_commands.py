@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from reslab.cli.chosen import choose, read_settings
 from reslab.cli.main import run
 from reslab.cli.overrides import parse_overrides
 from reslab.config import to_dict
@@ -43,6 +44,29 @@ def test_flags_become_nested_changes(tokens: list[str], changes: dict[str, objec
 def test_flags_without_values_and_values_without_flags_are_refused(tokens: list[str]) -> None:
     with pytest.raises(UsageError):
         parse_overrides(tokens)
+
+
+def test_a_file_of_settings_comes_before_flags_and_flags_before_named_ones(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("seed = 5\n[optim]\nlr = 0.2\nmomentum = 0.8\n[train]\niterations = 7\n")
+    changes = read_settings(
+        "digits-resnet20", ("--optim.lr", "0.3", "--seed", "6"), seed=7, data="photos", data_kind="folder", config=file
+    )
+    config = choose("digits-resnet20", None, False, changes)
+    assert (config.optim.lr, config.optim.momentum, config.train.iterations, config.seed) == (0.3, 0.8, 7, 7)
+    assert (config.data.path, config.data.kind) == (str(Path("photos").resolve()), "folder")
+
+
+def test_a_file_of_settings_that_is_no_toml_is_named_with_the_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[optim\nlr = 0.2\n")
+    assert run(["train", "digits-resnet20", "--config", str(file), "--run-dir", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert str(file) in said
+    assert "line 1" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_describe_prints_the_papers_counts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,11 @@
 """Views of photos for training, against Pillow and against what the papers say."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 
 from reslab.data.augment import Draws, erase
 from reslab.data.decode import resize_short_side
@@ -80,6 +82,53 @@ def test_randaugment_depends_on_its_bits_alone_and_keeps_size_and_type(photo: to
     assert all(torch.equal(operations(square, bits), view) for bits, view in enumerate(views))
     assert len({view.numpy().tobytes() for view in views}) > 40
     assert operations(square[:1], 3).shape == (1, 48, 48)
+
+
+def _affine(picture: Image.Image, *matrix: float) -> Image.Image:
+    grey = (128, 128, 128)
+    return picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=grey)
+
+
+def _by_pillow(picture: Image.Image, magnitude: int, sign: int) -> list[Image.Image]:
+    """The fourteen operations of Cubuk et al. 2020 at a magnitude, with the ranges that torchvision has."""
+    part = sign * magnitude / 30
+    factors = 1 + 0.9 * part
+    return [
+        picture,
+        ImageOps.autocontrast(picture),
+        ImageOps.equalize(picture),
+        ImageOps.posterize(picture, {0: 8, 9: 7, 30: 4}[magnitude]),
+        ImageOps.solarize(picture, {0: 256, 9: 179, 30: 0}[magnitude]),
+        ImageEnhance.Color(picture).enhance(factors),
+        ImageEnhance.Contrast(picture).enhance(factors),
+        ImageEnhance.Brightness(picture).enhance(factors),
+        ImageEnhance.Sharpness(picture).enhance(factors),
+        picture.rotate(-30 * part, Image.Resampling.BILINEAR, fillcolor=(128, 128, 128)),
+        _affine(picture, 1, 0.3 * part, 0, 0, 1, 0),
+        _affine(picture, 1, 0, 0, 0.3 * part, 1, 0),
+        _affine(picture, 1, 0, 0.45 * 48 * part, 0, 1, 0),
+        _affine(picture, 1, 0, 0, 0, 1, 0.45 * 48 * part),
+    ]
+
+
+@pytest.mark.parametrize("magnitude", [0, 9, 30])
+def test_randaugments_operations_are_pillows_at_its_magnitude(photo: torch.Tensor, magnitude: int) -> None:
+    square = photo[:, :48, :48]
+    picture = Image.fromarray(square.permute(1, 2, 0).numpy())
+    expected = {}
+    for number in range(14):
+        for sign in (-1, 1):
+            pixels = np.asarray(_by_pillow(picture, magnitude, sign)[number]).transpose(2, 0, 1)
+            expected[number, sign] = torch.from_numpy(pixels.copy())
+    met = set()
+    for bits in range(200):
+        draws = random.Random(bits)
+        drawn = draws.choice(range(14)), draws.choice((-1, 1))
+        found = RandAugment(num_ops=1, magnitude=magnitude)(square, bits)
+        difference = (found.int() - expected[drawn].int()).abs()
+        assert (difference > 2).double().mean() < 0.01, drawn  # Pillow turns by a matrix that it rounds
+        met.add(drawn)
+    assert len(met) == 28
 
 
 def test_randaugment_of_no_operations_changes_nothing(photo: torch.Tensor) -> None:
