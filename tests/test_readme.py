@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def _commands() -> list[str]:
     found: set[str] = set()
     for page in PAGES:
-        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.S):
+        for block in re.findall(r"```(?:sh)?\n(.*?)```", page.read_text(), re.S):
             for line in block.replace("\\\n", " ").splitlines():
                 command = line.split("#")[0].strip()
                 if command.startswith(("reslab ", "torchrun ")):

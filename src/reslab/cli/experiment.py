@@ -45,7 +45,8 @@ def experiment(
     seeds
         How many seeds of each network; by default as many as the claim needs.
     jobs
-        How many networks to train side by side; by default one for each core with the digits, else one at a time.
+        How many networks to train side by side; by default one for each of torch's threads with the digits, at most
+        eight, else one at a time.
     data
         Where CIFAR-10 lies; by default it is looked for under RESLAB_DATA.
     run_dir
