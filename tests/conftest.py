@@ -42,6 +42,24 @@ def imagenette(data_root: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def no_reports(without_report_extra: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings by the command, and by processes of it, write no report: it takes longer than a few steps."""
+    monkeypatch.setenv("PYTHONPATH", without_report_extra["PYTHONPATH"])
+    monkeypatch.setattr("reslab.cli.train._live_report", lambda folder: [])
+    monkeypatch.setattr("reslab.report.write_report", lambda folder: folder.report_path)
+
+
+@pytest.fixture(scope="session")
+def without_report_extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a command where reslab is installed without its extra `report`."""
+    folder = tmp_path_factory.mktemp("missing")
+    for name in ("matplotlib", "jinja2"):
+        (folder / f"{name}.py").write_text(f"raise ImportError('No module named {name}', name={name!r})\n")
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path}
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 40 iterations on the digits; treat it as read-only."""

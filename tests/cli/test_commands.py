@@ -277,6 +277,24 @@ def test_compare_finds_records_below_a_folder_and_says_of_a_model_file_what_to_g
         assert "reslab train" not in said
 
 
+def test_without_the_extra_report_everything_trains_and_what_is_missing_is_said(
+    without_report_extra: dict[str, str], tmp_path: Path
+) -> None:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "reslab", *arguments]
+        return subprocess.run(command, env=without_report_extra, capture_output=True, text=True)
+
+    flags = ["--train.iterations", "2", "--train.log_every", "1", "--run-dir", str(tmp_path / "run")]
+    trained = call("train", "digits-resnet20", *flags)
+    assert trained.returncode == 0, trained.stderr
+    assert "no report: matplotlib is missing; install it with: pip install 'reslab[report]'" in trained.stderr
+    assert "model file: " in trained.stdout
+    report = call("report", str(tmp_path / "run"))
+    assert report.returncode == 1
+    assert "pip install 'reslab[report]'" in report.stderr
+    assert "Traceback" not in report.stderr
+
+
 def _seconds(code: str) -> float:
     """Of CPU time: what else the machine does has no say."""
 

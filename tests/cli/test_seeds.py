@@ -62,8 +62,10 @@ def test_mistakes_are_found_before_anything_starts(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_seeds_side_by_side_end_as_each_alone_does_and_are_complete_when_resumed(tmp_path: Path) -> None:
-    threads = {"OMP_NUM_THREADS": "1"}
+def test_seeds_side_by_side_end_as_each_alone_does_and_are_complete_when_resumed(
+    tmp_path: Path, without_report_extra: dict[str, str]
+) -> None:
+    env = {**without_report_extra, "OMP_NUM_THREADS": "1"}
     arguments = [
         "train",
         "digits-resnet20",
@@ -76,12 +78,10 @@ def test_seeds_side_by_side_end_as_each_alone_does_and_are_complete_when_resumed
         str(tmp_path / "both"),
     ]
     for flags in ([], ["--resume"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "reslab", *arguments, *flags], env={**os.environ, **threads}, capture_output=True
-        )
+        done = subprocess.run([sys.executable, "-m", "reslab", *arguments, *flags], env=env, capture_output=True)
         assert done.returncode == 0, done.stderr
     alone = [sys.executable, "-m", "reslab", "train", "digits-resnet20", *_TINY, "--seed", "1"]
-    subprocess.run([*alone, "--run-dir", str(tmp_path / "alone")], env={**os.environ, **threads}, check=True)
+    subprocess.run([*alone, "--run-dir", str(tmp_path / "alone")], env=env, check=True)
     ours, theirs = (tmp_path / name / "metrics.jsonl" for name in ("both/1", "alone"))
     assert ours.read_bytes() == theirs.read_bytes()
     assert RunFolder.open(tmp_path / "both" / "0").result() is not None

@@ -16,6 +16,8 @@ from reslab.cli.main import run
 from reslab.data.sources import open_splits
 from reslab.runfolder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("no_reports")
+
 TRAIN = {"iterations": 2, "batch_size": 4, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 1}
 AUGMENT = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
 FAST = [

@@ -20,6 +20,8 @@ from reslab.modelfile import save_model
 from reslab.models import freeze
 from reslab.runfolder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("no_reports")
+
 SHORT = {"iterations": 8, "log_every": 4, "evaluate_every": 4, "checkpoint_every": 4, "precision": "fp32"}
 FROZEN = {"freeze_stages": 2}
 

@@ -12,6 +12,8 @@ from reslab import load_model
 from reslab.cli.main import run
 from reslab.runfolder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("no_reports")
+
 COLORS = {"blau": (30, 60, 200), "grün": (40, 170, 60), "rot": (200, 40, 30)}
 QUICK = ["--epochs", "2", "--train.log_every", "2", "--train.evaluate_every", "4", "--train.checkpoint_every", "4"]
 

@@ -24,7 +24,7 @@ def _newest(path: Path) -> int:
 
 
 def kill_and_resume(
-    recipe: str, path: Path, *options: str, kills: int, polite: int, every: int, seed: int
+    recipe: str, path: Path, *options: str, kills: int, polite: int, seed: int, env: dict[str, str]
 ) -> list[int]:
     """Kill a run `kills` times, each time past a new checkpoint; return the steps it was resumed at.
 
@@ -39,21 +39,25 @@ def kill_and_resume(
             resumed_at.append(before)
         flags = ("--resume",) if number else ()
         process = subprocess.Popen(
-            _command(recipe, path, *options, *flags), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            _command(recipe, path, *options, *flags),
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while _newest(path) <= before:
             assert process.poll() is None, f"ended before kill {number + 1}: {process.stderr.read()[-2000:]}"  # type: ignore[union-attr]
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        time.sleep(random_moments.uniform(0, 0.6 * every * 0.05))
+        time.sleep(random_moments.uniform(0, 0.1))
         assert process.poll() is None, "the run was over before it could be killed"
         process.send_signal(signal.SIGTERM if number >= kills - polite else signal.SIGKILL)
         said = process.communicate(timeout=_TIMEOUT_SECONDS)[1]
         assert process.returncode in (-signal.SIGKILL, 130), said[-2000:]
         assert number == 0 or f"resumed at step {before}." in said
     resumed_at.append(_newest(path))
-    subprocess.run(_command(recipe, path, *options, "--resume"), check=True, capture_output=True)
+    subprocess.run(_command(recipe, path, *options, "--resume"), env=env, check=True, capture_output=True)
     return resumed_at
 
 
@@ -62,19 +66,16 @@ def assert_same_bits(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
-def test_a_digits_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_a_digits_run_killed_three_times_ends_with_the_same_bits(
+    tmp_path: Path, without_report_extra: dict[str, str]
+) -> None:
     options = (
-        "--train.iterations",
-        "100",
-        "--train.log_every",
-        "7",
-        "--train.evaluate_every",
-        "25",
-        "--train.checkpoint_every",
-        "8",
-    )
-    subprocess.run(_command("digits-resnet20", tmp_path / "whole", *options), check=True, capture_output=True)
-    steps = kill_and_resume("digits-resnet20", tmp_path / "killed", *options, kills=3, polite=1, every=8, seed=1)
+        "--train.iterations", "160", "--train.log_every", "7", "--train.evaluate_every", "40",
+        "--train.checkpoint_every", "8",
+    )  # fmt: skip
+    env = without_report_extra
+    subprocess.run(_command("digits-resnet20", tmp_path / "whole", *options), env=env, check=True, capture_output=True)
+    steps = kill_and_resume("digits-resnet20", tmp_path / "killed", *options, kills=3, polite=1, seed=1, env=env)
     assert len(steps) == 3
     assert all(step > 0 for step in steps)
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
@@ -88,7 +89,9 @@ def test_a_cifar_run_killed_ten_times_ends_with_the_same_bits(tmp_path: Path, da
         "--train.checkpoint_every", "10", "--train.final_training_error", "false",
     )  # fmt: skip
     subprocess.run(_command("cifar-resnet20", tmp_path / "whole", *options), check=True, capture_output=True)
-    steps = kill_and_resume("cifar-resnet20", tmp_path / "killed", *options, kills=10, polite=2, every=10, seed=2)
+    steps = kill_and_resume(
+        "cifar-resnet20", tmp_path / "killed", *options, kills=10, polite=2, seed=2, env=dict(os.environ)
+    )
     assert len(steps) == 10
     assert all(step > 0 for step in steps)
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")

@@ -10,6 +10,8 @@ import torch
 
 from reslab.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("no_reports")
+
 FAST = [
     "--train.iterations",
     "4",

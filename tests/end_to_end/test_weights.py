@@ -10,6 +10,8 @@ from reslab import Failure, UsageError, load_model, override, recipe, train_run
 from reslab.cli.main import run
 from reslab.runfolder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("no_reports")
+
 SHORT = {"iterations": 20, "log_every": 10, "evaluate_every": 10, "checkpoint_every": 10, "precision": "fp32"}
 
 
