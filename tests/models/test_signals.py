@@ -65,7 +65,7 @@ def test_without_batch_norm_signals_grow_or_shrink_with_depth() -> None:
 
 def test_of_vgg_the_convolutions_are_looked_at() -> None:
     torch.manual_seed(0)
-    model = create_model("vgg16").eval()
+    model = create_model("vgg16", num_classes=10).eval()
     images = torch.randn(1, 3, 224, 224)
     found = layer_responses(model, images)
     assert len(found) == 13
