@@ -307,11 +307,18 @@ def _seconds(code: str) -> float:
     return min(once() for _ in range(3))
 
 
+@pytest.fixture(scope="module")
+def seconds_of_torch() -> float:
+    return _seconds("import torch")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
-def test_help_imports_no_torch_and_takes_less_than_a_third_of_its_time(arguments: list[str]) -> None:
+def test_help_imports_no_torch_and_takes_less_than_a_third_of_its_time(
+    arguments: list[str], seconds_of_torch: float
+) -> None:
     code = f"import sys; from reslab.cli.main import run; run({arguments}); "
     code += "sys.exit(bool({'torch', 'matplotlib'} & sys.modules.keys()))"
-    assert _seconds(code) < _seconds("import torch") / 3
+    assert _seconds(code) < seconds_of_torch / 3
 
 
 def test_sigterm_ends_any_verb_with_130_and_no_traceback() -> None:

@@ -1,6 +1,7 @@
 """Runs that start from weights: new heads, frozen parts, inputs as the weights know them, exact resume."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_a_run_with_frozen_parts_is_gone_on_with_to_the_same_bits(
     settings: dict[str, Any], weights: Path, tmp_path: Path
 ) -> None:
     whole = train_run(_config(weights, settings), tmp_path / "whole")
-    part = train_run(_config(weights, settings), tmp_path / "part")
+    part = RunFolder(shutil.copytree(whole.path, tmp_path / "part"))
     for name in ("result.json", "model.safetensors", "checkpoints/step-00000008/state.json"):
         (part.path / name).unlink()
     train_run(_config(weights, settings), part.path, resume=True)

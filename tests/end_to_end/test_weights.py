@@ -57,7 +57,7 @@ def test_a_run_from_weights_resumes_without_the_file_but_not_with_another(digits
     weights = tmp_path / "start.safetensors"
     weights.write_bytes((digits_run / "model.safetensors").read_bytes())
     whole = train_run(_config(weights), tmp_path / "whole")
-    part = train_run(_config(weights), tmp_path / "part")
+    part = RunFolder(shutil.copytree(whole.path, tmp_path / "part"))
     for name in ("result.json", "model.safetensors", "checkpoints/step-00000020/state.json"):
         (part.path / name).unlink()
     other = part.path.parent / "other"
