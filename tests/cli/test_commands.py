@@ -1,6 +1,7 @@
 """The verbs, on finished little runs."""
 
 import json
+import re
 import resource
 import shutil
 import signal
@@ -39,11 +40,31 @@ def test_flags_become_nested_changes(tokens: list[str], changes: dict[str, objec
 
 
 @pytest.mark.parametrize(
-    "tokens", [["--optim.lr"], ["--optim.lr", "--seed", "1"], ["0.1"], ["--seed", "1", "--seed.x", "2"]]
+    ("tokens", "named"),
+    [
+        (["--optim.lr"], "--optim.lr"),
+        (["--optim.lr", "--seed", "1"], "--optim.lr"),
+        (["0.1"], "0.1"),
+        (["--seed", "1", "--seed.x", "2"], "--seed.x"),
+    ],
 )
-def test_flags_without_values_and_values_without_flags_are_refused(tokens: list[str]) -> None:
-    with pytest.raises(UsageError):
+def test_flags_without_values_and_values_without_flags_are_refused(tokens: list[str], named: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(named)):
         parse_overrides(tokens)
+
+
+def test_a_reader_that_goes_away_ends_a_command_without_a_traceback() -> None:
+    program = "import reslab.cli.main as m\nm.app = lambda *_, **__: [print(k) for k in range(10**6)]\nm.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "0\n"
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as errors:
+        assert errors.read() == ""
+    assert process.wait(timeout=60) == 1
 
 
 def test_a_file_of_settings_comes_before_flags_and_flags_before_named_ones(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from reslab.cli.main import run
+from reslab.data.sources.digits import load_digits
+from reslab.data.views import batches
 from reslab.judge.calibration import TEMPERATURES
 from reslab.modelfile import load_model, save_model
 from reslab.report import write_report
@@ -45,15 +48,63 @@ def test_the_test_set_is_said_to_be_used_again_and_validation_is_not(
 def test_an_ensemble_averages_the_probabilities_of_its_members(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    twin = tmp_path / "twin.safetensors"
-    shutil.copy(finished / "model.safetensors", twin)
-    flags = ["--split", "validation", "--json"]
-    assert run(["evaluate", str(twin), *flags]) == 0
-    one = json.loads(capsys.readouterr().out)
-    assert run(["evaluate", str(finished), str(twin), *flags]) == 0
-    two = json.loads(capsys.readouterr().out)
-    assert (one["members"], two["members"], len(two["models"])) == (1, 2, 2)
-    assert (two["correct"], two["loss"]) == (one["correct"], pytest.approx(one["loss"]))  # of twins, nothing changes
+    other = _with_shaken_head(finished, tmp_path / "other.safetensors")
+    assert run(["evaluate", str(finished), str(other), "--split", "validation", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    validation = load_digits().part("validation")
+    probabilities = torch.zeros(len(validation), 10, dtype=torch.float64)
+    for path in (finished / "model.safetensors", other):
+        file = load_model(path)
+        (batch,) = batches(validation, file.card.preprocess, batch_size=len(validation), device=torch.device("cpu"))
+        with torch.no_grad():
+            probabilities += file.model(batch.images).double().softmax(1) / 2
+    assert (found["members"], len(found["models"])) == (2, 2)
+    assert found["correct"] == (probabilities.argmax(1) == validation.labels).sum()
+    of_labels = probabilities[torch.arange(len(validation)), validation.labels]
+    assert found["loss"] == pytest.approx(-of_labels.log().mean().item(), rel=1e-4)
+
+
+def test_an_ensemble_of_other_classes_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = load_model(finished / "model.safetensors")
+    names = ("ten", *file.card.class_names[1:])
+    save_model(tmp_path / "other.safetensors", file.model, replace(file.card, class_names=names))
+    assert run(["evaluate", str(finished), str(tmp_path / "other.safetensors")]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other.safetensors has other classes than" in said
+    assert "(only there: ['0']; only here: ['ten']); an ensemble needs the same list in all" in said
+    assert RunFolder(finished).test_uses() == []
+
+
+def test_a_use_of_the_test_set_that_cannot_be_recorded_is_said_and_the_numbers_stand(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(self: RunFolder, use: object) -> int:
+        raise OSError("Read-only file system")
+
+    monkeypatch.setattr(RunFolder, "add_test_use", refuse)
+    assert run(["evaluate", str(finished)]) == 0
+    said = capsys.readouterr()
+    assert "test error: " in said.out
+    assert "this use of the test set is not recorded: Read-only file system" in said.err
+
+
+def test_a_run_that_is_not_finished_cannot_be_judged_on_data_of_ones_own(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (finished / "result.json").unlink()
+    assert run(["report", str(finished), "--split", "validation"]) == 1
+    assert "is not finished, so that there is nothing to judge yet; leave out --data" in capsys.readouterr().err
+
+
+def _with_shaken_head(run_folder: Path, path: Path) -> Path:
+    file = load_model(run_folder / "model.safetensors")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        file.model.fc.weight.add_(torch.randn_like(file.model.fc.weight))  # type: ignore[operator,union-attr]
+    save_model(path, file.model, file.card)
+    return path
 
 
 def test_of_a_network_whose_logits_overflow_what_can_be_counted_is_said(

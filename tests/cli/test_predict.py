@@ -136,7 +136,7 @@ def test_an_output_file_is_there_whole_or_not_at_all(
         (["{photo}", "--batch-size", "0", "--engine", "torch-fp32"], 2, "batch_size is 0"),
         (["{photo}", "--engine", "openvin"], 2, "Did you mean 'openvino'"),
         (["{photo}", "--engine", "foo"], 2, "--engine is 'foo'; allowed: 'fp32', 'auto', 'torch-fp32', "),
-        (["{photo}", "--fit", "stretch"], 2, ""),
+        (["{photo}", "--fit", "stretch"], 2, "stretch"),
         (["{photo}", "--topk", "3"], 2, "--topk is no option of predict. Did you mean '--top-k'?"),
     ],
 )
