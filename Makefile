@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 ALL := $(VENV)/.all
 
-.PHONY: help demo test test-slow check setup bench docs results examples format constraints clean
+.PHONY: help demo test test-slow test-gpu check setup bench docs results examples format constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,11 +16,15 @@ help: ## list the targets
 demo: $(CORE) ## train plain and residual twins on real digits, and open-able pages of what came out (4 minutes)
 	$(BIN)/reslab demo
 
+# on the CPU everywhere: what is held to the last bit is held there
 test: $(DEV) ## run the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist worksteal
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist worksteal
 
 test-slow: $(DEV) ## run the long tests, one after the other
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -m "slow and not gpu"
+
+test-gpu: $(DEV) ## run the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
 
 check: $(ALL) ## lint, types, layers, generated tables, docs
 	$(BIN)/ruff check .
