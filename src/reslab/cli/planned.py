@@ -60,8 +60,10 @@ def plan_config(
 
 def say_plan_is_kept(folder: Path, wishes: Mapping[str, Any]) -> None:
     """Say which flags a run does not look at, because it goes on by the plan that it began with."""
+    from reslab.distributed import world_from_environment
+
     given = [f"--{name}" for name, value in wishes.items() if value is not None]
-    if given:
+    if given and world_from_environment().is_main:
         print(f"{folder} goes on by the plan that it began with; not looked at: {', '.join(given)}.")
 
 
