@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from reslab.families import CIFAR_PAPER_DEPTHS, IMAGENET_STAGES, model_spec
+from reslab.models import build
 from reslab.models.complexity import measure
 from reslab.models.conformance import EXPECTED, Expected, Outcome, check, expected_for
 
@@ -50,6 +54,30 @@ def test_every_network_has_the_counts_of_the_table_and_is_near_the_papers_figure
 @pytest.mark.slow
 def test_networks_of_1202_layers_of_which_the_paper_prints_nothing_have_the_counts_of_the_table_too() -> None:
     assert _wrong(_DEEP_WITHOUT_FIGURE) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cifar_resnet20", {"shortcut": "C"}),
+        ("resnet50", {"shortcut": "A", "in_channels": 1}),
+        ("resnet50_v1_5", {"stem": "cifar"}),
+        ("vgg16", {}),
+    ],
+    ids=str,
+)
+def test_multiply_adds_are_half_of_what_torchs_counter_says_layer_by_layer(name: str, options: dict[str, Any]) -> None:
+    spec = model_spec(name, **options)
+    found = measure(spec)
+    with torch.device("meta"):
+        model, image = build(spec).eval(), torch.empty(1, spec.in_channels, found.image_size, found.image_size)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    counts, prefix = counter.get_flop_counts(), type(model).__name__
+    assert {layer.name: 2 * layer.multiply_adds for layer in found.layers} == {
+        layer.name: sum(counts[f"{prefix}.{layer.name}"].values()) for layer in found.layers
+    }
+    assert 2 * found.multiply_adds == counter.get_total_flops()
 
 
 def test_the_table_has_every_network_and_option_of_the_paper() -> None:

@@ -1,10 +1,10 @@
 """What a network costs: parameters, multiply-adds and output sizes, counted on the meta device without computing."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from reslab.spec import ModelSpec
 
@@ -44,20 +44,19 @@ class Complexity:
 def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
     """Count parameters and multiply-adds for one image of `image_size` pixels (default: the family's own).
 
-    Multiply-adds are those of convolutions and fully connected layers, half of what torch's FLOP counter gives;
-    pooling, batch norm and additions are not counted, as in the paper's Table 1.
+    Multiply-adds are those of convolutions and fully connected layers: each weight is used once at every position of
+    the output. It is half of what torch's FLOP counter gives. Pooling, batch norm and additions are not counted, as in
+    the paper's Table 1.
     """
     size = image_size or _NATIVE_SIZE[spec.family]
     with torch.device("meta"):
         model = build(spec).eval()
         image = torch.empty(1, spec.in_channels, size, size)
     outputs = _watch_outputs(model)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with torch.no_grad():
         model(image)
-    flops = counter.get_flop_counts()
-    prefix = type(model).__name__
     layers = tuple(
-        Layer(name, _kind(module), outputs[name], _own_parameters(module), sum(flops[f"{prefix}.{name}"].values()) // 2)
+        Layer(name, _kind(module), outputs[name], _own_parameters(module), _multiply_adds(module, outputs[name]))
         for name, module in model.named_modules()
         if name in outputs
     )
@@ -65,7 +64,7 @@ def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
         spec=spec,
         image_size=size,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        multiply_adds=counter.get_total_flops() // 2,
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
         num_projections=sum(name.endswith("downsample.0") for name in outputs),
         layers=layers,
     )
@@ -92,6 +91,11 @@ def _kind(module: nn.Module) -> str:
         stride = f"/{module.stride[0]}" if module.stride[0] > 1 else ""
         return f"conv {module.kernel_size[0]}x{module.kernel_size[1]}{stride}"
     return "fully connected"
+
+
+def _multiply_adds(module: nn.Module, output: tuple[int, ...]) -> int:
+    assert isinstance(module.weight, Tensor)
+    return math.prod(output[1:]) * module.weight.numel()
 
 
 def _own_parameters(module: nn.Module) -> int:
