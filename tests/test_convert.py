@@ -297,6 +297,16 @@ def test_another_size_keeps_the_sources_usual_share_around_the_crop(tmp_path: Pa
     assert any("short side of 329 px" in note for note in done.notes)
 
 
+def test_what_is_said_of_the_images_goes_into_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    said = ["--size", "160", "--short-side", "171", "--mean", "0.1,0.2,0.3", "--std", "0.4,0.5,0.6"]
+    assert run(["convert", str(path), "--source", "torchvision", "-o", str(tmp_path / "m.safetensors"), *said]) == 0
+    found = load_model(tmp_path / "m.safetensors").card.preprocess
+    assert (found.height, found.width, found.short_side) == (160, 160, 171)
+    assert (found.mean, found.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert "images:" not in capsys.readouterr().out  # nothing was assumed of them
+
+
 def test_networks_of_other_blocks_under_our_names_are_refused(tmp_path: Path) -> None:
     tensors = create_model("resnet50_v1_5", num_classes=3).state_dict()
     other = {name.replace("conv2", "convs.0"): tensor for name, tensor in tensors.items()}  # as Res2Net calls them
