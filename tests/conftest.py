@@ -72,3 +72,21 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "digits"
     train_run(config, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def digit_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders below train, val and test, each with the first 30 digits of its part; treat them as read-only."""
+    from PIL import Image
+
+    from reslab.data.sources.digits import load_digits
+
+    root = tmp_path_factory.mktemp("pictures") / "digits"
+    splits = load_digits()
+    for part, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        dataset = splits.part(part)
+        for index in range(30):
+            folder = root / name / dataset.class_names[int(dataset.labels[index])]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(dataset.images[index, 0].numpy()).save(folder / f"{index}.png")  # type: ignore[attr-defined]
+    return root

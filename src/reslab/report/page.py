@@ -48,7 +48,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
         **sections,
         data=environment["data"],
         left_out=left_out(folder, config["data"].get("path")),
-        class_sizes=class_sizes(folder, sections["judged"]),
+        class_sizes=class_sizes(folder, None if _judged_elsewhere(sections["judgement"]) else sections["judged"]),
         settings=_flatten(config),
         # a page is passed on, and where the data lay on this machine is no business of others
         config_json=to_json({"format_version": 1, **config, "data": {**config["data"], "path": None}}),
@@ -61,14 +61,23 @@ def _judged(folder: RunFolder, result: dict[str, Any] | None) -> dict[str, Any]:
     if result is None:
         return NOTHING
     if judgement := kept_judgement(folder):
-        data = judgement["basis"]["data"]
-        other = [] if data is None else [f"Judged on other data than the run's: {Path(data).name}."]
-        return from_judgement(judgement, other)
+        return from_judgement(judgement, _judged_elsewhere(judgement))
     if result["confusion"] is None:
         return NOTHING
     note = f"Calibration and the images that deserve a look are added by: reslab report {folder.path.name}"
     names = load_card(folder.model_path).class_names
     return from_counts(result["confusion"], names, result["reported_split"], result["protocol"], [note])
+
+
+def _judged_elsewhere(judgement: dict[str, Any] | None) -> list[str]:
+    """Return a sentence on the data of a judgement where it is not the run's, of which the page says the rest."""
+    if judgement is None or judgement["basis"]["data"] is None:
+        return []
+    place = Path(judgement["basis"]["data"]).name
+    return [
+        f"Judged on other data than the run's: {place} (read as {judgement['data']}; fingerprint "
+        f"{judgement['data_fingerprint']}). The final numbers, the curves and the data further down are the run's."
+    ]
 
 
 def _verdict(result: dict[str, Any] | None, train: list[dict[str, Any]], config: dict[str, Any]) -> str:
