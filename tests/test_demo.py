@@ -26,6 +26,7 @@ def _run(path: Path, recipe: str, seed: int, error: float) -> RunFolder:
     [
         ([31.0, 55.0], [0.0, 0.1], "Reproduced"),
         ([31.0, 55.0], [0.0, 9.0], "Partly reproduced"),
+        ([31.0, 55.0], [-3.0, 4.5], "Partly reproduced"),  # below the margin on average
         ([31.0, 0.5], [0.0, 0.0], "Not reproduced"),
         ([0.0, 0.0], [0.0, 0.0], "Not reproduced"),
     ],
@@ -48,6 +49,12 @@ def test_the_numbers_in_the_sentences_are_the_means() -> None:
     assert (
         "+40.00 points in plain nets and by +0.10 points in residual nets (mean over 2 seeds)" in verdict.sentences[1]
     )
+
+
+def test_of_residual_nets_that_degrade_it_is_said_whether_all_do() -> None:
+    head = "Partly reproduced: the deeper plain net trains worse, but so does the deeper residual net"
+    assert Verdict({"plain": (30.0, 50.0), "resnet": (2.0, 3.0)}).sentences[0] == f"{head}."
+    assert Verdict({"plain": (30.0, 50.0), "resnet": (0.0, 3.0)}).sentences[0] == f"{head} with some of the seeds."
 
 
 def test_one_seed_is_called_an_example() -> None:

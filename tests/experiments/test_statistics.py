@@ -40,7 +40,7 @@ def test_the_interval_of_twins_is_students_over_the_seeds() -> None:
 
 def test_twins_of_one_seed_or_with_one_difference_have_no_interval_to_compute() -> None:
     assert "one seed" in str(paired_difference((12.0,), (8.0,)))
-    assert paired_difference((3.0, 2.0), (2.0, 1.0)).low == 1
+    assert paired_difference((3.0, 2.0), (2.0, 1.0)).in_words() == "+1.00 points (the same in every seed: no interval)"
     assert paired_difference((3.0, 2.0), (3.0, 2.0)).p_value == 1
 
 
@@ -55,9 +55,18 @@ def test_one_seed_says_nothing_of_the_spread() -> None:
     assert "one seed" in str(found)
 
 
-def test_equal_values_need_no_interval() -> None:
-    assert difference((0.0, 0.0), (0.0, 0.0)).p_value == 1
-    assert difference((1.0, 1.0), (0.0, 0.0)).is_above_zero
+def test_no_difference_needs_no_interval() -> None:
+    found = difference((0.0, 0.0), (0.0, 0.0))
+    assert (found.low, found.high, found.p_value) == (0, 0, 1)
+    assert str(found) == "+0.00 points (the same in every seed)"
+
+
+def test_a_difference_that_is_the_same_in_every_seed_is_not_told_from_chance() -> None:
+    one_image = 100 / 359  # of the digits' test part
+    for found in (difference((one_image,) * 3, (0.0,) * 3), paired_difference((3 * one_image,) * 2, (one_image,) * 2)):
+        assert found.mean > 0
+        assert not found.is_above_zero
+        assert (found.low, found.high, found.p_value) == (-math.inf, math.inf, 1)
 
 
 def test_a_spread_is_mean_and_sample_deviation() -> None:
@@ -82,7 +91,8 @@ def test_the_interval_between_gaps_of_equal_spread_is_students() -> None:
 
 def test_gaps_of_one_seed_or_without_spread_have_no_interval_to_compute() -> None:
     assert "one seed" in str(difference_of_gaps(((5.0,), (1.0,)), ((2.0, 2.0), (1.0, 1.0))))
-    assert difference_of_gaps(((5.0, 5.0), (1.0, 1.0)), ((2.0, 2.0), (1.0, 1.0))).low == 3
+    without = difference_of_gaps(((5.0, 5.0), (1.0, 1.0)), ((2.0, 2.0), (1.0, 1.0)))
+    assert (without.mean, without.low) == (3, -math.inf)
 
 
 def test_the_interval_of_two_shares_is_agrestis_and_caffos() -> None:
@@ -102,6 +112,6 @@ def test_a_small_p_is_not_printed_as_zero() -> None:
 
 def test_binary_fractions_make_no_spread() -> None:
     twins = paired_difference([1.3, 1.4, 1.1], [0.3, 0.4, 0.1])
-    assert twins == Difference(1.0, 1.0, 1.0, 0.0)
+    assert twins == Difference(1.0, -math.inf, math.inf, 1.0, "the same in every seed")
     assert "the same in every seed" in twins.in_words()
     assert difference([0.1 + 0.2, 0.3], [0.3, 0.3]).in_words() == difference([0.3, 0.3], [0.3, 0.3]).in_words()

@@ -57,11 +57,28 @@ def _of_depth(experiment: Experiment, **errors: Sequence[float]) -> Evidence:
         ((5, 5, 5, 5), (5, 5, 5, 5), "inconclusive"),
         ((5, 6, 8, 45), (5, 5, 5, 5.3), "reproduced"),
         ((5, 6, 8, 10), (5, 5, 5, 5.9), "inconclusive"),
+        ((5, 5, 5, 5.5), (5, 5, 5, 5.5), "inconclusive"),  # plain nets degrade, but no more than residual ones
+        ((5, 5, 5, 5.4), (5, 5, 5, 5.9), "not reproduced"),  # and here less
     ],
 )
 def test_degradation(plain: Sequence[float], resnet: Sequence[float], outcome: str) -> None:
     evidence = _of_depth(degradation.EXPERIMENT, plain=plain, resnet=resnet)
     assert degradation.EXPERIMENT.judge(evidence).outcome == outcome
+
+
+def test_a_depth_with_another_recipe_is_shown_and_judges_nothing() -> None:
+    arms = degradation.EXPERIMENT.arms("paper")
+    worse = {"plain": {56: 6, 110: 1}, "resnet": {56: 0, 110: 9}}  # points of training error above 20 layers
+    found: dict[Arm, Sequence[tuple[float, float]]] = {}
+    for arm in arms:
+        model = arm.config.model
+        rise = worse["plain" if model.is_plain else "resnet"].get(model.depth, 0)
+        found[arm] = _seeds(5 + rise, 8)
+    evidence = made_up("degradation", found, size="paper")
+    verdict = degradation.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == "reproduced"
+    assert "From 20 to 56 layers the clean training error changes by +6.00 points" in verdict.sentence
+    assert len(degradation.EXPERIMENT.table(evidence).rows) == 10
 
 
 def test_a_residual_gap_that_nobody_could_see_is_no_cure() -> None:
@@ -113,7 +130,9 @@ def test_shortcuts(errors: Sequence[float], outcome: str) -> None:
 )
 def test_convergence(errors: Sequence[float], outcome: str) -> None:
     arms = convergence.EXPERIMENT.arms("digits")
-    evidence = made_up("convergence", {arm: _seeds(e, e) for arm, e in zip(arms, errors, strict=True)})
+    # seeds differ the other way round with the longest budget: all the same change would have no interval
+    found = {arm: _seeds(e, e)[:: -1 if "3x" in arm.name else 1] for arm, e in zip(arms, errors, strict=True)}
+    evidence = made_up("convergence", found)
     assert convergence.EXPERIMENT.judge(evidence).outcome == outcome
 
 
@@ -251,6 +270,28 @@ def test_gradients_that_vanish_with_depth_in_every_layer_alike_are_not_healthy()
     assert verdict.outcome == "not reproduced"
     assert "is 0.125 in a plain net of 20 layers and 1.25e-06 in one of 110" in verdict.sentence
     assert normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY, HEALTHY), decay=0.5)).outcome == "reproduced"
+
+
+def test_the_rule_on_nets_without_batch_norm_is_shown_as_a_control() -> None:
+    evidence = _signals(HEALTHY, (HEALTHY, HEALTHY))
+    for row in evidence.measured["rows"]:
+        if (row["kind"], row["norm"], row["depth"]) == ("plain", "none", 110):
+            row["gradient_norm"] = [1e-9, 1e-9, 1e-9]
+    verdict = normalization.EXPERIMENT.judge(evidence)
+    assert verdict.outcome == "reproduced"
+    assert (
+        "with 20, 56 and 110 layers 0, 0 and 1 of 1 plain nets fail, and 0, 0 and 0 residual nets" in verdict.sentence
+    )
+
+
+def test_the_gradients_of_plain_and_residual_nets_are_drawn_to_one_scale() -> None:
+    evidence = _signals(HEALTHY, (HEALTHY, HEALTHY))
+    for row in evidence.measured["rows"]:
+        if (row["kind"], row["norm"], row["depth"]) == ("resnet", "none", 110):
+            row["gradient"] = [1e8, 1e8, 1e8]
+    plain, residual = normalization.EXPERIMENT.draw(evidence).axes[1:]
+    assert plain.get_ylim() == residual.get_ylim()
+    assert residual.get_ylim()[1] > 1e8
 
 
 def test_signals_of_one_trained_seed_decide_nothing() -> None:

@@ -91,7 +91,13 @@ EXPERIMENT = Experiment(
     claim="The solver works to some extent on deep plain nets; they may have exponentially low convergence rates. "
     "Three times the iterations do not remove the degradation.",
     source="Sec. 4.1 and its footnote 3",
-    paper=(("plain-34 on ImageNet with 3 times the iterations", "the degradation is still observed"),),
+    paper=(
+        (
+            "deep plain nets on ImageNet",
+            '"the solver works to some extent"; a guess: "exponentially low convergence rates"',
+        ),
+        ("plain-34 on ImageNet with 3 times the iterations", "the degradation is still observed"),
+    ),
     rule=f"Reproduced if {BUDGETS[-1]} times the iterations lower the clean training error of plain-{DEEP} (95 % "
     f"interval below 0) and leave it above plain-{SHALLOW}'s at the same budget (interval above 0); not reproduced if "
     "either is the other way round; otherwise inconclusive. The first interval is Student's t of the differences seed "

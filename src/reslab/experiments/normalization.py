@@ -1,4 +1,4 @@
-"""Batch normalization keeps signals healthy forward and backward, in plain nets too (paper Sec. 1 and 4.1)."""
+"""With batch normalization signals vanish neither forward nor backward, in plain nets too (paper Sec. 1 and 4.1)."""
 
 import statistics
 from collections.abc import Sequence
@@ -132,13 +132,19 @@ def _vanishes(row: dict[str, Any], smallest_if_shallow: float) -> bool:
     return _growth(row) < 1 / _SHRINKS or _smallest([row]) < smallest_if_shallow / _HEALTHY
 
 
+def _fail(evidence: Evidence, kind: str, norm: Norm, depth: int, when: str) -> list[bool]:
+    """Whether the rule fails a network, for each seed."""
+    shallow = _smallest(_rows(evidence, kind, norm, DEPTHS[0]))
+    return [_vanishes(row, shallow) for row in _rows(evidence, kind, norm, depth, when)]
+
+
 def _judge(evidence: Evidence) -> Verdict:
-    vanishing = []
-    for kind, depth in product(KINDS, DEPTHS):
-        shallow = _smallest(_rows(evidence, kind, "batch", DEPTHS[0]))
-        for when in ("start", "end") if depth in TRAINED else ("start",):
-            vanishing.append([_vanishes(row, shallow) for row in _rows(evidence, kind, "batch", depth, when)])
-    sentence = _in_words(evidence)
+    vanishing = [
+        _fail(evidence, kind, "batch", depth, when)
+        for kind, depth in product(KINDS, DEPTHS)
+        for when in (("start", "end") if depth in TRAINED else ("start",))
+    ]
+    sentence = f"{_in_words(evidence)} {_control_in_words(evidence)}"
     if min(len(_rows(evidence, kind, "batch", depth, "end")) for kind in KINDS for depth in TRAINED) < 2:
         return Verdict("inconclusive", f"{sentence} One trained seed says nothing of the others.")
     if not any(any(seeds) for seeds in vanishing):
@@ -165,6 +171,21 @@ def _in_words(evidence: Evidence) -> str:
         f"are then at least {_in_digits(min(_growth(row) for row in start))} times those of the last third; with "
         f"{last} layers the factor is {ranges['plain']} in plain nets and {ranges['resnet']} in residual nets."
     )
+
+
+def _control_in_words(evidence: Evidence) -> str:
+    """What the rule says where something does vanish: a rule that lets everything pass would show nothing."""
+    failed = {kind: [f"{sum(_fail(evidence, kind, 'none', depth, 'start'))}" for depth in DEPTHS] for kind in KINDS}
+    seeds = len(_rows(evidence, "plain", "none", DEPTHS[0]))
+    return (
+        f"The same rule on nets without batch norm, before training, as a control: with {_listed(DEPTHS)} layers "
+        f"{_listed(failed['plain'])} of {seeds} plain nets fail, and {_listed(failed['resnet'])} residual nets."
+    )
+
+
+def _listed(values: Sequence[object]) -> str:
+    *first, last = map(str, values)
+    return f"{', '.join(first)} and {last}"
 
 
 def _in_digits(value: float) -> str:
@@ -204,6 +225,9 @@ def _draw(evidence: Evidence) -> Figure:
             axes.set_yscale("log")
             what = "variance of the response" if key == "variance" else "gradient over weight norm"
             axes.set_title(f"{kind_in_words(kind)}: {what}", fontsize=10)
+        lows, highs = zip(*(axes.get_ylim() for axes in panels[1:]), strict=True)
+        for axes in panels[1:]:  # gradients of plain and residual nets are there to be compared
+            axes.set_ylim(min(lows), max(highs))
         handles, labels = panels[0].get_legend_handles_labels()
         # below the panels: within them, curves go everywhere
         panels[0].figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(DEPTHS))
@@ -213,7 +237,7 @@ def _draw(evidence: Evidence) -> Figure:
 
 EXPERIMENT = Experiment(
     name="normalization",
-    title="Batch norm keeps signals healthy, so vanishing gradients are an unlikely cause",
+    title="With batch norm no signal vanishes, so vanishing gradients are an unlikely cause",
     claim="Plain nets trained with batch normalization have forward signals of non-zero variance and backward "
     "gradients of healthy norms; neither vanishes. So the degradation is unlikely to be caused by vanishing gradients.",
     source="Sec. 1, 4.1",

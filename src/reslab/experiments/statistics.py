@@ -15,12 +15,16 @@ _ROUNDING = 1e-9  # points: a spread below it is that of binary fractions
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean of one sample minus that of another, with its 95 % interval; without a finite one for single seeds."""
+    """Mean of one sample minus that of another, with its 95 % interval.
+
+    no_interval: why it has no finite one; empty where it has.
+    """
 
     mean: float
     low: float
     high: float
     p_value: float
+    no_interval: str = ""
 
     @property
     def is_above_zero(self) -> bool:
@@ -32,14 +36,14 @@ class Difference:
 
     @property
     def half_width(self) -> float:
-        """The smallest difference that could be told from zero with this spread; infinite for single seeds."""
+        """The smallest difference that could be told from zero with this spread; infinite without a finite interval."""
         return (self.high - self.low) / 2
 
     def in_words(self, unit: str = "points", digits: int = 2) -> str:
         """Return the mean with its unit and interval, or that there is none."""
         mean = f"{self.mean:+z.{digits}f} {unit}".rstrip()  # z: no difference is +0.00, never -0.00
-        if math.isinf(self.half_width):
-            return f"{mean} (one seed: no interval)"
+        if self.no_interval:
+            return f"{mean} ({self.no_interval}: no interval)"
         if not self.half_width:
             return f"{mean} (the same in every seed)"
         return f"{mean} (95 % interval {self.low:+z.{digits}f} to {self.high:+z.{digits}f})"
@@ -48,16 +52,31 @@ class Difference:
         return self.in_words()
 
 
+def _one_seed(mean: float) -> Difference:
+    return Difference(mean, -math.inf, math.inf, 1.0, "one seed")
+
+
+def _same_in_every_seed(mean: float) -> Difference:
+    """No spread to estimate: errors are counts, and a few seeds agree by chance, one image apart for instance.
+
+    So a difference has no interval then. None at all has: where every seed fits every image, for instance.
+    """
+    if mean:
+        return Difference(mean, -math.inf, math.inf, 1.0, "the same in every seed")
+    return Difference(mean, mean, mean, 1.0)
+
+
 def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
     """Return mean(one) - mean(other), with Welch's interval for independent samples.
 
-    Fewer than two values on a side say nothing of the spread: no finite interval.
+    Fewer than two values on a side, or values that are the same in every seed, say nothing of the spread: no finite
+    interval.
     """
     mean = _rounded(statistics.mean(one) - statistics.mean(other))
     if min(len(one), len(other)) < 2:
-        return Difference(mean, -math.inf, math.inf, 1.0)
+        return _one_seed(mean)
     if max(statistics.pstdev(one), statistics.pstdev(other)) < _ROUNDING:
-        return Difference(mean, mean, mean, 0.0 if mean else 1.0)  # Welch's t would divide by zero
+        return _same_in_every_seed(mean)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts values that are equal in every seed
         test = stats.ttest_ind(one, other, equal_var=False)
@@ -78,10 +97,10 @@ def paired_difference(one: Sequence[float], other: Sequence[float]) -> Differenc
     changes = [mine - its for mine, its in zip(one, other, strict=True)]
     mean = _rounded(statistics.mean(changes))
     if len(changes) < 2:
-        return Difference(mean, -math.inf, math.inf, 1.0)
+        return _one_seed(mean)
     error = statistics.stdev(changes) / math.sqrt(len(changes))
     if error < _ROUNDING:
-        return Difference(mean, mean, mean, 0.0 if mean else 1.0)
+        return _same_in_every_seed(mean)
     freedom = len(changes) - 1
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     return Difference(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)))
@@ -98,11 +117,11 @@ def difference_of_gaps(
     means = [statistics.mean(sample) for sample in samples]
     mean = _rounded(means[0] - means[1] - means[2] + means[3])
     if min(map(len, samples)) < 2:
-        return Difference(mean, -math.inf, math.inf, 1.0)
+        return _one_seed(mean)
     parts = [statistics.variance(sample) / len(sample) for sample in samples]
     error = math.sqrt(sum(parts))
     if error < _ROUNDING:
-        return Difference(mean, mean, mean, 0.0 if mean else 1.0)
+        return _same_in_every_seed(mean)
     freedom = sum(parts) ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     return Difference(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)))
