@@ -1,6 +1,5 @@
 """With batch normalization signals vanish neither forward nor backward, in plain nets too (paper Sec. 1 and 4.1)."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -27,14 +26,13 @@ from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .draw import make_figure
 from .evidence import Evidence
 from .experiment import Bench, Experiment, Table, Verdict
+from .vanishing import HEALTHY, SHRINKS, drift, growth_toward_input, smallest_norm, vanishes, weakest
 
 NORMS: tuple[Norm, ...] = ("batch", "none")
 DEPTHS = (20, 56, 110)
 TRAINED = (20, 56)
 _BATCH = 128
 _SEEDS = 3
-_HEALTHY = 100.0  # times that a layer's gradient may be smaller than the median layer's, or than in the shallowest net
-_SHRINKS = 10.0  # times that the gradient may shrink from the last third of the layers to the first
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
@@ -97,45 +95,14 @@ def _all_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return [*evidence.measured["rows"], *(row for name in evidence.of_runs for row in evidence.found(name))]
 
 
-def _weakest(row: dict[str, Any]) -> float:
-    """How many times smaller the smallest layer's gradient is than the median layer's; infinite if it is 0."""
-    smallest = min(row["gradient"])
-    return statistics.median(row["gradient"]) / smallest if smallest else float("inf")
-
-
-def _drift(row: dict[str, Any]) -> float:
-    """The largest over the smallest variance of a layer's response."""
-    smallest = min(row["variance"])
-    return max(row["variance"]) / smallest if smallest else float("inf")
-
-
-def _growth(row: dict[str, Any]) -> float:
-    """The median gradient of the first third of the layers over that of the last: below 1, it shrinks on its way."""
-    third = len(row["gradient"]) // 3
-    last = statistics.median(row["gradient"][-third:])
-    return statistics.median(row["gradient"][:third]) / last if last else float("inf")
-
-
 def _worst(rows: Sequence[dict[str, Any]], of: Any) -> float:
     return max(of(row) for row in rows)
 
 
-def _smallest(rows: Sequence[dict[str, Any]]) -> float:
-    """The smallest norm of a layer's gradient, as it is."""
-    return min(min(row["gradient_norm"]) for row in rows)
-
-
-def _vanishes(row: dict[str, Any], smallest_if_shallow: float) -> bool:
-    """Whether gradients fail the rule of the page in one network; the other number is `_smallest` with 20 layers."""
-    if row["when"] == "end":
-        return _weakest(row) > _HEALTHY
-    return _growth(row) < 1 / _SHRINKS or _smallest([row]) < smallest_if_shallow / _HEALTHY
-
-
 def _fail(evidence: Evidence, kind: str, norm: Norm, depth: int, when: str) -> list[bool]:
     """Whether the rule fails a network, for each seed."""
-    shallow = _smallest(_rows(evidence, kind, norm, DEPTHS[0]))
-    return [_vanishes(row, shallow) for row in _rows(evidence, kind, norm, depth, when)]
+    shallow = smallest_norm(_rows(evidence, kind, norm, DEPTHS[0]))
+    return [vanishes(row, shallow) for row in _rows(evidence, kind, norm, depth, when)]
 
 
 def _judge(evidence: Evidence) -> Verdict:
@@ -157,18 +124,18 @@ def _in_words(evidence: Evidence) -> str:
     normalized = [row for row in _all_rows(evidence) if row["norm"] == "batch"]
     start, end = ([row for row in normalized if row["when"] == when] for when in ("start", "end"))
     smallest = {
-        (norm, depth): _in_digits(_smallest(_rows(evidence, "plain", norm, depth)))
+        (norm, depth): _in_digits(smallest_norm(_rows(evidence, "plain", norm, depth)))
         for norm, depth in product(NORMS, (first, last))
     }
-    growth = {kind: [_growth(row) for row in _rows(evidence, kind, "batch", last)] for kind in KINDS}
+    growth = {kind: [*map(growth_toward_input, _rows(evidence, kind, "batch", last))] for kind in KINDS}
     ranges = {kind: " to ".join(dict.fromkeys(map(_in_digits, (min(g), max(g))))) for kind, g in growth.items()}
     return (
         f"With batch norm, after training, no layer's relative gradient in nets of {TRAINED[0]} and {TRAINED[-1]} "
-        f"layers is more than {_in_digits(_worst(end, _weakest))} times smaller than the median layer's. Before "
+        f"layers is more than {_in_digits(_worst(end, weakest))} times smaller than the median layer's. Before "
         f"training, the smallest gradient norm of a layer is {smallest['batch', first]} in a plain net of {first} "
         f"layers and {smallest['batch', last]} in one of {last}; without batch norm {smallest['none', first]} and "
         f"{smallest['none', last]}. With batch norm, the gradients of the first third of the layers "
-        f"are then at least {_in_digits(min(_growth(row) for row in start))} times those of the last third; with "
+        f"are then at least {_in_digits(min(map(growth_toward_input, start)))} times those of the last third; with "
         f"{last} layers the factor is {ranges['plain']} in plain nets and {ranges['resnet']} in residual nets."
     )
 
@@ -197,8 +164,8 @@ def _table(evidence: Evidence) -> Table:
     for when, kind, norm, depth in product(("start", "end"), KINDS, NORMS, DEPTHS):
         if found := _rows(evidence, kind, norm, depth, when):
             words = (net_name(kind, depth), "batch norm" if norm == "batch" else "none", f"at the {when}")
-            growth = min(_growth(row) for row in found)
-            numbers = (_worst(found, _weakest), growth, _smallest(found), _worst(found, _drift))
+            growth = min(map(growth_toward_input, found))
+            numbers = (_worst(found, weakest), growth, smallest_norm(found), _worst(found, drift))
             rows.append((*words, str(len(found)), *(_in_digits(number) for number in numbers)))
     columns = (
         "network",
@@ -243,10 +210,10 @@ EXPERIMENT = Experiment(
     source="Sec. 1, 4.1",
     paper=(("forward and backward signals of plain nets with BN", '"neither forward nor backward signals vanish"'),),
     rule="Judged is whether gradients vanish, in plain and residual nets with batch norm. One of them fails after "
-    f"training if some layer's gradient norm (relative to its weight's norm) is more than {_HEALTHY:g} times smaller "
+    f"training if some layer's gradient norm (relative to its weight's norm) is more than {HEALTHY:g} times smaller "
     "than the median layer's. One fails before training if the smallest gradient norm of its layers is more than "
-    f"{_HEALTHY:g} times smaller than with {DEPTHS[0]} layers, or if the median of the first third of its layers is "
-    f"more than {_SHRINKS:g} times smaller than that of the last third: if gradients shrink with depth, or toward the "
+    f"{HEALTHY:g} times smaller than with {DEPTHS[0]} layers, or if the median of the first third of its layers is "
+    f"more than {SHRINKS:g} times smaller than that of the last third: if gradients shrink with depth, or toward the "
     "input. Reproduced if no net fails; not reproduced if one fails with every seed; otherwise inconclusive, as "
     "with one trained seed. Before training, gradients that grow toward the input are a finding, not a failure. "
     "Forward, batch norm sets the variance itself; what happens without it is shown beside it.",
