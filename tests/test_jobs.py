@@ -96,6 +96,21 @@ def test_each_success_is_told_by_its_place_and_the_worst_code_is_returned(
     assert sorted(told) == [0, 2]
 
 
+def test_jobs_share_the_cores_that_this_process_may_use_and_import_nothing_from_where_they_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "fake" / "reslab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("import os, queue, sys\nsys.exit(int(os.environ['OMP_NUM_THREADS']))\n")
+    (tmp_path / "queue.py").write_text("raise SystemExit(99)\n")
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(jobs, "_num_cores", lambda: 6)
+    monkeypatch.chdir(tmp_path)
+    assert run_side_by_side([["one"], ["two"]], 2) == 3
+
+
 def test_what_goes_wrong_between_jobs_stops_those_that_still_run(sleepy_command: Path) -> None:
     (sleepy_command / "reslab" / "__main__.py").write_text(
         "import sys, time\nfrom pathlib import Path\nPath(sys.argv[1]).touch()\n"

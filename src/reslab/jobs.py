@@ -30,9 +30,10 @@ def run_side_by_side(
     """
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threads = str(max(1, _num_cores() // jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if jobs > 1 else dict(os.environ)
-    waiting = list(enumerate([sys.executable, "-m", "reslab", *command] for command in commands))
+    # -P: what lies in the working folder is no module
+    waiting = list(enumerate([sys.executable, "-P", "-m", "reslab", *command] for command in commands))
     running: dict[int, _Job] = {}
     codes: list[int] = []
     with _lifeline() as lifeline, _passing_signals_on(running) as asked:
@@ -49,6 +50,11 @@ def run_side_by_side(
             if codes[-1] == 0:
                 _tell(on_success, number, asked)
     return STOPPED if asked else max((code if code >= 0 else 128 - code for code in codes), default=0)
+
+
+def _num_cores() -> int:
+    """The cores that this process may use, which are not all of a machine that is shared."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

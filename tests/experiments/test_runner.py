@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from reslab.config import override
 from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
+from reslab.files import sha256_of
 from reslab.modelfile import save_model
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
@@ -199,6 +200,72 @@ def test_a_start_file_of_an_arm_that_was_trained_anew_is_made_anew(tmp_path: Pat
     with torch.no_grad():
         answers = [load_model(one).model(images) for one in (path, source.model_path)]
     torch.testing.assert_close(*answers, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_finished_run_whose_source_was_trained_anew_is_refused(blocks: int, tmp_path: Path) -> None:
+    source, like = _short(iterations=2), _short(suffix="-on", iterations=1, log_every=1)
+    deep = override(like.config, {"model": {"num_blocks": [1 + blocks] * 3}})
+    arm = replace(like, config=deep, start=Start(source, blocks))
+    runner = Runner(tmp_path, 1, _Counting())
+    _train(runner, [source, arm], [0])
+    folder = RunFolder(runner.folder(source, 0))
+    card = load_model(folder.model_path)
+    save_model(folder.model_path, card.model, replace(card.card, temperature=2.0))  # as `reslab calibrate` does
+    _train(runner, [source, arm], [0])
+    with torch.no_grad():
+        card.model.fc.bias.add_(1)  # as if it had come out otherwise
+    save_model(folder.model_path, card.model, card.card)
+    folder.write("result.json", {**(folder.result() or {}), "model_sha256": sha256_of(folder.model_path)})
+    with pytest.raises(Failure, match=r"-on-\w+/0 went on from another network than .* holds now.*remove it"):
+        _train(runner, [source, arm], [0])
+
+
+def test_a_run_of_a_version_with_other_settings_is_named(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, 1, _Counting())
+    (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
+    newer = folder.config()
+    newer["train"]["newer_setting"] = 1
+    folder.write("config.json", newer)
+    with pytest.raises(
+        Failure, match=r"/0: its settings are not those of this reslab .*newer_setting.*another --run-dir"
+    ):
+        _train(runner, [_short()], [0])
+
+
+def test_what_another_command_finishes_between_two_waves_is_told_too(tmp_path: Path) -> None:
+    source = _short(iterations=4)
+    further = replace(_short(suffix="-further", iterations=4), start=Start(source, 0))
+    told: list[str] = []
+
+    def note(folder: RunFolder) -> None:
+        if not told:
+            _train(Runner(tmp_path, 1, _Counting()), [further], [0])  # the other command
+        told.append(folder.config()["recipe"])
+
+    _train(Runner(tmp_path, 1, _Counting()), [source, further], [0], note)
+    assert told == [source.name, further.name]
+
+
+def test_a_run_that_another_command_begins_in_the_same_moment_is_left_to_it(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, 1, lambda *_: nullcontext(_Counting()))  # type: ignore[arg-type,return-value]
+    folder = runner.folder(_short(), 0)
+
+    @contextmanager
+    def begin(name: str, iterations: int, batch_size: int) -> Iterator[Observer]:
+        RunFolder.create(folder, {}, {})
+        yield _Counting()  # type: ignore[misc]
+
+    with pytest.raises(Failure, match=r"/0 was begun by another command in this moment; wait for that one"):
+        _train(replace(runner, observe=begin), [_short()], [0])
+
+
+def test_a_job_that_was_killed_left_no_message_and_the_want_of_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", lambda *_: 128 + signal.SIGKILL)
+    with pytest.raises(Failure, match=r"was not finished \(its process was ended by SIGKILL: .* fewer --jobs\)"):
+        _train(Runner(tmp_path, 2, _Counting()), [_short()], [0])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

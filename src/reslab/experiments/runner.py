@@ -1,6 +1,7 @@
 """Training the arms of an experiment: nothing twice, resumable, some side by side."""
 
 import gc
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import torch
 from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
-from reslab.errors import Failure, Interrupted
+from reslab.errors import Failure, Interrupted, UsageError
+from reslab.files import sha256_of
 from reslab.jobs import STOPPED, run_side_by_side
 from reslab.modelfile import load_model, save_model
 from reslab.models import Network, deepen
@@ -44,16 +46,20 @@ class Runner:
 
         Interrupted runs are gone on with. What a run starts from is trained before it, asked for or not.
         """
-        own = {(arm.key, seed) for arm, seed in runs}
+        unreported = {(arm.key, seed) for arm, seed in runs}
 
         def report(arm: Arm, seed: int) -> None:
-            if (arm.key, seed) in own:  # others are only what a run starts from
+            if (arm.key, seed) in unreported:  # others are only what a run starts from
+                unreported.remove((arm.key, seed))
                 on_finished(self._finished(arm, seed))
 
-        for run in runs:
-            if self.is_finished(*run):
-                report(*run)
+        def report_finished() -> None:  # another command may finish runs at any time
+            for run in runs:
+                if self.is_finished(*run):
+                    report(*run)
+
         for wave in self._waves(runs):
+            report_finished()
             todo = [run for run in wave if not self.is_finished(*run)]
             if self.jobs > 1:
                 self._train_side_by_side(todo, report)
@@ -61,6 +67,7 @@ class Runner:
                 for run in todo:
                     self._train_here(*run)
                     report(*run)
+        report_finished()
         return [self._finished(*run) for run in runs]
 
     def sources(self, runs: Sequence[Run]) -> list[Run]:
@@ -73,11 +80,44 @@ class Runner:
         return self.path / f"{arm.name}-{arm.key}" / str(seed)
 
     def _finished(self, arm: Arm, seed: int) -> RunFolder:
-        """Open a finished run; Failure for one whose settings were others, because a default has changed since."""
+        """Open a finished run; Failure for one whose settings were others, because a default has changed since.
+
+        And for one that went on from another network than is there now: its pages would compare it with that one.
+        """
         folder = RunFolder.open(self.folder(arm, seed))
-        if changed := changes(folder.config(), arm):
+        try:
+            changed = changes(folder.config(), arm)
+        except UsageError as error:
+            raise Failure(
+                f"{folder.path}: its settings are not those of this reslab ({str(error).rstrip('.')}); use the version "
+                "that trained it, or another --run-dir."
+            ) from None
+        if changed:
             raise Failure(f"{folder.path} was trained with other settings ({changed}); remove it to train it anew.")
+        if arm.start is not None and self.is_finished(arm.start.arm, seed) and not self._went_on_from(arm, seed):
+            raise Failure(
+                f"{folder.path} went on from another network than {self.folder(arm.start.arm, seed)} holds now, which "
+                "was trained anew since; remove it (and its record), and it is trained anew too."
+            )
         return folder
+
+    def _went_on_from(self, arm: Arm, seed: int) -> bool:
+        """Whether a finished run began with what its source holds now; older runs do not say what they began with."""
+        assert arm.start is not None
+        source = RunFolder.open(self.folder(arm.start.arm, seed))
+        weights = RunFolder.open(self.folder(arm, seed)).environment().get("weights")
+        if weights is None or not source.model_path.exists():
+            return True
+        if not arm.start.blocks:
+            result = source.result()
+            assert result is not None
+            # the file's own hash is another one once a temperature is fitted
+            return weights["sha256"] in (result.get("model_sha256"), sha256_of(source.model_path))
+        start = self._grown_file(arm, seed)
+        if not start.exists():
+            return True
+        is_its = weights["sha256"] == sha256_of(start)
+        return is_its and _holds(load_model(start).model, load_model(source.model_path).model)
 
     def is_finished(self, arm: Arm, seed: int) -> bool:
         """Whether nothing is left to train of a run."""
@@ -97,29 +137,28 @@ class Runner:
         config = self._config(arm, seed)
         title = f"{arm.name} seed {seed}"
         is_started = self._is_started(arm, seed)
-        with self.observe(title, config.train.iterations, config.train.batch_size) as observer:
-            train_run(config, self.folder(arm, seed), resume=is_started, observers=[observer])
+        try:
+            with self.observe(title, config.train.iterations, config.train.batch_size) as observer:
+                train_run(config, self.folder(arm, seed), resume=is_started, observers=[observer])
+        except UsageError:
+            if is_started or not self._is_started(arm, seed):
+                raise
+            raise Failure(
+                f"{self.folder(arm, seed)} was begun by another command in this moment; wait for that one, or stop it. "
+                "Then the same command goes on."
+            ) from None
         if torch.cuda.is_initialized():  # what is measured later, in other processes too, may need all of the card
             gc.collect()
             torch.cuda.empty_cache()
 
     def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
         commands = [self._command(arm, seed) for arm, seed in todo]
-        reported = []
-
-        def report_one(number: int) -> None:
-            reported.append(number)
-            report(*todo[number])
-
-        code = run_side_by_side(commands, self.jobs, report_one)
+        code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
         if code == STOPPED:  # also when all of these are finished: nothing else may be started
             raise Interrupted("stopped; the same command goes on with what is not finished.")
         unfinished = [self.folder(arm, seed) for arm, seed in todo if not self.is_finished(arm, seed)]
         if unfinished:
-            raise Failure(f"{unfinished[0]} was not finished (exit code {code}); its message is above.")
-        for number, run in enumerate(todo):  # finished by another command meanwhile, or failed only after its result
-            if number not in reported:
-                report(*run)
+            raise Failure(f"{unfinished[0]} was not finished ({_why(code)}).")
 
     def _command(self, arm: Arm, seed: int) -> list[str]:
         config = self._config(arm, seed)
@@ -141,7 +180,7 @@ class Runner:
         trained = RunFolder.open(self.folder(arm.start.arm, seed))
         if not arm.start.blocks:
             return trained.model_path
-        path = self.folder(arm, seed).with_name(f"{seed}-start.safetensors")
+        path = self._grown_file(arm, seed)
         file = load_model(trained.model_path)
         if not (path.exists() and _holds(load_model(path).model, file.model)):  # the other arm may be trained anew
             data = build_splits(arm.config.data).train
@@ -152,6 +191,17 @@ class Runner:
                 grown = deepen(file.model, blocks=arm.start.blocks, calibrate=next(iter(views)).images)
             save_model(path, grown, file.card)
         return path
+
+    def _grown_file(self, arm: Arm, seed: int) -> Path:
+        return self.folder(arm, seed).with_name(f"{seed}-start.safetensors")
+
+
+def _why(code: int) -> str:
+    """What the exit code of a job says: that of a shell, 128 and the signal for one that was killed."""
+    if code <= 128:
+        return f"exit code {code}; its message is above"
+    name = signal.Signals(code - 128).name if code - 128 in [*signal.Signals] else code - 128
+    return f"its process was ended by {name}: for want of memory, perhaps; then give fewer --jobs"
 
 
 def _holds(grown: Network, source: Network) -> bool:
