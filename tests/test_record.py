@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reslab.errors import UsageError
-from reslab.logs import rate_drops
+from reslab.errors import Failure, UsageError
+from reslab.logs import rate_drops, read_rows
 from reslab.optim import PlateauDecay
 from reslab.record import MAX_CURVE_POINTS, RecordedRun, write_record
 from reslab.runfolder import RunFolder
@@ -89,6 +89,42 @@ def test_an_older_record_without_losses_and_hash_is_read_and_may_be_written_anew
     assert record.rate_drops() == [23, 35]
     write_record(folder, tmp_path / "results")
     assert "loss_curve" in json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("rows_left", [0, 3])
+def test_a_run_whose_log_is_lost_or_cut_replaces_no_whole_record(rows_left: int, tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    before = write_record(folder, tmp_path / "results").read_bytes()
+    folder.metrics.truncate(10 * rows_left)
+    with pytest.raises(
+        Failure, match=rf"metrics\.jsonl is not whole: .* is of step {10 * rows_left}, .* 50 iterations"
+    ):
+        write_record(folder, tmp_path / "results")
+    assert (tmp_path / "results" / "made-up" / "0.json").read_bytes() == before
+
+
+def test_a_damaged_record_is_said_to_be_damaged_and_not_to_be_of_another_training(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    path = write_record(folder, tmp_path / "results")
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(Failure, match=r"0\.json: not a JSON file: .*remove it, and it is written anew"):
+        write_record(folder, tmp_path / "results")
+
+
+def test_a_record_without_its_model_needs_no_model_file(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    folder.write("result.json", {**(folder.result() or {}), "model_sha256": "abc"})
+    folder.model_path.unlink()
+    path = write_record(folder, tmp_path / "results", with_model=False)
+    assert RecordedRun.open(path).values["model_sha256"] == "abc"
+    with pytest.raises(Failure, match=r"model\.safetensors: No such file"):
+        write_record(folder, tmp_path / "results")
+
+
+def test_a_log_of_other_bytes_is_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n\xff\xfe\n')
+    with pytest.raises(Failure, match=r"metrics\.jsonl: damaged: byte 12 is no UTF-8"):
+        read_rows(tmp_path / "metrics.jsonl")
 
 
 @pytest.mark.parametrize("is_older", [False, True])

@@ -36,6 +36,24 @@ PREPROCESS = measure_preprocess(DIGITS.train, mean="pixel", scale="none")  # typ
 CARD = ModelCard(preprocess=PREPROCESS, class_names=DIGITS.train.class_names, recipe="test")
 
 
+def test_the_logs_are_on_the_disk_before_a_checkpoint_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    sync, save = RowLog.sync, CheckpointFolder.save
+
+    def note_sync(log: RowLog) -> None:
+        sync(log)
+        order.append(log.path.name)
+
+    def note_save(folder: CheckpointFolder, *arguments: Any, **options: Any) -> None:
+        save(folder, *arguments, **options)
+        order.append("checkpoint")
+
+    monkeypatch.setattr(RowLog, "sync", note_sync)
+    monkeypatch.setattr(CheckpointFolder, "save", note_save)
+    make_trainer(Loop(iterations=4, log_every=2, checkpoint_every=2), tmp_path).fit()
+    assert order == 2 * ["metrics.jsonl", "timing.jsonl", "checkpoint"]
+
+
 def make_stream(batch_size: int = 16, dataset: ArrayDataset | None = None) -> MemoryStream:
     data = dataset or DIGITS.train
     return MemoryStream(data, Normalizer(PREPROCESS, CPU), no_augment, batch_size=batch_size, seed=1, device=CPU)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """What a run writes down as it goes: rows of JSON that a resume can cut back."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,16 @@ class RowLog:
         except OSError as error:
             raise Failure(f"{self.path}: cannot be written: {error.strerror or error}.") from None
 
+    def sync(self) -> None:
+        """Have the rows on the disk: before a checkpoint, which cannot be gone on from without those before it."""
+        if not self.path.exists():
+            return
+        try:
+            with self.path.open("ab") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Failure(f"{self.path}: cannot be written: {error.strerror or error}.") from None
+
     def truncate(self, step: int) -> None:
         """Drop the rows of steps after `step`, and a last line cut off in the middle."""
         if self.path.exists():
@@ -41,6 +52,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path}: damaged: byte {error.start} is no UTF-8.") from None
     rows = []
     for number, line in enumerate(lines[:-1], start=1):
         try:

@@ -19,7 +19,10 @@ MAX_MODEL_BYTES = 12_000_000  # of a small network, whose model file goes beside
 
 
 def make_record(folder: RunFolder) -> dict[str, Any]:
-    """Return the record of a finished run as JSON values, without any path; Failure for one that is not finished."""
+    """Return the record of a finished run as JSON values, without any path.
+
+    Failure for one that is not finished, or whose log does not reach its end.
+    """
     result = folder.result()
     if result is None:
         raise Failure(f"{folder.path} is not finished; go on with: reslab train --resume --run-dir {folder.path}")
@@ -29,6 +32,12 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         config["weights"] = Path(config["weights"]).name  # a record names no path of the machine
     final = {split: _counts(counts, result["protocol"]) for split, counts in result["final"].items()}
     rows = {split: found for split in ("train", "validation", "test") if (found := folder.rows(split))}
+    last = rows["train"][-1]["step"] if "train" in rows else 0
+    if last != result["iterations"]:
+        raise Failure(
+            f"{folder.metrics.path} is not whole: its last row of training is of step {last}, and the run has "
+            f"{result['iterations']} iterations. Without its curve there is no record; put the whole file back."
+        )
     return {
         "format_version": FORMAT_VERSION,
         "recipe": result["recipe"],
@@ -118,27 +127,28 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
     record = make_record(folder)
     path = results / _name(record, folder) / f"{record['seed']}.json"
     content = to_json_with_short_rows(record)
-    if path.exists() and not replace and not _holds_same_result(path, record):
-        raise UsageError(
-            f"{path} holds the result of another training than {folder.path}. Choose another --results; or remove that "
-            "record ('reslab record --replace' overwrites it), and run every experiment again that was made of it."
-        )
+    if path.exists() and not replace:
+        _check_is_of_same_result(path, record, folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        model = folder.model_path.read_bytes()
+        if with_model and len(model := folder.model_path.read_bytes()) <= MAX_MODEL_BYTES:
+            write_atomically(path.with_suffix(".safetensors"), model)
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}.") from None
-    if with_model and len(model) <= MAX_MODEL_BYTES:
-        write_atomically(path.with_suffix(".safetensors"), model)
     write_atomically(path, content)
     return path
 
 
-def _holds_same_result(path: Path, record: dict[str, Any]) -> bool:
+def _check_is_of_same_result(path: Path, record: dict[str, Any], folder: RunFolder) -> None:
     try:
-        return RecordedRun.open(path).is_same_result(record)
-    except Failure:  # something else, or damaged: not to be overwritten unasked either
-        return False
+        there = RecordedRun.open(path)
+    except Failure as error:  # something else, or damaged: not to be overwritten unasked either
+        raise Failure(f"{error} If it is of {folder.path}, remove it, and it is written anew.") from None
+    if not there.is_same_result(record):
+        raise UsageError(
+            f"{path} holds the result of another training than {folder.path}. Choose another --results; or remove that "
+            "record ('reslab record --replace' overwrites it), and run every experiment again that was made of it."
+        )
 
 
 def _name(record: dict[str, Any], folder: RunFolder) -> str:

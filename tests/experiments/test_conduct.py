@@ -192,9 +192,40 @@ def test_runs_and_records_of_unlike_data_are_not_compared(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"1\.json was trained on other data than .*0\.json"):
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
     _record(tmp_path, _tiny()).unlink()
-    with pytest.raises(UsageError, match=r"/0 was trained on other data than .*1\.json"):
+    with pytest.raises(UsageError, match=r"1\.json was trained on other data than what is to be trained would be"):
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
-    assert not _record(tmp_path, _tiny()).exists()
+    assert not (tmp_path / "elsewhere").exists()  # said before anything was trained
+
+
+def test_a_run_of_unlike_data_is_named_before_anything_is_trained(tmp_path: Path) -> None:
+    experiment = _experiment(_tiny())
+    conduct(experiment, "digits", _setup(tmp_path))
+    (folder,) = [RunFolder(path.parent) for path in (tmp_path / "runs").rglob("result.json")]
+    environment = folder.environment()
+    folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
+    with pytest.raises(UsageError, match=r"/0 was trained on other data .*give the same --data, or another --run-dir"):
+        conduct(experiment, "digits", _setup(tmp_path, seeds=2))
+    assert len(list((tmp_path / "runs").rglob("config.json"))) == 1
+
+
+def test_data_that_was_moved_is_looked_for_where_it_is_usual(data_root: Path, tmp_path: Path) -> None:
+    config = override(_tiny().config, {"data": {"kind": "cifar10", "path": str(tmp_path / "gone")}})
+    folder = RunFolder.create(tmp_path / "run", to_dict(config), {"data": {"fingerprint": None}, "sessions": []})
+    assert len(Bench("small", None, torch.device("cpu")).data_of(folder).train) == 50_000
+
+
+def test_evidence_whose_lists_do_not_fit_together_is_said_not_to_be_whole(tmp_path: Path) -> None:
+    experiment = _experiment(_tiny(), measures=True)
+    conduct(experiment, "digits", _setup(tmp_path, seeds=2))
+    path = path_of(tmp_path / "results", "tiny", "digits")
+    values = json.loads(path.read_text())
+    for key in ("models", "of_runs"):
+        _write(path, {**values, key: {arm: found[:1] for arm, found in values[key].items()}})
+        with pytest.raises(Failure, match=f"not whole: '{key}' has other seeds .*reslab experiment tiny .*--seeds 2"):
+            conduct(experiment, "digits", _setup(tmp_path, seeds=2))
+    path.write_text(path.read_text()[:99])
+    with pytest.raises(Failure, match=r"tiny-digits\.json: not a JSON file: .*remove it: 'reslab experiment' makes it"):
+        conduct(experiment, "digits", _setup(tmp_path, seeds=2))
 
 
 def test_a_network_that_is_to_be_measured_cannot_be_stood_for_by_its_record(tmp_path: Path) -> None:

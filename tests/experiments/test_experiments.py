@@ -105,6 +105,57 @@ def test_one_that_fails_does_not_keep_the_others_from_running(
     assert (tmp_path / "book" / "plateau.html").exists()
 
 
+def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
+    short_digits: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
+    assert run(["experiment", "shortcuts", "plateau", *flags]) == 0
+    evidence = tmp_path / "results" / "plateau-digits.json"
+    whole = evidence.read_text(encoding="utf-8")
+    values = json.loads(whole)
+    arms_there = {arm: seeds for arm, seeds in values["arms"].items() if "plateau" not in arm}
+    models = {arm: values["models"][arm] for arm in arms_there}
+    of_older_version = json.dumps({**values, "arms": arms_there, "models": models})
+    of_other_constants = json.dumps({**values, "how": {"images": 7}})
+    for content, reason in (
+        (whole[:50], "not a JSON file"),
+        (of_older_version, r"is of other networks than this version's plateau (digits-resnet20-plateau)"),
+        (of_other_constants, "was measured in another way than this version does"),
+    ):
+        evidence.write_text(content, encoding="utf-8")
+        for page in (tmp_path / "book").iterdir():
+            page.unlink()
+        assert run(["experiment", "shortcuts", *flags]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "index.html is written, but not whole: " in said
+        assert reason in said
+        assert sorted(page.name for page in (tmp_path / "book").iterdir()) == ["index.html", "shortcuts.html"]
+
+
+def test_a_record_that_is_not_of_this_versions_networks_is_not_shown_under_its_rule(
+    short_digits: None, tmp_path: Path
+) -> None:
+    assert run(["experiment", "plateau", "--seeds", "1", "--run-dir", str(tmp_path)]) == 0
+    (path,) = (tmp_path / "results" / "records" / "digits-resnet20").iterdir()
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["config"]["optim"]["lr"] = 0.02
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(Failure, match=r"0\.json is not of this version's plateau: .*optim.lr: 0.02 there, 0.05 now"):
+        read_chapters(tmp_path / "results")
+
+
+def test_the_papers_length_without_a_gpu_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stop(*_: object) -> None:
+        raise Failure("no further.")
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("reslab.experiments.conduct.conduct", stop)
+    assert run(["experiment", "depth", "--size", "paper", "--run-dir", str(tmp_path)]) == 1
+    assert "64,000 iterations, which takes hours for the smallest and days" in caplog.text
+
+
 def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["experiment"]) == 0
     assert "thousand-layers" in capsys.readouterr().out
@@ -116,6 +167,8 @@ def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture
         (["degradatoin"], "Did you mean 'degradation'"),
         (["depth", "--size", "tiny"], "allowed: 'digits', 'small', 'paper'"),
         (["depth", "--all"], "give names or --all"),
+        (["--size", "paper"], "which experiments? Give names, or --all"),
+        (["--seeds", "2"], "which experiments? Give names, or --all"),
         (["depth", "--seeds", "0"], "allowed: 1 or more"),
         (["depth", "--jobs", "0"], "allowed: 1 or more"),
         (["depth", "--data", "somewhere"], "leave --data out"),

@@ -1,5 +1,6 @@
 """`reslab experiment`."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from reslab.experiments.arms import Size
     from reslab.experiments.conduct import Setup
     from reslab.experiments.experiment import Experiment
+
+log = logging.getLogger(__name__)
 
 
 def experiment(
@@ -63,6 +66,8 @@ def experiment(
     if all and names:
         raise UsageError("--all takes no names; give names or --all.")
     if not all and not names:
+        if size != "digits" or (seeds, jobs, data, results) != (None,) * 4:
+            raise UsageError("which experiments? Give names, or --all; without anything they are listed.")
         rows = [(one.name, one.title, one.source) for one in EXPERIMENTS.values()]
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
@@ -80,9 +85,22 @@ def experiment(
     )
     for folder in (setup.runs, setup.results, run_dir / "book"):
         check_can_be_written(folder)
+    if size == "paper":
+        _say_how_long()
     _conduct_each(chosen, cast(Size, size), setup, run_dir / "book")
     print(f"book: {run_dir / 'book' / 'index.html'}")
     return 0
+
+
+def _say_how_long() -> None:
+    """Size "paper" on a CPU is a mistake more often than a plan."""
+    import torch
+
+    if not torch.cuda.is_available():
+        log.warning(
+            "size 'paper' trains every network for 64,000 iterations, which takes hours for the smallest and days for "
+            "the deepest without a GPU, and there is none here. Size 'small' has 2,344."
+        )
 
 
 def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", book: Path) -> None:
@@ -99,7 +117,7 @@ def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", 
             verdict = one.judge(conduct(one, size, setup))
         except Interrupted:
             raise
-        except (Failure, UsageError) as error:
+        except (Failure, UsageError, OSError) as error:
             if len(chosen) == 1:
                 raise
             failed.append(one.name)

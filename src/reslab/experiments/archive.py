@@ -70,7 +70,7 @@ class Archive:
         how: with which constants its network is measured; None if it is not.
         """
         record = RecordedRun.open(self.path(arm, seed))
-        if lack := _other_training(record, arm, seed):
+        if lack := other_training(record, arm, seed):
             return Lack(lack, is_in_run=False)
         is_known = self._is_of_evidence(arm, seed, record)
         if arm.start is not None and not (is_known and self._is_of_evidence(arm.start.arm, seed)):
@@ -92,7 +92,7 @@ class Archive:
         return model is not None and self.models.get((arm.name, seed)) == model
 
 
-def _other_training(record: RecordedRun, arm: Arm, seed: int) -> str:
+def other_training(record: RecordedRun, arm: Arm, seed: int) -> str:
     """In what a record is not of this run, in words; "" if it is."""
     if record.values["seed"] != seed:
         return f"it is of seed {record.values['seed']}"

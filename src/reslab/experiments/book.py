@@ -1,7 +1,8 @@
 """The book of results: what every experiment found, on pages made from its evidence alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from reslab.errors import Failure
 from reslab.report.figures import to_svg
 from reslab.report.pages import figure_markup, write_page
 
-from .arms import SIZES
+from .archive import other_training
+from .arms import SIZES, Size
 from .catalog import EXPERIMENTS
 from .evidence import Evidence, load_evidence, path_of
 from .experiment import Experiment, Table, Verdict
@@ -86,14 +88,37 @@ def read_chapters(results: Path) -> list[Chapter]:
     """Return a chapter for every evidence in `results`, in the order of the paper's argument, sizes ascending.
 
     A folder has room for one record of a run. What was computed in another way, and must not be mixed with that, lies
-    in a folder of its own below `results`. Failure if two of them hold an experiment at the same size.
+    in a folder of its own below `results`. Failure if two of them hold an experiment at the same size, and for evidence
+    that is damaged or of another version's experiments.
     """
-    return [
-        Chapter(experiment, load_evidence(path))
-        for experiment in EXPERIMENTS.values()
-        for size in SIZES
-        if (path := _only_path(results, experiment.name, size)) is not None
-    ]
+    return [_read_chapter(experiment, size, path) for experiment, size, path in _places(results)]
+
+
+def _places(results: Path) -> Iterator[tuple[Experiment, Size, Path]]:
+    for experiment, size in product(EXPERIMENTS.values(), SIZES):
+        if (path := _only_path(results, experiment.name, size)) is not None:
+            yield experiment, size, path
+
+
+def _read_chapter(experiment: Experiment, size: Size, path: Path) -> Chapter:
+    """Failure for evidence of other networks, or measured in another way, than this version's experiment has."""
+    evidence = load_evidence(path)
+    command = Chapter(experiment, evidence).command
+    arms = {arm.name: arm for arm in experiment.arms(size)}
+    if other := sorted(arms.keys() ^ evidence.records.keys()):
+        raise Failure(
+            f"{path} is of other networks than this version's {experiment.name} ({', '.join(other)}); make it anew, "
+            f"where its runs are, with: {command}"
+        )
+    if evidence.how != experiment.how(size):
+        raise Failure(
+            f"{path} was measured in another way than this version does ({evidence.how} there, {experiment.how(size)} "
+            f"now); make it anew, where its runs are, with: {command}"
+        )
+    for record in (record for records in evidence.records.values() for record in records):
+        if lack := other_training(record, arms[record.path.parent.name], record.values["seed"]):
+            raise Failure(f"{record.path} is not of this version's {experiment.name}: {lack}.")
+    return Chapter(experiment, evidence)
 
 
 def _only_path(results: Path, name: str, size: str) -> Path | None:
@@ -106,8 +131,23 @@ def _only_path(results: Path, name: str, size: str) -> Path | None:
 
 
 def write_book(results: Path, folder: Path) -> Path:
-    """Write one HTML page for each experiment found below `results`, and the front page; return that one's path."""
-    chapters = read_chapters(results)
+    """Write one HTML page for each experiment found below `results`, and the front page; return that one's path.
+
+    Evidence that cannot be shown keeps no other from its page: its Failure is raised when they are written.
+    """
+    chapters, failures = [], []
+    for experiment, size, path in _places(results):
+        try:
+            chapters.append(_read_chapter(experiment, size, path))
+        except Failure as failure:
+            failures.append(failure)
+    index = _write_pages(chapters, folder)
+    if failures:
+        raise Failure(f"{index} is written, but not whole: {failures[0]}")
+    return index
+
+
+def _write_pages(chapters: Sequence[Chapter], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(chapter.experiment.name for chapter in chapters))
     for name in names:

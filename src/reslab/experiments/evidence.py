@@ -132,7 +132,12 @@ def seeds_in(path: Path) -> int:
 
 def read_document(path: Path) -> dict[str, Any]:
     """Return an evidence's JSON values as they are, without its records; Failure for what is none."""
-    document = read_json(path)
+    try:
+        document = read_json(path)
+    except Failure as error:
+        raise Failure(
+            f"{error} If it is damaged, remove it: 'reslab experiment' makes it anew where its runs are."
+        ) from None
     if not isinstance(document, dict) or not {"experiment", "size", "arms"} <= document.keys():
         raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
     if document.get("format_version") != FORMAT_VERSION:
@@ -142,6 +147,13 @@ def read_document(path: Path) -> dict[str, Any]:
         )
     if missing := [key for key in _KEYS if key not in document]:
         raise Failure(f"{path}: not whole, without {', '.join(missing)}; remove it and make it anew.")
+    sizes = {arm: len(seeds) for arm, seeds in document["arms"].items()}
+    for key in ("models", "of_runs"):
+        if any(sizes.get(arm) != len(values) for arm, values in document[key].items()):
+            raise Failure(
+                f"{path}: not whole: {key!r} has other seeds or arms than 'arms'; remove it and make it anew, where "
+                f"its runs are, with: {_command(document)}"
+            )
     return document
 
 

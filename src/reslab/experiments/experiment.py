@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -53,15 +54,18 @@ class Bench:
     def data_of(self, folder: RunFolder) -> Splits:
         """Return a run's data; from `data` where that is given, for the files may have moved since its training.
 
-        Failure where it is not there, or is other data than the run was trained on.
+        Where they are gone and `data` is not given, they are looked for. Failure where they are nowhere, or are other
+        data than the run was trained on.
         """
         config = at_place(read_config(folder).data, self.data)
+        is_gone = config.path is not None and not Path(config.path).expanduser().exists()
+        if self.data is None and is_gone and config.kind != "folder":  # which is nowhere to be looked for
+            config = replace(config, path=None)
         found = data_of_run(folder, config)
         there, now = folder.environment()["data"].get("fingerprint"), found.splits.train.fingerprint()
         if there not in (None, now):  # older runs do not say
-            raise Failure(
-                f"{config.path} is other data than {folder.path} was trained on (fingerprints {now}, {there})."
-            )
+            place = config.path or "what was found"
+            raise Failure(f"{place} is other data than {folder.path} was trained on (fingerprints {now}, {there}).")
         return found.splits
 
 

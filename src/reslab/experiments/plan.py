@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.builders import build_splits
 from reslab.errors import UsageError
 from reslab.record import RecordedRun
 from reslab.runfolder import RunFolder
@@ -50,25 +51,40 @@ def make_plan(
     found = [stock.look_up(run) for run in runs]
     here = [run for run, one in zip(runs, found, strict=True) if not isinstance(one, Standing)]
     stock.check(here)
+    unfinished = [run for run in here if not runner.is_finished(*run)]
     standing: dict[tuple[str, int], Standing] = {}
     for (arm, seed), one in zip(runs, found, strict=True):
         if isinstance(one, Standing):
             standing[arm.name, seed] = one
-    check_data([one.record for one in standing.values()])
+    there = [RunFolder.open(runner.folder(*run)) for run in here if run not in unfinished]
+    check_data([one.record for one in standing.values()] + there, _training_data(unfinished))
     if standing:
         log.info("%s (%s): %d of %d runs are there as records.", experiment.name, size, len(standing), len(runs))
     return Plan(arms, numbers, [arm for arm in arms if arm.name in names], here, standing)
 
 
-def check_data(runs: Sequence[RunFolder | RecordedRun]) -> None:
-    """UsageError unless all runs were trained on the same data; older records do not say on which."""
+def _training_data(runs: Sequence[Run]) -> str | None:
+    """The fingerprint of what these runs are to be trained on, before the first of them is; None without any.
+
+    Failure where there is no data.
+    """
+    return build_splits(runs[0][0].config.data).train.fingerprint() if runs else None
+
+
+def check_data(runs: Sequence[RunFolder | RecordedRun], coming: str | None = None) -> None:
+    """UsageError unless all runs were trained on the same data; older records do not say on which.
+
+    coming: the fingerprint of the data that others are to be trained on.
+    """
     known = [(one, found) for one in runs if (found := one.environment()["data"].get("fingerprint")) is not None]
-    for one, found in known[1:]:
+    for one, found in known:
         first, expected = known[0]
-        if found != expected:
+        if found != expected or coming not in (None, found):
+            what = f"{first.path} was" if found != expected else "what is to be trained would be"
             raise UsageError(
-                f"{one.path} was trained on other data than {first.path} (fingerprints {found} and {expected}); give "
-                "the same data, or another --results."
+                f"{one.path} was trained on other data than {what} (fingerprints {found} and "
+                f"{expected if found != expected else coming}); give the same --data, or another --run-dir and another "
+                "--results."
             )
 
 

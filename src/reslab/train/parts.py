@@ -64,6 +64,11 @@ class Records:
     timing: RowLog | None = None
     checkpoints: CheckpointFolder | None = None
 
+    @property
+    def logs(self) -> tuple[RowLog, ...]:
+        """Those that are written."""
+        return tuple(log for log in (self.metrics, self.timing) if log)
+
 
 @dataclass(frozen=True, slots=True)
 class Monitor:

@@ -212,6 +212,8 @@ class Trainer:
         self._tick()
         checkpoint = self.checkpoint()  # sums over the processes: every one must take part
         if self.world.is_main:
+            for log in self.records.logs:
+                log.sync()
             self.records.checkpoints.save(checkpoint, best_step=self.state.best_step)
         self._last_saved = self.state.step
         barrier()
@@ -278,8 +280,8 @@ class Trainer:
 
     def cut_logs(self) -> None:
         """Drop the rows that were written after the current step, by a process that was killed."""
-        for log in (self.records.metrics, self.records.timing):
-            if log and self.world.is_main:
+        if self.world.is_main:
+            for log in self.records.logs:
                 log.truncate(self.state.step)
 
 
