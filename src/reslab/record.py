@@ -143,7 +143,10 @@ def _check_is_of_same_result(path: Path, record: dict[str, Any], folder: RunFold
     try:
         there = RecordedRun.open(path)
     except Failure as error:  # something else, or damaged: not to be overwritten unasked either
-        raise Failure(f"{error} If it is of {folder.path}, remove it, and it is written anew.") from None
+        raise Failure(
+            f"{error} If it is of {folder.path}, remove it, and it is written anew ('reslab record --replace' "
+            "overwrites it)."
+        ) from None
     if not there.is_same_result(record):
         raise UsageError(
             f"{path} holds the result of another training than {folder.path}. Choose another --results; or remove that "

@@ -170,13 +170,21 @@ def test_a_record_holds_the_run_without_any_path_and_counts_again(
     assert json.loads(capsys.readouterr().out)["correct"] == record["test"]["correct"]
 
 
-def test_a_record_is_not_overwritten_by_another_one(digits_run: Path, tmp_path: Path) -> None:
+def test_a_record_is_not_overwritten_by_another_one(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["record", str(digits_run), "--results", str(tmp_path)]
     assert run(arguments) == 0
     assert run(arguments) == 0  # the same again is fine
     path = tmp_path / "digits-resnet20" / "3.json"
-    path.write_text("{}")
+    other = path.read_text().replace('"model_sha256": "', '"model_sha256": "0')
+    path.write_text(other)
     assert run(arguments) == 2
+    assert "holds the result of another training" in capsys.readouterr().err
+    assert path.read_text() == other
+    path.write_text("{}")
+    assert run(arguments) == 1  # what it was cannot be told
+    assert "not a record" in capsys.readouterr().err
     assert path.read_text() == "{}"
     assert run([*arguments, "--replace"]) == 0
     assert path.read_text() != "{}"
