@@ -91,17 +91,17 @@ def test_a_use_of_the_test_set_that_cannot_be_recorded_is_said_and_the_numbers_s
 
 
 def test_a_report_on_other_data_says_which_and_that_the_rest_is_the_runs(finished: Path, digit_pictures: Path) -> None:
-    assert run(["report", str(finished), "--data", str(digit_pictures), "--split", "train"]) == 0
+    assert run(["report", str(finished), "--data", str(digit_pictures), "--split", "validation"]) == 0
     page = (finished / "report.html").read_text()
     data = page[page.index("<h2>Data</h2>") : page.index("<h2>Do it again</h2>")]
     kept = json.loads((finished / "judgement.json").read_text())
     assert kept["scores"]["total"] == 30
     assert f"other data than the run&#39;s: digits (read as digits; fingerprint {kept['data_fingerprint']})" in page
-    assert "train:" not in data  # how many of each class, which is known of the judged data only
-    assert run(["report", str(finished), "--split", "train"]) == 0
+    assert "validation:" not in data  # how many of each class, which is known of the judged data only
+    assert run(["report", str(finished), "--split", "validation"]) == 0
     page = (finished / "report.html").read_text()
     assert "other data" not in page
-    assert "train: from " in page[page.index("<h2>Data</h2>") :]
+    assert "validation: from " in page[page.index("<h2>Data</h2>") :]
 
 
 def test_a_run_that_is_not_finished_cannot_be_judged_on_data_of_ones_own(
