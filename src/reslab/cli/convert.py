@@ -9,6 +9,8 @@ from cyclopts import Parameter
 
 from reslab.errors import Failure, UsageError
 
+from .whole import Whole
+
 
 def convert(
     file: str,
@@ -19,8 +21,8 @@ def convert(
     classes: str | None = None,
     mean: str | None = None,
     std: str | None = None,
-    size: int | None = None,
-    short_side: int | None = None,
+    size: Whole | None = None,
+    short_side: Whole | None = None,
     ema: bool | None = None,
 ) -> int:
     """Turn weights from torchvision, timm or widely copied CIFAR code into a model file.

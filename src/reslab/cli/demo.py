@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from .report import need_report_extra
 from .tables import print_table
+from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.experiments.demo import Demo
 
 
-def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: int = 5) -> int:
+def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whole = 5) -> int:
     """Train plain and residual networks of 20 and 56 layers on real digits, and see the difference.
 
     Parameters

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from reslab.errors import UsageError
 
 from .tables import print_table
+from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.models.complexity import Complexity, Layer
@@ -19,10 +20,10 @@ def describe(
     name: str | None = None,
     *,
     all_networks: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    num_classes: int | None = None,
-    in_channels: int = 3,
+    num_classes: Whole | None = None,
+    in_channels: Whole = 3,
     shortcut: Literal["A", "B", "C"] | None = None,
-    image_size: int | None = None,
+    image_size: Whole | None = None,
     layers: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:

@@ -10,6 +10,7 @@ from reslab.errors import Failure, UsageError
 
 from .given import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
 from .uses import note_test_use
+from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.data import Dataset
@@ -30,7 +31,7 @@ def evaluate(
     protocol: Literal["center", "flip", "ten-crop", "multi-scale"] = "center",
     sides: str | None = None,
     fit: Literal["crop", "letterbox", "squash"] | None = None,
-    top_k: int = DEFAULT_TOP_K,
+    top_k: Whole = DEFAULT_TOP_K,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Count what model files get right, in fp32, on one split of a data set; several answer together.

@@ -13,6 +13,7 @@ from reslab.files import check_can_be_written
 
 from .report import need_report_extra
 from .tables import print_table
+from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.experiments.arms import Size
@@ -26,8 +27,8 @@ def experiment(
     *names: str,
     all: Annotated[bool, Parameter(negative=())] = False,
     size: str = "digits",
-    seeds: int | None = None,
-    jobs: int | None = None,
+    seeds: Whole | None = None,
+    jobs: Whole | None = None,
     data: str | None = None,
     run_dir: Path = Path("runs/experiments"),
     results: Path | None = None,

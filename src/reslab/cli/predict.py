@@ -13,6 +13,7 @@ from reslab.errors import Failure, UsageError, check_choice, did_you_mean
 from .given import model_path
 from .heatmaps import HeatFolder
 from .rows import FORMATS, Rows
+from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.inference import BadFile, Explainer, Prediction, Predictor
@@ -28,11 +29,11 @@ def predict(
     model: Path,
     /,
     *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for -, which else would be an option
-    top_k: int = 5,
+    top_k: Whole = 5,
     format: Literal["table", "csv", "json"] = "table",
     output: Path | None = None,
     engine: str = _AS_TRAINED,
-    batch_size: int = 32,
+    batch_size: Whole = 32,
     fit: Literal["crop", "letterbox", "squash"] | None = None,
     explain: Path | None = None,
     explain_class: str | None = None,

@@ -12,6 +12,7 @@ from .chosen import begun_by_plan, choose, read_settings, seed_of
 from .planned import RECIPE as PLANNED
 from .planned import check_flags
 from .seeds import train_seeds
+from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.report import LiveReport
@@ -24,16 +25,16 @@ def train(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     run_dir: Path | None = None,
     resume: bool = False,
-    seed: int | None = None,
+    seed: Whole | None = None,
     seeds: str | None = None,
-    jobs: int = 1,
+    jobs: Whole = 1,
     data: str | None = None,
     data_kind: str | None = None,
     weights: str | None = None,
     config: Path | None = None,
     model: str | None = None,
-    epochs: int | None = None,
-    size: int | None = None,
+    epochs: Whole | None = None,
+    size: Whole | None = None,
     skip_unreadable: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
