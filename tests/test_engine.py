@@ -154,8 +154,11 @@ def test_a_deep_network_is_measured_by_a_shallow_one_of_its_layers(
     found = [Engine(), Engine(fused_norm=True)]
     for depth in (1202, 110):
         deep = model_spec(f"cifar_resnet{depth}")
-        engine.pick(found, deep, size=(32, 32), batch_size=8, device=CPU, iterations=64_000)
+        picked = engine.pick(found, deep, size=(32, 32), batch_size=8, device=CPU, iterations=64_000)
+        assert picked.reason == "measured with at most 2 blocks in a stage: the fastest here"
     assert measured == [14]
+    shallow = engine.pick(found, SPEC, size=(32, 32), batch_size=8, device=CPU, iterations=64_000)
+    assert shallow.reason == "measured: the fastest here"
 
 
 def test_a_candidate_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
