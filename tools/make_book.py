@@ -22,7 +22,8 @@ def front_page(chapters: list[Chapter]) -> str:
         "# Book of results",
         "",
         "Every claim of the paper that was run here. Each verdict is computed from committed JSON by the rule on the "
-        "claim's page; `reslab experiment NAME` runs it again on your machine.",
+        "claim's page; `reslab experiment NAME` runs it again on your machine. What they say together is the "
+        "[discussion](../discussion.md).",
         "",
         "| claim | paper | here | verdict | size | seeds | date | repeat |",
         "|---|---|---|---|---|---|---|---|",

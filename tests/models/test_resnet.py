@@ -46,6 +46,16 @@ def test_a_plain_net_is_the_residual_one_with_its_shortcuts_switched_off() -> No
     assert torch.equal(plain(images), residual(images))
 
 
+def test_twins_of_a_seed_begin_with_the_same_weights() -> None:
+    states = []
+    for name in ("cifar_plain56", "cifar_resnet56"):
+        torch.manual_seed(3)
+        states.append(create_model(name).state_dict())
+    plain, residual = states
+    assert plain.keys() == residual.keys()
+    assert all(torch.equal(plain[name], residual[name]) for name in plain)
+
+
 def test_v1_and_v1_5_share_keys_and_shapes_but_not_outputs() -> None:
     paper, torchvisions = create_model("resnet50").eval(), create_model("resnet50_v1_5").eval()
     torchvisions.load_state_dict(paper.state_dict())
