@@ -137,3 +137,12 @@ def test_a_difference_names_its_recipes_by_patterns_that_no_other_recipe_has(tab
     assert rows["warm-up of 1202 layers"].endswith("| `cifar-plain1202`, `cifar-resnet1202` |")
     assert rows["ImageNet's plateau"].endswith("| `imagenet-*` |")
     assert rows["precision"].endswith("| all |")
+
+
+def test_the_table_of_rates_has_a_row_for_each_rate_in_order(tables: Any) -> None:
+    records = [
+        {"seed": seed, "config": {"optim": {"lr": lr}}, "final": {"train": {"correct": correct, "total": 100}}}
+        for lr, seed, correct in ((0.005, 0, 90), (0.005, 1, 80), (0.05, 0, 50), (0.05, 1, 49))
+    ]
+    rows = tables.BLOCKS["rates"](records).splitlines()[2:]
+    assert rows == ["| 0.005 | 10.00 | 20.00 | 15.0 |", "| 0.05 | 50.00 | 51.00 | 50.5 |"]

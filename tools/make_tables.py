@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doc_tables import BLOCKS, read_benchmarks, read_records
+from doc_tables import BLOCKS, read_benchmarks, read_rates, read_records
 
 from reslab.experiments.book import read_chapters
 from reslab.recipes import RECIPES
@@ -46,6 +46,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         "bench": read_benchmarks(results),
         "verdicts": read_chapters(results / "experiments"),
         "differences": RECIPES,
+        "rates": read_rates(results),
     }
     stale = []
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):

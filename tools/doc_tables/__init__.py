@@ -13,14 +13,16 @@ from .benchmarks import (
     read_benchmarks,
 )
 from .claims import differences_table, verdicts_table
+from .rates import rates_table, read_rates
 from .records import read_records, results_table
 
-__all__ = ["BLOCKS", "read_benchmarks", "read_records"]
+__all__ = ["BLOCKS", "read_benchmarks", "read_rates", "read_records"]
 
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
     "verdicts": verdicts_table,
     "differences": differences_table,
+    "rates": rates_table,
     "bench-machine": machine_table,
     "bench-cifar": contest_table("cifar"),
     "bench-photos": contest_table("photos"),
