@@ -237,7 +237,9 @@ def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: fl
     assert verdict.outcome == outcome
     assert ("still near 1" in verdict.sentence) == (resnet20 == 0.95)
     assert len(responses.EXPERIMENT.table(evidence).rows) == 4
-    assert isinstance(responses.EXPERIMENT.draw(evidence), Figure)
+    for axes in responses.EXPERIMENT.draw(evidence).axes:
+        nets = [line for line in axes.lines if len(line.get_xdata()) == 3]  # type: ignore[arg-type]
+        assert [line.get_zorder() for line in nets] == [2, 1, 1] * 4  # the first seed in front of the others
 
 
 def _signals(start: Sequence[float], ends: Sequence[Sequence[float]], decay: float = 1.0) -> Evidence:

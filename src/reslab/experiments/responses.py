@@ -92,9 +92,10 @@ def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         lines = []
         for number, (kind, depth) in enumerate(_nets(evidence.size)):
-            layers = _stds(evidence, kind, depth)[0]
             style = "--" if kind == "plain" else "-"
-            lines.append(LayerLine(layers, COLORS[number], style, net_name(kind, depth)))
+            first, *others = _stds(evidence, kind, depth)
+            lines.append(LayerLine(first, COLORS[number], style, net_name(kind, depth)))
+            lines += [LayerLine(layers, COLORS[number], style, is_faint=True) for layers in others]
         draw_responses(panels, lines)
         for axes in panels:
             axes.axhline(_INITIAL, color=GREY, lw=1, linestyle=":", label="before training")
@@ -118,7 +119,8 @@ EXPERIMENT = Experiment(
     f"is larger; otherwise inconclusive. Inconclusive, too, while every net's mean is within {_STILL:g} of "
     f"{_INITIAL:g}: batch norm's scale starts there, so that a short training shows its start.",
     caption="Standard deviation of each 3x3 layer's output, after batch norm and before ReLU and addition, on "
-    f"up to {_IMAGES} test images, in the first seed's nets. Dotted: {_INITIAL:g}, where batch norm starts.",
+    f"up to {_IMAGES} test images, in the first seed's nets; faint: in the other seeds'. Dotted: {_INITIAL:g}, where "
+    "batch norm starts.",
     arms=_arms,
     measure_run=_respond,
     how=lambda size: {"images": _IMAGES},

@@ -9,12 +9,16 @@ from matplotlib.axes import Axes
 
 @dataclass(frozen=True, slots=True)
 class LayerLine:
-    """One network's line. values: one for each layer, in order of depth; NaN leaves a gap."""
+    """One network's line. values: one for each layer, in order of depth; NaN leaves a gap.
+
+    is_faint: thin and pale, behind the others.
+    """
 
     values: Sequence[float]
     color: str
     style: str = "-"
     label: str = ""
+    is_faint: bool = False
 
 
 def draw_responses(panels: Sequence[Axes], lines: Sequence[LayerLine]) -> None:
@@ -35,4 +39,6 @@ def draw_by_depth(axes: Axes, line: LayerLine, what: str = "3x3 layer") -> None:
 
 
 def _plot(axes: Axes, line: LayerLine, values: Sequence[float]) -> None:
-    axes.plot(range(1, len(values) + 1), values, line.style, color=line.color, lw=1.5, label=line.label)
+    width, alpha, order = (0.9, 0.6, 1) if line.is_faint else (1.5, 1.0, 2)
+    layers = range(1, len(values) + 1)
+    axes.plot(layers, values, line.style, color=line.color, lw=width, alpha=alpha, zorder=order, label=line.label)
