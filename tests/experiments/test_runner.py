@@ -19,6 +19,7 @@ from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
 from reslab.files import sha256_of
+from reslab.jobs import STOPPED
 from reslab.modelfile import save_model
 from reslab.runfolder import RunFolder
 from reslab.train import Observer
@@ -131,6 +132,25 @@ def test_runs_side_by_side_give_what_runs_alone_give(tmp_path: Path, monkeypatch
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)  # the number of threads moves the last digits
     seeds = [folder.rows("train")[0]["loss"] for folder in beside["digits-resnet20"]]
     assert seeds[0] != seeds[1]
+
+
+def test_side_by_side_the_longest_run_of_each_seed_begins_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def note(commands: Sequence[Sequence[str]], *_: Any) -> int:
+        begun.extend(command[command.index("--run-dir") + 1] for command in commands)
+        return STOPPED
+
+    monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", note)
+    deep = arm("digits", "plain", 56, {"train": SHORT})
+    arms = [_short(), deep, _short(iterations=120, suffix="-10x")]
+    runner = Runner(tmp_path, 2, _Counting())
+    with pytest.raises(Interrupted):
+        _train(runner, arms, [0, 1])
+    wanted = [(arms[2], 0), (deep, 0), (arms[0], 0), (arms[2], 1), (deep, 1), (arms[0], 1)]
+    assert begun == [str(runner.folder(*run)) for run in wanted]
 
 
 def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ class Runner:
             torch.cuda.empty_cache()
 
     def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
+        todo = sorted(todo, key=_longest_first)
         commands = [self._command(arm, seed) for arm, seed in todo]
         code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
         if code == STOPPED:  # also when all of these are finished: nothing else may be started
@@ -194,6 +195,16 @@ class Runner:
 
     def _grown_file(self, arm: Arm, seed: int) -> Path:
         return self.folder(arm, seed).with_name(f"{seed}-start.safetensors")
+
+
+def _longest_first(run: Run) -> tuple[int, int]:
+    """A key to sort by. Side by side a long run begun last leaves the other cores idle.
+
+    Within a seed only: seeds stay in turn, so that a stop leaves whole rounds to compare.
+    """
+    arm, seed = run
+    train = arm.config.train
+    return seed, -train.iterations * train.batch_size * arm.config.model.depth
 
 
 def _why(code: int) -> str:
