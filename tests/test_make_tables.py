@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from reslab.config import differences
 from reslab.experiments.book import read_chapters
+from reslab.experiments.provenance import engines
 from reslab.recipes import RECIPES
 
 _PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
@@ -121,6 +123,23 @@ def test_a_claim_that_trains_nothing_has_its_verdict_at_every_size_and_others_on
     assert degradation.endswith(f"| {said['degradation', 'digits']} | {said['degradation', 'small']} |")
     assert shortcuts.endswith(f"| {said['shortcuts', 'digits']} | - |")
     assert counted.endswith("| reproduced (any size) | reproduced (any size) |")
+
+
+def test_the_repetition_is_of_every_experiment_of_the_book_with_its_settings_and_in_another_precision(
+    tables: Any,
+) -> None:
+    results = _PATH.parents[1] / "results"
+    pairs = tables.read_repetition(results)
+    digits = [one for one in read_chapters(results / "experiments") if one.evidence.size == "digits"]
+    assert [book.experiment.name for book, _ in pairs] == [one.experiment.name for one in digits]
+    for book, again in pairs:
+        assert book.evidence.records.keys() == again.evidence.records.keys()
+        for arm, records in book.evidence.records.items():
+            for ours, theirs in zip(records, again.evidence.records[arm], strict=True):
+                assert differences(ours.config(), theirs.config()) == {}
+                assert engines(ours).isdisjoint(engines(theirs))
+    table = tables.BLOCKS["repetition"](pairs)
+    assert all(f"**{again.verdict.outcome}**: {again.verdict.headline} |\n" in table for _, again in pairs)
 
 
 def test_the_docs_list_the_differences_that_the_recipes_have(tables: Any) -> None:

@@ -15,14 +15,16 @@ from .benchmarks import (
 from .claims import differences_table, verdicts_table
 from .rates import rates_table, read_rates
 from .records import read_records, results_table
+from .repetition import read_repetition, repetition_table
 
-__all__ = ["BLOCKS", "read_benchmarks", "read_rates", "read_records"]
+__all__ = ["BLOCKS", "read_benchmarks", "read_rates", "read_records", "read_repetition"]
 
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
     "verdicts": verdicts_table,
     "differences": differences_table,
     "rates": rates_table,
+    "repetition": repetition_table,
     "bench-machine": machine_table,
     "bench-cifar": contest_table("cifar"),
     "bench-photos": contest_table("photos"),

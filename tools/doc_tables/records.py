@@ -11,7 +11,7 @@ from reslab.recipes import RECIPES
 
 def read_records(results: Path) -> list[dict[str, Any]]:
     """Return all records of recipes, in the order of the recipes and seeds; not those of experiments."""
-    others = ("bench", "experiments")
+    others = ("bench", "experiments", "repetition")
     paths = [path for path in sorted(results.glob("*/*.json")) if path.parent.name not in others]
     found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     order = list(RECIPES)
