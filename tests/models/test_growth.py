@@ -1,6 +1,7 @@
 """Deeper by construction: the same logits, the same error, and training that goes on."""
 
 import copy
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from reslab import UsageError
 from reslab.families import model_spec
 from reslab.modelfile import ModelCard, load_model, save_model
 from reslab.models import build, create_model, freeze
+from reslab.models.folding import fold_batch_norm
 from reslab.spec import PreprocessSpec
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
@@ -187,3 +189,37 @@ def test_frozen_batch_norm_keeps_the_answers_in_training_mode_too() -> None:
 def test_images_that_cannot_be_measured_are_refused(name: str, images: torch.Tensor, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         reslab.deepen(_trained(name, {}, seed=0), calibrate=images)
+
+
+def test_the_logits_stay_with_an_eps_that_is_not_torchs() -> None:
+    model = _trained("cifar_plain14", {}, seed=0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_var.mul_(0.01)  # type: ignore[union-attr]
+            module.eps, module.momentum = 1e-3, 0.01
+    for is_calibrated in (True, False):
+        _assert_grows_unchanged(model, None, 2, is_calibrated)
+    norms = [module for module in reslab.deepen(model).modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: setattr(model, "fc", nn.Identity()), "fc is Identity, by its spec Linear"),
+        (lambda model: setattr(model, "fc", nn.Linear(64, 5)), "fc.weight is [5, 64], by its spec [10, 64]"),
+        (lambda model: setattr(model, "fc", nn.Sequential(nn.Dropout(), nn.Linear(64, 10))), "fc is Sequential"),
+        (lambda model: setattr(model.layer1[0], "bn2", nn.Identity()), "layer1.0.bn2 is Identity"),
+        (lambda model: model.layer2.append(nn.ReLU()), "layer2.2 is ReLU, by its spec missing"),
+    ],
+)
+def test_a_network_with_other_layers_than_its_spec_says_is_refused(change: Any, said: str) -> None:
+    model = create_model("cifar_resnet14")
+    change(model)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        reslab.deepen(model)
+
+
+def test_a_network_with_batch_norm_folded_away_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"bn1 is Identity, by its spec GroupedBatchNorm2d"):
+        reslab.deepen(fold_batch_norm(create_model("cifar_resnet14")))

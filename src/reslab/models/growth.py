@@ -34,8 +34,9 @@ def deepen(model: Network, *, stage: str | None = None, blocks: int = 1, calibra
     `torch.backends.cudnn.allow_tf32 = False`: cuDNN's convolutions are in TF32 otherwise, of 10 bits.
 
     Raises UsageError for a network without stages, a stage it does not have, less than one block, images that batch
-    norm cannot be measured with (other channels, too few values for a variance, not finite), and for plain
-    bottlenecks: their narrow layer cannot carry all of their input, so they have no identity.
+    norm cannot be measured with (other channels, too few values for a variance, not finite), for plain bottlenecks
+    (their narrow layer cannot carry all of their input, so they have no identity), and for a network whose layers are
+    no longer those of its spec: with another head, say, or with batch norm folded into the convolutions.
     """
     if not isinstance(model, ResNet):
         raise UsageError(
@@ -50,6 +51,7 @@ def deepen(model: Network, *, stage: str | None = None, blocks: int = 1, calibra
             f"{model.spec.label}: a plain bottleneck squeezes {model.spec.expansion} n channels through n, so it "
             "cannot be made an identity; use a network of basic blocks, or the residual twin."
         )
+    _check_layers(model)
     grown = _grow(model, stage, blocks)
     if calibrate is not None:
         _check_images(model, calibrate)
@@ -79,8 +81,47 @@ def _grow(model: ResNet, stage: str | None, blocks: int) -> ResNet:
     is_channels_last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
     layout = torch.channels_last if is_channels_last else torch.contiguous_format
     grown.to(device=weight.device, dtype=weight.dtype, memory_format=layout)  # type: ignore[call-overload]
+    _normalize_alike(grown, model)
     _freeze_alike(grown, model)
     return grown.train(model.training)
+
+
+def _check_layers(model: ResNet) -> None:
+    """UsageError unless a network has the layers of its spec: the deeper one is built of that, and loses any others."""
+    with torch.device("meta"):
+        expected = build(model.spec)
+    for of in (_types, _shapes):
+        there, due = of(model), of(expected)
+        for name in [*there, *due]:
+            if there.get(name) != due.get(name):
+                raise UsageError(
+                    f"{model.spec.label} is not as it was built: {name} is {there.get(name, 'missing')}, by its spec "
+                    f"{due.get(name, 'missing')}. Deepen the network first, and then change its layers."
+                )
+
+
+def _types(model: nn.Module) -> dict[str, str]:
+    return {name: type(module).__name__ for name, module in model.named_modules() if name}
+
+
+def _shapes(model: nn.Module) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _normalize_alike(grown: ResNet, model: ResNet) -> None:
+    """Take over what batch norm has beside its tensors; added blocks take it from their stage."""
+    for name, stage in model.stages().items():
+        for block in list(getattr(grown, name))[len(stage) :]:
+            for norm in _norms(block):
+                _copy_constants(norm, _norms(stage)[0])
+    for name, norm in model.named_modules():
+        if isinstance(norm, GroupedBatchNorm2d):
+            _copy_constants(grown.get_submodule(name), norm)
+
+
+def _copy_constants(norm: nn.Module, other: GroupedBatchNorm2d) -> None:
+    assert isinstance(norm, GroupedBatchNorm2d)
+    norm.eps, norm.momentum = other.eps, other.momentum
 
 
 def _freeze_alike(grown: ResNet, model: ResNet) -> None:
