@@ -84,7 +84,7 @@ def test_jobs_end_when_their_command_is_killed(sleepy_command: Path) -> None:
     assert _until(lambda: not any(map(_is_alive, children)))
 
 
-def test_each_success_is_told_by_its_place_and_the_worst_code_is_returned(
+def test_each_end_is_told_by_its_place_and_the_worst_code_is_returned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "reslab").mkdir()
@@ -92,8 +92,10 @@ def test_each_success_is_told_by_its_place_and_the_worst_code_is_returned(
     (tmp_path / "reslab" / "__main__.py").write_text("import sys\nsys.exit(int(sys.argv[1]))\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     told: list[int] = []
-    assert run_side_by_side([["0"], ["3"], ["0"]], 2, told.append) == 3
+    codes: dict[int, int] = {}
+    assert run_side_by_side([["0"], ["3"], ["0"], ["2"]], 2, told.append, codes.__setitem__) == 3
     assert sorted(told) == [0, 2]
+    assert codes == {1: 3, 3: 2}
 
 
 def test_jobs_share_the_cores_that_this_process_may_use_and_import_nothing_from_where_they_begin(

@@ -103,6 +103,13 @@ def test_a_run_whose_log_is_lost_or_cut_replaces_no_whole_record(rows_left: int,
     assert (tmp_path / "results" / "made-up" / "0.json").read_bytes() == before
 
 
+def test_a_run_whose_times_are_lost_is_said_to_be_so(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run")
+    folder.timing.path.write_bytes(b"")
+    with pytest.raises(Failure, match=r"timing\.jsonl is not whole: .* is of step 0, and the run has 50 iterations"):
+        write_record(folder, tmp_path / "results")
+
+
 def test_a_damaged_record_is_said_to_be_damaged_and_not_to_be_of_another_training(tmp_path: Path) -> None:
     folder = _run(tmp_path / "run")
     path = write_record(folder, tmp_path / "results")

@@ -150,6 +150,8 @@ class CheckpointFolder:
 
 def _sync_folder(path: Path) -> None:
     # a rename is on the disk only when its folder is
+    if os.name != "posix":
+        return  # Windows opens no folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from reslab.errors import Failure, Interrupted, UsageError
@@ -17,11 +17,15 @@ _Job = subprocess.Popen[bytes]
 
 
 def run_side_by_side(
-    commands: Sequence[Sequence[str]], jobs: int, on_success: Callable[[int], None] = lambda number: None
+    commands: Sequence[Sequence[str]],
+    jobs: int,
+    on_success: Callable[[int], None] = lambda number: None,
+    on_failure: Callable[[int, int], None] = lambda number, code: None,
 ) -> int:
     """Run `python -m reslab ...` for each command, at most `jobs` at a time; return the worst exit code.
 
-    on_success: called with a command's place in `commands` as soon as it ended well.
+    on_success: called with a command's place in `commands` as soon as it ended well; on_failure: with that and its
+    exit code, a shell's, as soon as it ended otherwise.
 
     The cores are shared out among the jobs, unless OMP_NUM_THREADS says otherwise. Ctrl-C and SIGTERM reach every job,
     each of which saves its state; jobs that have not begun are not begun then, and the exit code is 130, whatever else
@@ -42,14 +46,18 @@ def run_side_by_side(
                 number, command = waiting.pop(0)
                 running[number] = _start(command, environment, lifeline)
                 if asked:  # while it was begun, so that it was not passed on to this one
-                    running[number].send_signal(asked[-1])
+                    with suppress(ValueError):
+                        running[number].send_signal(asked[-1])
             if not running:
                 break
             number = _wait_for_any(running)
-            codes.append(running.pop(number).returncode)
+            code = running.pop(number).returncode
+            codes.append(code if code >= 0 else 128 - code)
             if codes[-1] == 0:
                 _tell(on_success, number, asked)
-    return STOPPED if asked else max((code if code >= 0 else 128 - code for code in codes), default=0)
+            else:
+                on_failure(number, codes[-1])
+    return STOPPED if asked else max(codes, default=0)
 
 
 def _num_cores() -> int:
@@ -120,7 +128,8 @@ def _passing_signals_on(running: dict[int, _Job]) -> Iterator[list[int]]:
     def pass_on(number: int, frame: Any) -> None:
         asked.append(number)
         for process in list(running.values()):
-            process.send_signal(number)
+            with suppress(ValueError):  # on Windows, where Ctrl-C reaches the jobs by itself and cannot be sent
+                process.send_signal(number)
 
     previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

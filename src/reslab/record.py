@@ -1,7 +1,7 @@
 """A finished run as one small JSON file, to be committed: what was done, on what, and what came out."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,9 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         config["weights"] = Path(config["weights"]).name  # a record names no path of the machine
     final = {split: _counts(counts, result["protocol"]) for split, counts in result["final"].items()}
     rows = {split: found for split in ("train", "validation", "test") if (found := folder.rows(split))}
-    last = rows["train"][-1]["step"] if "train" in rows else 0
-    if last != result["iterations"]:
-        raise Failure(
-            f"{folder.metrics.path} is not whole: its last row of training is of step {last}, and the run has "
-            f"{result['iterations']} iterations. Without its curve there is no record; put the whole file back."
-        )
+    timing = read_rows(folder.timing.path)
+    _check_reaches(result["iterations"], rows.get("train", []), folder.metrics.path)
+    _check_reaches(result["iterations"], timing, folder.timing.path)
     return {
         "format_version": FORMAT_VERSION,
         "recipe": result["recipe"],
@@ -60,8 +57,17 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
         "config": config,
         "environment": environment["sessions"],
         "minutes": result["minutes"],
-        "seconds": _thinned([[row["step"], row["seconds"]] for row in read_rows(folder.timing.path)]),
+        "seconds": _thinned([[row["step"], row["seconds"]] for row in timing]),
     }
+
+
+def _check_reaches(iterations: int, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    last = rows[-1]["step"] if rows else 0
+    if last != iterations:
+        raise Failure(
+            f"{path} is not whole: its last row of training is of step {last}, and the run has {iterations} "
+            "iterations. Without its curve there is no record; put the whole file back."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from PIL import Image
 from reslab.config import override, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
+from reslab.experiments import normalization
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.conduct import Setup, conduct, default_jobs
 from reslab.experiments.evidence import load_evidence, path_of, records_folder
@@ -192,7 +193,7 @@ def test_runs_and_records_of_unlike_data_are_not_compared(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"1\.json was trained on other data than .*0\.json"):
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
     _record(tmp_path, _tiny()).unlink()
-    with pytest.raises(UsageError, match=r"1\.json was trained on other data than what is to be trained would be"):
+    with pytest.raises(UsageError, match=r"1\.json was trained on other data than what is to be trained or measured"):
         conduct(experiment, "digits", _setup(tmp_path, runs="elsewhere", seeds=2))
     assert not (tmp_path / "elsewhere").exists()  # said before anything was trained
 
@@ -206,6 +207,28 @@ def test_a_run_of_unlike_data_is_named_before_anything_is_trained(tmp_path: Path
     with pytest.raises(UsageError, match=r"/0 was trained on other data .*give the same --data, or another --run-dir"):
         conduct(experiment, "digits", _setup(tmp_path, seeds=2))
     assert len(list((tmp_path / "runs").rglob("config.json"))) == 1
+
+
+def test_what_is_measured_beside_finished_runs_is_measured_on_their_data(tmp_path: Path) -> None:
+    conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
+    (folder,) = [RunFolder(path.parent) for path in (tmp_path / "runs").rglob("result.json")]
+    environment = folder.environment()
+    folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
+    measuring = replace(_experiment(_tiny()), measure=lambda bench: {"x": 1})
+    shutil.rmtree(tmp_path / "results")
+    with pytest.raises(UsageError, match=r"/0 was trained on other data than what is to be trained or measured"):
+        conduct(measuring, "digits", _setup(tmp_path))
+
+
+def test_signals_of_a_trained_net_are_measured_on_its_data_and_no_other(tmp_path: Path) -> None:
+    conduct(_experiment(_tiny()), "digits", _setup(tmp_path))
+    (folder,) = [RunFolder(path.parent) for path in (tmp_path / "runs").rglob("result.json")]
+    bench = Bench("digits", None, torch.device("cpu"))
+    assert len(normalization._measure_run(folder, bench)["gradient"]) == 7
+    environment = folder.environment()
+    folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
+    with pytest.raises(Failure, match="is other data than"):
+        normalization._measure_run(folder, bench)
 
 
 def test_data_that_was_moved_is_looked_for_where_it_is_usual(data_root: Path, tmp_path: Path) -> None:
@@ -222,6 +245,10 @@ def test_evidence_whose_lists_do_not_fit_together_is_said_not_to_be_whole(tmp_pa
     for key in ("models", "of_runs"):
         _write(path, {**values, key: {arm: found[:1] for arm, found in values[key].items()}})
         with pytest.raises(Failure, match=f"not whole: '{key}' has other seeds .*reslab experiment tiny .*--seeds 2"):
+            conduct(experiment, "digits", _setup(tmp_path, seeds=2))
+    for key in ("arms", "models", "of_runs", "how"):
+        _write(path, {**values, key: []})
+        with pytest.raises(Failure, match=f"damaged: '{key}' is no object; remove it"):
             conduct(experiment, "digits", _setup(tmp_path, seeds=2))
     path.write_text(path.read_text()[:99])
     with pytest.raises(Failure, match=r"tiny-digits\.json: not a JSON file: .*remove it: 'reslab experiment' makes it"):

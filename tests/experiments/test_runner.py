@@ -283,9 +283,19 @@ def test_a_run_that_another_command_begins_in_the_same_moment_is_left_to_it(tmp_
 def test_a_job_that_was_killed_left_no_message_and_the_want_of_memory_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", lambda *_: 128 + signal.SIGKILL)
-    with pytest.raises(Failure, match=r"was not finished \(its process was ended by SIGKILL: .* fewer --jobs\)"):
-        _train(Runner(tmp_path, 2, _Counting()), [_short()], [0])
+    def fail(
+        commands: Sequence[Sequence[str]], jobs: int, on_success: Any, on_failure: Callable[[int, int], None]
+    ) -> int:
+        on_failure(1, 128 + signal.SIGKILL)
+        on_failure(0, 1)
+        return 128 + signal.SIGKILL
+
+    monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", fail)
+    killed = r"plain20\S* was not finished \(its process was ended by SIGKILL: .* fewer --jobs\)"
+    with pytest.raises(
+        Failure, match=rf"{killed}; .*resnet20\S* was not finished \(exit code 1; its message is above\)"
+    ):
+        _train(Runner(tmp_path, 2, _Counting()), [_short(), _short("plain")], [0])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -314,9 +324,13 @@ def test_a_run_that_another_command_finished_meanwhile_is_told_too(
     kept = tmp_path / "kept"
     (folder,) = _train(Runner(kept, 1, _Counting()), [_short(iterations=4)], [0])["digits-resnet20"]
 
-    def lose(commands: Sequence[Sequence[str]], jobs: int, on_success: Callable[[int], None]) -> int:
+    def lose(
+        commands: Sequence[Sequence[str]], jobs: int, on_success: Any, on_failure: Callable[[int, int], None]
+    ) -> int:
         shutil.copytree(kept, tmp_path / "runs", dirs_exist_ok=True)
-        return 1  # as of a job that found the run locked
+        for number in range(len(commands)):
+            on_failure(number, 1)  # as of a job that found the run locked
+        return len(commands)
 
     monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", lose)
     told: list[RunFolder] = []

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +43,13 @@ def test_training_takes_at_least_every_convolutions_output_and_not_much_more() -
     values = 7 * 16 * 8 * 8 + 6 * 32 * 4 * 4 + 6 * 64 * 2 * 2  # of the stem and three stages, for one image of 8 x 8
     outputs_gb = 4 * batch * values / 2**30
     assert outputs_gb < cost["peak_gb"] - cost["peak_gb_before_training"] < 6 * outputs_gb
+
+
+def test_what_lies_in_the_working_folder_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('of the working folder')\n")
+    monkeypatch.chdir(tmp_path)
+    config = arm("digits", "plain", 20, {"train": {"iterations": 9}, "schedule": {"kind": "constant"}}).config
+    assert step_cost.step_cost(config, steps=1)["depth"] == 20
 
 
 @pytest.mark.parametrize(

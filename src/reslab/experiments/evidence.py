@@ -147,6 +147,8 @@ def read_document(path: Path) -> dict[str, Any]:
         )
     if missing := [key for key in _KEYS if key not in document]:
         raise Failure(f"{path}: not whole, without {', '.join(missing)}; remove it and make it anew.")
+    if wrong := [key for key in ("arms", "models", "of_runs", "how") if not isinstance(document[key], dict)]:
+        raise Failure(f"{path}: damaged: {wrong[0]!r} is no object; remove it and make it anew.")
     sizes = {arm: len(seeds) for arm, seeds in document["arms"].items()}
     for key in ("models", "of_runs"):
         if any(sizes.get(arm) != len(values) for arm, values in document[key].items()):

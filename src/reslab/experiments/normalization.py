@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.builders import build_preprocess, build_splits
+from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
 from reslab.modelfile import load_model
@@ -20,7 +20,7 @@ from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_by_depth
 from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
-from reslab.spec import Norm
+from reslab.spec import Norm, PreprocessSpec
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .draw import make_figure
@@ -41,32 +41,29 @@ def _arms(size: Size) -> tuple[Arm, ...]:
 
 def _measure(bench: Bench) -> dict[str, Any]:
     """The signals of untrained nets."""
-    batch, num_classes = _first_batch(bench)
+    config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
+    train = build_splits(config.data).train
+    batch = _first_batch(train, build_preprocess(config.data, train), bench.device)
     rows = []
     for kind, norm, depth, seed in product(KINDS, NORMS, DEPTHS, range(_SEEDS)):
         torch.manual_seed(seed)
         spec = arm(bench.size, kind, depth).config.model
-        model = build(replace(spec, norm=norm, num_classes=num_classes)).to(bench.device)
+        model = build(replace(spec, norm=norm, num_classes=len(train.class_names))).to(bench.device)
         rows.append(_row(model, batch, kind=kind, norm=norm, when="start", seed=seed))
     return {"rows": rows}
 
 
 def _measure_run(folder: RunFolder, bench: Bench) -> dict[str, Any]:
     """The signals of a trained net."""
-    config = read_config(folder)
-    model = load_model(folder.model_path).model.to(bench.device)
+    config, file = read_config(folder), load_model(folder.model_path)
+    batch = _first_batch(bench.data_of(folder).train, file.card.preprocess, bench.device)
     kind = "plain" if config.model.is_plain else "resnet"
-    return _row(model, _first_batch(bench)[0], kind=kind, norm="batch", when="end", seed=config.seed)
+    return _row(file.model.to(bench.device), batch, kind=kind, norm="batch", when="end", seed=config.seed)
 
 
-@lru_cache(maxsize=1)
-def _first_batch(bench: Bench) -> tuple[Batch, int]:
-    """Training images without augmentation, the same for every net, and the number of classes."""
-    config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
-    train = build_splits(config.data).train
-    preprocess = build_preprocess(config.data, train)
-    batch = next(iter(batches(train, preprocess, batch_size=_BATCH, device=bench.device)))
-    return batch, len(train.class_names)
+def _first_batch(train: Dataset, preprocess: PreprocessSpec, device: torch.device) -> Batch:
+    """Training images without augmentation, the same for every net."""
+    return next(iter(batches(train, preprocess, batch_size=_BATCH, device=device)))
 
 
 def _row(model: Network, batch: Batch, **facts: Any) -> dict[str, Any]:

@@ -57,14 +57,16 @@ def make_plan(
         if isinstance(one, Standing):
             standing[arm.name, seed] = one
     there = [RunFolder.open(runner.folder(*run)) for run in here if run not in unfinished]
-    check_data([one.record for one in standing.values()] + there, _training_data(unfinished))
+    # what is measured beside the runs is of the data that is found now, though nothing may be left to train
+    on_data = runs if experiment.measure is not None else unfinished
+    check_data([one.record for one in standing.values()] + there, _training_data(on_data))
     if standing:
         log.info("%s (%s): %d of %d runs are there as records.", experiment.name, size, len(standing), len(runs))
     return Plan(arms, numbers, [arm for arm in arms if arm.name in names], here, standing)
 
 
 def _training_data(runs: Sequence[Run]) -> str | None:
-    """The fingerprint of what these runs are to be trained on, before the first of them is; None without any.
+    """The fingerprint of what would be found for these runs now, before any is trained; None without any.
 
     Failure where there is no data.
     """
@@ -80,7 +82,7 @@ def check_data(runs: Sequence[RunFolder | RecordedRun], coming: str | None = Non
     for one, found in known:
         first, expected = known[0]
         if found != expected or coming not in (None, found):
-            what = f"{first.path} was" if found != expected else "what is to be trained would be"
+            what = f"{first.path} was" if found != expected else "what is to be trained or measured would be"
             raise UsageError(
                 f"{one.path} was trained on other data than {what} (fingerprints {found} and "
                 f"{expected if found != expected else coming}); give the same --data, or another --run-dir and another "

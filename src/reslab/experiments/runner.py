@@ -154,12 +154,14 @@ class Runner:
     def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
         todo = sorted(todo, key=_longest_first)
         commands = [self._command(arm, seed) for arm, seed in todo]
-        code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]))
+        codes: dict[int, int] = {}
+        code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]), codes.__setitem__)
         if code == STOPPED:  # also when all of these are finished: nothing else may be started
             raise Interrupted("stopped; the same command goes on with what is not finished.")
-        unfinished = [self.folder(arm, seed) for arm, seed in todo if not self.is_finished(arm, seed)]
-        if unfinished:
-            raise Failure(f"{unfinished[0]} was not finished ({_why(code)}).")
+        failed = {number: why for number, why in codes.items() if not self.is_finished(*todo[number])}
+        if failed:
+            told = (f"{self.folder(*todo[number])} was not finished ({_why(code)})" for number, code in failed.items())
+            raise Failure(f"{'; '.join(told)}.")
 
     def _command(self, arm: Arm, seed: int) -> list[str]:
         config = self._config(arm, seed)

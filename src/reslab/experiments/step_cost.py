@@ -4,7 +4,6 @@ Peak memory is a process's, so every net needs one: the caller starts this modul
 """
 
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -36,12 +35,14 @@ def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
 
     Raises DoesNotFit when the process was killed or said that it had no memory, Failure when it ended otherwise.
     """
-    command = [sys.executable, "-m", "reslab.experiments.step_cost", str(steps)]
+    # -P: what lies in the working folder is no module
+    command = [sys.executable, "-P", "-m", "reslab.experiments.step_cost", str(steps)]
     done = subprocess.run(command, input=json.dumps(to_dict(config)), capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     lines = done.stderr.strip().splitlines() or ["no message"]
-    if done.returncode == -signal.SIGKILL or is_want_of_memory(done.stderr):
+    was_killed = sys.platform != "win32" and done.returncode == -signal.SIGKILL
+    if was_killed or is_want_of_memory(done.stderr):
         raise DoesNotFit(f"{config.recipe}: the training steps do not fit into memory: {lines[-1]}")
     raise Failure(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
 
@@ -94,6 +95,8 @@ def _peak_resident_kb() -> int:
     if status.exists():
         # not getrusage: there, Linux begins with the peak of the process that started this one
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    import resource  # there is none on Windows, where nothing but this measurement needs it
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 1024 if sys.platform == "darwin" else peak
 
