@@ -158,6 +158,16 @@ def test_a_difference_names_its_recipes_by_patterns_that_no_other_recipe_has(tab
     assert rows["precision"].endswith("| all |")
 
 
+def test_the_table_of_deeper_nets_tells_one_that_leapt_from_one_that_never_learned(tables: Any) -> None:
+    def record(curve: list[list[float]], correct: int) -> dict[str, Any]:
+        counts = {"correct": correct, "total": 100}
+        return {"network": "x", "seed": 0, "curve": {"train": curve}, "final": {"train": counts}, "test": counts}
+
+    leapt, slow = record([[51, 9.0], [68, 0.1], [85, 80.0]], 20), record([[51, 90.0], [68, 89.0], [85, 88.0]], 12)
+    rows = tables.BLOCKS["deeper"]([leapt, slow]).splitlines()[2:]
+    assert rows == ["| x | 0 | 9.0 | 0.1 | 80.0 | 80.0 |", "| x | 0 | 90.0 | 88.0 | 88.0 | 88.0 |"]
+
+
 def test_the_table_of_rates_has_a_row_for_each_rate_in_order(tables: Any) -> None:
     records = [
         {"seed": seed, "config": {"optim": {"lr": lr}}, "final": {"train": {"correct": correct, "total": 100}}}

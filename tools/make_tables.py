@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doc_tables import BLOCKS, read_benchmarks, read_rates, read_records, read_repetition
+from doc_tables import BLOCKS, read_benchmarks, read_deeper, read_rates, read_records, read_repetition
 
 from reslab.experiments.book import read_chapters
 from reslab.recipes import RECIPES
@@ -47,6 +47,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         "verdicts": read_chapters(results / "experiments"),
         "differences": RECIPES,
         "rates": read_rates(results),
+        "deeper": read_deeper(results),
         "repetition": read_repetition(results),
     }
     stale = []

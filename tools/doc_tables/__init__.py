@@ -13,17 +13,19 @@ from .benchmarks import (
     read_benchmarks,
 )
 from .claims import differences_table, verdicts_table
+from .deeper import deeper_table, read_deeper
 from .rates import rates_table, read_rates
 from .records import read_records, results_table
 from .repetition import read_repetition, repetition_table
 
-__all__ = ["BLOCKS", "read_benchmarks", "read_rates", "read_records", "read_repetition"]
+__all__ = ["BLOCKS", "read_benchmarks", "read_deeper", "read_rates", "read_records", "read_repetition"]
 
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
     "verdicts": verdicts_table,
     "differences": differences_table,
     "rates": rates_table,
+    "deeper": deeper_table,
     "repetition": repetition_table,
     "bench-machine": machine_table,
     "bench-cifar": contest_table("cifar"),
