@@ -23,7 +23,8 @@ def front_page(chapters: list[Chapter]) -> str:
         "",
         "Every claim of the paper that was run here. Each verdict is computed from committed JSON by the rule on the "
         "claim's page; `reslab experiment NAME` runs it again on your machine. What they say together is the "
-        "[discussion](../discussion.md).",
+        "[discussion](../discussion.md). Size digits: the embedded digits, 510 iterations for most networks; size "
+        "small: CIFAR-10, six epochs for most; [how to run them](../how-to/experiments.md).",
         "",
         "| claim | paper | here | verdict | size | seeds | date | repeat |",
         "|---|---|---|---|---|---|---|---|",

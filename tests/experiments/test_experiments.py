@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,13 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
         with pytest.raises(Failure, match=f"index.html is written, but not whole: .*{re.escape(reason)}"):
             write_book(tmp_path / "results", book)
         assert sorted(page.name for page in book.iterdir()) == ["index.html", "shortcuts.html"]
+    evidence.write_text(whole, encoding="utf-8")
+    again = tmp_path / "results" / "fp32"
+    again.mkdir()
+    shutil.copy(evidence, again)
+    with pytest.raises(Failure, match="a book has room for an experiment once at a size"):
+        write_book(tmp_path / "results", tmp_path / "book of two")
+    assert sorted(page.name for page in (tmp_path / "book of two").iterdir()) == ["index.html", "shortcuts.html"]
     assert run(["experiment", "shortcuts", *flags]) == 1
     assert "not whole" in capsys.readouterr().err
 

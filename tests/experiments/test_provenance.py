@@ -52,12 +52,12 @@ def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence)
     made = {**own, "environment": {**own["environment"], "threads": 64}}
     words = in_words(replace(_with_sessions(evidence), made=made))
     assert " on AMD EPYC, 1 thread, torch 2.13.0+cpu, computed in bf16, fused norm; source: " in words
-    assert words.endswith("; 9.0 minutes in all.")
+    assert words.endswith("; 9.0 minutes of training, added up.")
     measured = in_words(replace(evidence, made=made, measured={"x": 1}))
     assert measured.endswith(f"Measured {made['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu.")
     later = replace(evidence, of_runs={"x": [Measured(1, made), Measured(2, {**own, "date": "2030-12-10"})]})
     assert in_words(later).endswith(
-        f"minutes in all. Measured {own['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu and 2030-12-10 on "
+        f"added up. Measured {own['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu and 2030-12-10 on "
         f"{_machine(own['environment'])}."
     )
     assert date_of(later) == "2030-12-10"

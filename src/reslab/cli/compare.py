@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Print runs side by side; with --output also draw their curves, training error thin and test error bold.
+    """Print runs side by side; with --output also draw their curves (training error thin, validation or test bold).
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def experiment(
     if size == "paper":
         _say_how_long()
     _conduct_each(chosen, cast(Size, size), setup, run_dir / "book")
-    print(f"book: {run_dir / 'book' / 'index.html'}")
+    print(f"book: {run_dir / 'book' / 'index.html'} (everything below {setup.results})")
     return 0
 
 

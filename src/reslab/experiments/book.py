@@ -1,6 +1,6 @@
 """The book of results: what every experiment found, on pages made from its evidence alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,13 +19,17 @@ from .provenance import date_of, in_words
 from .settings import settings_in_words
 
 VERDICTS_NOTE = (
+    "Clean training error is that of all training images, not augmented, in eval mode, with the last weights. "
     "Intervals are Welch's t over the training seeds, unless the rule says otherwise; those of test errors hold for "
     "these test images, and other images would add to them. Where all seeds are equal there is no spread to estimate, "
-    "and three equal values say little about a fourth. Each verdict stands for itself: intervals and p-values are not "
-    "corrected for the number of claims tested, so that of many claims some would come out wrongly by chance. For the "
-    "digits the rules are not blind: what the networks do there was known when they were written, and the one of batch "
-    "norm was replaced after its first form would not have called the claim reproduced."
+    "and three equal values say little about a fourth: a difference of exactly 0 in every seed counts as 0, and any "
+    "other that is the same in every seed has no interval. Each verdict stands for itself: intervals and p-values are "
+    "not corrected for the number of claims tested, so that of many claims some would come out wrongly by chance. For "
+    "the digits the rules are not blind: what the networks do there was known when they were written, and the one of "
+    "batch norm was replaced after its first form would not have called the claim reproduced. Some rules were changed "
+    "after results on CIFAR-10 were known, too; the documentation of 'reslab experiment' lists what was known when."
 )
+_PLACES = list(product(EXPERIMENTS.values(), SIZES))  # in the order of the book
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,12 @@ class Chapter:
     @property
     def table_note(self) -> str:
         """What the numbers of the table mean; empty where they say it themselves."""
-        has_spread = any("±" in cell for row in self.table.rows for cell in row)
-        return "±: standard deviation over the seeds." if has_spread else ""
+        notes = []
+        if any("clean" in column for column in self.table.columns):
+            notes.append("Clean: of all training images, not augmented, in eval mode, with the last weights.")
+        if any("±" in cell for row in self.table.rows for cell in row):
+            notes.append("±: standard deviation over the seeds.")
+        return " ".join(notes)
 
     def figure(self) -> str:
         """Return the figure as inline SVG; its label says the verdict."""
@@ -91,17 +99,17 @@ def read_chapters(results: Path) -> list[Chapter]:
     in a folder of its own below `results`. Failure if two of them hold an experiment at the same size, and for evidence
     that is damaged or of another version's experiments.
     """
-    return [_read_chapter(experiment, size, path) for experiment, size, path in _places(results)]
+    return [chapter for place in _PLACES if (chapter := _read_chapter(results, *place)) is not None]
 
 
-def _places(results: Path) -> Iterator[tuple[Experiment, Size, Path]]:
-    for experiment, size in product(EXPERIMENTS.values(), SIZES):
-        if (path := _only_path(results, experiment.name, size)) is not None:
-            yield experiment, size, path
+def _read_chapter(results: Path, experiment: Experiment, size: Size) -> Chapter | None:
+    """Return what there is of an experiment at a size, None for nothing.
 
-
-def _read_chapter(experiment: Experiment, size: Size, path: Path) -> Chapter:
-    """Failure for evidence of other networks, or measured in another way, than this version's experiment has."""
+    Failure for evidence of other networks, or measured in another way, than this version's experiment has.
+    """
+    path = _only_path(results, experiment.name, size)
+    if path is None:
+        return None
     evidence = load_evidence(path)
     command = Chapter(experiment, evidence).command
     arms = {arm.name: arm for arm in experiment.arms(size)}
@@ -136,12 +144,12 @@ def write_book(results: Path, folder: Path) -> Path:
     Evidence that cannot be shown keeps no other from its page: its Failure is raised when they are written.
     """
     chapters, failures = [], []
-    for experiment, size, path in _places(results):
+    for place in _PLACES:
         try:
-            chapters.append(_read_chapter(experiment, size, path))
+            chapters.append(_read_chapter(results, *place))
         except Failure as failure:
             failures.append(failure)
-    index = _write_pages(chapters, folder)
+    index = _write_pages([chapter for chapter in chapters if chapter is not None], folder)
     if failures:
         raise Failure(f"{index} is written, but not whole: {failures[0]}")
     return index

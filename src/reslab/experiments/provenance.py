@@ -46,7 +46,10 @@ def _trained(evidence: Evidence) -> str:
     dates = _dates(sessions)
     when = " to ".join(dict.fromkeys((dates[0], dates[-1]))) + " " if dates else ""  # older records have no date
     machines, kinds, sources = (_join(map(of, sessions)) for of in (_machine, _engine, _source))
-    return f"Trained {when}on {machines}, computed in {kinds}; source: {sources}; {minutes:.1f} minutes in all."
+    return (
+        f"Trained {when}on {machines}, computed in {kinds}; source: {sources}; {minutes:.1f} minutes of training, "
+        "added up."
+    )
 
 
 def _mixed(evidence: Evidence) -> str:
