@@ -104,6 +104,25 @@ def test_of_weights_and_their_average_one_must_be_named(tmp_path: Path) -> None:
     assert _same_logits(done.path, model)
 
 
+def test_weights_and_their_average_are_told_apart_one_level_down_too(tmp_path: Path) -> None:
+    model, other = _shaken("cifar_resnet8", zero_pad="split"), create_model("cifar_resnet8")
+    both = {"state_dict": other.state_dict(), "state_dict_ema": model.state_dict()}
+    path = _save({"model": both}, tmp_path / "w.pt")
+    options: dict[str, Any] = {"arch": "cifar_resnet8", "source": "cifar"}
+    assert _same_logits(convert(path, tmp_path / "ema.safetensors", use_ema=True, **options).path, model)
+    assert not _same_logits(convert(path, tmp_path / "own.safetensors", use_ema=False, **options).path, model)
+    plain = _save({"model": other.state_dict()}, tmp_path / "plain.pt")
+    with pytest.raises(UsageError, match="holds no average of the weights"):
+        convert(plain, tmp_path / "m.safetensors", use_ema=True, **options)
+
+
+def test_two_heads_are_refused(tmp_path: Path) -> None:
+    state = dict(_shaken("cifar_resnet8").state_dict())
+    path = _save({**state, "linear.weight": state["fc.weight"], "linear.bias": state["fc.bias"]}, tmp_path / "w.pt")
+    with pytest.raises(Failure, match=r"two tensors are both 'fc\.weight'"):
+        convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
+
+
 def test_safetensors_are_read_too(tmp_path: Path) -> None:
     model = _shaken("resnet18", num_classes=3)
     safetensors.torch.save_file(dict(model.state_dict()), tmp_path / "w.safetensors")

@@ -152,3 +152,16 @@ def test_names_and_channels_of_another_network_are_damage(tmp_path: Path) -> Non
     save_model(path, create_model("cifar_resnet8", num_classes=2, in_channels=1), CARD)
     with pytest.raises(Failure, match="it has 3 input channels, and a network of 1"):
         load_model(path)
+
+
+def test_a_file_of_half_precision_is_loaded_in_float32(tmp_path: Path) -> None:
+    model = create_model("cifar_resnet8", num_classes=2)
+    save_model(tmp_path / "half.safetensors", model.half(), CARD)
+    tensors = load_model(tmp_path / "half.safetensors").model.state_dict()
+    assert {tensor.dtype for name, tensor in tensors.items() if "num_batches" not in name} == {torch.float32}
+
+
+def test_a_recipe_whose_name_is_no_text_is_spelt_out(tmp_path: Path) -> None:
+    card = replace(CARD, recipe="s\udce9.pth")
+    save_model(tmp_path / "m.safetensors", create_model("cifar_resnet8", num_classes=2), card)
+    assert load_model(tmp_path / "m.safetensors").card.recipe == r"s\udce9.pth"

@@ -151,6 +151,15 @@ def test_the_record_of_another_training_is_not_overwritten(tmp_path: Path, is_ol
     assert path.read_bytes() != before
 
 
+def test_another_trainings_model_file_does_not_stay_beside_a_record(tmp_path: Path) -> None:
+    one, other = _run(tmp_path / "one"), _run(tmp_path / "two", loss=3.0)
+    model = write_record(one, tmp_path / "results").with_suffix(".safetensors")
+    write_record(one, tmp_path / "results", with_model=False)
+    assert model.exists()
+    write_record(other, tmp_path / "results", replace=True, with_model=False)
+    assert not model.exists()
+
+
 def test_drops_of_a_step_schedule_are_its_milestones_as_far_as_the_run_went() -> None:
     rows = [{"step": step, "lr": lr} for step, lr in ((10, 1.0), (20, 1.0), (30, 0.1))]
     assert rate_drops(_STEP, rows) == [23]

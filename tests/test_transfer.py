@@ -163,6 +163,15 @@ def test_weights_from_elsewhere_are_refused_with_a_command_that_converts_them(
     assert read_start(tmp_path / "my weights-reslab.safetensors").spec.num_classes == 3
 
 
+def test_the_command_for_weights_with_their_average_says_which_to_take(tmp_path: Path) -> None:
+    state = build(model_spec("resnet18", num_classes=3)).state_dict()
+    path = tmp_path / "timm.pth"
+    torch.save({"state_dict": state, "state_dict_ema": state}, path)
+    with pytest.raises(Failure, match=r"--source torchvision --ema$") as refused:
+        read_start(path)
+    assert run(shlex.split(str(refused.value).splitlines()[-1].removeprefix("reslab "))) == 0
+
+
 def test_from_python_a_name_on_the_hub_is_converted_first() -> None:
     with pytest.raises(UsageError, match="reslab convert hf-hub:timm/resnet18 -o"):
         read_start(Path("hf-hub:timm/resnet18"))

@@ -148,6 +148,11 @@ class CheckpointFolder:
             file.unlink(missing_ok=True)
 
 
+def is_of_checkpoint(file: Path) -> bool:
+    """Whether a file is one of a checkpoint's, whose checksums hold it as it is."""
+    return (file.resolve().parent / _SUMS_NAME).exists()
+
+
 def _sync_folder(path: Path) -> None:
     # a rename is on the disk only when its folder is
     if os.name != "posix":

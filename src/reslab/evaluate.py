@@ -9,6 +9,7 @@ from torch import nn
 from reslab.data import Dataset, views
 from reslab.data.stream import Batch
 from reslab.distributed import World, sum_over_ranks
+from reslab.errors import UsageError
 from reslab.metrics import Evaluation
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
@@ -23,6 +24,8 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], *, num_classes: int, de
 
     batches: this process's samples, each once; labels in [0, num_classes).
     Batch norm is folded into the convolutions first: the same function up to rounding, in less time.
+
+    Raises UsageError for a network with another number of classes.
     """
     network = fold_batch_norm(model) if isinstance(model, ResNet) else model
     was_training = network.training
@@ -32,6 +35,11 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], *, num_classes: int, de
     for batch in batches:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         logits = network(images)
+        if logits.shape[1] != num_classes:
+            raise UsageError(
+                f"the network answers with {logits.shape[1]} classes, and the data has {num_classes}; number the "
+                "data's classes as the network's (reslab.data.dataset.number_as)."
+            )
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").double()
         cells = batch.labels * num_classes + logits.argmax(1)
         confusion += torch.bincount(cells, minlength=num_classes * num_classes)

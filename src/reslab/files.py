@@ -36,9 +36,12 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file under a temporary name beside it, then rename; Failure names the file and the reason."""
+    """Write a file under a temporary name beside it, then rename; Failure names the file and the reason.
+
+    Text is UTF-8. File names may hold other bytes: they are written as escapes, which are JSON's too.
+    """
     with open_atomically(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def check_can_be_written(folder: Path) -> None:

@@ -86,10 +86,13 @@ def _unwrap(content: Mapping[str, Any], path: Path, use_ema: bool | None) -> Map
     own = next((content[key] for key in _WRAPPER_KEYS if isinstance(content.get(key), Mapping)), None)
     if averages is not None and own is not None and use_ema is None:
         raise UsageError(f"{path}: holds the model's weights and their average (EMA); say which: --ema or --no-ema.")
-    if use_ema and averages is None:
+    if use_ema and averages is None and own is None:
         raise UsageError(f"{path}: holds no average of the weights; leave --ema out.")
     chosen = averages if averages is not None and use_ema is not False else own
-    return content if chosen is None else _unwrap(chosen, path, None)
+    if chosen is None:
+        return content
+    is_found = use_ema and averages is not None
+    return _unwrap(chosen, path, None if is_found else use_ema)
 
 
 def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -98,6 +101,8 @@ def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         for pattern, replacement in _CIFAR_NAMES:
             name = pattern.sub(replacement, name)
+        if name in renamed:
+            raise Failure(f"two tensors are both {name!r} by torchvision's names; which one is meant, nothing says.")
         renamed[name] = tensor
     return renamed
 

@@ -5,6 +5,7 @@ All that is not a tensor is one JSON document under the metadata key "reslab"; t
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,8 +70,11 @@ def model_bytes(model: Network, card: ModelCard) -> bytes:
     if card.temperature is not None:  # a file without one has the bytes it had before there were any
         document["temperature"] = card.temperature
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    # a recipe named by a file may hold bytes that are no text, for which JSON has no word: they are spelt out
+    text = re.sub("[\ud800-\udfff]", lambda byte: f"\\\\u{ord(byte[0]):04x}", text)
     # one key only: safetensors does not keep the order of several
-    return safetensors.torch.save(tensors, {_KEY: json.dumps(document, ensure_ascii=False, allow_nan=False)})
+    return safetensors.torch.save(tensors, {_KEY: text})
 
 
 def save_model(path: Path, model: Network, card: ModelCard) -> None:
@@ -161,7 +165,8 @@ def _rebuild(path: Path, document: dict[str, Any], tensors: dict[str, torch.Tens
     try:
         with torch.device("meta"):  # no random numbers drawn, no memory filled twice
             model = build(spec)
-        model.load_state_dict(tensors, strict=True, assign=True)
+        float32 = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        model.load_state_dict(float32, strict=True, assign=True)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _damaged(path, error) from None
     return ModelFile(model.eval(), card)

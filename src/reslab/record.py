@@ -137,12 +137,22 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
         _check_is_of_same_result(path, record, folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not _is_of(path, record):
+            path.with_suffix(".safetensors").unlink(missing_ok=True)  # another training's weights
         if with_model and len(model := folder.model_path.read_bytes()) <= MAX_MODEL_BYTES:
             write_atomically(path.with_suffix(".safetensors"), model)
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}.") from None
     write_atomically(path, content)
     return path
+
+
+def _is_of(path: Path, record: dict[str, Any]) -> bool:
+    """Whether the record that lies there is of the same weights."""
+    try:
+        return RecordedRun.open(path).is_same_result(record)
+    except Failure:  # there is none, or it is damaged
+        return False
 
 
 def _check_is_of_same_result(path: Path, record: dict[str, Any], folder: RunFolder) -> None:

@@ -27,14 +27,25 @@ def read_start(path: Path) -> ModelFile:
     if path.is_file() and not is_model_file(path):
         output = path.with_name(f"{path.stem}-reslab.safetensors")
         command = f"reslab convert {shlex.quote(str(path))} -o {shlex.quote(str(output))} --source {_source(path)}"
+        if _holds_average(path):
+            command += " --ema"
         raise Failure(f"{path}: is no model file of reslab; convert it first, and start from that:\n{command}")
     return load_model(path)
 
 
 def _source(path: Path) -> str:
     """Where a state dict comes from, as `reslab convert --source` wants it; timm's look like torchvision's."""
-    first = canonical_names(read_state_dict(path)).get("conv1.weight")
+    first = canonical_names(read_state_dict(path, use_ema=False)).get("conv1.weight")
     return "cifar" if first is not None and first.shape[-1] == 3 else "torchvision"
+
+
+def _holds_average(path: Path) -> bool:
+    """Whether a file has weights and their average, so that one of them must be named."""
+    try:
+        read_state_dict(path)
+    except UsageError:
+        return True
+    return False
 
 
 def check_same_body(path: Path, there: ModelSpec, here: ModelSpec) -> None:

@@ -361,3 +361,9 @@ def test_sigterm_ends_any_verb_with_130_and_no_traceback() -> None:
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60)[1] == "reslab: interrupted\n"
     assert process.returncode == 130
+
+
+def test_an_image_too_small_for_vgg_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for size in ("16", "64"):
+        assert run(["describe", "vgg16", "--image-size", size]) == 2
+        assert "VGG takes images of 224x224 pixels" in capsys.readouterr().err

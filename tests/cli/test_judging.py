@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.data.test_idx import write as write_idx
 
 from reslab.cli.main import run
 from reslab.data.sources.digits import load_digits
@@ -173,6 +174,44 @@ def test_calibrate_writes_a_temperature_and_leaves_the_rest_as_it_was(
     once = path.read_bytes()
     assert run(["calibrate", str(finished)]) == 0  # fitted at temperature 1 each time, not on top of the last
     assert path.read_bytes() == once
+
+
+def test_a_checkpoints_model_file_is_not_changed(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = max((finished / "checkpoints").glob("step-*")) / "model.safetensors"
+    before = checkpoint.read_bytes()
+    assert run(["calibrate", str(checkpoint)]) == 1
+    assert "is of a checkpoint, which its run goes on from" in " ".join(capsys.readouterr().err.split())
+    assert checkpoint.read_bytes() == before
+
+
+def test_calibrate_writes_to_where_a_link_leads(finished: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(finished / "model.safetensors")
+    assert run(["calibrate", str(link)]) == 0
+    assert link.is_symlink()
+    assert load_model(finished / "model.safetensors").card.temperature is not None
+
+
+def test_a_runs_model_file_is_judged_on_the_runs_own_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_idx(tmp_path / "idx")  # 20 images to train on, of which 8 are held out, and 10 to test on
+    changes = ["--train.iterations", "4", "--train.batch_size", "8", "--schedule.milestones", "[2]"]
+    changes += ["--warmup.kind", "none", "--data", str(tmp_path / "idx"), "--data.validation_size", "8"]
+    folder = tmp_path / "run"
+    assert run(["train", "digits-resnet20", *changes, "--run-dir", str(folder)]) == 0
+    for split, total in (("train", 12), ("validation", 8), ("test", 10)):
+        found = []
+        for given in (folder, folder / "model.safetensors"):
+            capsys.readouterr()
+            assert run(["evaluate", str(given), "--split", split, "--json"]) == 0
+            found.append(json.loads(capsys.readouterr().out))
+        assert [one["total"] for one in found] == [total, total]
+        assert found[0]["loss"] == found[1]["loss"]
+
+
+def test_a_use_of_the_test_set_is_kept_with_the_command_that_counts_it_again(finished: Path) -> None:
+    assert run(["evaluate", str(finished), "--split", "all", "--protocol", "flip"]) == 0
+    command = RunFolder(finished).test_uses()[-1]["command"]
+    assert command == f"reslab evaluate {finished} --split all --protocol flip"
 
 
 def test_a_temperature_is_fitted_on_validation_only(finished: Path) -> None:

@@ -352,3 +352,19 @@ def test_predictions_one_by_one_count_what_training_counted(tmp_path: Path, monk
     assert any(torch.equal(normalize(images), model.prepare(paths)) for images in shown if len(images) == len(paths))
     right = sum(model.predict(path).label == path.parent.name for path in paths)
     assert (right, len(paths)) == (counted["correct"], counted["total"])
+
+
+def test_of_equal_answers_the_first_comes_first_however_many_are_asked_for(model_path: Path) -> None:
+    model = reslab.load(model_path)
+    logits = torch.zeros(20)
+    logits[7] = logits[11] = 1
+    order = ["class 7", "class 11", *NAMES, *(f"class {n}" for n in range(3, 20) if n not in (7, 11))]
+    for top_k in (1, 2, 5, 20):
+        assert [name for name, _ in model._answer("x", logits, top_k).top] == order[:top_k]
+
+
+def test_data_of_fewer_classes_than_the_network_has_is_refused(model_path: Path, photo: Path) -> None:
+    data = FileDataset("photos", (photo,), torch.zeros(1, dtype=torch.int64), NAMES[:2])
+    model = reslab.load(model_path)
+    with pytest.raises(UsageError, match="answers with 3 classes, and the data has 2"):
+        evaluate_on(model, data, model.card.preprocess, CPU)

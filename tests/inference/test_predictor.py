@@ -127,6 +127,31 @@ def test_auto_leaves_out_an_engine_that_answers_otherwise(
     assert "engine 'wrong' answers otherwise than fp32" in caplog.text
 
 
+def test_an_engine_asked_for_by_name_that_answers_otherwise_is_warned_of(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = {"torch-bf16": lambda model, example: lambda images: -model(images).detach()}
+    monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, **wrong})
+    monkeypatch.setattr(backends, "problem", lambda *_: None)
+    assert reslab.load(model_path, engine="torch-bf16").agreement < 0.5
+    assert "engine 'torch-bf16' answers otherwise than fp32" in caplog.text
+
+
+def test_auto_goes_on_where_an_engine_measured_before_no_longer_starts(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, "broken": breaks})
+    monkeypatch.setattr(backends, "problem", lambda *_: None)
+    monkeypatch.setattr(
+        predictor, "_by_speed", lambda *_: (["broken", "torch-fp32"], {"torch-fp32": 2.0, "broken": 9.0})
+    )
+    assert reslab.load(model_path, engine="auto").engine == "torch-fp32"
+    assert "engine 'broken' was measured here before, and is left out: " in caplog.text
+
+
 def test_auto_leaves_out_an_engine_that_breaks(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*_: object) -> None:
         raise OSError("no such instruction")

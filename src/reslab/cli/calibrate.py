@@ -28,6 +28,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     """
     from reslab.builders import choose_device
+    from reslab.checkpoint import is_of_checkpoint
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.judge import answer, calibration, fit_temperature, recalibrated
@@ -36,6 +37,11 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     from reslab.progress import counting
 
     path = model_path(run_or_model)
+    if is_of_checkpoint(path):
+        raise Failure(
+            f"{path} is of a checkpoint, which its run goes on from and which may not be changed; copy the file out of "
+            "it first."
+        )
     loaded = load_model(path)
     dataset = numbered_as(_validation_part(open_data(run_or_model, loaded, data, data_kind)), loaded)
     say_known_images(run_or_model, data, dataset, "validation")
@@ -59,7 +65,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
             f"the range ({answers}). So it is where all answers are right, or worse than chance. Nothing was written; "
             "hold out more images."
         )
-    save_model(path, loaded.model.cpu(), replace(loaded.card, temperature=temperature))
+    save_model(path.resolve(), loaded.model.cpu(), replace(loaded.card, temperature=temperature))
     before = calibration(answers.probabilities, answers.labels)
     after = calibration(recalibrated(answers.probabilities, temperature), answers.labels)
     print(f"temperature: {temperature:.4f}, fitted on {before.total} images ({answers})")

@@ -78,7 +78,15 @@ def evaluate(
     scores = summarize(answers, dataset.class_names, ks, temperature)
     for path in paths:
         if is_test_use(path, dataset, split, data):
-            note_test_use(path, scores, _command(given, data, chosen.name))
+            flags = {
+                "data": data,
+                "data-kind": data_kind,
+                "split": split,
+                "protocol": protocol,
+                "sides": sides,
+                "fit": fit,
+            }
+            note_test_use(path, scores, _command(given, flags))
     network = " + ".join(member.spec.label for member in members)
     if json:
         names = {"model": str(paths[0])} if len(paths) == 1 else {"models": [str(path) for path in paths]}
@@ -132,9 +140,11 @@ def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
     return tuple(sorted({1, top_k}))
 
 
-def _command(given: tuple[Path, ...], data: Path | None, protocol: str) -> str:
-    words = ["reslab evaluate", *map(str, given), *(["--data", str(data)] if data else [])]
-    return " ".join([*words, *(["--protocol", protocol] if protocol != "center" else [])])
+def _command(given: tuple[Path, ...], flags: dict[str, object]) -> str:
+    """The command that counts the same again, without what is the default."""
+    defaults = {"split": "test", "protocol": "center"}
+    told = [f"--{name} {value}" for name, value in flags.items() if value is not None and value != defaults.get(name)]
+    return " ".join(["reslab evaluate", *map(str, given), *told])
 
 
 def _print_scores(scores: dict[str, Any], title: str) -> None:

@@ -34,6 +34,7 @@ def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | N
     from reslab.rundata import data_of_run
     from reslab.runfolder import RunFolder
 
+    given = _run_or_file(given)
     config = _data_config(given, loaded, data, kind)
     if given.is_dir() and data is None and kind is None:
         return data_of_run(RunFolder.open(given), config).splits
@@ -81,6 +82,7 @@ def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: 
     from reslab.rundata import known_images
     from reslab.runfolder import RunFolder
 
+    given = _run_or_file(given)
     if data is None or not given.is_dir():
         return
     known = known_images(RunFolder.open(given), dataset)
@@ -116,6 +118,12 @@ def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) 
         return used_by_run(model, dataset)["test"] > 0
     has_list = isinstance(dataset, FileDataset) and folder.split_path.exists()
     return not has_list or known_images(folder, dataset)["test"] > 0
+
+
+def _run_or_file(given: Path) -> Path:
+    """The run folder where a model file lies in its own: the data is that of the run, not of a recipe's defaults."""
+    folder = _run_of(given) if given.is_file() else None
+    return given if folder is None else folder.path
 
 
 def _run_of(model: Path) -> "RunFolder | None":

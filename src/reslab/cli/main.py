@@ -1,5 +1,6 @@
 """The `reslab` command: its verbs, and what becomes of errors. Verbs import torch only when they run."""
 
+import io
 import logging
 import signal
 import sys
@@ -57,6 +58,8 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 failure, 2 usage, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that no text has
+        sys.stdout.reconfigure(errors="backslashreplace")
     with _notes_on_stderr():
         return _run(arguments)
 

@@ -159,12 +159,13 @@ class Classifier:
         return [view if isinstance(view, BadFile) else self._answer(name, next(logits), top_k) for name, view in views]
 
     def _answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
-        best = self._ranking(logits, top_k)
-        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        best = self._ranking(logits)
+        pairs = zip(best.indices.tolist()[:top_k], best.values.tolist()[:top_k], strict=True)
         return Prediction(name, tuple((self._class_name(index), value) for index, value in pairs), logits)
 
-    def _ranking(self, logits: Tensor, top_k: int) -> torch.return_types.topk:
-        return self._probabilities(logits).topk(min(top_k, len(logits)))
+    def _ranking(self, logits: Tensor) -> torch.return_types.sort:
+        """All classes, the most probable first; of equal ones the first, as argmax has it and topk does not."""
+        return self._probabilities(logits).sort(descending=True, stable=True)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits.double() / (self.card.temperature or 1.0), 0)

@@ -182,7 +182,7 @@ class Explainer(Classifier):
         if candidates is not None:
             return candidates[logits[:, candidates].argmax(1)]
         # the very ranking that the answer comes from: argmax, or another k, may take another one of equals
-        return torch.stack([self._ranking(row, top_k).indices[0] for row in logits])
+        return torch.stack([self._ranking(row).indices[0] for row in logits])
 
     def _explanation(
         self, name: str, view: Tensor, top_k: int, logits: Tensor, chosen: int, heat: Tensor

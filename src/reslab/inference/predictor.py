@@ -98,9 +98,10 @@ def load(
     device: where to compute, "cpu", or "cuda" where torch sees one; None: where `images` are, or the CPU. With "cuda",
         float32 is then float32 in this process, and not TF32.
 
-    Raises Failure for a file that is no model file, for a run that has none, and for an engine that cannot be used or
-    answers otherwise; UsageError for a name that is no engine, for a device that is not there, for a batch of none,
-    and for images of another shape.
+    Raises Failure for a file that is no model file, for a run that has none, and for an engine that cannot be used;
+    one asked for by name that answers otherwise is warned of (`Predictor.agreement` says how often it agrees).
+    UsageError for a name that is no engine, for a device that is not there, for a batch of none, and for images of
+    another shape.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; allowed: 1 or more.")
@@ -161,8 +162,17 @@ def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: s
     expected = _answers(backends.make("torch-fp32", model, example), images, batch_size)
     order, rates = ([engine], {}) if engine != "auto" else _by_speed(loaded, example)
     for name in order:
-        run = backends.make(name, model, example)
+        try:
+            run = backends.make(name, model, example)
+        except Failure as failure:
+            if engine != "auto":
+                raise
+            log.warning("engine %r was measured here before, and is left out: %s", name, failure)
+            continue
         agreement = (_answers(run, images, batch_size) == expected).double().mean().item()
+        if agreement < _LEAST_AGREEMENT and engine != "auto":
+            log.warning("engine %r answers otherwise than fp32 on %.1f %% of %s.",
+                        name, 100 * (1 - agreement), checked_on)  # fmt: skip
         if agreement >= _LEAST_AGREEMENT or engine != "auto":
             return Predictor(
                 engine=name,

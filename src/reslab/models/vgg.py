@@ -59,10 +59,10 @@ class VGG(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images [batch, in_channels, 224, 224] -> logits [batch, num_classes]; UsageError for another size."""
-        x = self.features(images)
-        if x.shape[-2:] != (_POOLED_SIZE, _POOLED_SIZE):
+        pooled = 2 ** len(self.spec.num_blocks)
+        if any(side // pooled != _POOLED_SIZE for side in images.shape[-2:]):
             raise UsageError(f"VGG takes images of 224x224 pixels, not {images.shape[-2]}x{images.shape[-1]}.")
-        return self.forward_head(x)
+        return self.forward_head(self.features(images))
 
     def forward_head(self, features: Tensor) -> Tensor:
         """The last stage's output [batch, channels, h, w] -> logits [batch, num_classes]"""
