@@ -1,6 +1,7 @@
 """`reslab evaluate`."""
 
 import json as jsonlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -143,8 +144,9 @@ def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
 def _command(given: tuple[Path, ...], flags: dict[str, object]) -> str:
     """The command that counts the same again, without what is the default."""
     defaults = {"split": "test", "protocol": "center"}
-    told = [f"--{name} {value}" for name, value in flags.items() if value is not None and value != defaults.get(name)]
-    return " ".join(["reslab evaluate", *map(str, given), *told])
+    told = {name: value for name, value in flags.items() if value is not None and value != defaults.get(name)}
+    words = [*map(str, given), *(word for name, value in told.items() for word in (f"--{name}", str(value)))]
+    return f"reslab evaluate {shlex.join(words)}"
 
 
 def _print_scores(scores: dict[str, Any], title: str) -> None:

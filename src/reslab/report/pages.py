@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import shlex
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -55,7 +56,11 @@ def _policy(script: str | None) -> str:
 
 def without_folders(command: str) -> str:
     """Leave of every absolute path its last part: a page is passed on, and others have other folders."""
-    return re.sub(r"(?<!\S)/(?:[^\s/]+/)*([^\s/]+)/?", r"\1", command)
+
+    def last_part(path: re.Match[str]) -> str:
+        return shlex.quote((path[1] or path[2]).rstrip("/").rpartition("/")[2])
+
+    return re.sub(r"(?<!\S)(?:'(/[^']+)'|(/\S+))", last_part, command)
 
 
 def figure_markup(svg: str) -> Markup:
