@@ -28,7 +28,6 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     """
     from reslab.builders import choose_device
-    from reslab.checkpoint import is_of_checkpoint
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.judge import answer, calibration, fit_temperature, recalibrated
@@ -37,11 +36,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     from reslab.progress import counting
 
     path = model_path(run_or_model)
-    if is_of_checkpoint(path):
-        raise Failure(
-            f"{path} is of a checkpoint, which its run goes on from and which may not be changed; copy the file out of "
-            "it first."
-        )
+    _check_may_change(path)
     loaded = load_model(path)
     dataset = numbered_as(_validation_part(open_data(run_or_model, loaded, data, data_kind)), loaded)
     say_known_images(run_or_model, data, dataset, "validation")
@@ -73,6 +68,16 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     print(f"negative log-likelihood: {before.nll:.4f} before, {after.nll:.4f} after")
     print(f"model file: {path}")
     return 0
+
+
+def _check_may_change(path: Path) -> None:
+    from reslab.checkpoint import is_of_checkpoint
+
+    if is_of_checkpoint(path):
+        raise Failure(
+            f"{path} is of a checkpoint, which its run goes on from and which may not be changed; copy the file out of "
+            "it first."
+        )
 
 
 def _validation_part(splits: "Splits") -> "Dataset":

@@ -79,15 +79,8 @@ def evaluate(
     scores = summarize(answers, dataset.class_names, ks, temperature)
     for path in paths:
         if is_test_use(path, dataset, split, data):
-            flags = {
-                "data": data,
-                "data-kind": data_kind,
-                "split": split,
-                "protocol": protocol,
-                "sides": sides,
-                "fit": fit,
-            }
-            note_test_use(path, scores, _command(given, flags))
+            flags = {"data": data, "data-kind": data_kind, "split": split, "protocol": protocol}
+            note_test_use(path, scores, _command(given, {**flags, "sides": sides, "fit": fit}))
     network = " + ".join(member.spec.label for member in members)
     if json:
         names = {"model": str(paths[0])} if len(paths) == 1 else {"models": [str(path) for path in paths]}
