@@ -201,6 +201,13 @@ def test_the_file_to_convert_is_never_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_quantized_weights_are_refused(tmp_path: Path) -> None:
+    state = create_model("resnet18").state_dict()
+    state["conv1.weight"] = torch.ones_like(state["conv1.weight"], dtype=torch.int8)
+    with pytest.raises(Failure, match=r"conv1\.weight is int8, whose numbers are codes without their scale"):
+        convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+
+
 def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
     state = create_model("resnet18").state_dict()
     del state["layer3.1.bn2.weight"]

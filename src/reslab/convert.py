@@ -87,6 +87,11 @@ def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path
         for name, tensor in expected.items()
         if name in given and given[name].shape != tensor.shape
     ]
+    problems += [
+        f"{name} is {str(given[name].dtype).removeprefix('torch.')}, whose numbers are codes without their scale"
+        for name, tensor in expected.items()
+        if tensor.is_floating_point() and name in given and not given[name].is_floating_point()
+    ]
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise Failure(

@@ -37,7 +37,7 @@ def plan(
     if wishes.weights is not None:
         file = read_start(Path(wishes.weights))
         wishes = replace(wishes, start=file.spec, start_size=file.card.preprocess.height)
-    splits = build_splits(DataConfig(kind="auto", path=str(path), channels=channels))
+    splits = build_splits(DataConfig(kind="auto", path=str(path), channels=channels), begins=True)
     train = splits.train
     if not isinstance(train, FileDataset):
         raise UsageError(

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from reslab.builders import build_splits
+from reslab.config import DataConfig
 from reslab.data.sources import open_splits
 from reslab.errors import Failure, UsageError
+from reslab.plan import plan
+from reslab.recipes.folder import Wishes
 
 
 def write(folder: Path, parts: dict[str, list[str]], count: int = 2) -> Path:
@@ -50,7 +54,6 @@ def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"train": ["a"]}, r"train: has 1 class folder"),
         ({"train": []}, r"has no folder 'train'"),
         ({"val": ["a", "b"]}, r"has no folder 'train'"),
     ],
@@ -60,6 +63,15 @@ def test_a_folder_of_another_layout_is_refused_with_the_expected_one(
 ) -> None:
     with pytest.raises(Failure, match=message):
         open_splits("folder", str(write(tmp_path, parts)))
+
+
+def test_images_of_one_class_can_be_judged_but_nothing_is_trained_on_them(tmp_path: Path) -> None:
+    config = DataConfig(path=str(write(tmp_path, {"train": ["cat"]})))
+    assert build_splits(config).train.class_names == ("cat",)
+    with pytest.raises(Failure, match=r"all its training images are of class 'cat'; a classifier needs at least 2"):
+        build_splits(config, begins=True)
+    with pytest.raises(Failure, match=r"a classifier needs at least 2"):
+        plan(tmp_path, Wishes())
 
 
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from reslab.data.dataset import hold_out
 from reslab.data.photos import measure_photo_preprocess
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
-from reslab.errors import UsageError
+from reslab.errors import Failure, UsageError
 from reslab.spec import PreprocessSpec
 from reslab.transfer import preprocess_like, read_start
 
@@ -22,11 +22,11 @@ _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as 
 def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
     """Return the data; a test or validation part that is asked for and missing is held out of the training images.
 
-    begins: whether it is for a run that begins, which may not ask for images held out of data in memory for a part that
-    the data has; one that has begun is opened as it is.
+    begins: whether it is for a run that begins, which needs two classes and may not ask for images held out of data in
+    memory for a part that the data has; one that has begun is opened as it is, and so is data to be judged on.
 
     Raises UsageError for settings of the parts and the channels that the data has no use for; `check_views` looks at
-    those of the views.
+    those of the views. Failure for data that nothing can be trained on.
     """
     splits = open_splits(config.kind, config.path, channels=config.channels)
     train, validation, test = splits.train, splits.validation, splits.test
@@ -37,6 +37,7 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
     if config.val_is == "test":
         validation, test = None, _validation_as_test(splits)
     if begins:
+        _check_classes(config, train)
         _check_held_out("validation", config.validation_size, validation, train)
         _check_held_out("test", config.test_size, test, train)
     if test is None and config.test_size:
@@ -44,6 +45,15 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
     if validation is None and config.validation_size:
         train, validation = hold_out(train, config.validation_size, config.validation_seed)
     return Splits(train, validation, test)
+
+
+def _check_classes(config: DataConfig, train: Dataset) -> None:
+    if len(train.class_names) < 2:
+        only = ", ".join(map(repr, train.class_names))
+        raise Failure(
+            f"{config.path or train.name}: all its training images are of class {only}; a classifier needs at least 2 "
+            "classes."
+        )
 
 
 def _check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -> None:
