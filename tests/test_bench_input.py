@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from reslab import override, recipe
-from reslab.bench_input import _bottleneck, bench_input
+from reslab.bench_input import FixedStream, _bottleneck, bench_input
 from reslab.cli.main import run
+from reslab.data.stream import Batch
 from reslab.distributed import World
 from reslab.setting import prepare
 
@@ -25,7 +26,16 @@ def test_images_in_memory_have_two_stages() -> None:
     assert found.together > 0
 
 
-def test_files_are_read_and_decoded_alone_too(tmp_path: Path) -> None:
+def test_files_are_read_and_decoded_alone_too_and_the_model_sees_pictures_of_full_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def fixed(batch: Batch) -> FixedStream:
+        shown.append(tuple(batch.images.shape[-2:]))
+        return FixedStream(batch)
+
+    monkeypatch.setattr("reslab.bench_input.FixedStream", fixed)
     generator = np.random.default_rng(0)
     for split, count in (("train", 3), ("val", 2)):
         for name in ("cat", "dog"):
@@ -36,12 +46,14 @@ def test_files_are_read_and_decoded_alone_too(tmp_path: Path) -> None:
                 Image.fromarray(pixels).save(folder / f"{number}.jpg")
     augment = {"min_short_side": 34, "max_short_side": 40, "crop_size": 32}
     changes: dict[str, Any] = {
-        "data": {"path": str(tmp_path), "augment": augment}, "train": {"batch_size": 8, "iterations": 10},
-    }  # fmt: skip
+        "data": {"path": str(tmp_path), "augment": augment, "first_size": 16, "mean": "channel"},
+        "train": {"batch_size": 8, "iterations": 10},
+    }
     config = override(recipe("imagenet-resnet18").make(), changes)
     found = bench_input(prepare(config, CPU, World()), seconds=0.1)
     assert set(found.rates) == {"disk", "decode", "augment", "model"}
     assert all(rate > 0 for rate in found.rates.values())
+    assert shown == [(32, 32)]  # as together, and not as small as at first
 
 
 @pytest.mark.parametrize(

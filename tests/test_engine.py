@@ -1,5 +1,7 @@
 """Which engine is picked for a machine, by rule or by measurement; and that compiling does not grow with depth."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from reslab.config import TrainConfig
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure, UsageError
+from reslab.measured import kept_rates
 from reslab.models import ResNet, create_model
 from reslab.recipes import recipe
 from reslab.spec import ModelSpec, PreprocessSpec
@@ -112,7 +115,7 @@ def test_a_kernel_that_nothing_would_use_is_refused(
 
     with pytest.raises(UsageError, match=f"train.fused_norm is 'on', but .*{reason}.*use .* auto or off"):
         chosen(fused_norm="on")
-    chosen(fused_norm="auto")
+    assert not chosen(fused_norm="auto").fused_norm
     if "bn_group_size" in train:
         assert chosen(fused_norm="on", batch_size=16).fused_norm  # then the group is the batch
 
@@ -143,6 +146,28 @@ def test_a_measurement_is_kept_and_a_toss_up_goes_to_the_first(monkeypatch: pyte
         kept.write_text("[damaged")
     monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 200.0})
     assert _pick(found).label == "fp32, fused norm"
+
+
+def test_of_several_at_once_one_measures_and_the_others_take_its_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls: list[int] = []
+
+    def measure() -> dict[str, float]:
+        calls.append(1)
+        time.sleep(0.2)
+        return {"fp32": float(len(calls))}
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: kept_rates("engines", ["fact"], CPU, measure), range(4)))
+    assert found == [{"fp32": 1.0}] * 4
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert kept_rates("engines", ["fact"], CPU, lambda: {"fp32": 2.0}) == {"fp32": 2.0}
 
 
 def test_a_deep_network_is_measured_by_a_shallow_one_of_its_layers(

@@ -163,6 +163,13 @@ def test_weights_from_elsewhere_are_refused_with_a_command_that_converts_them(
     assert read_start(tmp_path / "my weights-reslab.safetensors").spec.num_classes == 3
 
 
+def test_a_folder_is_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(
+        Failure, match=r"is a folder; give the model file itself, in a run that is .*/model\.safetensors"
+    ):
+        read_start(tmp_path)
+
+
 def test_the_command_for_weights_with_their_average_says_which_to_take(tmp_path: Path) -> None:
     state = build(model_spec("resnet18", num_classes=3)).state_dict()
     path = tmp_path / "timm.pth"

@@ -62,8 +62,9 @@ def bench_input(setting: Setting, *, seconds: float = 5.0) -> InputBench:
     """Measure each stage for about `seconds`, in turn, in one process. Weights are trained on and thrown away."""
     trainer = make_trainer(setting)
     stream, size = trainer.stream, setting.config.train.batch_size
-    fixed = FixedStream(stream.batch(0))
-    steps = {"stream": iter(range(1, 10**9)), "together": iter(range(10**6, 10**9))}
+    end = setting.config.train.iterations  # all steps are beyond it, where images that grow have their full size
+    fixed = FixedStream(stream.batch(end))
+    steps = {"stream": iter(range(end + 1, end + 10**6)), "together": iter(range(end + 10**6, end + 10**9))}
 
     def stream_only() -> None:
         stream.batch(next(steps["stream"]))

@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from reslab.errors import Failure
+
+_ABANDONED_SECONDS = 3600
 
 
 @contextmanager
@@ -33,6 +36,13 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         if not isinstance(error, OSError):
             raise
         raise Failure(f"{path}: cannot be written: {error.strerror or error}.") from None
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what kills left of files being written to a folder; younger than an hour, somebody may be writing them."""
+    for path in folder.glob(".*.*-????????"):
+        if path.is_file() and path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

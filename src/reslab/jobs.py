@@ -16,6 +16,15 @@ _LIFELINE = "RESLAB_LIFELINE"  # the environment variable with the end of a pipe
 _Job = subprocess.Popen[bytes]
 
 
+def check_no_torchrun(what: str) -> None:
+    """Raise UsageError in a process of torchrun: the jobs would be started by each, and take each other for it."""
+    if (count := os.environ.get("WORLD_SIZE", "1")) != "1" and "RANK" in os.environ:
+        raise UsageError(
+            f"{what} trains every network in a process of its own, and torchrun started {count} of this command: leave "
+            "torchrun out, or train a single run with it."
+        )
+
+
 def run_side_by_side(
     commands: Sequence[Sequence[str]],
     jobs: int,

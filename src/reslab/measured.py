@@ -3,10 +3,13 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from reslab.environment import cpu_flags, cpu_name
 from reslab.errors import Failure
@@ -22,21 +25,46 @@ def kept_rates(
     """Return what `measure` returned for the same facts on this machine before; else call it, and keep its answer.
 
     kind: a folder of the cache; facts: JSON values that decide what is measured. An empty answer is not kept.
+    Of processes that want the same at once, one measures and the others wait for its answer: beside each other they
+    would disturb each other, and seeds of one table be computed in different ways.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     machine = [name, sorted(cpu_flags()), torch.get_num_threads(), torch.__version__]
     key = hashlib.sha256(json.dumps([facts, machine], sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / kind / f"{key}.json"
+    if (kept := _read(path)) is not None:
+        return kept
+    with _one_at_a_time(path):
+        if (kept := _read(path)) is not None:  # by the process that was waited for
+            return kept
+        rates = measure()
+        if rates:
+            _keep(path, rates)
+        return rates
+
+
+def _read(path: Path) -> dict[str, float] | None:
     try:
         return {str(label): float(rate) for label, rate in json.loads(path.read_text()).items()}
     except (OSError, ValueError, AttributeError, TypeError):
-        pass  # not there, or damaged: it is only a cache
-    rates = measure()
-    if not rates:
-        return rates
+        return None  # not there, or damaged: it is only a cache
+
+
+def _keep(path: Path, rates: dict[str, float]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(rates))
-    except (OSError, Failure) as error:
+    except Failure as error:
         log.warning("the measurement could not be kept for next time: %s", error)
-    return rates
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock of a file of the cache, where the cache can be written."""
+    lock = FileLock(path.with_suffix(".lock"))
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -46,6 +46,8 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
         builders.check_weights(config)
         if world.is_main:
             builders.warn_of_late_drops(config)
+            builders.warn_of_long_warmup(config)
+            builders.warn_of_large_groups(config, world)
     with process_group(world, device):
         data = data_of_run(RunFolder.open(path), config.data) if resume else begin_data(config.data, world)
         setting = prepare(config, device, world, data=data, engine=engine_before(path) if resume else None)
@@ -62,6 +64,7 @@ def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequenc
     trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
     if not resume:
         builders.check_pieces(setting.config, setting.splits.train, setting.world)
+        builders.check_sizes(setting.config, setting.preprocess, setting.splits.train)
         _load_weights(trainer, setting.config)
         create_folder(folder, setting)  # only now, when nothing is left that could be wrong with the config
     with folder.locked() if setting.world.is_main else nullcontext():

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from reslab.checkpoint import CheckpointFolder
 from reslab.errors import Failure, UsageError
-from reslab.files import read_json, to_json, write_atomically
+from reslab.files import read_json, sweep_temporaries, to_json, write_atomically
 from reslab.logs import RowLog, rate_drops, read_rows
 
 FORMAT_VERSION = 1
@@ -99,6 +99,7 @@ class RunFolder:
                 "stop that one or wait for it."
             ) from None
         try:
+            sweep_temporaries(self.path)
             yield
         finally:
             lock.release()

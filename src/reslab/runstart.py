@@ -63,7 +63,8 @@ def check_same_config(folder: RunFolder, config: RunConfig) -> None:
     """UsageError, with what differs, for another config than that of the folder."""
     # read and written again, so that a setting that came later counts with its default
     changed = differences(to_dict(read_config(folder)), to_dict(config))
-    changed.pop("data.path", None)  # files may have moved; a fingerprint tells whether they are the same
+    for where in ("data.path", "data.kind"):  # files may have moved; a fingerprint tells whether they are the same
+        changed.pop(where, None)
     if None not in changed.get("weights", (None, None)):
         changed.pop("weights")
     if changed:

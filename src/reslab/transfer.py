@@ -24,6 +24,10 @@ def read_start(path: Path) -> ModelFile:
     """Read a model file to start from; Failure, with the command that converts it, for weights from elsewhere."""
     if str(path).startswith("hf-hub:"):  # the command line has put a file in its place
         raise UsageError(f"weights: {path} is no file; convert it first: reslab convert {path} -o model.safetensors")
+    if path.is_dir():
+        raise Failure(
+            f"{path}: is a folder; give the model file itself, in a run that is {path / 'model.safetensors'}."
+        )
     if path.is_file() and not is_model_file(path):
         output = path.with_name(f"{path.stem}-reslab.safetensors")
         command = f"reslab convert {shlex.quote(str(path))} -o {shlex.quote(str(output))} --source {_source(path)}"

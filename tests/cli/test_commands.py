@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import torch
 from reslab.cli.chosen import choose, read_settings
 from reslab.cli.main import run
 from reslab.cli.overrides import parse_overrides
+from reslab.cli.train import say_time
 from reslab.config import to_dict
 from reslab.errors import UsageError
 from reslab.modelfile import load_model
@@ -367,3 +369,11 @@ def test_an_image_too_small_for_vgg_is_a_usage_error(capsys: pytest.CaptureFixtu
     for size in ("16", "64"):
         assert run(["describe", "vgg16", "--image-size", size]) == 2
         assert "VGG takes images of 224x224 pixels" in capsys.readouterr().err
+
+
+def test_a_run_that_waits_for_its_data_is_measured_by_its_own_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_time({"minutes": 1.0, "waited_for_data": 0.5}, tmp_path / "my runs" / "config.json")
+    command = capsys.readouterr().out.split("see where with: ")[1].strip()
+    assert shlex.split(command) == ["reslab", "bench", "input", str(tmp_path / "my runs" / "config.json")]

@@ -41,7 +41,7 @@ def test_seeds_are_lists_and_ranges(text: str, seeds: list[int]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "1,1", "5-3", "0-2,1", "-1"])
+@pytest.mark.parametrize("text", ["", "a", "²", "1,1", "5-3", "0-2,1", "-1"])
 def test_other_seeds_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--seeds is"):
         parse_seeds(text)
@@ -72,6 +72,28 @@ def test_mistakes_are_found_before_anything_starts(
     monkeypatch.chdir(tmp_path)
     assert run(arguments) == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["train", "digits-resnet20", "--seeds", "0,1"], "--seeds trains"),
+        (["experiment", "depth"], "'reslab experiment' trains"),
+    ],
+)
+def test_what_starts_processes_of_its_own_is_refused_under_torchrun(
+    arguments: list[str],
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(arguments) == 2
+    assert f"{what} every network in a process of its own, and torchrun started 2" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

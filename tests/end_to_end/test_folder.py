@@ -135,11 +135,12 @@ def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Pat
     for name in ("blau", "rot"):
         (two / name).parent.mkdir(exist_ok=True)
         (two / name).symlink_to(photos / name)
-    weights = str(tmp_path / "first" / "model.safetensors")
-    assert train(two, tmp_path / "second", "--weights", weights) == 0
+    weights = tmp_path / "first" / "model.safetensors"
+    assert train(two, tmp_path / "second", "--weights", str(weights.parent)) == 0  # a finished run is its model file
     folder = RunFolder.open(tmp_path / "second")
+    assert folder.config()["weights"] == str(weights)
     assert folder.config()["data"]["mean"] == "weights"
-    second, first = load_model(folder.model_path), load_model(Path(weights))
+    second, first = load_model(folder.model_path), load_model(weights)
     assert second.card.class_names == ("blau", "rot")
     assert second.card.preprocess.mean == first.card.preprocess.mean
 
@@ -185,6 +186,9 @@ def test_arrays_of_any_number_of_channels_are_planned_for_and_trained_on(tmp_pat
         (["--train.batch_size", "abc"], "train.batch_size is 'abc'"),
         (["--train.batch_size", "-5"], "batch_size is -5"),
         (["--data.channels", "abc"], "data.channels is 'abc'"),
+        (["--optim.lrr", "1"], "no setting is called 'optim.lrr'"),
+        (["--optim.lr", "-1"], "lr is -1.0"),
+        (["--model", "vgg16"], "--model is 'vgg16', which takes pictures of 224 pixels"),
     ],
 )
 def test_a_setting_that_no_plan_can_be_made_with_is_named(
@@ -192,6 +196,21 @@ def test_a_setting_that_no_plan_can_be_made_with_is_named(
 ) -> None:
     assert train(photos, tmp_path / "run", *flags) == 2
     assert message in capsys.readouterr().err
+
+
+def test_settings_are_held_against_the_plan_and_not_against_a_usual_one(photos: Path, tmp_path: Path) -> None:
+    # of three stages, and smaller than the usual size
+    flags = ["--model.num_blocks", "[1,1,1]", "--data.short_side", "40", "--train.iterations", "2"]
+    assert train(photos, tmp_path / "run", *flags) == 0
+    assert RunFolder.open(tmp_path / "run").config()["model"]["num_blocks"] == [1, 1, 1]
+
+
+def test_a_run_goes_on_with_its_data_wherever_and_however_that_is_named(photos: Path, tmp_path: Path) -> None:
+    assert train(photos, tmp_path / "run", "--train.iterations", "2", "--data-kind", "folder") == 0
+    (tmp_path / "run" / "result.json").unlink()
+    moved = photos.rename(tmp_path / "moved")
+    assert run(["train", "--resume", "--run-dir", str(tmp_path / "run"), "--data", str(moved)]) == 0
+    moved.rename(photos)
 
 
 def test_a_runs_own_test_images_are_no_validation_images_under_another_name(

@@ -174,6 +174,11 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
             UsageError,
             "that leaves a single image for a batch norm",
         ),
+        (
+            {"model": {"family": "vgg", "block": "conv", "shortcut": "none", "stem": "none", "norm": "none"}},
+            UsageError,
+            "VGG takes images of 224x224 pixels, not 8x8",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_said_and_leaves_nothing(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.builders import warn_of_late_drops
+from reslab.builders import warn_of_late_drops, warn_of_long_warmup
 from reslab.config import override
 from reslab.optim.schedules import (
     ErrorWarmup,
@@ -49,9 +49,19 @@ def test_a_run_that_ends_before_its_drops_is_warned_of(
     assert advice in caplog.text
 
 
-def test_no_recipe_ends_before_its_own_drops(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_that_ends_within_its_warm_up_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    config = recipe("digits-resnet20").make()
+    warmup = {"warmup": {"kind": "linear", "iterations": 85}}
+    warn_of_long_warmup(override(config, warmup, {"train": {"iterations": 85}}))
+    assert caplog.text == ""
+    warn_of_long_warmup(override(config, warmup, {"train": {"iterations": 84}}))
+    assert "the warm-up takes 85 iterations and the run has 84" in caplog.text
+
+
+def test_no_recipe_ends_before_its_own_drops_or_within_its_warm_up(caplog: pytest.LogCaptureFixture) -> None:
     for one in RECIPES.values():
         warn_of_late_drops(one.make())
+        warn_of_long_warmup(one.make())
     warn_of_late_drops(override(recipe("digits-resnet20").make(), {"train": {"iterations": 435}}))
     assert caplog.text == ""
 

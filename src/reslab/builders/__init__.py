@@ -4,14 +4,23 @@ from .data import build_preprocess, build_splits, check_views, largest_short_sid
 from .network import (
     build_network,
     check_pieces,
+    check_sizes,
     check_weights,
     choose_device,
     choose_engine,
     load_weights,
     synchronize_batch_norm,
+    warn_of_large_groups,
 )
 from .stream import build_stream
-from .training import build_average, build_learning_rate, build_loop, build_optimizer, warn_of_late_drops
+from .training import (
+    build_average,
+    build_learning_rate,
+    build_loop,
+    build_optimizer,
+    warn_of_late_drops,
+    warn_of_long_warmup,
+)
 
 __all__ = [
     "build_average",
@@ -23,6 +32,7 @@ __all__ = [
     "build_splits",
     "build_stream",
     "check_pieces",
+    "check_sizes",
     "check_views",
     "check_weights",
     "choose_device",
@@ -31,5 +41,7 @@ __all__ = [
     "load_weights",
     "match_model_to_data",
     "synchronize_batch_norm",
+    "warn_of_large_groups",
     "warn_of_late_drops",
+    "warn_of_long_warmup",
 ]

@@ -53,11 +53,12 @@ def choose_engine(
     """
     train = config.train
     batch_size = train.batch_size // world.size // train.accumulation
-    if train.fused_norm == "on" and (reason := _why_no_kernel(config, batch_size)):
+    reason = _why_no_kernel(config, batch_size)
+    if train.fused_norm == "on" and reason:
         raise UsageError(f"train.fused_norm is 'on', but {reason}; use --train.fused_norm auto or off.")
     found = engine.candidates(
         precision=train.precision,
-        fused_norm=train.fused_norm,
+        fused_norm="off" if reason else train.fused_norm,
         compile=train.compile,
         device=device,
         iterations=train.iterations,
@@ -123,6 +124,29 @@ def check_pieces(config: RunConfig, train: Dataset, world: World) -> None:
             f"image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} pixels, "
             "which has no variance. Give more images at a time, or larger ones."
         ) from None
+
+
+def check_sizes(config: RunConfig, preprocess: PreprocessSpec, train: Dataset) -> None:
+    """Raise UsageError for a VGG that would be shown images of another size than its own; other networks take any."""
+    if config.model.family != "vgg":
+        return
+    with torch.device("meta"):
+        model = build(config.model)
+        side = _side(config, train)
+        for height, width in ((side, side), (preprocess.height, preprocess.width)):
+            model(torch.empty(1, config.model.in_channels, height, width))
+
+
+def warn_of_large_groups(config: RunConfig, world: World) -> None:
+    """Warn, for a run that begins, of groups of batch norm larger than what goes through the network."""
+    count = config.train.batch_size // world.size // config.train.accumulation
+    group = config.train.bn_group_size
+    if group is not None and group > count:
+        log.warning(
+            "train.bn_group_size is %d, and %d image(s) go through the network together: batch norm takes its "
+            "statistics over all of them, as without the setting.",
+            group, count,
+        )  # fmt: skip
 
 
 def _side(config: RunConfig, train: Dataset) -> int:

@@ -47,6 +47,16 @@ def warn_of_late_drops(config: RunConfig) -> None:
     )  # fmt: skip
 
 
+def warn_of_long_warmup(config: RunConfig) -> None:
+    """Warn, for a run that begins, of a linear warm-up that its end cuts off."""
+    if isinstance(config.warmup, LinearWarmup) and config.warmup.iterations > config.train.iterations:
+        log.warning(
+            "the warm-up takes %d iterations and the run has %d (train.iterations): the learning rate never gets to "
+            "%s; set --warmup.iterations, or --warmup.kind none.",
+            config.warmup.iterations, config.train.iterations, config.optim.lr,
+        )  # fmt: skip
+
+
 def build_learning_rate(config: RunConfig) -> LearningRate:
     """Return the learning rate at each step: base x schedule x warm-up."""
     schedule = _build_schedule(config.schedule, config.train.iterations)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UsageError
 
+from .given import model_path
 from .named import named_config
 from .overrides import parse_overrides
 from .planned import RECIPE as PLANNED
@@ -70,13 +71,15 @@ def choose(
 
 
 def _with_local_weights(changes: dict[str, Any]) -> dict[str, Any]:
-    """Settings whose weights are a name on the Hugging Face hub, with the file that it was converted into."""
+    """Settings with a model file as weights: of a finished run's folder, or converted from the Hugging Face hub."""
     from reslab.hub import convert_into_cache, is_hub_name
 
     weights = changes.get("weights")
-    if not isinstance(weights, str) or not is_hub_name(weights):
+    if not isinstance(weights, str):
         return changes
-    return {**changes, "weights": str(convert_into_cache(weights))}
+    if is_hub_name(weights):
+        return {**changes, "weights": str(convert_into_cache(weights))}
+    return {**changes, "weights": str(model_path(Path(weights)))} if Path(weights).is_dir() else changes
 
 
 def begun_by_plan(recipe: str | None, resume: bool, folder: Path) -> Path | None:

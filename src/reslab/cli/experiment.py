@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from reslab.errors import Failure, Interrupted, UsageError, check_choice
 from reslab.files import check_can_be_written
+from reslab.jobs import check_no_torchrun
 
 from .report import need_report_extra
 from .tables import print_table
@@ -73,6 +74,7 @@ def experiment(
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
     check_choice("--size", size, SIZES)
+    check_no_torchrun("'reslab experiment'")
     if data is not None and size == "digits":
         raise UsageError("--data is where CIFAR-10 lies; the size 'digits' has its data with it: leave --data out.")
     chosen = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]

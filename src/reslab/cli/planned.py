@@ -27,7 +27,7 @@ def plan_config(
     settings: list[dict[str, Any]], *, model: str | None = None, epochs: int | None = None, size: int | None = None
 ) -> "RunConfig":
     """Plan a run for the photos that the settings name, say why in lines, and return its config with the settings."""
-    from reslab.config import override
+    from reslab.config import check_form, override
     from reslab.distributed import world_from_environment
     from reslab.plan import plan
     from reslab.recipes.folder import NOMINAL, Wishes, plan_folder
@@ -39,8 +39,10 @@ def plan_config(
             "where are the photos? Give their folder: reslab train folder --data FOLDER "
             "(train/CLASS/*.jpg with val/ and test/ beside it, or CLASS/*.jpg, or a CSV of path,label)."
         )
-    # refuses settings of the wrong type or range, with which no plan could be made
-    override(plan_folder(NOMINAL, None, Wishes(model=model, epochs=epochs, size=size)).config, *settings)
+    # what is no setting is said at once; what the plan needs is checked, the rest may depend on what is planned
+    nominal = plan_folder(NOMINAL, None, Wishes(model=model, epochs=epochs, size=size)).config
+    check_form(nominal, *settings)
+    override(nominal, {"train": _only(train, "batch_size", "device"), "data": _only(data, "channels")})
     wishes = Wishes(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
     world = world_from_environment()
     made = plan(
@@ -83,6 +85,10 @@ def _keys(changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _keys(value, f"{prefix}{key}.")
         else:
             yield prefix + key
+
+
+def _only(part: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: part[name] for name in names if name in part}
 
 
 def _merged(settings: list[dict[str, Any]], part: str) -> dict[str, Any]:

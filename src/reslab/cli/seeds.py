@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UsageError
-from reslab.jobs import run_side_by_side
+from reslab.jobs import check_no_torchrun, run_side_by_side
 
 from .chosen import begun_by_plan, choose, read_settings
 from .planned import RECIPE as PLANNED
@@ -18,7 +18,7 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"--seeds is {text!r}; allowed: seeds like 0,1,2 or 0-4.")
         if int(last or first) < int(first):
             raise UsageError(f"--seeds is {text!r}: the range {first}-{last} runs backwards; {last}-{first} is meant?")
@@ -45,6 +45,7 @@ def train_seeds(
     """
     from reslab.runfolder import RunFolder
 
+    check_no_torchrun("--seeds")
     if recipe is None or seed is not None:
         raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
     numbers = parse_seeds(seeds)

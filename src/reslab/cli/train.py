@@ -1,5 +1,6 @@
 """`reslab train`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,8 +62,9 @@ def train(
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     weights
-        A model file of the same network to start from, instead of a random initialisation; or a name on the Hugging
-        Face hub (hf-hub:OWNER/NAME[@REVISION]), which is converted first. Classes the data has too are carried over.
+        A model file of the same network (or its finished run) to start from, instead of a random initialisation; or a
+        name on the Hugging Face hub (hf-hub:OWNER/NAME[@REVISION]), which is converted first. Classes the data has too
+        are carried over.
     config
         A TOML file of settings; flags come after it.
     model
@@ -120,7 +122,7 @@ def _conclude(folder: Any) -> None:
         wrong = counts["total"] - counts["correct"]
         print(f"{split} error: {counts['error']:.2f} % ({wrong} of {counts['total']} wrong; {result['protocol']})")
     print(f"selection: {result['selection']}")
-    _say_time(result)
+    say_time(result, folder.path / "config.json")
     print(f"model file: {folder.model_path}")
     try:
         from reslab.report import write_report
@@ -130,8 +132,8 @@ def _conclude(folder: Any) -> None:
     print(f"report: {write_report(folder)}")
 
 
-def _say_time(result: dict[str, Any]) -> None:
+def say_time(result: dict[str, Any], config: Path) -> None:
     waited = result.get("waited_for_data", 0.0)  # runs from before it was measured have none
     print(f"time: {result['minutes']:.1f} minutes, {100 * waited:.0f} % of it waiting for data")
     if waited > _MUCH_WAITING:
-        print(f"the data holds this run up; see where with: reslab bench input {result['recipe']}")
+        print(f"the data holds this run up; see where with: reslab bench input {shlex.quote(str(config))}")

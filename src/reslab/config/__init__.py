@@ -1,7 +1,7 @@
 """What a run is: frozen, typed, validated configuration, and the one way to override it. No torch here."""
 
 from .data import Augment, DataConfig, NoAugment, PadCrop, ResizedCrop, ScaleCrop
-from .merge import differences, from_dict, override, read_toml, to_dict, without_defaults
+from .merge import check_form, differences, from_dict, override, read_toml, to_dict, without_defaults
 from .optim import (
     Constant,
     Cosine,
@@ -40,6 +40,7 @@ __all__ = [
     "TrainConfig",
     "UntilTrainingError",
     "Warmup",
+    "check_form",
     "differences",
     "from_dict",
     "override",

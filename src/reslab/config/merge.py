@@ -65,6 +65,21 @@ def override(config: RunConfig, *changes: Mapping[str, Any]) -> RunConfig:
     return _validate(_with_nones(merged, merged, []))
 
 
+def check_form(config: RunConfig, *changes: Mapping[str, Any]) -> None:
+    """Raise UsageError for a setting that does not exist or is of the wrong type, whatever the other settings are.
+
+    What `override` refuses beyond that may depend on values that are still open.
+    """
+    merged = reduce(_merge, changes, to_dict(config))
+    values = _with_nones(merged, merged, [])
+    try:
+        _ADAPTER.validate_json(_as_json(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        wrong = [problem for problem in error.errors() if problem["type"] != "value_error"]
+        if wrong:
+            raise UsageError(_explain(wrong[0], values)) from None
+
+
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """Return every leaf that differs between two config dicts: {"optim.lr": (0.1, 0.05)}; None where one lacks it."""
     found: dict[str, tuple[Any, Any]] = {}
@@ -107,14 +122,17 @@ _TAGGED_PARTS = ("augment", "optim", "schedule", "warmup")
 def _validate(values: dict[str, Any]) -> RunConfig:
     """Turn nested values into a RunConfig, strictly, or say in one sentence what is wrong with the first bad one."""
     try:
-        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
-        text = json.dumps(values, default=str, allow_nan=False)
-    except ValueError:
-        raise UsageError(_not_finite(values)) from None
-    try:
-        return _ADAPTER.validate_json(text, strict=True, extra="forbid")
+        return _ADAPTER.validate_json(_as_json(values), strict=True, extra="forbid")
     except ValidationError as error:
         raise UsageError(_explain(error.errors()[0], values)) from None
+
+
+def _as_json(values: dict[str, Any]) -> str:
+    """JSON, because there a list is a tuple and a dict a dataclass even in strict mode."""
+    try:
+        return json.dumps(values, default=str, allow_nan=False)
+    except ValueError:
+        raise UsageError(_not_finite(values)) from None
 
 
 def _not_finite(values: Mapping[str, Any], prefix: str = "") -> str:

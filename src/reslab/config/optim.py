@@ -7,6 +7,8 @@ from pydantic import Discriminator
 
 from .checks import require
 
+_LARGEST = 1e6  # learning rate: far beyond any use, and float32 can still be multiplied by it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sgd:
@@ -25,7 +27,7 @@ class Sgd:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, "lr", self.lr, "a number above 0")
+        require(0 < self.lr <= _LARGEST, "lr", self.lr, f"a number above 0, at most {_LARGEST}")
         require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "0 < layer_decay <= 1")
         require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= momentum < 1")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
@@ -49,7 +51,9 @@ class Muon:
 
     def __post_init__(self) -> None:
         for name in ("lr", "other_lr"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
+            require(
+                0 < getattr(self, name) <= _LARGEST, name, getattr(self, name), f"a number above 0, at most {_LARGEST}"
+            )
         for name in ("momentum", "other_momentum"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 <= momentum < 1")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")

@@ -59,8 +59,17 @@ class RunConfig:
                 f"{name} is {getattr(getattr(self, part), field_name)!r}, but the run starts from random weights; "
                 "give weights (--weights FILE)."
             )
-        if self.model.norm == "none" and (train.bn == "frozen" or train.bn_reestimate_batches):
-            raise UsageError("train.bn and train.bn_reestimate_batches are for batch norm, and model.norm is 'none'.")
+        if self.model.norm == "none":
+            for name, usual in (
+                ("bn", "batch"),
+                ("bn_reestimate_batches", 0),
+                ("bn_group_size", None),
+                ("sync_bn", False),
+            ):
+                if (value := getattr(train, name)) != usual:
+                    raise UsageError(
+                        f"train.{name} is {value!r}: it is for batch norm, and model.norm is 'none'; leave it out."
+                    )
         if train.bn_reestimate_batches and train.freeze_stages == num_stages:
             raise UsageError(
                 f"train.bn_reestimate_batches is {train.bn_reestimate_batches}, but with train.freeze_stages "

@@ -23,6 +23,8 @@ class TrainConfig:
     sync_bn: batch-norm statistics over all processes instead (CUDA only).
     class_weights: "balanced" weighs each image's loss by the inverse of how frequent its class is in training; the
         weights average 1 over the images, so an image counts the same in any batch and piece of one.
+    label_smoothing: the share of each image's target that goes to all classes alike; class weights weigh the whole loss
+        of an image.
     freeze_stages: how many stages, from the first, keep the weights and the batch-norm statistics they start with; 0:
         none, 1: the stem and the first stage, and so on. With all of them only the head trains.
     bn: "frozen" normalises by the running statistics in training too, and keeps them; scales and shifts still train.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -22,12 +23,22 @@ def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
     return [chunk for chunk in indices.split(batch_size) if len(chunk)]
 
 
+@contextmanager
+def decoding_threads() -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool of threads; what waits there when the block is left, by Ctrl-C for instance, is not begun."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def centre_views(
     dataset: FileDataset, indices: Tensor, spec: PreprocessSpec, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (indices, uint8 [n, channels, height, width]) batch by batch, decoded by threads some batches ahead."""
     chunks = full_chunks(indices, batch_size)
-    with ThreadPoolExecutor() as pool:
+    with decoding_threads() as pool:
         pending = [_submit(pool, dataset, chunk, spec) for chunk in chunks[:_AHEAD]]
         for number, chunk in enumerate(chunks):
             futures = pending.pop(0)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
 from reslab.data.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
-from reslab.data.photos import centre_views, full_chunks
+from reslab.data.photos import centre_views, decoding_threads, full_chunks
 from reslab.data.views import protocol as single_view
 from reslab.errors import Failure, UsageError, check_choice
 from reslab.spec import PreprocessSpec
@@ -202,7 +202,7 @@ def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iter
 def _in_threads(dataset: FileDataset, batch_size: int, read: Callable[[Path], T]) -> Iterator[tuple[Tensor, list[T]]]:
     """Yield (indices, what `read` makes of their files) chunk by chunk, some chunks ahead."""
     chunks = full_chunks(torch.arange(len(dataset)), batch_size)
-    with ThreadPoolExecutor() as pool:
+    with decoding_threads() as pool:
 
         def submit(chunk: Tensor) -> list[Future[T]]:
             return [pool.submit(read, dataset.paths[index]) for index in chunk.tolist()]

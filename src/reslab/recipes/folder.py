@@ -183,7 +183,13 @@ def _model(facts: FolderFacts, wishes: Wishes, size: int) -> tuple[ModelSpec, st
     else:
         many = facts.num_images >= _LARGE_DATA
         name, why = "resnet18", f"{'there is no GPU' if many else f'{facts.num_images:,} images'} (--model)."
-    return model_spec(name, num_classes=facts.num_classes, in_channels=facts.channels), f"network {name}: {why}"
+    spec = model_spec(name, num_classes=facts.num_classes, in_channels=facts.channels)
+    if spec.family == "vgg":
+        raise UsageError(
+            f"--model is {name!r}, which takes pictures of 224 pixels and no others, but here training sees smaller "
+            "parts of them; name another network, or train it by a recipe with sizes of your own."
+        )
+    return spec, f"network {name}: {why}"
 
 
 def _batch_size(num_train: int) -> int:

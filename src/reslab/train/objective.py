@@ -13,8 +13,10 @@ class CrossEntropy:
     """The mean cross-entropy of a batch; mixed images count for both of their labels.
 
     class_weights: one for each class, None for equal ones; label_smoothing: the share given to all classes alike.
-    With weights it is sum(weight x loss) / n over the n images, so that it is the mean of the losses of its parts, and
-    an image counts the same in any company. torch's own weighted mean divides by the sum of the weights instead.
+    With weights it is sum(weight of the label x loss) / n over the n images, so that it is the mean of the losses of
+    its parts, and an image counts the same in any company. torch's own weighted loss divides by the sum of the weights,
+    and weighs the share of each class in the smoothing by that class: where one is rare, what every image gives away
+    goes to it, and beyond some 1:19 of two classes the best answer to a common image is the rare class.
     """
 
     def __init__(self, device: torch.device, class_weights: Sequence[float] | None, label_smoothing: float) -> None:
@@ -31,5 +33,5 @@ class CrossEntropy:
     def _against(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self._weights is None:
             return F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
-        total = F.cross_entropy(logits, labels, weight=self._weights, label_smoothing=self._smoothing, reduction="sum")
-        return total / len(labels)
+        losses = F.cross_entropy(logits, labels, label_smoothing=self._smoothing, reduction="none")
+        return (self._weights[labels] * losses).mean()
