@@ -21,6 +21,7 @@ from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream, Stream
 from reslab.distributed import World
+from reslab.errors import UsageError
 from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
@@ -94,6 +95,13 @@ def test_balanced_sampling_takes_the_balanced_order_and_the_other_each_image_onc
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     usual = digits_stream({}).positions(LATER)
     assert all(torch.equal(one, other) for one, other in zip(usual, by_hand(no_augment).positions(LATER), strict=True))
+
+
+def test_a_single_image_for_each_process_has_no_partner_to_be_mixed_with() -> None:
+    config = override(digits_config({"mixup_alpha": 0.4}), {"train": {"batch_size": 2}})
+    build_stream(config, DIGITS, DIGITS_SPEC, CPU, World())
+    with pytest.raises(UsageError, match=r"train\.batch_size is 2 with 2 process\(es\), .* use larger batches"):
+        build_stream(config, DIGITS, DIGITS_SPEC, CPU, World(0, 2))
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])

@@ -201,6 +201,14 @@ def test_the_file_to_convert_is_never_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_stem_of_which_the_stride_leaves_no_trace_is_said_to_be_assumed(tmp_path: Path) -> None:
+    path = _save(create_model("resnet18", stem="cifar", num_classes=3).state_dict(), tmp_path / "w.pth")
+    notes = convert(path, tmp_path / "m.safetensors", source="torchvision").notes
+    assert any(note.startswith("stem: one 3x3 convolution of stride 1, no pooling") for note in notes)
+    path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
+    assert not any("stem" in note for note in convert(path, tmp_path / "n.safetensors", source="torchvision").notes)
+
+
 def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     state = create_model("resnet18").state_dict()
     state["conv1.weight"] = torch.ones_like(state["conv1.weight"], dtype=torch.int8)

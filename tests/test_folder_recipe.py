@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reslab.config import from_dict, to_dict
-from reslab.errors import UsageError
+from reslab.errors import Failure, UsageError
 from reslab.families import model_spec
 from reslab.recipes.folder import NOMINAL, FolderFacts, Plan, Wishes, plan_folder
 from reslab.spec import ModelSpec
@@ -102,11 +102,20 @@ def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() ->
         (Wishes(size=4), "--size is 4"),
         (Wishes(model="resnet19"), "no resnet of depth 19"),
         (Wishes(model="resnet18", weights="w.safetensors"), "leave --model out"),
+        (Wishes(model="vgg16"), "--model is VGG-16, which takes pictures of 224 pixels"),
+        (Wishes(start=model_spec("vgg16"), weights="w.safetensors"), "the weights' network is VGG-16"),
     ],
 )
 def test_wishes_that_cannot_be_are_refused(wishes: Wishes, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         plan_folder(NOMINAL, "photos", wishes)
+
+
+def test_pictures_of_which_none_can_be_held_out_are_too_few() -> None:
+    few = replace(NOMINAL, num_images=3, num_classes=2, smallest_class=1, largest_class=2, parts=())
+    with pytest.raises(Failure, match=r"photos: has 3 training image\(s\), of which none can be held out"):
+        plan_folder(few, "photos", Wishes())
+    assert plan_folder(replace(few, parts=("validation", "test")), "photos", Wishes()).config.data.validation_size == 0
 
 
 def test_grey_pictures_get_one_channel_and_no_colours() -> None:

@@ -67,13 +67,15 @@ def convert(
     with torch.device("meta"):
         model = build(spec)
     model.load_state_dict(_fitting(tensors, model.state_dict(), path, spec), strict=True, assign=True)
+    stem = ["stem: one 3x3 convolution of stride 1, no pooling (3x3 weights; stride and pooling leave no trace)."]
+    stem = stem if spec.stem == "cifar" and arch is None and source != "cifar" else []
     preprocess, usual = _preprocess(spec, source, mean, std, size, short_side)
     names, numbered = _class_names(class_names, spec.num_classes)
     card = ModelCard(preprocess=preprocess, class_names=names, recipe=f"converted from {origin or path.name}")
     output.parent.mkdir(parents=True, exist_ok=True)
     save_model(output, model, card)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Conversion(output, spec, len(tensors), parameters, (*assumed, *usual, *numbered))
+    return Conversion(output, spec, len(tensors), parameters, (*assumed, *stem, *usual, *numbered))
 
 
 def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path, spec: ModelSpec) -> dict[str, Tensor]:

@@ -19,17 +19,24 @@ _ABANDONED_SECONDS = 3600
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a file under a temporary name, which is renamed to `path` once all is written, and else removed.
 
-    Failure names the file and the reason where it cannot be written.
+    A link stays one, to a new file where it leads; a file that is there passes its permissions on. What is no file, a
+    pipe or a device, is written to as it is. Failure names the file and the reason where it cannot be written.
     """
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:  # IsADirectoryError for a folder
+                yield file
+            return
+        mode = target.stat().st_mode & 0o7777 if target.exists() else 0o644  # mkstemp's nobody else may read
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that nobody else may read
-        Path(temporary).replace(path)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(target)
     except BaseException as error:  # also Ctrl-C
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

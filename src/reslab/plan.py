@@ -23,10 +23,17 @@ _TIMED_IMAGES, _TIMED_STEPS = 32, 4
 
 
 def plan(
-    path: Path, wishes: Wishes, *, channels: int | None = None, is_alone: bool = True, device: str = "auto"
+    path: Path,
+    wishes: Wishes,
+    *,
+    kind: str = "auto",
+    channels: int | None = None,
+    is_alone: bool = True,
+    device: str = "auto",
 ) -> Plan:
     """Return a config for the folder of photos (or CSV list) at `path`, with the reasons for everything in it.
 
+    kind: what the data is, instead of recognising it.
     wishes: what is decided already; its `weights` is a model file, whose network and size are then taken.
     device: auto, cpu or cuda, as in `train.device`.
     is_alone: no other process trains with this one; with others, nothing is measured, so that all make the same plan.
@@ -37,7 +44,7 @@ def plan(
     if wishes.weights is not None:
         file = read_start(Path(wishes.weights))
         wishes = replace(wishes, start=file.spec, start_size=file.card.preprocess.height)
-    splits = build_splits(DataConfig(kind="auto", path=str(path), channels=channels), begins=True)
+    splits = build_splits(DataConfig(kind=kind, path=str(path), channels=channels), begins=True)  # type: ignore[arg-type]
     train = splits.train
     if not isinstance(train, FileDataset):
         raise UsageError(
@@ -65,6 +72,8 @@ def median_short_side(dataset: FileDataset) -> int:
     """Return the median shorter side in pixels of at most 200 pictures; files that cannot be read do not count."""
     sides = []
     for index in permutation(0, SAMPLE, 0, len(dataset))[:_LOOKED_AT].tolist():
+        if not dataset.paths[index].is_file():  # a pipe would never end
+            continue
         try:
             sides.append(min(decode(dataset.paths[index], dataset.num_channels).shape[1:]))
         except Failure:

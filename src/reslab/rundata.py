@@ -14,7 +14,8 @@ from typing import Any
 from reslab import builders
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
-from reslab.data.image_list import read_list, write_list
+from reslab.data.check_structure import check_strays
+from reslab.data.image_list import read_list, take_inventory, write_list
 from reslab.data.inventory import unused_folders
 from reslab.data.preflight import (
     Skipped,
@@ -75,6 +76,12 @@ def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) 
             "%d image(s) left out: %d cannot be read, %d also in another split; skipped.csv in the run names each.",
             len(skipped), unreadable, len(skipped) - unreadable,
         )  # fmt: skip
+    if transparent := sum(verdict.is_transparent for verdict in verdicts):
+        log.warning(
+            "%d image(s) have transparent parts, of which the network sees the colour stored beneath, often black; "
+            "--data.channels 4 shows it the parts.",
+            transparent,
+        )
     if found := conflicts(splits, verdicts):
         log.warning(
             "%d image(s) in training under several classes, such as %s; 'reslab data check' names them all.",
@@ -84,8 +91,17 @@ def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) 
 
 def _say_unused(place: str | None) -> None:
     path = None if place is None else Path(place).expanduser()
-    for finding in unused_folders(path) if path and path.is_dir() else []:
+    if path is None or not path.is_dir():
+        return
+    for finding in unused_folders(path):
         log.warning("%s", finding.text)
+    unnamed = [one.paths[0] for one in check_strays(take_inventory(path)) if one.kind == "picture-without-suffix"]
+    if unnamed:
+        log.warning(
+            "%d file(s) are images, but not by their names, and are not used, such as %s; 'reslab data check' names "
+            "them all.",
+            len(unnamed), unnamed[0],
+        )  # fmt: skip
 
 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:

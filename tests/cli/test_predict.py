@@ -87,6 +87,18 @@ def test_bad_files_are_reported_and_the_exit_code_says_so(
     assert "reslab: 2 of 3 could not be read." in err
 
 
+def test_a_link_to_itself_and_a_name_too_long_keep_nothing_else_from_its_answer(
+    model: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("self", "self.jpg"):
+        (photos / "train" / "ant" / name).symlink_to(name)
+    assert run(["predict", model, 300 * "a", str(photos / "train" / "ant"), "--format", "json"]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert "self.jpg: cannot be read as an image ([Errno 40] Too many levels of symbolic links" in err
+    assert "reslab: 2 of 4 could not be read." in err
+
+
 def test_paths_come_from_standard_input_with_any_bytes_in_them(
     model: str, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +256,14 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
     assert parts[0]["correct"] + parts[1]["correct"] == parts[2]["correct"]
     squashed = evaluate([*arguments, "--split", "all", "--fit", "squash"], capsys)
     assert squashed["protocol"] == "single whole picture squashed to 16x16, fp32"
+    whole = ["--split", "all", "--protocol", "multi-scale", "--sides", "16", "--fit", "squash"]
+    assert run(["evaluate", *arguments, *whole]) == 2
+    assert "--fit is 'squash', but protocol 'multi-scale' shows whole pictures" in capsys.readouterr().err
+
+
+def test_a_fit_is_for_photos(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(digits_run), "--fit", "squash"]) == 2
+    assert "--fit is 'squash', but digits has images of one size in memory" in capsys.readouterr().err
 
 
 def test_all_parts_of_images_in_memory_are_all_images(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,9 @@ def _odd(folder: Path) -> Places:
     deep = np.arange(48 * 40, dtype=np.uint16).reshape(40, 48) * 30
     save("sixteen-bit", Image.fromarray(deep), "deep.png")
     save("wrong-extension", photo.rotate(180), "really_a_png.jpg", format="PNG")
+    cut_out = photo.rotate(270).convert("RGBA")
+    cut_out.putalpha(Image.linear_gradient("L").resize(cut_out.size))
+    save("transparent", cut_out, "cut-out.png")
     places["damaged-part"] = [cat / "overwritten.jpg"]
     content = bytearray((cat / "05.JPG").read_bytes())
     content[-200:-150] = b"\xff\xd0" * 25

@@ -196,7 +196,10 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: write_photos(path / "val", ["a"]), "has no folder 'train'; expected"),
+        (
+            lambda path: write_photos(path / "val", ["a"]),
+            "has no folder 'train' beside 'val', which is taken for a split",
+        ),
         (lambda path: None, "has no folder 'train' and no class folders"),
         (lambda path: write_photos(path / "photos" / "train", ["a"]), "photos has one; give that folder"),
     ],

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reslab.data.augment import Draws
 from reslab.data.dataset import FileDataset
@@ -132,6 +133,22 @@ def test_photos_are_turned_as_their_exif_says_and_all_kinds_become_rgb(tmp_path:
         Image.new(mode, (8, 8)).save(tmp_path / name)
         assert decode(tmp_path / name, 3).shape == (3, 8, 8)
         assert decode(tmp_path / name, 1).shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_bad_tag_beside_the_orientation_keeps_no_photo_from_being_read(orientation: int, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.arange(24 * 16 * 3, dtype=np.uint8).reshape(24, 16, 3))
+    tags = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + struct.pack("<HHI4s", 0x0128, 2, 4, b"inc\0")
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + tags + bytes(4)  # a unit as text, not a number
+    for name in ("p.png", "p.jpg"):
+        picture.save(tmp_path / name, exif=exif)
+    good = picture.getexif()
+    good[0x0112] = orientation
+    picture.save(tmp_path / "good.png", exif=good)
+    with Image.open(tmp_path / "good.png") as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+    assert np.array_equal(decode(tmp_path / "p.png", 3).permute(1, 2, 0).numpy(), expected)
+    assert decode(tmp_path / "p.jpg", 3).shape == (3, *expected.shape[:2])
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from reslab.data.sources import data_root, open_splits
 from reslab.data.sources.cifar import LAYOUTS
@@ -88,6 +89,18 @@ def test_a_path_that_holds_something_else_is_never_replaced_by_a_download(tmp_pa
 def test_the_folder_above_the_official_one_will_do(tmp_path: Path) -> None:
     write(tmp_path)
     assert open_splits("auto", str(tmp_path)).train.name == "cifar10"
+
+
+def test_images_deeper_in_class_folders_are_recognised_but_no_folder_of_data_sets(tmp_path: Path) -> None:
+    for place in ("nested/cat/day 1", "nested/dog/day 2", "sets/a/train/cat", "sets/b/train/cat"):
+        (tmp_path / place).mkdir(parents=True)
+        for name in ("0.jfif", "1.PPM"):
+            Image.new("RGB", (8, 8)).save(tmp_path / place / name, format="JPEG" if name == "0.jfif" else "PPM")
+    train = open_splits("auto", str(tmp_path / "nested")).train
+    assert train.class_names == ("cat", "dog")
+    assert len(train) == 4
+    with pytest.raises(Failure, match="holds nothing that is understood"):
+        open_splits("auto", str(tmp_path / "sets"))
 
 
 def test_without_a_kind_and_a_path_it_is_the_digits() -> None:

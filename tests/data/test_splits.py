@@ -1,6 +1,7 @@
 """Which images a run sees: parts held out, classes in proportion, files left out before it begins."""
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,20 @@ def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(
     assert "not used" not in caplog.text
 
 
+def test_training_warns_of_images_that_are_none_by_their_name_and_of_transparent_ones(
+    classes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(classes, tmp_path / "classes")
+    shutil.copy(folder / "ant" / "00.png", folder / "ant" / "00.picture")
+    Image.new("RGBA", (24, 24), (250, 0, 0, 40)).save(folder / "bee" / "glass.png")
+    begin_data(DataConfig(path=str(folder)), World())
+    assert f"1 file(s) are images, but not by their names, and are not used, such as {folder / 'ant'}" in caplog.text
+    assert "1 image(s) have transparent parts" in caplog.text
+    caplog.clear()
+    begin_data(DataConfig(path=str(folder), channels=4), World())
+    assert "transparent" not in caplog.text
+
+
 def test_a_folder_of_classes_and_a_csv_file_are_recognised(classes: Path, tmp_path: Path) -> None:
     assert open_splits("auto", str(classes)).train.class_names == ("ant", "bee", "cat")
     rows = [
@@ -309,7 +324,8 @@ def test_processes_share_the_reading_and_come_to_the_same_data(
     assert [verdict.digest for verdict in settled[0]] == digests
 
 
-def test_a_class_of_which_nothing_is_left_is_named() -> None:
+def test_a_class_of_which_nothing_is_left_is_named_with_a_reason() -> None:
     splits, verdicts = make({"train": "a!b!", "validation": "ef"})
-    with pytest.raises(Failure, match="train has no image of class 'y' left"):
+    message = r"train has no image of class 'y' left: 2 were left out, such as train/1!: is cut off\. Remove"
+    with pytest.raises(Failure, match=message):
         settle(splits, verdicts, skip_unreadable=True)

@@ -34,6 +34,11 @@ def build_stream(
     else:
         stream = _photo_stream(config, train, normalize, place)
     if config.data.mixup_alpha or config.data.cutmix_alpha:
+        if config.train.batch_size == world.size:
+            raise UsageError(
+                f"train.batch_size is {config.train.batch_size} with {world.size} process(es), which leaves each a "
+                "single image, and data.mixup_alpha or data.cutmix_alpha mix images of one process: use larger batches."
+            )
         return MixedStream(stream, Mixing(config.data.mixup_alpha, config.data.cutmix_alpha))
     return stream
 

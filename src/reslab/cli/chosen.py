@@ -33,7 +33,7 @@ def read_settings(
         raise UsageError(f"the recipe comes first: reslab train RECIPE {recipe} ...")
     named: dict[str, Any] = {} if seed is None else {"seed": seed}
     if data is not None:
-        named["data"] = {"path": str(Path(data).expanduser().resolve()), "kind": data_kind or "auto"}
+        named["data"] = {"path": str(Path(data).expanduser().absolute()), "kind": data_kind or "auto"}
     elif data_kind is not None:
         named["data"] = {"kind": data_kind}
     if weights is not None:

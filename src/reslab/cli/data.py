@@ -1,6 +1,7 @@
 """`reslab data`."""
 
 import json as jsonlib
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -54,7 +55,8 @@ def check(path: Path, *, html: Path | None = None, json: Annotated[bool, Paramet
     if html is not None:
         from reslab.report import write_data_report
 
-        page = write_data_report(inventory, findings, html, command=f"reslab data check {path} --html {html}")
+        command = ["reslab", "data", "check", str(path), "--html", str(html)]
+        page = write_data_report(inventory, findings, html, command=shlex.join(command))
         print(f"page: {page}", file=sys.stderr if json else sys.stdout)
     return 1 if findings else 0
 

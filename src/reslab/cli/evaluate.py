@@ -72,6 +72,7 @@ def evaluate(
     _check_same_classes(paths, members)
     dataset = numbered_as(part_of(open_data(run_or_model, members[0], data, data_kind), split), members[0])
     say_known_images(run_or_model, data, dataset, split)
+    _check_fit(fit, dataset, protocol)
     ks = _ks(top_k, len(dataset.class_names))
     found = [_answer(member, dataset, chosen, split, fit) for member in members]
     answers = found[0] if len(found) == 1 else ensemble(found)
@@ -104,6 +105,18 @@ def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split
         return answer(
             model, preprocess, dataset, protocol, split=split, batch_size=EVALUATION_BATCH, on_progress=on_progress
         )
+
+
+def _check_fit(fit: str | None, dataset: "Dataset", protocol: str) -> None:
+    """UsageError for a fit that would have no effect."""
+    from reslab.data import ArrayDataset
+
+    if fit is None:
+        return
+    if isinstance(dataset, ArrayDataset):
+        raise UsageError(f"--fit is {fit!r}, but {dataset.name} has images of one size in memory; leave it out.")
+    if protocol == "multi-scale":
+        raise UsageError(f"--fit is {fit!r}, but protocol 'multi-scale' shows whole pictures; leave it out.")
 
 
 def _check_same_classes(paths: "list[Path]", members: "list[ModelFile]") -> None:

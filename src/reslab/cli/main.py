@@ -4,6 +4,7 @@ import io
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -113,6 +114,8 @@ def _say(error: object, code: int) -> int:
 
 def main() -> None:
     """The console script."""
+    # Pillow names no file in its warnings; what of it matters is found when the pixels are read
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     signal.signal(signal.SIGTERM, _interrupt)  # training and jobs side by side put handlers of their own in its place
     end_with_parent()
     sys.exit(run())

@@ -48,6 +48,7 @@ def plan_config(
     made = plan(
         Path(data["path"]),
         wishes,
+        kind=data.get("kind", "auto"),
         channels=data.get("channels"),
         is_alone=world.size == 1,
         device=train.get("device", "auto"),

@@ -1,5 +1,6 @@
 """`reslab predict`."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -158,12 +159,12 @@ def _pictures(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tu
 
 
 def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[_Picture]:
-    from reslab.data.image_files import walk_images
+    from reslab.data.image_files import is_folder, walk_images
 
     for name in given:
         if name == _STDIN:
             yield from ((line, None) for line in _lines())
-        elif Path(name).is_dir():
+        elif is_folder(name):
             found = False
             for path in walk_images(name, on_error):
                 found = True
@@ -175,8 +176,6 @@ def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterat
 
 
 def _lines() -> Iterator[str]:
-    import os
-
     for line in sys.stdin.buffer:
         name = line.rstrip(b"\r\n")
         if name:

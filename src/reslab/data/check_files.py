@@ -14,8 +14,10 @@ OUTLIER = 8  # times larger or smaller than the median of the shorter sides
 RARE = 0.05  # of all images, at most, for a format or mode to be odd
 
 _FORMATS = {
-    ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".png": ("PNG",), ".webp": ("WEBP",), ".bmp": ("BMP", "DIB"),
-    ".tif": ("TIFF",), ".tiff": ("TIFF",), ".gif": ("GIF",), ".npy": ("NPY",),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), ("PPM",)),
+    **dict.fromkeys((".bmp", ".dib"), ("BMP", "DIB")),
+    ".png": ("PNG",), ".webp": ("WEBP",), ".tif": ("TIFF",), ".tiff": ("TIFF",), ".gif": ("GIF",), ".npy": ("NPY",),
 }  # fmt: skip
 
 Found = Sequence[tuple[Item, FileFacts]]
@@ -44,6 +46,7 @@ def find_odd(found: Found) -> list[Finding]:
         ("odd-format", lambda _, facts: _rare(facts.format, formats, usual[1])),
         ("odd-mode", lambda _, facts: _rare(facts.mode, modes, usual[0])),
         ("sixteen-bit", lambda _, facts: facts.mode if facts.mode.startswith("I;16") else None),
+        ("transparent", lambda _, facts: "parts of it are transparent" if facts.is_transparent else None),
         ("animated", lambda _, facts: f"{facts.num_frames} frames" if facts.num_frames > 1 else None),
         ("tiny", lambda _, facts: _pixels(facts) if min(facts.size) < TINY else None),
         ("elongated", lambda _, facts: _pixels(facts) if max(facts.size) > ELONGATED * min(facts.size) else None),

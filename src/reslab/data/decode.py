@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from reslab.errors import Failure
@@ -17,6 +17,15 @@ ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; the JPEG decoder has no limit of its own
 ADVICE = "; mend it or take it out of the data."
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF's orientation; 1 is upright
 _JPEG = b"\xff\xd8\xff"
 _SCAN, _APP1, _PADDING = b"\xda", b"\xe1", b"\xff"  # markers of a JPEG's segments: its pixels; EXIF or XMP
 
@@ -61,7 +70,7 @@ def decode_pillow(picture: Image.Image, name: str | Path, num_channels: int) -> 
     if 0 in picture.size:
         raise _failure(name, "it has no pixels")
     try:
-        pixels = np.array(_eight_bits(ImageOps.exif_transpose(picture), name).convert(MODES[num_channels]))
+        pixels = np.array(_eight_bits(_turned(picture), name).convert(MODES[num_channels]))
     except Failure:
         raise
     except Exception as error:  # the picture is read only now: see above
@@ -91,7 +100,7 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
         raise _failure(name, error) from None
     if kind.kind != "u" or size > 2:
         raise Failure(f"{name}: has values of type {kind}, whose range is not known; save it as uint8 or uint16.")
-    if len(shape) not in (2, 3) or 0 in shape:
+    if len(shape) not in (2, 3) or min(shape) < 1:
         raise Failure(f"{name}: is an array of {shape}; expected (height, width) or (height, width, channels).")
     found = shape[2] if len(shape) == 3 else 1
     if num_channels not in (None, found):
@@ -149,6 +158,20 @@ def jpeg_complaint(content: bytes) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _turned(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF data says.
+
+    Only the orientation is read: Pillow's own `exif_transpose` writes all tags anew, and fails at one of a wrong type,
+    which cameras and editors leave behind in pictures that are well otherwise.
+    """
+    picture.load()  # EXIF may come after the pixels
+    try:
+        method = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF data says nothing of the pixels
+        method = None
+    return picture if method is None else picture.transpose(method)
 
 
 def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:

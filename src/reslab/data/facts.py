@@ -10,6 +10,7 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -27,6 +28,7 @@ class FileFacts:
     """What a file is. problem: (kind, what is wrong) where it cannot be used, and then the rest may be empty.
 
     digest: SHA-256 of its bytes; size: (width, height); complaint: what is wrong with a JPEG that can be decoded.
+    is_transparent: whether parts of a picture are transparent, and fewer channels than 4 show what lies beneath.
     """
 
     problem: tuple[str, str] | None = None
@@ -37,6 +39,7 @@ class FileFacts:
     num_frames: int = 1
     is_blank: bool = False
     complaint: str | None = None
+    is_transparent: bool = False
 
 
 def inspect_all(
@@ -94,11 +97,17 @@ def _inspect_picture(content: bytes, path: Path, num_channels: int, digest: str)
         with Image.open(BytesIO(content)) as picture:
             format, mode = picture.format or "", picture.mode
             frames = getattr(picture, "n_frames", 1) if format in _WITH_FRAMES else 1
+            is_transparent = num_channels < 4 and picture.has_transparency_data and _has_transparent_parts(picture)
     except UnidentifiedImageError:
         return FileFacts(("not-an-image", f"is no image{_what_else(content)}"), digest)
     except Exception:  # decoding says it in words
-        format, mode, frames = "", "", 1
-    return _facts(decode_bytes(content, path, num_channels), digest, format, mode, frames)
+        format, mode, frames, is_transparent = "", "", 1, False
+    facts = _facts(decode_bytes(content, path, num_channels), digest, format, mode, frames)
+    return replace(facts, is_transparent=is_transparent)
+
+
+def _has_transparent_parts(picture: Image.Image) -> bool:
+    return bool(np.asarray(picture.convert("RGBA").getchannel("A")).min() < 255)
 
 
 def _facts(pixels: Tensor, digest: str, format: str, mode: str, frames: int = 1) -> FileFacts:

@@ -48,6 +48,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "odd-format": ("warning", "files in another format than nearly all others"),
     "odd-mode": ("warning", "images in another colour mode than nearly all others"),
     "sixteen-bit": ("warning", "images with 16 bits for each value, of which the high 8 are used"),
+    "transparent": (
+        "warning",
+        "pictures with transparent parts, where grey and RGB show the colour stored beneath; 4 channels show the parts",
+    ),
     "animated": ("warning", "files with several frames, of which the first is used"),
     "tiny": ("warning", "images with a side of very few pixels"),
     "elongated": ("warning", "images much longer than wide, of which a centre crop shows little"),

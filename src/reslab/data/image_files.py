@@ -2,8 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from .inventory import is_ignored, is_image_name
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder; not where nobody can tell (a link to itself, a name too long), which reading says."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
 
 
 def walk_images(folder: str, on_error: Callable[[OSError], None], above: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -21,7 +30,7 @@ def walk_images(folder: str, on_error: Callable[[OSError], None], above: frozens
     except OSError as error:
         on_error(error)
         return
-    yield from (entry.path for entry in entries if is_image_name(entry.name) and not entry.is_dir())
+    yield from (entry.path for entry in entries if is_image_name(entry.name) and not is_folder(entry.path))
     for entry in entries:
-        if entry.is_dir():
+        if is_folder(entry.path):
             yield from walk_images(entry.path, on_error, above | {real})

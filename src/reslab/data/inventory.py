@@ -11,12 +11,15 @@ from typing import Literal
 
 from reslab.errors import Failure
 
-from .findings import Finding
+from .findings import Finding, listed
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".npy"))
+SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+     ".ppm", ".pgm", ".pbm", ".pnm", ".npy"]
+)  # fmt: skip
 # pictures that are meant to be images of the set, but are not read; leaving them out has to be said
 UNREAD_SUFFIXES = frozenset(
-    [".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".tga", ".ico", ".ppm", ".pgm", ".pbm", ".pnm",
+    [".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".tga", ".ico",
      ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".exr", ".hdr", ".dcm"]
 )  # fmt: skip
 PARTS = ("train", "validation", "test")
@@ -87,7 +90,7 @@ def inventory_folder(path: Path) -> Inventory:
         if part := PART_NAMES.get(folder.name.lower()):
             named[part].append(folder)
     if "train" not in named:
-        return _inventory_classes(path, folders, files, has_parts=bool(named))
+        return _inventory_classes(path, folders, files, [folder.name for part in named.values() for folder in part])
     found = Inventory(path, "splits")
     for part in PARTS:
         if len(named[part]) > 1:
@@ -122,9 +125,15 @@ def _count_images(folder: Path) -> int:
     return sum(is_image_name(file.name) for file in _walk(folder, (), aside))
 
 
-def _inventory_classes(path: Path, folders: list[Path], files: list[Path], *, has_parts: bool) -> Inventory:
-    if has_parts or not folders:
-        raise Failure(f"{path}: has no folder 'train'{'' if has_parts else ' and no class folders'}; {LAYOUTS}.")
+def _inventory_classes(path: Path, folders: list[Path], files: list[Path], parts: list[str]) -> Inventory:
+    """parts: names of folders that are taken for splits."""
+    if parts:
+        raise Failure(
+            f"{path}: has no folder 'train' beside {listed(parts)}, which is taken for a split (if it is a class, put "
+            f"the class folders into {path / 'train'}, or give a CSV file); {LAYOUTS}."
+        )
+    if not folders:
+        raise Failure(f"{path}: has no folder 'train' and no class folders; {LAYOUTS}.")
     if len(folders) == 1 and any(inner.name.lower() == "train" for inner in _entries(folders[0])[0]):
         raise Failure(f"{path}: has no folder 'train', but {folders[0]} has one; give that folder.")
     found = Inventory(path, "classes")

@@ -25,6 +25,7 @@ class Verdict:
 
     problem: str | None
     digest: str
+    is_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def read_all(
     short_side: the longest that a view makes the shorter side; a picture that would then be too large cannot be used.
     """
     facts = inspect_all(paths, num_channels, on_file=on_file)
-    return [Verdict(_problem(one, short_side), one.digest) for one in facts]
+    return [Verdict(_problem(one, short_side), one.digest, one.is_transparent) for one in facts]
 
 
 def _problem(facts: FileFacts, short_side: int | None) -> str | None:
@@ -91,7 +92,7 @@ def settle(splits: Splits, verdicts: Sequence[Verdict], *, skip_unreadable: bool
     if bad and not skip_unreadable:
         raise Failure(_refusal(bad, len(verdicts)))
     skipped = bad + _shared(parts, of_split)
-    out = {(one.split, one.path) for one in skipped}
+    out = {(one.split, one.path): one.reason for one in skipped}
     kept = {name: _without(part, name, out) for name, part in parts.items()}
     return Splits(kept["train"], kept.get("validation"), kept.get("test")), tuple(skipped)
 
@@ -138,10 +139,16 @@ def _shared(parts: dict[str, FileDataset], verdicts: dict[str, list[Verdict]]) -
     return found
 
 
-def _without(part: FileDataset, split: str, out: set[tuple[str, Path]]) -> FileDataset:
+def _without(part: FileDataset, split: str, out: dict[tuple[str, Path], str]) -> FileDataset:
+    """out: the reasons why images are left out."""
     kept = torch.tensor([index for index, path in enumerate(part.paths) if (split, path) not in out], dtype=torch.int64)
     lost = set(part.labels.tolist()) - set(part.labels[kept].tolist())
     if lost:
         names = listed([part.class_names[label] for label in sorted(lost)])
-        raise Failure(f"{split} has no image of class {names} left, after those that cannot be used were left out.")
+        labels = part.labels.tolist()
+        gone = [path for path, label in zip(part.paths, labels, strict=True) if label in lost]
+        raise Failure(
+            f"{split} has no image of class {names} left: {len(gone)} were left out, such as {gone[0]}: "
+            f"{out[split, gone[0]]}. Remove the copies, mend the files, or give more images."
+        )
     return part.subset(kept) if len(kept) < len(part) else part

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reslab.config import DataConfig, OneCycle, ResizedCrop, RunConfig, Sgd, TrainConfig
-from reslab.errors import UsageError
+from reslab.errors import Failure, UsageError
 from reslab.families import model_spec
 from reslab.spec import ModelSpec
 
@@ -140,6 +140,11 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     count = facts.num_images
     part = round(count * (0.15 if count < 1000 else 0.1))
     held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
+    if not held and facts.parts != ("validation", "test"):
+        raise Failure(
+            f"{path}: has {count} training image(s), of which none can be held out to judge by; give more, or folders "
+            "val and test beside train."
+        )
     data = DataConfig(kind="folder", path=path, validation_size=held)
     if facts.parts == ("validation", "test"):
         return replace(data, validation_size=0), count, "parts: train, val and test as the folder has them."
@@ -172,6 +177,7 @@ def _size(facts: FolderFacts, wishes: Wishes) -> tuple[int, str]:
 
 def _model(facts: FolderFacts, wishes: Wishes, size: int) -> tuple[ModelSpec, str]:
     if wishes.start is not None:
+        _check_takes_any_size(wishes.start, "the weights' network")
         spec = replace(wishes.start, num_classes=facts.num_classes, in_channels=facts.channels)
         return spec, f"network {wishes.start.label}: that of the weights, with a head for {facts.num_classes} classes."
     if wishes.model is not None:
@@ -184,12 +190,16 @@ def _model(facts: FolderFacts, wishes: Wishes, size: int) -> tuple[ModelSpec, st
         many = facts.num_images >= _LARGE_DATA
         name, why = "resnet18", f"{'there is no GPU' if many else f'{facts.num_images:,} images'} (--model)."
     spec = model_spec(name, num_classes=facts.num_classes, in_channels=facts.channels)
+    _check_takes_any_size(spec, "--model")
+    return spec, f"network {name}: {why}"
+
+
+def _check_takes_any_size(spec: ModelSpec, what: str) -> None:
     if spec.family == "vgg":
         raise UsageError(
-            f"--model is {name!r}, which takes pictures of 224 pixels and no others, but here training sees smaller "
-            "parts of them; name another network, or train it by a recipe with sizes of your own."
+            f"{what} is {spec.label}, which takes pictures of 224 pixels and no others, but here training sees smaller "
+            "parts of them; give another network, or train it by a recipe with sizes of your own."
         )
-    return spec, f"network {name}: {why}"
 
 
 def _batch_size(num_train: int) -> int:

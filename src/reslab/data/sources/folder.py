@@ -8,8 +8,9 @@ from reslab.errors import Failure
 
 from ..check_structure import check_structure
 from ..dataset import FileDataset, Splits
+from ..image_files import walk_images
 from ..image_list import COLUMNS, read_list, take_inventory
-from ..inventory import PARTS, Inventory, is_ignored, is_image_name
+from ..inventory import PARTS, Inventory, is_ignored
 
 _SHOWN = 5
 
@@ -79,7 +80,10 @@ def is_image_folder(path: Path) -> bool:
     if any(inner.name.lower() == "train" and inner.is_dir() for inner in _inside(path)):
         return True
     folders = [inner for inner in _inside(path) if inner.is_dir()]
-    return any(is_image_name(file.name) for folder in folders for file in _inside(folder))
+    if any(inner.name.lower() == "train" for folder in folders for inner in _inside(folder)):
+        return len(folders) == 1  # which is said when it is read; more are a folder of data sets
+    images = (image for folder in folders for image in walk_images(str(folder), lambda _: None))
+    return next(images, None) is not None
 
 
 def _inside(path: Path) -> list[Path]:
