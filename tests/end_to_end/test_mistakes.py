@@ -48,6 +48,10 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
         (["train", "digits-resnet20", "--sed", "1"], "Did you mean 'seed'?"),
         (["train", "digits-resnet20", "--optim.lr", "fast"], "optim.lr is 'fast'; it should be a valid number"),
         (["train", "digits-resnet20", "--optim.lr", "-1"], "lr is -1.0; allowed: a number above 0"),
+        (
+            ["train", "digits-resnet20", "--optim.kind", "muon", "--optim.lr", "1e308"],
+            "lr is 1e+308; allowed: a number",
+        ),
         (["train", "digits-resnet20", "--optim.lr"], "--optim.lr needs a value"),
         (
             ["train", "digits-resnet20", "--train.iterations", "2.5"],

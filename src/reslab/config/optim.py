@@ -7,7 +7,7 @@ from pydantic import Discriminator
 
 from .checks import require
 
-_LARGEST = 1e6  # learning rate: far beyond any use, and float32 can still be multiplied by it
+_LARGEST = 1e30  # learning rate: far beyond any use, and still a number in float32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
