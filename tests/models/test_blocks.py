@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.families import model_spec
-from reslab.models.blocks import BasicBlock, Bottleneck, ZeroPad, zero_init_last_scale
+from reslab.models.blocks import BasicBlock, Bottleneck, ZeroPad, make_shortcut, zero_init_last_scale
 from reslab.spec import ModelSpec
 
 BASIC = model_spec("cifar_resnet8")
@@ -89,3 +89,27 @@ def test_a_block_with_a_zero_last_scale_starts_as_its_shortcut(kind: type[BasicB
     zero_init_last_scale(block)
     x = torch.randn(2, 16 * spec.expansion, 4, 4)
     assert torch.equal(block(x), F.relu(x))
+
+
+@pytest.mark.parametrize("in_channels", [1, 4, 8, 15, 16])
+@pytest.mark.parametrize("side", [7, 8, 32])
+def test_gradients_of_a_strided_projection_are_those_of_float64_however_narrow_it_is(
+    in_channels: int, side: int
+) -> None:
+    spec = model_spec("cifar_resnet8", shortcut="B")
+    shortcut = make_shortcut(spec, in_channels, 2 * in_channels, 2)
+    assert isinstance(shortcut, nn.Sequential)
+    projection = shortcut[0].to(memory_format=torch.channels_last)
+    images = torch.randn(64, in_channels, side, side, generator=torch.Generator().manual_seed(side))
+    images = images.contiguous(memory_format=torch.channels_last)
+    slopes = torch.randn(projection(images).shape, generator=torch.Generator().manual_seed(0))
+    reference = images[:, :, ::2, ::2].double()
+    torch.testing.assert_close(
+        projection(images).double(), torch.einsum("nchw,oc->nohw", reference, projection.weight[:, :, 0, 0].double()),
+        rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
+    for _ in range(3):
+        projection.zero_grad()
+        (projection(images) * slopes).sum().backward()
+        expected = torch.einsum("nchw,nohw->oc", reference, slopes.double())
+        torch.testing.assert_close(projection.weight.grad[:, :, 0, 0].double(), expected, rtol=1e-4, atol=1e-3)

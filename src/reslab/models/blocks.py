@@ -32,11 +32,32 @@ class ZeroPad(nn.Module):
         return F.pad(x, (0, 0, 0, 0, self.before, self.after))
 
 
+_ONEDNN_BLOCK = 16  # input channels that a kernel takes together: 8 with AVX2, 16 with AVX-512
+
+
+class NarrowPointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride that takes its pixels first, and is then one without.
+
+    The same numbers, without the trap: in channels_last and with fewer input channels than oneDNN takes together, its
+    kernel for the gradient of strided 1x1 weights writes outside its memory (oneDNN issue 6035), which gives wrong
+    gradients or ends the process.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        stride = self.stride[0]
+        return F.conv2d(input[:, :, ::stride, ::stride], self.weight, self.bias)
+
+
+def _pointwise(in_channels: int, out_channels: int, stride: int, *, bias: bool) -> nn.Conv2d:
+    kind = NarrowPointwise if stride > 1 and in_channels < _ONEDNN_BLOCK else nn.Conv2d
+    return kind(in_channels, out_channels, 1, stride, bias=bias)
+
+
 def make_shortcut(spec: ModelSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     """Return what stands between x and the addition; None for the identity itself and for a plain block."""
     changes_dimensions = stride != 1 or in_channels != out_channels
     if spec.shortcut == "C" or (spec.shortcut == "B" and changes_dimensions):
-        projection = nn.Conv2d(in_channels, out_channels, 1, stride, bias=spec.norm == "none")  # W_s
+        projection = _pointwise(in_channels, out_channels, stride, bias=spec.norm == "none")  # W_s
         return nn.Sequential(projection, make_norm(spec, out_channels))
     if spec.shortcut == "A" and changes_dimensions:
         return ZeroPad(in_channels, out_channels, stride, split=spec.zero_pad == "split")
@@ -88,7 +109,7 @@ class Bottleneck(_Block):
         super().__init__(spec, out_channels)
         has_bias = spec.norm == "none"
         stride_1x1, stride_3x3 = (stride, 1) if spec.stride_on == "1x1" else (1, stride)
-        self.conv1 = nn.Conv2d(in_channels, width, 1, stride_1x1, bias=has_bias)
+        self.conv1 = _pointwise(in_channels, width, stride_1x1, bias=has_bias)
         self.bn1 = make_norm(spec, width)
         self.conv2 = nn.Conv2d(width, width, 3, stride_3x3, padding=1, bias=has_bias)
         self.bn2 = make_norm(spec, width)
