@@ -19,7 +19,13 @@ _STEP = {"kind": "step", "milestones": [23, 35], "factor": 0.1}
 
 def _run(path: Path, *, windows: int = 5, loss: float = 2.0, schedule: dict[str, Any] = _STEP) -> RunFolder:
     """A finished run of `windows` logged windows of 10 iterations, made up."""
-    config = {"recipe": "made-up", "data": {"path": "/somewhere"}, "schedule": schedule, "weights": None}
+    config = {
+        "recipe": "made-up",
+        "data": {"path": "/somewhere"},
+        "schedule": schedule,
+        "weights": None,
+        "train": {"monitor": "test"},
+    }
     environment = {"data": {"name": "x", "sizes": {"train": 8}}, "sessions": []}
     folder = RunFolder.create(path, config, environment)
     for number in range(1, windows + 1):
@@ -164,6 +170,7 @@ def test_drops_of_a_step_schedule_are_its_milestones_as_far_as_the_run_went() ->
     rows = [{"step": step, "lr": lr} for step, lr in ((10, 1.0), (20, 1.0), (30, 0.1))]
     assert rate_drops(_STEP, rows) == [23]
     assert rate_drops({"kind": "plateau", "factor": 0.1}, rows) == [20]
+    assert rate_drops({"kind": "plateau", "factor": 0.1}, rows, [{"step": step} for step in (13, 26)]) == [26]
     assert rate_drops({"kind": "cosine"}, rows) == []
     assert rate_drops(_STEP, []) == []
 
@@ -175,7 +182,9 @@ def test_drops_at_a_plateau_are_found_for_any_factor_and_a_warmup_is_none(factor
     assert rate_drops({"kind": "plateau", "factor": factor}, rows) == [40, 60]
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("**/digits-resnet20-plateau/*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(RESULTS.glob("**/*-plateau/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_the_drops_in_committed_records_are_those_that_the_schedule_makes_of_their_errors(path: Path) -> None:
     record = RecordedRun.open(path)
     schedule = record.config()["schedule"]
@@ -188,4 +197,4 @@ def test_the_drops_in_committed_records_are_those_that_the_schedule_makes_of_the
         factors[row["step"]] = decay.factor()
     steps = [row["step"] for row in record.rows("train")]
     rows = [{"step": step, "lr": next((factors[s] for s in reversed(factors) if s < step), 1.0)} for step in steps]
-    assert rate_drops(schedule, rows) == record.rate_drops()
+    assert rate_drops(schedule, rows, record.rows("validation")) == record.rate_drops()

@@ -63,18 +63,27 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def rate_drops(schedule: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> list[int]:
+def rate_drops(
+    schedule: Mapping[str, Any], rows: Sequence[dict[str, Any]], evaluated: Sequence[dict[str, Any]] = ()
+) -> list[int]:
     """Return the steps after which the learning rate was lower at once; none of a schedule that falls all the time.
 
-    schedule: the config's, as JSON values. rows: of training, in order; a drop at a plateau, which no config knows, is
-    found in their "lr" and so is exact to one logged window: it is a fall by more than half of what `factor` takes.
-    Beside drops a warm-up may only raise the rate.
+    schedule: the config's, as JSON values. rows: of training, in order. evaluated: of the split that the schedule
+    watches. A drop at a plateau, which no config knows, is found in the "lr" of rows, exact to one logged window: it is
+    a fall by more than half of what `factor` takes; beside drops a warm-up may only raise the rate. It happened at that
+    window's first evaluation.
     """
     match schedule["kind"]:
         case "step":
             return [step for step in schedule["milestones"] if rows and step < rows[-1]["step"]]
         case "plateau":
             least = (1 + schedule["factor"]) / 2
-            return [before["step"] for before, after in pairwise(rows) if after["lr"] <= least * before["lr"]]
+            found = [before["step"] for before, after in pairwise(rows) if after["lr"] <= least * before["lr"]]
+            return evaluations_from(found, evaluated)
         case _:
             return []
+
+
+def evaluations_from(steps: Sequence[int], evaluated: Sequence[dict[str, Any]]) -> list[int]:
+    """Return for each step that of the first evaluation there or later; itself where there is none."""
+    return [next((row["step"] for row in evaluated if row["step"] >= step), step) for step in steps]

@@ -151,7 +151,8 @@ class RunFolder:
 
     def rate_drops(self) -> list[int]:
         """Return the steps after which the learning rate was lower at once; see `reslab.logs.rate_drops`."""
-        return rate_drops(self.config()["schedule"], self.rows("train"))
+        config = self.config()
+        return rate_drops(config["schedule"], self.rows("train"), self.rows(config["train"]["monitor"]))
 
     @property
     def metrics(self) -> RowLog:

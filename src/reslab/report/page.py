@@ -141,7 +141,7 @@ def _figures(
     split = config["train"]["monitor"]
     bold = f", {split} bold" if monitored else ""
     caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
-    drops = rate_drops(config["schedule"], train)
+    drops = rate_drops(config["schedule"], train, monitored)
     label = f"Line chart. Training error ends at {train[-1]['error']:.2f} %"
     label += f", {split} error at {monitored[-1]['error']:.2f} %." if monitored else "."
     return [
