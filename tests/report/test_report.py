@@ -15,12 +15,15 @@ from matplotlib.figure import Figure
 from reslab.errors import Failure
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import create_model
+from reslab.record import RecordedRun
 from reslab.report import compare, save_figure, write_comparison, write_report
 from reslab.report.compare import comparison_figure
 from reslab.report.curves import Curve, draw
 from reslab.report.page import _whole_windows
 from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 class _Page(HTMLParser):
@@ -329,3 +332,10 @@ def test_a_comparison_groups_seeds_and_puts_plain_beside_residual(finished: RunF
     assert len(page.figures) == 1
     assert "It &lt;b&gt;holds&lt;/b&gt;." in (tmp_path / "index.html").read_text()
     assert save_figure(folders, tmp_path / "a.svg").read_text().count("<svg") == 1
+
+
+def test_the_axis_of_a_comparison_has_room_for_what_the_paper_draws_of_20_layers() -> None:
+    runs = [RecordedRun.open(RESULTS / f"cifar-{name}20" / "0.json") for name in ("plain", "resnet")]
+    top = comparison_figure(compare(runs)).axes[0].get_ylim()[1]
+    later = [row["error"] for run in runs for row in run.rows("test") if row["step"] > 64_000 / 3]
+    assert max(later) < top < 25  # its Fig. 6 ends at 20 %: the start, at a rate of 0.1, does not flatten the rest

@@ -43,7 +43,7 @@ def draw_curves(
     if not has_legend:
         return
     title = f"thin: training error; bold: {watched} error" if watched else "training error"
-    axes.legend(loc="upper right", fontsize=9, title=title, title_fontsize=9)
+    axes.legend(loc="best", fontsize=9, title=title, title_fontsize=9)
 
 
 def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str = COLORS[0], label: str = "") -> None:

@@ -179,12 +179,13 @@ def _curves_of(group: Group, split: str) -> tuple[tuple[tuple[int, float], ...],
 
 
 def _top(comparison: Comparison) -> float:
-    """The top of the axis: room for the worst run's later half, at most 100."""
+    """The top of the axis: room for what each run's curves do after the first third, at most 100."""
     later: list[float] = []
     for folder in (folder for group in comparison.groups for folder in group.folders):
-        rows = folder.rows("train")
-        later += [row["error"] for row in rows[len(rows) // 2 :]]
-    return min(100.0, max(10.0, 1.25 * max(later, default=80)))
+        for split in ("train", folder.config()["train"]["monitor"]):
+            curve = points(folder.rows(split))
+            later += [error for _, error in curve[len(curve) // 3 :]]
+    return min(100.0, max(10.0, 1.15 * max(later, default=80)))
 
 
 def _caption(comparison: Comparison) -> str:
