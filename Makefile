@@ -47,11 +47,12 @@ bench: $(DEV) ## measure against peers, into results/bench/ (an hour; needs RESL
 docs: $(ALL) ## build the documentation into site/
 	$(BIN)/python -m mkdocs build --strict
 
-results: $(CORE) ## make the tables and the figure in README and docs anew from results/
+results: $(CORE) ## make the tables and the figures in README and docs anew from results/
 	$(BIN)/python tools/make_tables.py
 	$(BIN)/python tools/make_plots.py
 	$(BIN)/python tools/make_book.py
 	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
+	$(BIN)/reslab compare results/cifar-plain20/0.json results/cifar-resnet20/0.json --output docs/images/cifar20.svg
 
 RUNS ?= runs
 examples: $(CORE) ## make the pages in docs/examples anew (RUNS=FOLDER with the runs cifar-resnet20, imagenette and demo; needs RESLAB_DATA)
