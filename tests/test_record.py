@@ -171,6 +171,7 @@ def test_drops_of_a_step_schedule_are_its_milestones_as_far_as_the_run_went() ->
     assert rate_drops(_STEP, rows) == [23]
     assert rate_drops({"kind": "plateau", "factor": 0.1}, rows) == [20]
     assert rate_drops({"kind": "plateau", "factor": 0.1}, rows, [{"step": step} for step in (13, 26)]) == [26]
+    assert rate_drops({"kind": "plateau", "factor": 0.1}, rows, [{"step": step} for step in (13, 39)]) == [20]
     assert rate_drops({"kind": "cosine"}, rows) == []
     assert rate_drops(_STEP, []) == []
 

@@ -78,12 +78,12 @@ def rate_drops(
             return [step for step in schedule["milestones"] if rows and step < rows[-1]["step"]]
         case "plateau":
             least = (1 + schedule["factor"]) / 2
-            found = [before["step"] for before, after in pairwise(rows) if after["lr"] <= least * before["lr"]]
-            return evaluations_from(found, evaluated)
+            windows = [(before, after) for before, after in pairwise(rows) if after["lr"] <= least * before["lr"]]
+            return [_first_between(evaluated, before["step"], after["step"]) for before, after in windows]
         case _:
             return []
 
 
-def evaluations_from(steps: Sequence[int], evaluated: Sequence[dict[str, Any]]) -> list[int]:
-    """Return for each step that of the first evaluation there or later; itself where there is none."""
-    return [next((row["step"] for row in evaluated if row["step"] >= step), step) for step in steps]
+def _first_between(rows: Sequence[dict[str, Any]], start: int, end: int) -> int:
+    """Return the first row's step from `start` to before `end`; `start` where there is none."""
+    return next((row["step"] for row in rows if start <= row["step"] < end), start)

@@ -8,7 +8,7 @@ from typing import Any
 
 from reslab.errors import Failure, UsageError
 from reslab.files import read_json, sha256_of, to_json, write_atomically
-from reslab.logs import evaluations_from, rate_drops, read_rows
+from reslab.logs import rate_drops, read_rows
 from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
 
@@ -111,12 +111,9 @@ class RecordedRun:
 
     def rate_drops(self) -> list[int]:
         """Return the steps after which the learning rate was lower at once."""
-        config = self.config()
-        schedule, monitor = config["schedule"], config["train"]["monitor"]
-        # older records name the windows in which the rate fell, where the schedule or an evaluation knows the very step
-        if schedule["kind"] == "step":
-            return rate_drops(schedule, self.rows("train"))
-        return evaluations_from(self.values["rate_drops"], self.rows(monitor))
+        schedule = self.config()["schedule"]
+        # older records name the windows in which the rate fell, where the schedule knows the very step
+        return rate_drops(schedule, self.rows("train")) if schedule["kind"] == "step" else self.values["rate_drops"]
 
     def is_same_result(self, record: dict[str, Any]) -> bool:
         """Whether a record (its JSON values) is of the same weights; older records, without a hash, are of the same
