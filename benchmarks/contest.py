@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reslab import environment
-from reslab.files import to_json, write_atomically
+from reslab.system import environment
+from reslab.system.files import to_json, write_atomically
 
 RESULTS = Path(__file__).parents[1] / "results" / "bench"
 

@@ -13,7 +13,6 @@ import torch
 
 import reslab
 from reslab import PreprocessSpec, create_model, override, recipe
-from reslab.allocator import keep_freed_memory
 from reslab.bench_input import FixedStream
 from reslab.builders import choose_device
 from reslab.data.hashing import SAMPLE, permutation
@@ -28,6 +27,7 @@ from reslab.modelfile import ModelCard, load_model, save_model
 from reslab.models.resnet import ResNet
 from reslab.run import make_trainer
 from reslab.setting import Setting, prepare
+from reslab.system.memory import keep_freed_memory
 from reslab.train import Trainer
 
 from . import peers

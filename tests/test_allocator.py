@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from reslab.allocator import failing_for_memory
 from reslab.cli.main import run
 from reslab.errors import Failure
+from reslab.system.memory import failing_for_memory
 from reslab.train import Trainer
 
 _TOO_MUCH = 2**60

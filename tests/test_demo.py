@@ -11,8 +11,8 @@ from reslab.cli.main import run
 from reslab.errors import UsageError
 from reslab.experiments import demo
 from reslab.experiments.demo import Verdict, judge, run_demo
-from reslab.progress import make_progress
 from reslab.runfolder import RunFolder
+from reslab.system.progress import make_progress
 
 
 def _run(path: Path, recipe: str, seed: int, error: float) -> RunFolder:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reslab.errors import Failure
-from reslab.files import open_atomically, sweep_temporaries, write_atomically
+from reslab.system.files import open_atomically, sweep_temporaries, write_atomically
 
 
 def test_what_a_kill_left_of_a_file_is_swept_but_not_what_is_being_written(tmp_path: Path) -> None:

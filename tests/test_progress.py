@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from reslab.progress import LiveCount, LiveProgress, PlainCount, PlainProgress, make_count
+from reslab.system.progress import LiveCount, LiveProgress, PlainCount, PlainProgress, make_count
 
 
 def test_a_count_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ class _Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("reslab.progress.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("reslab.system.progress.time.monotonic", lambda: self.now)
 
 
 def _train_row(step: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import safetensors.torch
 from torch import Tensor
 
 from reslab.errors import Failure
-from reslab.files import read_json, to_json, write_atomically
+from reslab.system.files import read_json, to_json, write_atomically
 
 MODEL_NAME = "model.safetensors"  # a complete model file
 _TRAINING_NAME = "training.safetensors"

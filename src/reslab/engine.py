@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.environment import cpu_flags
 from reslab.errors import Failure, UsageError
 from reslab.kernels import fused_norm_problem
 from reslab.kernels.compiler import compiler
@@ -22,6 +21,7 @@ from reslab.measured import kept_rates
 from reslab.models import Network, ResNet, build
 from reslab.models.normalization import use_fused_norm
 from reslab.spec import ModelSpec
+from reslab.system.environment import cpu_flags
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure
-from reslab.files import write_atomically
+from reslab.system.files import write_atomically
 
 
 class RowLog:

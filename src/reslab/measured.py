@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from reslab.environment import cpu_flags, cpu_name
 from reslab.errors import Failure
-from reslab.files import write_atomically
 from reslab.kernels.compiler import cache_folder
+from reslab.system.environment import cpu_flags, cpu_name
+from reslab.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from reslab.errors import Failure, UsageError
-from reslab.files import write_atomically
 from reslab.models import Network, build
 from reslab.spec import ModelSpec, PreprocessSpec
+from reslab.system.files import write_atomically
 
 FORMAT_VERSION = 1
 _KEY = "reslab"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure, UsageError
-from reslab.files import read_json, sha256_of, to_json, write_atomically
 from reslab.logs import rate_drops, read_rows
 from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
+from reslab.system.files import read_json, sha256_of, to_json, write_atomically
 
 FORMAT_VERSION = 1
 MAX_CURVE_POINTS = 700

@@ -6,12 +6,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from reslab import builders
-from reslab.allocator import failing_for_memory, keep_freed_memory
 from reslab.config import RunConfig
 from reslab.data import Dataset
 from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
-from reslab.files import sha256_of
 from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
@@ -19,6 +17,8 @@ from reslab.rundata import begin_data, data_of_run
 from reslab.runfolder import RunFolder
 from reslab.runstart import create_folder, engine_before, note_session, open_folder
 from reslab.setting import Setting, evaluate_split, prepare
+from reslab.system.files import sha256_of
+from reslab.system.memory import failing_for_memory, keep_freed_memory
 from reslab.train import Monitor, Observer, Records, Trainer
 
 log = logging.getLogger(__name__)

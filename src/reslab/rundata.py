@@ -28,8 +28,8 @@ from reslab.data.preflight import (
 )
 from reslab.data.sources import read_split
 from reslab.distributed import World, gather_lists
-from reslab.progress import PlainCount
 from reslab.runfolder import RunFolder
+from reslab.system.progress import PlainCount
 
 log = logging.getLogger(__name__)
 

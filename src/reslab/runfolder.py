@@ -26,8 +26,8 @@ from filelock import FileLock, Timeout
 
 from reslab.checkpoint import CheckpointFolder
 from reslab.errors import Failure, UsageError
-from reslab.files import read_json, sweep_temporaries, to_json, write_atomically
 from reslab.logs import RowLog, rate_drops, read_rows
+from reslab.system.files import read_json, sweep_temporaries, to_json, write_atomically
 
 FORMAT_VERSION = 1
 _FIRST, _BETWEEN, _LAST = "environment.json", ("split.csv", "skipped.csv"), "config.json"  # in which a run is made

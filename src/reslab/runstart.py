@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from reslab import environment
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.distributed import barrier
 from reslab.engine import Engine
@@ -14,6 +13,7 @@ from reslab.errors import Failure, UsageError
 from reslab.rundata import data_facts, record_data
 from reslab.runfolder import RunFolder
 from reslab.setting import Setting
+from reslab.system import environment
 
 log = logging.getLogger(__name__)
 

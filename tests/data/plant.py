@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from reslab.environment import collect
+from reslab.system.environment import collect
 
 SHARE = 0.02  # of the photos of val get a wrong label; as many altered copies of training photos are added
 SEEDS = (0, 1, 2)

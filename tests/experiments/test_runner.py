@@ -18,10 +18,10 @@ from reslab.config import override
 from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
-from reslab.files import sha256_of
 from reslab.jobs import STOPPED
 from reslab.modelfile import save_model
 from reslab.runfolder import RunFolder
+from reslab.system.files import sha256_of
 from reslab.train import Observer
 
 SHORT = {"iterations": 12, "log_every": 4, "evaluate_every": 6, "checkpoint_every": 6, "precision": "fp32"}

@@ -16,10 +16,10 @@ from reslab.cli.main import run
 from reslab.data import ArrayDataset
 from reslab.data.image_list import write_list
 from reslab.modelfile import ModelCard
-from reslab.progress import counting
 from reslab.report import judge, write_model_report, write_report
 from reslab.runfolder import RunFolder
 from reslab.spec import PreprocessSpec
+from reslab.system.progress import counting
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from reslab import create_model
 from reslab.data import ArrayDataset
 from reslab.data.views import batches
-from reslab.files import to_json
 from reslab.modelfile import ModelCard
 from reslab.models.health import norm_health
 from reslab.models.signals import layer_responses, signals
-from reslab.progress import counting
 from reslab.report import judge, write_model_report
 from reslab.report.inside import look_inside
 from reslab.report.layers import LayerLine, draw_responses
 from reslab.report.network import network_view
 from reslab.spec import PreprocessSpec
+from reslab.system.files import to_json
+from reslab.system.progress import counting
 
 NAMES = ("ant", "bee", "cat")
 SPEC = PreprocessSpec(channels=3, height=16, width=16, mean=(127.0,) * 3, std=(60.0,) * 3)

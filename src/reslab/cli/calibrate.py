@@ -33,7 +33,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     from reslab.judge import answer, calibration, fit_temperature, recalibrated
     from reslab.judge.calibration import TEMPERATURES
     from reslab.modelfile import load_model, save_model
-    from reslab.progress import counting
+    from reslab.system.progress import counting
 
     path = model_path(run_or_model)
     _check_may_change(path)

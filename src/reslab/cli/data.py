@@ -43,7 +43,7 @@ def check(path: Path, *, html: Path | None = None, json: Annotated[bool, Paramet
             raise UsageError(f"--html {html}: there is no folder {html.parent}; make it first.")
     from reslab.data.check import check as check_data
     from reslab.data.image_list import take_inventory
-    from reslab.progress import make_count
+    from reslab.system.progress import make_count
 
     inventory = take_inventory(path)
     with make_count("reading images", len(inventory.items)) as count:

@@ -25,7 +25,7 @@ def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whol
     """
     need_report_extra()
     from reslab.experiments.demo import run_demo
-    from reslab.progress import make_progress
+    from reslab.system.progress import make_progress
 
     _conclude(run_dir, run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=make_progress))
     return 0

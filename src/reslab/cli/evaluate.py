@@ -97,7 +97,7 @@ def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split
     from reslab.data.pictures import with_fit
     from reslab.distributed import World
     from reslab.judge import answer
-    from reslab.progress import counting
+    from reslab.system.progress import counting
 
     model = member.model.to(choose_device(TrainConfig(iterations=1), World()))
     preprocess = with_fit(member.card.preprocess, fit)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 from cyclopts import Parameter
 
 from reslab.errors import Failure, Interrupted, UsageError, check_choice
-from reslab.files import check_can_be_written
 from reslab.jobs import check_no_torchrun
+from reslab.system.files import check_can_be_written
 
 from .report import need_report_extra
 from .tables import print_table
@@ -63,7 +63,7 @@ def experiment(
     from reslab.experiments.arms import SIZES, Size
     from reslab.experiments.catalog import EXPERIMENTS, find_experiment
     from reslab.experiments.conduct import Setup, default_jobs
-    from reslab.progress import make_progress
+    from reslab.system.progress import make_progress
 
     if all and names:
         raise UsageError("--all takes no names; give names or --all.")

@@ -112,7 +112,7 @@ def _write(target: Path, explanation: "Explanation") -> None:
     """Write a panel; its captions are in it as text too, as the font has not all letters."""
     from PIL.PngImagePlugin import PngInfo
 
-    from reslab.files import write_atomically
+    from reslab.system.files import write_atomically
 
     texts = PngInfo()
     texts.add_itxt("Description", "; ".join(explanation.captions()))

@@ -96,7 +96,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (Failure, OSError) as error:
         return _say(error, EXIT_FAILURE)
     except (MemoryError, RuntimeError) as error:
-        from reslab.allocator import is_want_of_memory
+        from reslab.system.memory import is_want_of_memory
 
         if not is_want_of_memory(f"{type(error).__name__}: {error}"):
             raise

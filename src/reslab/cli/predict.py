@@ -193,9 +193,9 @@ def _write(
     bad: _BadFiles,
 ) -> int:
     """Write a row for each prediction, in order, with its heat map's path; return how many there were."""
-    from reslab.files import open_atomically
     from reslab.inference import BadFile
-    from reslab.progress import make_count
+    from reslab.system.files import open_atomically
+    from reslab.system.progress import make_count
 
     count = 0
     out = sys.stdout  # before a bar begins: it takes sys.stdout over, and would print the rows on standard error

@@ -136,8 +136,8 @@ def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.modelfile import load_model
-    from reslab.progress import counting
     from reslab.report import judge
+    from reslab.system.progress import counting
 
     loaded = load_model(path)
     splits = open_data(given.subject, loaded, given.data, given.kind)

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from reslab import environment
-from reslab.allocator import failing_for_memory
 from reslab.builders import choose_device
 from reslab.config import TrainConfig
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
-from reslab.files import to_json
 from reslab.record import RecordedRun, write_record
 from reslab.runfolder import RunFolder
+from reslab.system import environment
+from reslab.system.files import to_json
+from reslab.system.memory import failing_for_memory
 
 from .archive import Archive, Standing
 from .arms import Size

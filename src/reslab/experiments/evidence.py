@@ -7,10 +7,10 @@ from typing import Any
 
 from reslab.config import from_dict
 from reslab.errors import Failure
-from reslab.files import read_json, to_json, write_atomically
 from reslab.metrics import error_percent
 from reslab.record import RecordedRun
 from reslab.spec import ModelSpec
+from reslab.system.files import read_json, to_json, write_atomically
 
 from .arms import Size
 

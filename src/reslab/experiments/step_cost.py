@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from reslab.allocator import is_want_of_memory, keep_freed_memory
 from reslab.builders import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure
 from reslab.run import make_trainer
 from reslab.setting import prepare
+from reslab.system.memory import is_want_of_memory, keep_freed_memory
 
 
 class DoesNotFit(Failure):

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.environment import cpu_flags
 from reslab.errors import Failure
 from reslab.kernels.compiler import compiler
 from reslab.models import Network
 from reslab.models.folding import fold_batch_norm
+from reslab.system.environment import cpu_flags
 
 Run = Callable[[Tensor], Tensor]
 

@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reslab.environment import cpu_flags
 from reslab.errors import Failure
+from reslab.system.environment import cpu_flags
 
 _FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-std=c++17"]
 _SECONDS = 120

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.errors import UsageError
-from reslab.files import open_atomically, write_atomically
 from reslab.spec import ModelSpec
+from reslab.system.files import open_atomically, write_atomically
 
 from .curves import BOLD, THIN, Curve, draw, points
 from .figures import COLORS, INK, in_iterations, styled, to_svg

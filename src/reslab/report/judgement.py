@@ -40,7 +40,7 @@ _NEIGHBOURS = 50
 _BATCH = 250
 
 
-Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # as `reslab.progress.counting` is
+Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # as `reslab.system.progress.counting` is
 
 
 def judge(
@@ -49,7 +49,7 @@ def judge(
     """Answer every image of a split (protocol "center") and return all that a report shows of it.
 
     train: the training images to look for near-duplicates in; None to leave that out. watch: opens a display of
-    progress, `reslab.progress.counting`. The model is in eval mode, on any device.
+    progress, `reslab.system.progress.counting`. The model is in eval mode, on any device.
 
     Raises Failure for answers that are not finite.
     """

@@ -5,12 +5,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from reslab.files import to_json
 from reslab.judge import wilson
 from reslab.logs import rate_drops
 from reslab.metrics import error_percent
 from reslab.modelfile import load_card
 from reslab.runfolder import RunFolder
+from reslab.system.files import to_json
 
 from .curves import error_figure, loss_figure
 from .figures import to_svg

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from reslab.files import write_atomically
+from reslab.system.files import write_atomically
 
 
 def _load(name: str) -> str:

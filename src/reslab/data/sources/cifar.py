@@ -12,9 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from reslab.data.dataset import ArrayDataset, Splits
 from reslab.errors import Failure
-
-from ..dataset import ArrayDataset, Splits
 
 _PIXELS = 3 * 32 * 32  # planes R, G, B
 

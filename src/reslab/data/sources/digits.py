@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 import numpy as np
 import torch
 
-from ..dataset import ArrayDataset, Splits
+from reslab.data.dataset import ArrayDataset, Splits
 
 NAME = "digits"
 _GREY_LEVELS = 16  # the set counts the black pixels of 4x4 cells: 0 .. 16

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import torch
 
+from reslab.data.check_structure import check_structure
+from reslab.data.dataset import FileDataset, Splits
+from reslab.data.image_files import walk_images
+from reslab.data.image_list import COLUMNS, read_list, take_inventory
+from reslab.data.inventory import PARTS, Inventory, is_ignored
 from reslab.errors import Failure
-
-from ..check_structure import check_structure
-from ..dataset import FileDataset, Splits
-from ..image_files import walk_images
-from ..image_list import COLUMNS, read_list, take_inventory
-from ..inventory import PARTS, Inventory, is_ignored
 
 _SHOWN = 5
 

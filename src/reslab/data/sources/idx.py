@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reslab.data.dataset import ArrayDataset, Splits
 from reslab.errors import Failure
-
-from ..dataset import ArrayDataset, Splits
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _UBYTE = 0x08

@@ -4,9 +4,9 @@ import os
 import tarfile
 from pathlib import Path
 
+from reslab.data.dataset import Splits
 from reslab.errors import Failure, UsageError, check_choice
 
-from ..dataset import Splits
 from .cifar import LAYOUTS, Layout, load_cifar
 from .digits import load_digits
 from .download import download

@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SMOOTHING = 0.95
 
@@ -61,7 +63,7 @@ class PlainProgress:
         self._name, self._iterations = name, iterations
         self._rate = _Rate(batch_size)
 
-    def on_step(self, step: int, loss: Tensor) -> None:
+    def on_step(self, step: int, loss: "Tensor") -> None:
         self._rate.step()
 
     def on_row(self, row: dict[str, Any]) -> None:
@@ -98,7 +100,7 @@ class LiveProgress:
         self._progress = Progress(*columns, _Figures(), console=console)  # rich's own time left counts evaluations
         self._task = self._progress.add_task(name, total=iterations, figures="")
 
-    def on_step(self, step: int, loss: Tensor) -> None:
+    def on_step(self, step: int, loss: "Tensor") -> None:
         self._rate.step()
         figures = " · ".join([self._rate.in_words(self._iterations - step), *self._errors.values()])
         self._progress.update(self._task, completed=step, figures=figures)

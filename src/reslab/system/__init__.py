@@ -1,0 +1,1 @@
+"""The machine: files, environment, memory, progress. No torch here."""
