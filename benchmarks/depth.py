@@ -2,7 +2,7 @@
 
 from reslab import override, recipe
 from reslab.experiments.step_cost import step_cost
-from reslab.families import CIFAR_PAPER_DEPTHS
+from reslab.spec.families import CIFAR_PAPER_DEPTHS
 
 from .contest import save
 

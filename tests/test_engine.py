@@ -17,7 +17,7 @@ from reslab.errors import Failure, UsageError
 from reslab.measured import kept_rates
 from reslab.models import ResNet, create_model
 from reslab.recipes import recipe
-from reslab.spec import ModelSpec, PreprocessSpec
+from reslab.spec.specs import ModelSpec, PreprocessSpec
 
 CPU = torch.device("cpu")
 SPEC = model_spec("cifar_resnet8")

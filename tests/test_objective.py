@@ -16,12 +16,12 @@ from reslab.data.dataset import balanced_weights
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.stream import Batch, MemoryStream
 from reslab.engine import Engine
-from reslab.families import model_spec
 from reslab.modelfile import ModelCard
 from reslab.models import build
 from reslab.optim import LearningRate, make_sgd
 from reslab.optim.schedules import constant
 from reslab.recipes import recipe
+from reslab.spec.families import model_spec
 from reslab.train import Loop, Trainer
 from reslab.train.objective import CrossEntropy
 

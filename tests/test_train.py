@@ -20,13 +20,13 @@ from reslab.data.stream import MemoryStream
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
 from reslab.evaluate import evaluate
-from reslab.families import model_spec
 from reslab.logs import RowLog, read_rows
 from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard
 from reslab.models import build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd
 from reslab.optim.schedules import constant, step_decay
+from reslab.spec.families import model_spec
 from reslab.train import Loop, Monitor, Records, Trainer
 
 CPU = torch.device("cpu")

@@ -18,11 +18,11 @@ from reslab.cli.main import run
 from reslab.config import override
 from reslab.data import FileDataset
 from reslab.errors import Failure, UsageError
-from reslab.families import model_spec
 from reslab.modelfile import ModelCard, ModelFile, load_model, save_model
 from reslab.models import ResNet, build, create_model
 from reslab.recipes import recipe
-from reslab.spec import ModelSpec, PreprocessSpec
+from reslab.spec.families import model_spec
+from reslab.spec.specs import ModelSpec, PreprocessSpec
 from reslab.transfer import check_same_body, preprocess_like, read_start, transfer
 
 PATH = Path("start.safetensors")

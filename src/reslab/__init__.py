@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reslab.config import RunConfig, override
     from reslab.errors import Failure, Interrupted, UsageError
-    from reslab.families import model_names, model_spec
     from reslab.inference import BadFile, Explanation, Prediction, Predictor, load
     from reslab.modelfile import ModelFile, load_model, save_model
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
     from reslab.run import train_run
-    from reslab.spec import ModelSpec, PreprocessSpec
+    from reslab.spec.families import model_names, model_spec
+    from reslab.spec.specs import ModelSpec, PreprocessSpec
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "reslab.config": ("RunConfig", "override"),
     "reslab.errors": ("Failure", "Interrupted", "UsageError"),
-    "reslab.families": ("model_names", "model_spec"),
+    "reslab.spec.families": ("model_names", "model_spec"),
     "reslab.inference": ("BadFile", "Explanation", "Prediction", "Predictor", "load"),
     "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
     "reslab.run": ("train_run",),
-    "reslab.spec": ("ModelSpec", "PreprocessSpec"),
+    "reslab.spec.specs": ("ModelSpec", "PreprocessSpec"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

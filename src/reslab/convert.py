@@ -11,7 +11,7 @@ from reslab.errors import Failure, UsageError
 from reslab.foreign import Source, canonical_names, infer_spec, read_state_dict
 from reslab.modelfile import ModelCard, is_model_file, save_model
 from reslab.models import build
-from reslab.spec import ModelSpec, PreprocessSpec
+from reslab.spec.specs import ModelSpec, PreprocessSpec
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # side of the input, and of the shorter side before the centre crop; None: pictures have the size already

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reslab.errors import Failure, UsageError
 from reslab.models import Network, build
-from reslab.spec import ModelSpec, PreprocessSpec
+from reslab.spec.specs import ModelSpec, PreprocessSpec
 from reslab.system.files import write_atomically
 
 FORMAT_VERSION = 1

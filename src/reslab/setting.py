@@ -15,7 +15,7 @@ from reslab.errors import Failure
 from reslab.evaluate import evaluate_on
 from reslab.metrics import Evaluation
 from reslab.rundata import RunData
-from reslab.spec import PreprocessSpec
+from reslab.spec.specs import PreprocessSpec
 
 log = logging.getLogger(__name__)
 

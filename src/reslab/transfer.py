@@ -13,7 +13,7 @@ from reslab.errors import Failure, UsageError
 from reslab.foreign import canonical_names, read_state_dict
 from reslab.modelfile import ModelFile, is_model_file, load_model
 from reslab.models import Network
-from reslab.spec import ModelSpec, PreprocessSpec
+from reslab.spec.specs import ModelSpec, PreprocessSpec
 
 _FITTED = ("num_classes", "in_channels")  # what the data decides, and the weights are fitted to
 _NUMBERED = re.compile(r"class \d+")

@@ -37,7 +37,7 @@ from reslab.inference.loaded import with_card
 from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import build
-from reslab.spec import Fit
+from reslab.spec.specs import Fit
 
 CPU = torch.device("cpu")
 NAMES = ("ant", "bee", "cat")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from reslab.families import CIFAR_PAPER_DEPTHS, IMAGENET_STAGES, model_spec
 from reslab.models import build
 from reslab.models.complexity import measure
 from reslab.models.conformance import EXPECTED, Expected, Outcome, check, expected_for
+from reslab.spec.families import CIFAR_PAPER_DEPTHS, IMAGENET_STAGES, model_spec
 
 from . import formula
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from reslab.families import model_spec
 from reslab.models import ResNet, build, create_model
+from reslab.spec.families import model_spec
 
 TINY = model_spec("cifar_resnet8")
 

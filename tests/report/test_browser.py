@@ -18,7 +18,7 @@ from reslab.data.image_list import write_list
 from reslab.modelfile import ModelCard
 from reslab.report import judge, write_model_report, write_report
 from reslab.runfolder import RunFolder
-from reslab.spec import PreprocessSpec
+from reslab.spec.specs import PreprocessSpec
 from reslab.system.progress import counting
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")

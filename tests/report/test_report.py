@@ -21,7 +21,7 @@ from reslab.report.compare import comparison_figure
 from reslab.report.curves import Curve, draw
 from reslab.report.page import _whole_windows
 from reslab.runfolder import RunFolder
-from reslab.spec import PreprocessSpec
+from reslab.spec.specs import PreprocessSpec
 
 RESULTS = Path(__file__).parents[2] / "results"
 

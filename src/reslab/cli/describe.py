@@ -52,9 +52,9 @@ def describe(
         raise UsageError("give one network's name, or --all for the whole table: reslab describe resnet50")
     if all_networks:
         return _describe_all(json)
-    from reslab.families import model_spec
     from reslab.models.complexity import measure
     from reslab.models.conformance import expected_for
+    from reslab.spec.families import model_spec
 
     assert name is not None
     if image_size is not None and image_size < 1:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reslab.data import Dataset
     from reslab.judge import Answers, Protocol
     from reslab.modelfile import ModelFile
-    from reslab.spec import Fit
+    from reslab.spec.specs import Fit
 
 EVALUATION_BATCH = 500
 DEFAULT_TOP_K = 5

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec.specs import Fit, PreprocessSpec
 
 from .dataset import FileDataset
 from .hashing import SAMPLE, permutation

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import Failure
-from reslab.spec import PreprocessSpec
+from reslab.spec.specs import PreprocessSpec
 
 from .dataset import ArrayDataset, Dataset
 from .photos import centre_views, full_chunks

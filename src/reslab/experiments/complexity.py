@@ -9,11 +9,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.families import model_spec
 from reslab.models import Network, build
 from reslab.models.complexity import measure
 from reslab.models.conformance import TOLERANCE, check
 from reslab.report.figures import COLORS
+from reslab.spec.families import model_spec
 
 from .draw import GREY, make_figure
 from .evidence import Evidence

@@ -20,7 +20,7 @@ from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_by_depth
 from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
-from reslab.spec import Norm, PreprocessSpec
+from reslab.spec.specs import Norm, PreprocessSpec
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .draw import make_figure

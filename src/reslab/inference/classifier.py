@@ -19,7 +19,7 @@ from reslab.data.pictures import Picture, view_of, with_fit
 from reslab.data.preprocess import Normalizer
 from reslab.errors import Failure, UsageError
 from reslab.modelfile import ModelCard
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec.specs import Fit, PreprocessSpec
 
 Answer = TypeVar("Answer")
 NamedView = tuple[str, "Tensor | BadFile"]

@@ -22,7 +22,7 @@ from reslab.explain import (
     upsampled,
 )
 from reslab.models import Network
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec.specs import Fit, PreprocessSpec
 
 from .classifier import BadFile, Classifier, NamedView, Prediction, check_counts, is_one, several
 

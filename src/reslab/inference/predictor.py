@@ -15,7 +15,7 @@ from reslab.measured import kept_rates
 from reslab.modelfile import ModelCard, ModelFile, load_model
 from reslab.models import Network
 from reslab.runfolder import RunFolder
-from reslab.spec import ModelSpec
+from reslab.spec.specs import ModelSpec
 
 from . import backends
 from .backends import MAKERS, Run

@@ -15,7 +15,7 @@ from reslab.data.decode import MAX_PIXELS, decode, resize_short_side, short_side
 from reslab.data.photos import centre_views, decoding_threads, full_chunks
 from reslab.data.views import protocol as single_view
 from reslab.errors import Failure, UsageError, check_choice
-from reslab.spec import PreprocessSpec
+from reslab.spec.specs import PreprocessSpec
 
 ProtocolName = Literal["center", "flip", "ten-crop", "multi-scale"]
 PAPER_SIDES = (224, 256, 384, 480, 640)  # Sec. 3.4

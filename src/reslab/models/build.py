@@ -3,8 +3,8 @@
 from typing import Any
 
 from reslab.errors import UsageError
-from reslab.families import model_spec
-from reslab.spec import ModelSpec
+from reslab.spec.families import model_spec
+from reslab.spec.specs import ModelSpec
 
 from .normalization import set_bn_group_size
 from .resnet import ResNet
@@ -39,7 +39,7 @@ def create_model(
     """Return a network by name, for example `create_model("resnet50", num_classes=10)`.
 
     The names and `options` (in_channels, shortcut, zero_pad, norm, zero_init_residual, stem) are those of
-    `reslab.families.model_spec`; the two keywords above are those of `build`.
+    `reslab.spec.families.model_spec`; the two keywords above are those of `build`.
 
     Raises UsageError (a ValueError) that names the value, what is allowed and the nearest valid choice.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from reslab.spec import ModelSpec
+from reslab.spec.specs import ModelSpec
 
 from .build import Network, build
 

@@ -10,7 +10,7 @@ from reslab.config import (
     TrainConfig,
     UntilTrainingError,
 )
-from reslab.families import CIFAR_PAPER_DEPTHS, model_spec
+from reslab.spec.families import CIFAR_PAPER_DEPTHS, model_spec
 
 CIFAR_DEPTHS = CIFAR_PAPER_DEPTHS
 _NEEDS_WARMUP_FROM = 110  # "in this case, we find that the initial learning rate of 0.1 is slightly too large"

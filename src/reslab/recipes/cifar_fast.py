@@ -1,7 +1,7 @@
 """The paper's CIFAR networks, unchanged, at the paper's error in minutes: everything but the network is free."""
 
 from reslab.config import DataConfig, Muon, OneCycle, PadCrop, RunConfig, TrainConfig
-from reslab.families import model_spec
+from reslab.spec.families import model_spec
 
 _BATCH_SIZE = 128
 EPOCHS = 23

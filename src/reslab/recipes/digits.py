@@ -1,7 +1,7 @@
 """The embedded digits: minutes on a laptop, the paper's effect in small."""
 
 from reslab.config import DataConfig, LinearWarmup, NoAugment, RunConfig, Sgd, StepDecay, TrainConfig
-from reslab.families import model_spec
+from reslab.spec.families import model_spec
 
 DIGITS_DEPTHS = (20, 56)
 _ITERATIONS = 510  # 30 epochs of 1,078 images in batches of 64

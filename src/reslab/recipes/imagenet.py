@@ -1,7 +1,7 @@
 """The paper's ImageNet set-up (Sec. 3.4); it works on any image folder."""
 
 from reslab.config import DataConfig, Plateau, RunConfig, ScaleCrop, Sgd, TrainConfig
-from reslab.families import model_spec
+from reslab.spec.families import model_spec
 
 IMAGENET_NETS = (
     ("plain", 18), ("plain", 34), ("resnet", 18), ("resnet", 34), ("resnet", 50), ("resnet", 101), ("resnet", 152),
