@@ -22,8 +22,8 @@ from reslab.data.sources import open_splits
 from reslab.data.stream import Batch
 from reslab.distributed import World
 from reslab.inference.backends import onnx_bytes
-from reslab.kernels.compiler import cache_folder
 from reslab.modelfile import ModelCard, load_model, save_model
+from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet
 from reslab.run import make_trainer
 from reslab.setting import Setting, prepare

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.errors import Failure, UsageError
-from reslab.kernels import fused_norm_problem
-from reslab.kernels.compiler import compiler
 from reslab.measured import kept_rates
 from reslab.models import Network, ResNet, build
+from reslab.models.kernels import fused_norm_problem
+from reslab.models.kernels.compiler import compiler
 from reslab.models.normalization import use_fused_norm
 from reslab.spec.specs import ModelSpec
 from reslab.system.environment import cpu_flags

@@ -15,8 +15,8 @@ from typing import Any
 
 from reslab.convert import IMAGENET_MEAN, IMAGENET_STD, Conversion, convert
 from reslab.errors import Failure, UsageError, did_you_mean
-from reslab.kernels.compiler import cache_folder
 from reslab.modelfile import FORMAT_VERSION
+from reslab.models.kernels.compiler import cache_folder
 from reslab.system.files import read_json
 
 log = logging.getLogger(__name__)

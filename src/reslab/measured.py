@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock
 
 from reslab.errors import Failure
-from reslab.kernels.compiler import cache_folder
+from reslab.models.kernels.compiler import cache_folder
 from reslab.system.environment import cpu_flags, cpu_name
 from reslab.system.files import write_atomically
 

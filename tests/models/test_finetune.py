@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.kernels.compiler import compiler
 from reslab.models import create_model, freeze, rate_scales
+from reslab.models.kernels.compiler import compiler
 from reslab.models.normalization import (
     GroupedBatchNorm2d,
     reestimate_running_statistics,

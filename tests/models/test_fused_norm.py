@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import reslab
 from reslab.errors import Failure
-from reslab.kernels import compiler, fused_norm, fused_norm_problem
-from reslab.kernels.fused_norm import fits
+from reslab.models.kernels import compiler, fused_norm, fused_norm_problem
+from reslab.models.kernels.fused_norm import fits
 from reslab.models.normalization import GroupedBatchNorm2d, norm_relu, set_bn_group_size, use_fused_norm
 
 needs_kernel = pytest.mark.skipif(compiler.compiler() is None, reason="no C++ compiler here")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import Failure
-from reslab.kernels.compiler import compiler
 from reslab.models import Network
 from reslab.models.folding import fold_batch_norm
+from reslab.models.kernels.compiler import compiler
 from reslab.system.environment import cpu_flags
 
 Run = Callable[[Tensor], Tensor]

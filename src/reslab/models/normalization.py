@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from reslab.kernels import fused_norm
-from reslab.kernels.fused_norm import fits
+from reslab.models.kernels import fused_norm
+from reslab.models.kernels.fused_norm import fits
 from reslab.spec.specs import ModelSpec
 
 
@@ -23,7 +23,7 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
     """
 
     bn_group_size: int | None = None
-    use_kernel: bool = False  # take `reslab.kernels.fused_norm` in training, where it can be taken
+    use_kernel: bool = False  # take `reslab.models.kernels.fused_norm` in training, where it can be taken
     is_frozen: bool = False  # normalise by the running statistics in training too, and leave them as they are
 
     def train(self, mode: bool = True) -> Self:
