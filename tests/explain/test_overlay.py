@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from reslab.analysis import enlarged, overlay, picture_of, thumbnail_uri
+from reslab.analysis.overlay import colored
 from reslab.errors import UsageError
-from reslab.explain import enlarged, overlay, picture_of, thumbnail_uri
-from reslab.explain.overlay import colored
 
 
 def test_colours_are_viridis_and_lightness_only_rises() -> None:

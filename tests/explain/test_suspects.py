@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.neighbors import NearestNeighbors
 
+from reslab.analysis import features, least_certain, mislabelled, neighbour_votes, worst_mistakes
+from reslab.analysis.label_errors import Ranking
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
-from reslab.explain import features, least_certain, mislabelled, neighbour_votes, worst_mistakes
-from reslab.explain.suspects import Ranking
 from reslab.judge import answer
 from reslab.modelfile import load_model
 from reslab.models import create_model
@@ -66,7 +66,7 @@ def test_the_mislabelled_have_the_greatest_odds_against_their_label() -> None:
 
 @pytest.mark.parametrize("rows_at_once", [1, 64, 1000])
 def test_neighbour_votes_are_scikit_learns_neighbours(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
-    monkeypatch.setattr("reslab.explain.suspects._SIMILARITIES_AT_ONCE", rows_at_once * 300)
+    monkeypatch.setattr("reslab.analysis.label_errors._SIMILARITIES_AT_ONCE", rows_at_once * 300)
     generator = torch.Generator().manual_seed(0)
     found_features = torch.randn(300, 12, generator=generator)
     labels = torch.randint(0, 4, (300,), generator=generator)

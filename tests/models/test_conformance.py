@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from reslab.analysis.complexity import measure
+from reslab.analysis.paper_counts import EXPECTED, Expected, Outcome, check, expected_for
 from reslab.models import build
-from reslab.models.complexity import measure
-from reslab.models.conformance import EXPECTED, Expected, Outcome, check, expected_for
 from reslab.spec.families import CIFAR_PAPER_DEPTHS, IMAGENET_STAGES, model_spec
 
 from . import formula

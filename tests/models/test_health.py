@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab import UsageError, create_model
+from reslab.analysis.batchnorm_health import NormHealth, health_in_words, norm_health
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
-from reslab.models.health import NormHealth, health_in_words, norm_health
 from reslab.models.normalization import reestimate_running_statistics, use_fused_norm
 
 

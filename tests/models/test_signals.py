@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from reslab import create_model
-from reslab.models.complexity import measure
+from reslab.analysis.complexity import measure
+from reslab.analysis.signals import Response, layer_responses, num_activations, parts, signals
 from reslab.models.normalization import use_fused_norm
-from reslab.models.signals import Response, layer_responses, num_activations, parts, signals
 
 
 @pytest.mark.parametrize(("name", "options"), [("cifar_resnet8", {}), ("cifar_plain8", {"norm": "none"})])
@@ -79,7 +79,7 @@ def test_images_in_several_parts_respond_as_they_do_together(monkeypatch: pytest
     model = create_model("cifar_resnet8").eval()
     images = torch.randn(25, 3, 32, 32)
     together = layer_responses(model, images)
-    monkeypatch.setattr("reslab.models.signals._PIXELS_AT_ONCE", 32 * 32 * 10)
+    monkeypatch.setattr("reslab.analysis.signals._PIXELS_AT_ONCE", 32 * 32 * 10)
     assert [len(part) for part in parts(images)] == [9, 8, 8]
     for one, other in zip(layer_responses(model, images), together, strict=True):
         assert one == Response(other.layer, pytest.approx(other.std, rel=1e-5))

@@ -12,8 +12,8 @@ from .tables import print_table
 from .whole import Whole
 
 if TYPE_CHECKING:
-    from reslab.models.complexity import Complexity, Layer
-    from reslab.models.conformance import Expected, Outcome
+    from reslab.analysis.complexity import Complexity, Layer
+    from reslab.analysis.paper_counts import Expected, Outcome
 
 
 def describe(
@@ -52,8 +52,8 @@ def describe(
         raise UsageError("give one network's name, or --all for the whole table: reslab describe resnet50")
     if all_networks:
         return _describe_all(json)
-    from reslab.models.complexity import measure
-    from reslab.models.conformance import expected_for
+    from reslab.analysis.complexity import measure
+    from reslab.analysis.paper_counts import expected_for
     from reslab.spec.families import model_spec
 
     assert name is not None
@@ -123,7 +123,7 @@ def _stage_row(name: str, members: "list[Layer]") -> tuple[str, ...]:
 
 
 def _describe_all(json: bool) -> int:
-    from reslab.models.conformance import TOLERANCE, check
+    from reslab.analysis.paper_counts import TOLERANCE, check
 
     outcomes = check()
     bad = [outcome for outcome in outcomes if not outcome.is_ok]

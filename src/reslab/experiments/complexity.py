@@ -9,9 +9,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.analysis.complexity import measure
+from reslab.analysis.paper_counts import TOLERANCE, check
 from reslab.models import Network, build
-from reslab.models.complexity import measure
-from reslab.models.conformance import TOLERANCE, check
 from reslab.report.figures import COLORS
 from reslab.spec.families import model_spec
 

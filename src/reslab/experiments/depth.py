@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.models.complexity import measure
+from reslab.analysis.complexity import measure
 from reslab.report.figures import COLORS
 
 from .arms import Arm, Size, arm

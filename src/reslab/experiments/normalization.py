@@ -9,13 +9,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.analysis.signals import signals
 from reslab.builders import build_preprocess, build_splits
 from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
 from reslab.modelfile import load_model
 from reslab.models import Network, build
-from reslab.models.signals import signals
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_by_depth
 from reslab.runfolder import RunFolder

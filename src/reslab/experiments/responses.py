@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.analysis.signals import layer_responses
 from reslab.data.views import batches
 from reslab.modelfile import load_model
-from reslab.models.signals import layer_responses
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_responses
 from reslab.runfolder import RunFolder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.models.complexity import measure
+from reslab.analysis.complexity import measure
 
 from .arms import Arm, Size, arm
 from .budget import budget_in_words

@@ -9,18 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from reslab.analysis import enlarged, head_maps, in_eval_mode, last_map, overlay, picture_of, side_by_side, upsampled
 from reslab.data.pictures import Picture, with_fit
 from reslab.errors import Failure, UsageError, did_you_mean
-from reslab.explain import (
-    enlarged,
-    head_maps,
-    in_eval_mode,
-    last_map,
-    overlay,
-    picture_of,
-    side_by_side,
-    upsampled,
-)
 from reslab.models import Network
 from reslab.spec.specs import Fit, PreprocessSpec
 
@@ -58,7 +49,7 @@ class Explanation:
         return picture_of(self.view)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
-        """Return the view in grey under its heat map, in the view's size; see `reslab.explain.overlay`."""
+        """Return the view in grey under its heat map, in the view's size; see `reslab.analysis.overlay`."""
         return overlay(self.picture(), self.heat, alpha)
 
     def panel(self) -> Image.Image:
@@ -133,7 +124,7 @@ class Explainer(Classifier):
     ) -> Iterator[Explanation | BadFile]:
         """Yield the answer for each picture in turn with its heat map; for one that cannot be read, a BadFile.
 
-        A stream as `predict_files`; the network runs once for both answer and map (Grad-CAM, `reslab.explain`).
+        A stream as `predict_files`; the network runs once for both answer and map (Grad-CAM, `reslab.analysis`).
         class_name: explain this class instead of the answer; where several have that name, the most probable of them.
 
         Raises UsageError at once for a class that the model does not have, and for counts below 1.

@@ -5,11 +5,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from reslab.analysis import enlarged, picture_of, thumbnail_uri
 from reslab.data.decode import decode
 from reslab.data.findings import KINDS, Finding
 from reslab.data.inventory import Inventory
 from reslab.errors import Failure
-from reslab.explain import enlarged, picture_of, thumbnail_uri
 
 from .pages import write_page
 

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reslab.analysis import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
 from reslab.data import Dataset
 from reslab.data.dataset import ArrayDataset
 from reslab.data.findings import readable
 from reslab.data.pictures import view_of
 from reslab.data.preprocess import Normalizer
-from reslab.explain import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
 from reslab.judge import Answers
 from reslab.modelfile import ModelCard
 from reslab.models import Network

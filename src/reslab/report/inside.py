@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reslab.analysis.batchnorm_health import NormHealth, health_in_words, norm_health
+from reslab.analysis.signals import layer_responses, num_activations, signals
 from reslab.data import Dataset
 from reslab.data.views import batches
 from reslab.modelfile import ModelCard
 from reslab.models import Network
-from reslab.models.health import NormHealth, health_in_words, norm_health
-from reslab.models.signals import layer_responses, num_activations, signals
 
 _IMAGES = 250
 _PIXELS = 2**24  # of all these images: 250 of 224x224 are less, of 512x512 it is 64

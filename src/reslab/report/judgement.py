@@ -11,10 +11,7 @@ from typing import Any
 
 import torch
 
-from reslab.data import Dataset
-from reslab.data.views import batches
-from reslab.errors import Failure
-from reslab.explain import (
+from reslab.analysis import (
     Ranking,
     features,
     least_certain,
@@ -24,6 +21,9 @@ from reslab.explain import (
     small_copies,
     worst_mistakes,
 )
+from reslab.data import Dataset
+from reslab.data.views import batches
+from reslab.errors import Failure
 from reslab.judge import Answers, Protocol, answer, recalibrated, summarize
 from reslab.modelfile import ModelCard
 from reslab.models import Network

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reslab.models.health import CRITERIA, LARGEST_RATIO, LARGEST_SHIFT
+from reslab.analysis.batchnorm_health import CRITERIA, LARGEST_RATIO, LARGEST_SHIFT
 
 from .figures import COLORS, styled, to_svg
 from .layers import LayerLine, draw_by_depth, draw_responses

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from reslab.models.build import Network, build
 from reslab.spec.specs import ModelSpec
-
-from .build import Network, build
 
 _NATIVE_SIZE = {"imagenet": 224, "cifar": 32, "vgg": 224}
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .build import Network
-from .normalization import frozen_running_statistics, without_fused_norm
-from .vgg import VGG
+from reslab.models.build import Network
+from reslab.models.normalization import frozen_running_statistics, without_fused_norm
+from reslab.models.vgg import VGG
 
 _PIXELS_AT_ONCE = 2**20  # of images that go through a network together: 20 of 224x224, 1024 of 32x32
 

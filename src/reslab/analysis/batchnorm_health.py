@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
+from reslab.models.blocks import BasicBlock, Bottleneck
+from reslab.models.build import Network
+from reslab.models.resnet import ResNet
 
-from .blocks import BasicBlock, Bottleneck
-from .build import Network
-from .resnet import ResNet
 from .signals import in_mode, parts
 
 LARGEST_SHIFT = 0.5  # standard deviations between running mean and mean, for the median channel of a sound layer

@@ -1,11 +1,11 @@
 """Why a network answers as it does, and which images deserve a look."""
 
-from .duplicates import NearDuplicates, near_duplicates, small_copies
 from .features import features, in_eval_mode, last_map
 from .gradcam import HeatMaps, grad_cam, head_maps, upsampled
+from .label_errors import Ranking, least_certain, mislabelled, neighbour_votes, worst_mistakes
+from .near_duplicates import NearDuplicates, near_duplicates, small_copies
 from .overlay import enlarged, overlay, picture_of, thumbnail_uri
 from .panel import side_by_side
-from .suspects import Ranking, least_certain, mislabelled, neighbour_votes, worst_mistakes
 
 __all__ = [
     "HeatMaps",
