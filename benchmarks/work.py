@@ -15,8 +15,8 @@ import reslab
 from reslab import PreprocessSpec, create_model, override, recipe
 from reslab.bench_input import FixedStream
 from reslab.builders import choose_device
-from reslab.data.hashing import SAMPLE, permutation
-from reslab.data.photos import centre_views
+from reslab.data.draws import SAMPLE, permutation
+from reslab.data.images.photos import centre_views
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources import open_splits
 from reslab.data.stream import Batch

@@ -13,10 +13,10 @@ from reslab.config import RunConfig
 from reslab.data import ArrayDataset
 from reslab.data.augment import Draws, PadCropFlip, erase, no_augment
 from reslab.data.dataset import FileDataset
+from reslab.data.images.photo_augment import PhotoView, RandAugment, ResizedCropFlip, ScaleCropFlip
+from reslab.data.images.photo_stream import PhotoStream, color_shift
 from reslab.data.mixing import Mixing
 from reslab.data.order import balanced_order
-from reslab.data.photo_augment import PhotoView, RandAugment, ResizedCropFlip, ScaleCropFlip
-from reslab.data.photo_stream import PhotoStream, color_shift
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream, Stream

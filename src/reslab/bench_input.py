@@ -11,8 +11,8 @@ import torch
 from reslab.config import RunConfig
 from reslab.data import ArrayDataset, Dataset
 from reslab.data.dataset import FileDataset
-from reslab.data.decode import decode
-from reslab.data.hashing import SAMPLE, permutation
+from reslab.data.draws import SAMPLE, permutation
+from reslab.data.images.decode import decode
 from reslab.data.stream import Batch, Stream
 from reslab.run import make_trainer
 from reslab.setting import Setting

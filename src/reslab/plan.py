@@ -11,8 +11,8 @@ from reslab import engine
 from reslab.builders import build_splits
 from reslab.config import DataConfig
 from reslab.data.dataset import FileDataset
-from reslab.data.decode import decode
-from reslab.data.hashing import SAMPLE, permutation
+from reslab.data.draws import SAMPLE, permutation
+from reslab.data.images.decode import decode
 from reslab.errors import Failure, UsageError
 from reslab.recipes.folder import FolderFacts, Plan, Wishes, plan_folder
 from reslab.spec.specs import ModelSpec

@@ -14,19 +14,11 @@ from typing import Any
 from reslab import builders
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
-from reslab.data.check_structure import check_strays
-from reslab.data.image_list import read_list, take_inventory, write_list
-from reslab.data.inventory import unused_folders
-from reslab.data.preflight import (
-    Skipped,
-    Verdict,
-    conflicts,
-    file_splits,
-    image_paths,
-    read_all,
-    settle,
-)
+from reslab.data.checks.preflight import Skipped, Verdict, conflicts, file_splits, image_paths, read_all, settle
+from reslab.data.checks.structure import check_strays
 from reslab.data.sources import read_split
+from reslab.data.sources.image_list import read_list, take_inventory, write_list
+from reslab.data.sources.inventory import unused_folders
 from reslab.distributed import World, gather_lists
 from reslab.runfolder import RunFolder
 from reslab.system.progress import PlainCount

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from reslab.cli.main import run
-from reslab.data.check import check
-from reslab.data.facts import inspect_all
-from reslab.data.findings import KINDS
-from reslab.data.image_list import take_inventory
+from reslab.data.checks.check import check
+from reslab.data.checks.file_facts import inspect_all
+from reslab.data.checks.findings import KINDS
+from reslab.data.sources.image_list import take_inventory
 from reslab.errors import Failure
 
 from .ruin import ruin, snapshot, write_clean
@@ -220,7 +220,7 @@ def test_ctrl_c_stops_between_files_and_does_not_wait_for_all(tmp_path: Path, mo
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reslab.data.facts.inspect", slow)
+    monkeypatch.setattr("reslab.data.checks.file_facts.inspect", slow)
     with pytest.raises(KeyboardInterrupt):
         list(inspect_all([tmp_path] * 100_000, on_file=interrupt))
     assert len(opened) < 1000

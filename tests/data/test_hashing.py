@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.data import hashing
-from reslab.data.hashing import (
+from reslab.data import draws as hashing
+from reslab.data.draws import (
     COLOR,
     CROP_X,
     CROP_Y,

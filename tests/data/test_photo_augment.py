@@ -8,9 +8,9 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 from reslab.data.augment import Draws, erase
-from reslab.data.decode import resize_short_side
-from reslab.data.hashing import AREA, ASPECT, CROP_X, CROP_Y, FLIP, draw_integers
-from reslab.data.photo_augment import RandAugment, ResizedCropFlip, ScaleCropFlip
+from reslab.data.draws import AREA, ASPECT, CROP_X, CROP_Y, FLIP, draw_integers
+from reslab.data.images.decode import resize_short_side
+from reslab.data.images.photo_augment import RandAugment, ResizedCropFlip, ScaleCropFlip
 
 
 def draws(count: int, seed: int = 0) -> Draws:

@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 
 from reslab.data.augment import Draws
 from reslab.data.dataset import FileDataset
-from reslab.data.decode import decode, resize_short_side
-from reslab.data.hashing import CROP_X, CROP_Y, FLIP, SCALE, draw_integers
-from reslab.data.photo_augment import ScaleCropFlip
-from reslab.data.photo_stream import PhotoStream, color_shift
-from reslab.data.photos import measure_photo_preprocess
-from reslab.data.pictures import view_of
+from reslab.data.draws import CROP_X, CROP_Y, FLIP, SCALE, draw_integers
+from reslab.data.images.decode import decode, resize_short_side
+from reslab.data.images.photo_augment import ScaleCropFlip
+from reslab.data.images.photo_stream import PhotoStream, color_shift
+from reslab.data.images.photos import measure_photo_preprocess
+from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.data.views import batches
 from reslab.errors import Failure

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from reslab.data.dataset import FileDataset
-from reslab.data.decode import decode
-from reslab.data.photos import measure_photo_preprocess
-from reslab.data.pictures import read_picture, view, view_of, with_fit
+from reslab.data.images.decode import decode
+from reslab.data.images.photos import measure_photo_preprocess
+from reslab.data.images.picture import read_picture, view, view_of, with_fit
 from reslab.data.views import protocol
 from reslab.errors import Failure, UsageError
 from reslab.spec.specs import Fit, PreprocessSpec

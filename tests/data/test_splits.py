@@ -15,8 +15,8 @@ from PIL import Image
 from reslab.builders import build_splits
 from reslab.config import DataConfig, ResizedCrop, override
 from reslab.data import FileDataset, Splits
+from reslab.data.checks.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.dataset import stratified_indices
-from reslab.data.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reslab.data import ArrayDataset
 from reslab.data.augment import Draws, PadCropFlip, no_augment
-from reslab.data.hashing import CROP_X, CROP_Y, FLIP, ORDER, permutation
+from reslab.data.draws import CROP_X, CROP_Y, FLIP, ORDER, permutation
 from reslab.data.order import sample_positions
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.stream import MemoryStream, growing_size

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from reslab import BadFile, Explanation, Failure, ModelFile, ModelSpec, PreprocessSpec, UsageError, create_model
 from reslab.analysis import grad_cam, overlay, picture_of, side_by_side, upsampled
-from reslab.data.pictures import view_of
+from reslab.data.images.picture import view_of
 from reslab.inference.loaded import LoadedResNet, LoadedVGG, with_card
 from reslab.modelfile import ModelCard
 from reslab.models import build

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, FileDataset
-from reslab.data.decode import resize_short_side
+from reslab.data.images.decode import resize_short_side
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.views import batches
 from reslab.errors import Failure, UsageError

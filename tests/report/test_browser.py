@@ -14,7 +14,7 @@ from PIL import Image
 from reslab import create_model
 from reslab.cli.main import run
 from reslab.data import ArrayDataset
-from reslab.data.image_list import write_list
+from reslab.data.sources.image_list import write_list
 from reslab.modelfile import ModelCard
 from reslab.report import judge, write_model_report, write_report
 from reslab.runfolder import RunFolder

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, Dataset
-from reslab.data.decode import decode
+from reslab.data.images.decode import decode
 from reslab.errors import UsageError
 
 _SIDE = 32  # of the small copy, whatever the picture's aspect

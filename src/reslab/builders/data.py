@@ -7,7 +7,7 @@ from pathlib import Path
 from reslab.config import DataConfig, ResizedCrop, RunConfig, ScaleCrop
 from reslab.data import ArrayDataset, Dataset, Splits
 from reslab.data.dataset import hold_out
-from reslab.data.photos import measure_photo_preprocess
+from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import Failure, UsageError

@@ -9,10 +9,10 @@ from reslab.config import DataConfig, NoAugment, PadCrop, ResizedCrop, RunConfig
 from reslab.data import ArrayDataset, Dataset
 from reslab.data.augment import PadCropFlip, no_augment
 from reslab.data.dataset import FileDataset
+from reslab.data.images.photo_augment import PhotoView, RandAugment, ResizedCropFlip, ScaleCropFlip
+from reslab.data.images.photo_stream import PhotoStream
 from reslab.data.mixing import MixedStream, Mixing
 from reslab.data.order import balanced_order
-from reslab.data.photo_augment import PhotoView, RandAugment, ResizedCropFlip, ScaleCropFlip
-from reslab.data.photo_stream import PhotoStream
 from reslab.data.preprocess import Normalizer
 from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World

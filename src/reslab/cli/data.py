@@ -14,8 +14,8 @@ from reslab.errors import UsageError
 from .report import need_report_extra
 
 if TYPE_CHECKING:
-    from reslab.data.findings import Finding
-    from reslab.data.inventory import Inventory
+    from reslab.data.checks.findings import Finding
+    from reslab.data.sources.inventory import Inventory
 
 app = App(name="data", help="Look at data before training on it.")
 
@@ -41,8 +41,8 @@ def check(path: Path, *, html: Path | None = None, json: Annotated[bool, Paramet
         need_report_extra()
         if not html.parent.is_dir():
             raise UsageError(f"--html {html}: there is no folder {html.parent}; make it first.")
-    from reslab.data.check import check as check_data
-    from reslab.data.image_list import take_inventory
+    from reslab.data.checks.check import check as check_data
+    from reslab.data.sources.image_list import take_inventory
     from reslab.system.progress import make_count
 
     inventory = take_inventory(path)
@@ -83,7 +83,7 @@ def _values(inventory: "Inventory", findings: "list[Finding]") -> dict[str, Any]
 
 
 def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
-    from reslab.data.findings import KINDS, readable
+    from reslab.data.checks.findings import KINDS, readable
 
     print(_summary(inventory))
     kinds = Counter(finding.kind for finding in findings)
@@ -107,7 +107,7 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
 
 
 def _summary(inventory: "Inventory") -> str:
-    from reslab.data.findings import readable
+    from reslab.data.checks.findings import readable
 
     parts = [
         f"{'' if split == 'all' else split + ' '}{len(inventory.of_split(split)):,} images in {len(names)} classes"

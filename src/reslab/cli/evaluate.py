@@ -94,7 +94,7 @@ def evaluate(
 def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, fit: "Fit | None") -> "Answers":
     from reslab.builders import choose_device
     from reslab.config import TrainConfig
-    from reslab.data.pictures import with_fit
+    from reslab.data.images.picture import with_fit
     from reslab.distributed import World
     from reslab.judge import answer
     from reslab.system.progress import counting

@@ -159,7 +159,7 @@ def _pictures(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tu
 
 
 def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[_Picture]:
-    from reslab.data.image_files import is_folder, walk_images
+    from reslab.data.sources.image_files import is_folder, walk_images
 
     for name in given:
         if name == _STDIN:

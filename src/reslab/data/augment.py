@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .hashing import (
+from .draws import (
     CROP_X,
     CROP_Y,
     CUTOUT_X,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reslab.errors import Failure
 
-from .hashing import SPLIT, permutation
+from .draws import SPLIT, permutation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .hashing import MIX
+from .draws import MIX
 from .stream import Batch, Stream
 
 

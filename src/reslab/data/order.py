@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .hashing import CLASS_ORDER, MEMBER, ORDER, draw_bits, permutation
+from .draws import CLASS_ORDER, MEMBER, ORDER, draw_bits, permutation
 
 # (start, stop) -> (epoch, index), int64 [stop - start] each; no pair comes twice
 Order = Callable[[int, int], tuple[Tensor, Tensor]]

@@ -9,7 +9,7 @@ from reslab.errors import Failure
 from reslab.spec.specs import PreprocessSpec
 
 from .dataset import ArrayDataset, Dataset
-from .photos import centre_views, full_chunks
+from .images.photos import centre_views, full_chunks
 from .preprocess import Normalizer
 from .stream import Batch
 
@@ -26,8 +26,8 @@ def batches(
     """Yield every sample once over all processes: rank r takes samples r, r + world_size, ...
 
     Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos as
-    `spec.fit` says (see `reslab.data.pictures.view`). Failure when images in memory do not have the size that the spec
-    asks for.
+    `spec.fit` says (see `reslab.data.images.picture.view`). Failure when images in memory do not have the size that
+    the spec asks for.
     """
     normalize = Normalizer(spec, device)
     chosen = torch.arange(len(dataset))[rank::world_size]

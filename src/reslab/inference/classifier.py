@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab.data.pictures import Picture, view_of, with_fit
+from reslab.data.images.picture import Picture, view_of, with_fit
 from reslab.data.preprocess import Normalizer
 from reslab.errors import Failure, UsageError
 from reslab.modelfile import ModelCard
@@ -63,8 +63,8 @@ class BadFile:
 class Classifier:
     """What the network of `reslab.load(path)` and the Predictor of `reslab.load(path, engine=...)` share.
 
-    Pictures are of any kind that `reslab.data.pictures.read_picture` takes, and are shown to the network exactly as in
-    evaluation. `fit` shows them another way than the model file says: "crop", "letterbox" or "squash".
+    Pictures are of any kind that `reslab.data.images.picture.read_picture` takes, and are shown to the network exactly
+    as in evaluation. `fit` shows them another way than the model file says: "crop", "letterbox" or "squash".
     """
 
     card: ModelCard

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.analysis import enlarged, head_maps, in_eval_mode, last_map, overlay, picture_of, side_by_side, upsampled
-from reslab.data.pictures import Picture, with_fit
+from reslab.data.images.picture import Picture, with_fit
 from reslab.errors import Failure, UsageError, did_you_mean
 from reslab.models import Network
 from reslab.spec.specs import Fit, PreprocessSpec

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
-from reslab.data.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
-from reslab.data.photos import centre_views, decoding_threads, full_chunks
+from reslab.data.images.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
+from reslab.data.images.photos import centre_views, decoding_threads, full_chunks
 from reslab.data.views import protocol as single_view
 from reslab.errors import Failure, UsageError, check_choice
 from reslab.spec.specs import PreprocessSpec

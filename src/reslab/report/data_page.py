@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from reslab.analysis import enlarged, picture_of, thumbnail_uri
-from reslab.data.decode import decode
-from reslab.data.findings import KINDS, Finding
-from reslab.data.inventory import Inventory
+from reslab.data.checks.findings import KINDS, Finding
+from reslab.data.images.decode import decode
+from reslab.data.sources.inventory import Inventory
 from reslab.errors import Failure
 
 from .pages import write_page
@@ -21,8 +21,8 @@ _SIDE = 160
 def write_data_report(inventory: Inventory, findings: list[Finding], path: Path, *, command: str) -> Path:
     """Write a page about a folder of images and return its path.
 
-    findings: of `reslab.data.check.check`; command: what writes the page again. Images that cannot be decoded are
-    named, those that can are shown.
+    findings: of `reslab.data.checks.check.check`; command: what writes the page again. Images that cannot be decoded
+    are named, those that can are shown.
     """
     counts = {split: Counter(item.label for item in inventory.of_split(split)) for split in inventory.classes}
     names = sorted({name for split in inventory.classes.values() for name in split})

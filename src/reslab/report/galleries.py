@@ -9,9 +9,9 @@ from torch import Tensor
 
 from reslab.analysis import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
 from reslab.data import Dataset
+from reslab.data.checks.findings import readable
 from reslab.data.dataset import ArrayDataset
-from reslab.data.findings import readable
-from reslab.data.pictures import view_of
+from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.judge import Answers
 from reslab.modelfile import ModelCard
@@ -84,7 +84,7 @@ def small_picture(dataset: Dataset, index: int) -> str:
     """Return a data URI of the whole image, as it is in the data."""
     if isinstance(dataset, ArrayDataset):
         return thumbnail_uri(enlarged(picture_of(dataset.images[index]), _SIDE), _SIDE)
-    from reslab.data.decode import decode
+    from reslab.data.images.decode import decode
 
     return thumbnail_uri(enlarged(picture_of(decode(dataset.paths[index], dataset.num_channels)), _SIDE), _SIDE)
 

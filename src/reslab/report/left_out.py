@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reslab.data.findings import readable
-from reslab.data.image_list import read_list
+from reslab.data.checks.findings import readable
+from reslab.data.sources.image_list import read_list
 from reslab.runfolder import RunFolder
 
 _NAMED = 3  # images of a reason that are named beside its count
 _LISTED = 500
 _NUMBER = re.compile(r"\d+")  # reasons that differ in a number of bytes are the same
-_COPY = re.compile(r"the same image is in (\w+): (.*)", re.S)  # as `reslab.data.preflight` says it
+_COPY = re.compile(r"the same image is in (\w+): (.*)", re.S)  # as `reslab.data.checks.preflight` says it
 
 
 def left_out(folder: RunFolder, root: str | None) -> dict[str, Any] | None:

@@ -172,7 +172,7 @@ class PreprocessSpec:
     """From a decoded picture (uint8, any size) to the network's input, completely.
 
     channels, height, width: the network's input size in pixels.
-    fit: how a picture of another size is shown (the rounding is that of `reslab.data.pictures.view`):
+    fit: how a picture of another size is shown (the rounding is that of `reslab.data.images.picture.view`):
         "crop" resizes the shorter side to `short_side` and takes the centre; "letterbox" resizes the whole picture to
         fit inside and fills the rest with the mean colour; "squash" resizes both sides, whatever the aspect.
     short_side: in pixels, for "crop" only; None there: pictures must have the size.

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from reslab.data.check_structure import check_structure
+from reslab.data.checks.structure import check_structure
 from reslab.data.dataset import FileDataset, Splits
-from reslab.data.image_files import walk_images
-from reslab.data.image_list import COLUMNS, read_list, take_inventory
-from reslab.data.inventory import PARTS, Inventory, is_ignored
+from reslab.data.sources.image_files import walk_images
+from reslab.data.sources.image_list import COLUMNS, read_list, take_inventory
+from reslab.data.sources.inventory import PARTS, Inventory, is_ignored
 from reslab.errors import Failure
 
 _SHOWN = 5

@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from reslab.data.dataset import FileDataset
+from reslab.data.draws import SAMPLE, permutation
+from reslab.data.preprocess import PixelSums
 from reslab.spec.specs import Fit, PreprocessSpec
 
-from .dataset import FileDataset
-from .hashing import SAMPLE, permutation
-from .pictures import view_of
-from .preprocess import PixelSums
+from .picture import view_of
 
 _AHEAD = 2  # batches decoded before they are asked for
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from .check_files import find_bad, find_identical, find_odd
-from .check_structure import check_strays, check_structure
-from .facts import inspect_all
+from reslab.data.sources.inventory import Inventory
+
+from .file_facts import inspect_all
+from .files import find_bad, find_identical, find_odd
 from .findings import KINDS, Finding
-from .inventory import Inventory
+from .structure import check_strays, check_structure
 
 
 def check(

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
+from reslab.data.draws import AREA, ASPECT, CROP_X, CROP_Y, FLIP, SCALE
+
 from .decode import resize_short_side
-from .hashing import AREA, ASPECT, CROP_X, CROP_Y, FLIP, SCALE
 
 _BITS = 2.0**32
 

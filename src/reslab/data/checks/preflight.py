@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from reslab.data.dataset import FileDataset, Splits
+from reslab.data.images.decode import MAX_PIXELS, short_side_size
 from reslab.errors import Failure
 
-from .dataset import FileDataset, Splits
-from .decode import MAX_PIXELS, short_side_size
-from .facts import FileFacts, inspect_all
+from .file_facts import FileFacts, inspect_all
 from .findings import listed
 
 _SHOWN = 5

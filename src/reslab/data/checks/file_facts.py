@@ -14,10 +14,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from reslab.data.images.decode import ADVICE, ARRAY, decode_array, decode_bytes, jpeg_complaint
+from reslab.data.sources.inventory import UNREAD_SUFFIXES
 from reslab.errors import Failure
-
-from .decode import ADVICE, ARRAY, decode_array, decode_bytes, jpeg_complaint
-from .inventory import UNREAD_SUFFIXES
 
 _AT_ONCE = 256  # files that threads have in hand: enough for all of them, and soon done after Ctrl-C
 _WITH_FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # a JPEG's second frame is a preview

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .augment import Draws, erase
-from .dataset import FileDataset
+from reslab.data.augment import Draws, erase
+from reslab.data.dataset import FileDataset
+from reslab.data.draws import COLOR, OPERATIONS, draw_uniform
+from reslab.data.order import Order
+from reslab.data.preprocess import Normalizer
+from reslab.data.stream import Batch, Stream
+
 from .decode import decode
-from .hashing import COLOR, OPERATIONS, draw_uniform
-from .order import Order
 from .photo_augment import PhotoView, RandAugment
-from .preprocess import Normalizer
-from .stream import Batch, Stream
 
 # principal components of ImageNet's RGB values in [0, 1] (paper ref. 21, as in fb.resnet.torch)
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)

@@ -4,9 +4,10 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from .facts import FileFacts
+from reslab.data.sources.inventory import Item
+
+from .file_facts import FileFacts
 from .findings import Finding, listed
-from .inventory import Item
 
 TINY = 16  # pixels of the shorter side
 ELONGATED = 5  # times as long as wide

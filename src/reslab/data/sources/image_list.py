@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from reslab.data.checks.findings import Finding
 from reslab.errors import Failure
 
-from .findings import Finding
 from .inventory import LAYOUTS, PART_NAMES, Inventory, Item, inventory_folder
 
 COLUMNS = ("path", "label", "split")

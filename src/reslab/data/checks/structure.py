@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from reslab.data.sources.inventory import Inventory
+
 from .findings import Finding, listed
-from .inventory import Inventory
 
 NEAR_EMPTY = 10  # images of a class in training
 IMBALANCE = 10  # times as many images in the largest class as in the smallest

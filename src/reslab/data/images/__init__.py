@@ -1,0 +1,1 @@
+"""Photos: decoding, views and batches of pictures of any size."""
