@@ -9,7 +9,7 @@ import torch
 
 from reslab import load_model, override, recipe, train_run
 from reslab.data.sources.digits import load_digits
-from reslab.evaluate import evaluate_on
+from reslab.evaluation.evaluate import evaluate_on
 from reslab.runfolder import RunFolder
 
 pytestmark = pytest.mark.gpu

@@ -19,9 +19,9 @@ from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
-from reslab.evaluate import evaluate
+from reslab.evaluation.evaluate import evaluate
+from reslab.evaluation.metrics import Evaluation
 from reslab.logs import RowLog, read_rows
-from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard
 from reslab.models import build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd

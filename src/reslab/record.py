@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure, UsageError
+from reslab.evaluation.metrics import error_percent
 from reslab.logs import rate_drops, read_rows
-from reslab.metrics import error_percent
 from reslab.runfolder import RunFolder
 from reslab.system.files import read_json, sha256_of, to_json, write_atomically
 

@@ -10,7 +10,7 @@ from reslab.config import RunConfig
 from reslab.data import Dataset
 from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
-from reslab.metrics import Evaluation
+from reslab.evaluation.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
 from reslab.rundata import begin_data, data_of_run

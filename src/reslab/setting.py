@@ -12,8 +12,8 @@ from reslab.data import Dataset, Splits
 from reslab.distributed import World
 from reslab.engine import Engine
 from reslab.errors import Failure
-from reslab.evaluate import evaluate_on
-from reslab.metrics import Evaluation
+from reslab.evaluation.evaluate import evaluate_on
+from reslab.evaluation.metrics import Evaluation
 from reslab.rundata import RunData
 from reslab.spec.specs import PreprocessSpec
 

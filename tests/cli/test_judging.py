@@ -12,7 +12,7 @@ from tests.data.test_idx import write as write_idx
 from reslab.cli.main import run
 from reslab.data.sources.digits import load_digits
 from reslab.data.views import batches
-from reslab.judge.calibration import TEMPERATURES
+from reslab.evaluation.calibration import TEMPERATURES
 from reslab.modelfile import load_model, save_model
 from reslab.report import write_report
 from reslab.runfolder import RunFolder
@@ -224,7 +224,7 @@ def test_a_temperature_at_the_end_of_its_range_is_not_written(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = (finished / "model.safetensors").read_bytes()
-    monkeypatch.setattr("reslab.judge.fit_temperature", lambda probabilities, labels: TEMPERATURES[0])
+    monkeypatch.setattr("reslab.evaluation.fit_temperature", lambda probabilities, labels: TEMPERATURES[0])
     assert run(["calibrate", str(finished)]) == 1
     assert "no temperature fits: on 360 images the likelihood still rises at 0.02" in capsys.readouterr().err
     assert (finished / "model.safetensors").read_bytes() == content

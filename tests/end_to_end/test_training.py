@@ -15,8 +15,8 @@ from torch import nn
 from reslab import Failure, UsageError, load_model, override, recipe, train_run
 from reslab.cli.main import run
 from reslab.data import Dataset
-from reslab.evaluate import evaluate_on
-from reslab.metrics import Evaluation
+from reslab.evaluation.evaluate import evaluate_on
+from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
 from reslab.runfolder import RunFolder
 from reslab.setting import Setting, evaluate_split

@@ -13,7 +13,7 @@ from reslab.analysis.label_errors import Ranking
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
-from reslab.judge import answer
+from reslab.evaluation import answer
 from reslab.modelfile import load_model
 from reslab.models import create_model
 

@@ -31,10 +31,10 @@ from reslab.config import DataConfig, ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset
 from reslab.data.preprocess import Normalizer
-from reslab.evaluate import evaluate_on
+from reslab.evaluation.evaluate import evaluate_on
+from reslab.evaluation.metrics import Evaluation
 from reslab.inference import Classifier
 from reslab.inference.loaded import with_card
-from reslab.metrics import Evaluation
 from reslab.modelfile import ModelCard, save_model
 from reslab.models import build
 from reslab.spec.specs import Fit

@@ -14,8 +14,8 @@ from reslab.data.images.decode import resize_short_side
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.views import batches
 from reslab.errors import Failure, UsageError
-from reslab.evaluate import evaluate
-from reslab.judge import Protocol, answer, confusion_matrix, ensemble
+from reslab.evaluation import Protocol, answer, confusion_matrix, ensemble
+from reslab.evaluation.evaluate import evaluate
 from reslab.models import VGG, Network, create_model
 from reslab.spec.specs import PreprocessSpec
 

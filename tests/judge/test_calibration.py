@@ -7,8 +7,8 @@ from scipy import optimize, stats
 from sklearn import metrics
 
 from reslab.errors import UsageError
-from reslab.judge import apply_temperature, calibration, fit_temperature, recalibrated
-from reslab.judge.calibration import TEMPERATURES
+from reslab.evaluation import apply_temperature, calibration, fit_temperature, recalibrated
+from reslab.evaluation.calibration import TEMPERATURES
 
 
 def drawn(scale: float, count: int = 4000, num_classes: int = 5) -> tuple[torch.Tensor, torch.Tensor]:

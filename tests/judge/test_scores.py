@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn import metrics
 
 from reslab.errors import UsageError
-from reslab.judge import bootstrap, class_scores, confused_pairs, confusion_matrix, top_k, wilson
+from reslab.evaluation import bootstrap, class_scores, confused_pairs, confusion_matrix, top_k, wilson
 
 NUM_CLASSES = 7
 
@@ -129,7 +129,7 @@ def test_the_bootstrap_depends_on_its_seed_only_and_not_on_how_it_is_cut(monkeyp
     confusion = torch.randint(0, 9, (20, 20), generator=torch.Generator().manual_seed(0))
     first = bootstrap(confusion, "macro_f1", resamples=200, seed=3)
     assert bootstrap(confusion, "macro_f1", resamples=200, seed=4) != first
-    monkeypatch.setattr("reslab.judge.intervals._NUMBERS_AT_ONCE", 4000)
+    monkeypatch.setattr("reslab.evaluation.intervals._NUMBERS_AT_ONCE", 4000)
     assert bootstrap(confusion, "macro_f1", resamples=200, seed=3) == first
 
 

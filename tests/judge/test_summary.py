@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from reslab.judge import Answers, calibration, recalibrated, summarize, summarize_confusion, wilson
+from reslab.evaluation import Answers, calibration, recalibrated, summarize, summarize_confusion, wilson
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
-    from reslab.judge import answer, calibration, fit_temperature, recalibrated
-    from reslab.judge.calibration import TEMPERATURES
+    from reslab.evaluation import answer, calibration, fit_temperature, recalibrated
+    from reslab.evaluation.calibration import TEMPERATURES
     from reslab.modelfile import load_model, save_model
     from reslab.system.progress import counting
 

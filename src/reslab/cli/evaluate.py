@@ -15,7 +15,7 @@ from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.data import Dataset
-    from reslab.judge import Answers, Protocol
+    from reslab.evaluation import Answers, Protocol
     from reslab.modelfile import ModelFile
     from reslab.spec.specs import Fit
 
@@ -62,7 +62,7 @@ def evaluate(
     json
         Print JSON: everything, also of each class.
     """
-    from reslab.judge import Protocol, ensemble, summarize
+    from reslab.evaluation import Protocol, ensemble, summarize
     from reslab.modelfile import load_model
 
     chosen = Protocol(protocol, _sides(sides))
@@ -96,7 +96,7 @@ def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split
     from reslab.config import TrainConfig
     from reslab.data.images.picture import with_fit
     from reslab.distributed import World
-    from reslab.judge import answer
+    from reslab.evaluation import answer
     from reslab.system.progress import counting
 
     model = member.model.to(choose_device(TrainConfig(iterations=1), World()))

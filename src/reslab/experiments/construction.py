@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
-from reslab.evaluate import evaluate_on
+from reslab.evaluation.evaluate import evaluate_on
 from reslab.modelfile import load_model
 from reslab.models import Network, deepen
 from reslab.runfolder import RunFolder

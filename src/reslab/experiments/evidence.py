@@ -7,7 +7,7 @@ from typing import Any
 
 from reslab.config import from_dict
 from reslab.errors import Failure
-from reslab.metrics import error_percent
+from reslab.evaluation.metrics import error_percent
 from reslab.record import RecordedRun
 from reslab.spec.specs import ModelSpec
 from reslab.system.files import read_json, to_json, write_atomically

@@ -13,7 +13,7 @@ from reslab.data.checks.findings import readable
 from reslab.data.dataset import ArrayDataset
 from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
-from reslab.judge import Answers
+from reslab.evaluation import Answers
 from reslab.modelfile import ModelCard
 from reslab.models import Network
 

@@ -24,7 +24,7 @@ from reslab.analysis import (
 from reslab.data import Dataset
 from reslab.data.views import batches
 from reslab.errors import Failure
-from reslab.judge import Answers, Protocol, answer, recalibrated, summarize
+from reslab.evaluation import Answers, Protocol, answer, recalibrated, summarize
 from reslab.modelfile import ModelCard
 from reslab.models import Network
 from reslab.runfolder import RunFolder

@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from reslab.judge import wilson
+from reslab.evaluation import wilson
+from reslab.evaluation.metrics import error_percent
 from reslab.logs import rate_drops
-from reslab.metrics import error_percent
 from reslab.modelfile import load_card
 from reslab.runfolder import RunFolder
 from reslab.system.files import to_json

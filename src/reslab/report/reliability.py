@@ -9,7 +9,7 @@ from .pages import figure_markup
 
 
 def reliability(scores: dict[str, Any]) -> dict[str, Any]:
-    """Return the figure of the page and its words. scores: of `reslab.judge.summarize`."""
+    """Return the figure of the page and its words. scores: of `reslab.evaluation.summarize`."""
     found, temperature = scores["calibration"], scores["temperature"]
     bins = [part for part in found["bins"] if part["count"]]
     at = "" if temperature is None else f" at the model file's temperature {temperature:.3f}"

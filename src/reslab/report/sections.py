@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from reslab.judge import summarize_confusion
+from reslab.evaluation import summarize_confusion
 
 from .confusion import confusion_view
 from .network import network_view

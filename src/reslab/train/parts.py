@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from reslab.checkpoint import CheckpointFolder
+from reslab.evaluation.metrics import Evaluation
 from reslab.logs import RowLog
-from reslab.metrics import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from reslab.checkpoint import Checkpoint
 from reslab.data.stream import Batch, Stream
 from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
 from reslab.errors import Interrupted
-from reslab.metrics import Evaluation, Meter
+from reslab.evaluation.metrics import Evaluation, Meter
 from reslab.modelfile import ModelCard, model_bytes
 from reslab.models import Network
 from reslab.models.normalization import reestimate_running_statistics

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.metrics import error_percent
+from reslab.evaluation.metrics import error_percent
 
-from .answers import Answers
 from .calibration import Calibration, calibration, recalibrated
 from .intervals import Interval, bootstrap, wilson
+from .predictions import Answers
 from .scores import class_scores, confused_pairs, confusion_matrix, top_k
 
 _PAIRS = 20

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import UsageError
-from reslab.metrics import error_percent
+from reslab.evaluation.metrics import error_percent
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def answer(
         if isinstance(model, VGG):
             raise UsageError("protocol 'multi-scale' needs a fully convolutional network; VGG takes one size only.")
         preprocess = replace(preprocess, mean_image=None)
-    network = model if isinstance(model, VGG) else fold_batch_norm(model)  # as `reslab.evaluate` does it
+    network = model if isinstance(model, VGG) else fold_batch_norm(model)  # as `reslab.evaluation.evaluate` does it
     weight = next(network.parameters())
     device, dtype = weight.device, weight.dtype
     normalize = Normalizer(preprocess, device)

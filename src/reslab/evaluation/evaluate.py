@@ -10,7 +10,7 @@ from reslab.data import Dataset, views
 from reslab.data.stream import Batch
 from reslab.distributed import World, sum_over_ranks
 from reslab.errors import UsageError
-from reslab.metrics import Evaluation
+from reslab.evaluation.metrics import Evaluation
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
 from reslab.spec.specs import PreprocessSpec
