@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from reslab import model_spec
 from reslab.analysis.complexity import measure
-from reslab.engine import candidates, make_step
+from reslab.engines.training import candidates, make_step
 from reslab.system.memory import keep_freed_memory
 
 from .contest import save

@@ -21,7 +21,7 @@ from reslab.data.preprocess import Normalizer
 from reslab.data.sources import open_splits
 from reslab.data.stream import Batch
 from reslab.distributed import World
-from reslab.inference.backends import onnx_bytes
+from reslab.engines.inference import onnx_bytes
 from reslab.modelfile import ModelCard, load_model, save_model
 from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet

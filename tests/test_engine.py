@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from reslab import engine, model_spec
+from reslab import model_spec
 from reslab.builders import choose_device, choose_engine
 from reslab.config import TrainConfig
 from reslab.distributed import World
-from reslab.engine import Engine
+from reslab.engines import training as engine
+from reslab.engines.rate_cache import kept_rates
+from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
-from reslab.measured import kept_rates
 from reslab.models import ResNet, create_model
 from reslab.recipes import recipe
 from reslab.spec.specs import ModelSpec, PreprocessSpec
@@ -31,9 +32,9 @@ def _labels(**choices: object) -> list[str]:
 def _machine(
     monkeypatch: pytest.MonkeyPatch, *flags: str, compiler: str | None = "g++", kernel: str | None = None
 ) -> None:
-    monkeypatch.setattr("reslab.engine.cpu_flags", lambda: frozenset(flags))
-    monkeypatch.setattr("reslab.engine.compiler", lambda: compiler)
-    monkeypatch.setattr("reslab.engine.fused_norm_problem", lambda: kernel)
+    monkeypatch.setattr("reslab.engines.training.cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr("reslab.engines.training.compiler", lambda: compiler)
+    monkeypatch.setattr("reslab.engines.training.fused_norm_problem", lambda: kernel)
 
 
 @pytest.mark.parametrize(("flags", "is_native"), [(("avx512_bf16",), True), (("amx_bf16",), True), (("avx2",), False)])

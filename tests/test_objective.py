@@ -15,7 +15,7 @@ from reslab.data.augment import no_augment
 from reslab.data.dataset import balanced_weights
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.stream import Batch, MemoryStream
-from reslab.engine import Engine
+from reslab.engines.training import Engine
 from reslab.modelfile import ModelCard
 from reslab.models import build
 from reslab.optim import LearningRate, make_sgd

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from reslab import engine
 from reslab.builders import build_splits
 from reslab.config import DataConfig
 from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.decode import decode
+from reslab.engines import training as engine
 from reslab.errors import Failure, UsageError
 from reslab.recipes.folder import FolderFacts, Plan, Wishes, plan_folder
 from reslab.spec.specs import ModelSpec

@@ -8,7 +8,7 @@ from typing import Any
 
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.distributed import barrier
-from reslab.engine import Engine
+from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
 from reslab.rundata import data_facts, record_data
 from reslab.runfolder import RunFolder

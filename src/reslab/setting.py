@@ -10,7 +10,7 @@ from reslab import builders
 from reslab.config import RunConfig
 from reslab.data import Dataset, Splits
 from reslab.distributed import World
-from reslab.engine import Engine
+from reslab.engines.training import Engine
 from reslab.errors import Failure
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation

@@ -8,7 +8,8 @@ import torch
 
 import reslab
 from reslab import Failure, UsageError
-from reslab.inference import backends, predictor
+from reslab.engines import inference as backends
+from reslab.inference import predictor
 from reslab.modelfile import load_model
 from reslab.models import ResNet, create_model
 from reslab.models.folding import fold_batch_norm

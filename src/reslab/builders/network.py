@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from reslab import engine
 from reslab.config import ResizedCrop, RunConfig, ScaleCrop, TrainConfig
 from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
-from reslab.engine import Engine
+from reslab.engines import training as engine
+from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
 from reslab.modelfile import ModelCard
 from reslab.models import Network, build, freeze
@@ -49,7 +49,7 @@ def choose_engine(
     before: the engine that an earlier start of the run picked; kept where this machine still has it.
     Processes beside each other would disturb each other's measurement and pick differently: they go by the rule.
 
-    Raises UsageError and Failure for choices that cannot be had, see `reslab.engine.candidates`.
+    Raises UsageError and Failure for choices that cannot be had, see `reslab.engines.training.candidates`.
     """
     train = config.train
     batch_size = train.batch_size // world.size // train.accumulation

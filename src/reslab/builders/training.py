@@ -22,7 +22,7 @@ from reslab.config import (
 )
 from reslab.data import Dataset
 from reslab.data.dataset import balanced_weights
-from reslab.engine import Engine
+from reslab.engines.training import Engine
 from reslab.models import Network, rate_scales
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
 from reslab.train import Loop

@@ -112,8 +112,8 @@ def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
+    from reslab.engines.inference import MAKERS
     from reslab.inference import load
-    from reslab.inference.backends import MAKERS
 
     check_choice("--engine", engine, (_AS_TRAINED, "auto", *MAKERS))
     runs_on_cpu = engine in ("onnxruntime", "openvino")  # also beside a GPU

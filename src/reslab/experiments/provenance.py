@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reslab.engine import Engine
+from reslab.engines.training import Engine
 from reslab.record import RecordedRun
 
 from .evidence import Evidence

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reslab.engines.rate_cache import kept_rates
 from reslab.errors import Failure, UsageError
-from reslab.measured import kept_rates
 from reslab.models import Network, ResNet, build
 from reslab.models.kernels import fused_norm_problem
 from reslab.models.kernels.compiler import compiler
