@@ -13,6 +13,7 @@ import torch
 
 import reslab
 from reslab import PreprocessSpec, create_model, override, recipe
+from reslab.artifacts.model_file import ModelCard, load_model, save_model
 from reslab.bench_input import FixedStream
 from reslab.builders import choose_device
 from reslab.data.draws import SAMPLE, permutation
@@ -22,7 +23,6 @@ from reslab.data.sources import open_splits
 from reslab.data.stream import Batch
 from reslab.distributed import World
 from reslab.engines.inference import onnx_bytes
-from reslab.modelfile import ModelCard, load_model, save_model
 from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet
 from reslab.run import make_trainer

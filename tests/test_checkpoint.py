@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reslab.checkpoint import Checkpoint, CheckpointFolder
+from reslab.artifacts.checkpoint import Checkpoint, CheckpointFolder
 from reslab.errors import Failure
 
 

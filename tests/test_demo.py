@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from reslab import RunConfig, override, recipe
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.errors import UsageError
 from reslab.experiments import demo
 from reslab.experiments.demo import Verdict, judge, run_demo
-from reslab.runfolder import RunFolder
 from reslab.system.progress import make_progress
 
 

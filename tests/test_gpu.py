@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from reslab import load_model, override, recipe, train_run
+from reslab.artifacts.run_folder import RunFolder
 from reslab.data.sources.digits import load_digits
 from reslab.evaluation.evaluate import evaluate_on
-from reslab.runfolder import RunFolder
 
 pytestmark = pytest.mark.gpu
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from reslab import Failure, UsageError, create_model, hub, load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
-from reslab.runfolder import RunFolder
 
 NAME = "hf-hub:timm/resnet18.a1_in1k"
 # as timm's save_config_for_hf writes it

@@ -10,8 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from reslab.artifacts.model_file import ModelCard, load_card, load_model, model_bytes, save_model
 from reslab.errors import Failure, UsageError
-from reslab.modelfile import ModelCard, load_card, load_model, model_bytes, save_model
 from reslab.models import create_model
 from reslab.spec.specs import PreprocessSpec
 

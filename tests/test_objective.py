@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reslab.artifacts.model_file import ModelCard
 from reslab.builders import build_loop
 from reslab.config import RunConfig, override
 from reslab.data import ArrayDataset
@@ -16,7 +17,6 @@ from reslab.data.dataset import balanced_weights
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.stream import Batch, MemoryStream
 from reslab.engines.training import Engine
-from reslab.modelfile import ModelCard
 from reslab.models import build
 from reslab.optim import LearningRate, make_sgd
 from reslab.optim.schedules import constant

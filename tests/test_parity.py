@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from reslab.artifacts.model_file import load_model
 from reslab.convert import convert
 from reslab.foreign import Source
-from reslab.modelfile import load_model
 
 _OPS: list[Any] = []
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from reslab.artifacts.metrics_log import rate_drops, read_rows
+from reslab.artifacts.record import MAX_CURVE_POINTS, RecordedRun, write_record
+from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import Failure, UsageError
-from reslab.logs import rate_drops, read_rows
 from reslab.optim import PlateauDecay
-from reslab.record import MAX_CURVE_POINTS, RecordedRun, write_record
-from reslab.runfolder import RunFolder
 
 RESULTS = Path(__file__).parents[1] / "results"
 _STEP = {"kind": "step", "milestones": [23, 35], "factor": 0.1}

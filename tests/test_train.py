@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.checkpoint import CheckpointFolder
+from reslab.artifacts.checkpoint import CheckpointFolder
+from reslab.artifacts.metrics_log import RowLog, read_rows
+from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
 from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer, measure_preprocess
@@ -21,8 +23,6 @@ from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted
 from reslab.evaluation.evaluate import evaluate
 from reslab.evaluation.metrics import Evaluation
-from reslab.logs import RowLog, read_rows
-from reslab.modelfile import ModelCard
 from reslab.models import build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd
 from reslab.optim.schedules import constant, step_decay

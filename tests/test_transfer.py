@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from reslab.artifacts.model_file import ModelCard, ModelFile, load_model, save_model
 from reslab.builders import build_preprocess
 from reslab.cli.main import run
 from reslab.config import override
 from reslab.data import FileDataset
 from reslab.errors import Failure, UsageError
-from reslab.modelfile import ModelCard, ModelFile, load_model, save_model
 from reslab.models import ResNet, build, create_model
 from reslab.recipes import recipe
 from reslab.spec.families import model_spec

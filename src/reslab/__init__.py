@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reslab.artifacts.model_file import ModelFile, load_model, save_model
     from reslab.config import RunConfig, override
     from reslab.errors import Failure, Interrupted, UsageError
     from reslab.inference import BadFile, Explanation, Prediction, Predictor, load
-    from reslab.modelfile import ModelFile, load_model, save_model
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
     from reslab.run import train_run
@@ -24,7 +24,7 @@ _HOMES = {
     "reslab.errors": ("Failure", "Interrupted", "UsageError"),
     "reslab.spec.families": ("model_names", "model_spec"),
     "reslab.inference": ("BadFile", "Explanation", "Prediction", "Predictor", "load"),
-    "reslab.modelfile": ("ModelFile", "load_model", "save_model"),
+    "reslab.artifacts.model_file": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
     "reslab.run": ("train_run",),

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from reslab.artifacts.model_file import ModelCard, is_model_file, save_model
 from reslab.errors import Failure, UsageError
 from reslab.foreign import Source, canonical_names, infer_spec, read_state_dict
-from reslab.modelfile import ModelCard, is_model_file, save_model
 from reslab.models import build
 from reslab.spec.specs import ModelSpec, PreprocessSpec
 

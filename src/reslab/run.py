@@ -6,15 +6,15 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from reslab import builders
+from reslab.artifacts.model_file import ModelCard, save_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig
 from reslab.data import Dataset
 from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
 from reslab.evaluation.metrics import Evaluation
-from reslab.modelfile import ModelCard, save_model
 from reslab.models import Network
 from reslab.rundata import begin_data, data_of_run
-from reslab.runfolder import RunFolder
 from reslab.runstart import create_folder, engine_before, note_session, open_folder
 from reslab.setting import Setting, evaluate_split, prepare
 from reslab.system.files import sha256_of

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab import builders
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
 from reslab.data.checks.preflight import Skipped, Verdict, conflicts, file_splits, image_paths, read_all, settle
@@ -20,7 +21,6 @@ from reslab.data.sources import read_split
 from reslab.data.sources.image_list import read_list, take_inventory, write_list
 from reslab.data.sources.inventory import unused_folders
 from reslab.distributed import World, gather_lists
-from reslab.runfolder import RunFolder
 from reslab.system.progress import PlainCount
 
 log = logging.getLogger(__name__)

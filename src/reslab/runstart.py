@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.distributed import barrier
 from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
 from reslab.rundata import data_facts, record_data
-from reslab.runfolder import RunFolder
 from reslab.setting import Setting
 from reslab.system import environment
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from reslab.artifacts.model_file import ModelFile, is_model_file, load_model
 from reslab.errors import Failure, UsageError
 from reslab.foreign import canonical_names, read_state_dict
-from reslab.modelfile import ModelFile, is_model_file, load_model
 from reslab.models import Network
 from reslab.spec.specs import ModelSpec, PreprocessSpec
 

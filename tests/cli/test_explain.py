@@ -13,8 +13,8 @@ from PIL import Image
 
 import reslab
 from reslab import PreprocessSpec, create_model
+from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.cli.main import run
-from reslab.modelfile import ModelCard, save_model
 
 NAMES = ("ant", "bee", "café 犬")
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from tests.data.test_idx import write as write_idx
 
+from reslab.artifacts.model_file import load_model, save_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data.sources.digits import load_digits
 from reslab.data.views import batches
 from reslab.evaluation.calibration import TEMPERATURES
-from reslab.modelfile import load_model, save_model
 from reslab.report import write_report
-from reslab.runfolder import RunFolder
 
 
 @pytest.fixture

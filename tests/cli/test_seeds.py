@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.cli.seeds import parse_seeds
 from reslab.config import to_dict
 from reslab.errors import UsageError
 from reslab.recipes import recipe as find_recipe
-from reslab.runfolder import RunFolder
 
 _TINY = ["--train.iterations", "4", "--train.log_every", "2", "--train.precision", "fp32"]
 

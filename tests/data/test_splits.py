@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.config import DataConfig, ResizedCrop, override
 from reslab.data import FileDataset, Splits
@@ -22,7 +23,6 @@ from reslab.distributed import World
 from reslab.errors import Failure, UsageError
 from reslab.recipes import recipe
 from reslab.rundata import begin_data, data_of_run
-from reslab.runfolder import RunFolder
 from reslab.setting import prepare
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}

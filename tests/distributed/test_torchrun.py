@@ -10,8 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from reslab.artifacts.metrics_log import read_rows
 from reslab.cli.main import run
-from reslab.logs import read_rows
 
 _COMMON = [
     "train", "digits-resnet20", "--train.precision", "fp32", "--train.log_every", "4", "--train.evaluate_every", "4",

@@ -12,9 +12,9 @@ from PIL import Image
 from tests.data.ruin import ruin, ruin_files, snapshot, write_clean
 
 from reslab import Failure, override, recipe, train_run
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data.sources import open_splits
-from reslab.runfolder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 

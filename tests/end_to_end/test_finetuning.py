@@ -11,15 +11,15 @@ from PIL import Image
 from torch import Tensor
 
 from reslab import Failure, UsageError, create_model, load_model, override, recipe, train_run
+from reslab.artifacts.model_file import save_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import synchronize_batch_norm
 from reslab.cli.main import run
 from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream
-from reslab.modelfile import save_model
 from reslab.models import freeze
-from reslab.runfolder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 

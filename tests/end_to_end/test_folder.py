@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from reslab import load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
-from reslab.runfolder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 

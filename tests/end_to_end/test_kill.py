@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reslab.checkpoint import CheckpointFolder
+from reslab.artifacts.checkpoint import CheckpointFolder
 
 _TIMEOUT_SECONDS = 300
 

@@ -13,12 +13,12 @@ from PIL import Image
 from torch import nn
 
 from reslab import Failure, UsageError, load_model, override, recipe, train_run
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
-from reslab.runfolder import RunFolder
 from reslab.setting import Setting, evaluate_split
 
 TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
@@ -213,7 +213,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
     folder = train_run(config, tmp_path / "run")
     (folder.path / "result.json").unlink()
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, reslab.runfolder as r; from pathlib import Path\n"
+        [sys.executable, "-c", "import sys, reslab.artifacts.run_folder as r; from pathlib import Path\n"
          "with r.RunFolder(Path(sys.argv[1])).locked(): print('locked', flush=True); sys.stdin.read()",
          str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip

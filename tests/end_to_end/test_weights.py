@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reslab import Failure, UsageError, load_model, override, recipe, train_run
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
-from reslab.runfolder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 

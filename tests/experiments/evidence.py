@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.record import RecordedRun
 from reslab.config import to_dict
 from reslab.experiments.arms import Arm, Size
 from reslab.experiments.evidence import Evidence, Measured
-from reslab.record import RecordedRun
 
 TOTAL = 10_000
 

@@ -15,6 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
@@ -25,7 +26,6 @@ from reslab.experiments.evidence import load_evidence, path_of, records_folder
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.runner import Runner
 from reslab.rundata import begin_data, data_facts
-from reslab.runfolder import RunFolder
 from reslab.system.files import sha256_of
 
 SHORT = {"iterations": 2, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 2, "batch_size": 16}

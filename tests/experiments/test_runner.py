@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from reslab import load_model
+from reslab.artifacts.model_file import save_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override
 from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
 from reslab.jobs import STOPPED
-from reslab.modelfile import save_model
-from reslab.runfolder import RunFolder
 from reslab.system.files import sha256_of
 from reslab.train import Observer
 

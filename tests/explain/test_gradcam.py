@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.analysis import features, grad_cam, upsampled
+from reslab.artifacts.model_file import load_model
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
-from reslab.modelfile import load_model
 from reslab.models import VGG, Network, ResNet, create_model
 from reslab.models.folding import fold_batch_norm
 from reslab.models.normalization import use_fused_norm

@@ -10,11 +10,11 @@ from sklearn.neighbors import NearestNeighbors
 
 from reslab.analysis import features, least_certain, mislabelled, neighbour_votes, worst_mistakes
 from reslab.analysis.label_errors import Ranking
+from reslab.artifacts.model_file import load_model
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
 from reslab.evaluation import answer
-from reslab.modelfile import load_model
 from reslab.models import create_model
 
 CPU = torch.device("cpu")

@@ -26,6 +26,7 @@ from reslab import (
     recipe,
     train_run,
 )
+from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.builders import build_preprocess
 from reslab.config import DataConfig, ResizedCrop
 from reslab.data import views
@@ -35,7 +36,6 @@ from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.inference import Classifier
 from reslab.inference.loaded import with_card
-from reslab.modelfile import ModelCard, save_model
 from reslab.models import build
 from reslab.spec.specs import Fit
 

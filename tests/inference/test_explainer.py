@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from reslab import BadFile, Explanation, Failure, ModelFile, ModelSpec, PreprocessSpec, UsageError, create_model
 from reslab.analysis import grad_cam, overlay, picture_of, side_by_side, upsampled
+from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import view_of
 from reslab.inference.loaded import LoadedResNet, LoadedVGG, with_card
-from reslab.modelfile import ModelCard
 from reslab.models import build
 
 NAMES = ("ant", "bee", "cat")

@@ -8,9 +8,9 @@ import torch
 
 import reslab
 from reslab import Failure, UsageError
+from reslab.artifacts.model_file import load_model
 from reslab.engines import inference as backends
 from reslab.inference import predictor
-from reslab.modelfile import load_model
 from reslab.models import ResNet, create_model
 from reslab.models.folding import fold_batch_norm
 

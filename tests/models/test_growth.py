@@ -15,7 +15,7 @@ from torch import nn
 
 import reslab
 from reslab import UsageError
-from reslab.modelfile import ModelCard, load_model, save_model
+from reslab.artifacts.model_file import ModelCard, load_model, save_model
 from reslab.models import build, create_model, freeze
 from reslab.models.folding import fold_batch_norm
 from reslab.spec.families import model_spec

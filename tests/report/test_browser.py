@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from reslab import create_model
+from reslab.artifacts.model_file import ModelCard
+from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import ArrayDataset
 from reslab.data.sources.image_list import write_list
-from reslab.modelfile import ModelCard
 from reslab.report import judge, write_model_report, write_report
-from reslab.runfolder import RunFolder
 from reslab.spec.specs import PreprocessSpec
 from reslab.system.progress import counting
 

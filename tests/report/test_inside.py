@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from reslab import create_model
 from reslab.analysis.batchnorm_health import norm_health
 from reslab.analysis.signals import layer_responses, signals
+from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
 from reslab.data.views import batches
-from reslab.modelfile import ModelCard
 from reslab.report import judge, write_model_report
 from reslab.report.inside import look_inside
 from reslab.report.layers import LayerLine, draw_responses

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from reslab import create_model
+from reslab.artifacts.model_file import ModelCard, load_model
 from reslab.data import ArrayDataset, FileDataset, Splits
 from reslab.data.sources import open_splits
-from reslab.modelfile import ModelCard, load_model
 from reslab.report import judge, write_model_report
 from reslab.spec.specs import PreprocessSpec
 from reslab.system.progress import counting

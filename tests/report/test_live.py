@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.report import LiveReport
-from reslab.runfolder import RunFolder
 
 ROW = {"split": "validation", "step": 20, "loss": 1.0, "error": 50.0}
 

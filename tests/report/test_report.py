@@ -12,15 +12,15 @@ from typing import BinaryIO
 import pytest
 from matplotlib.figure import Figure
 
+from reslab.artifacts.model_file import ModelCard, save_model
+from reslab.artifacts.record import RecordedRun
+from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import Failure
-from reslab.modelfile import ModelCard, save_model
 from reslab.models import create_model
-from reslab.record import RecordedRun
 from reslab.report import compare, save_figure, write_comparison, write_report
 from reslab.report.compare import comparison_figure
 from reslab.report.curves import Curve, draw
 from reslab.report.page import _whole_windows
-from reslab.runfolder import RunFolder
 from reslab.spec.specs import PreprocessSpec
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
+from reslab.artifacts.model_file import ModelCard
 from reslab.config import ResizedCrop, RunConfig, ScaleCrop, TrainConfig
 from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
 from reslab.engines import training as engine
 from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
-from reslab.modelfile import ModelCard
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
 from reslab.spec.specs import PreprocessSpec

@@ -27,12 +27,12 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     data_kind
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     """
+    from reslab.artifacts.model_file import load_model, save_model
     from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
     from reslab.evaluation import answer, calibration, fit_temperature, recalibrated
     from reslab.evaluation.calibration import TEMPERATURES
-    from reslab.modelfile import load_model, save_model
     from reslab.system.progress import counting
 
     path = model_path(run_or_model)
@@ -71,7 +71,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
 
 
 def _check_may_change(path: Path) -> None:
-    from reslab.checkpoint import is_of_checkpoint
+    from reslab.artifacts.checkpoint import is_of_checkpoint
 
     if is_of_checkpoint(path):
         raise Failure(

@@ -52,8 +52,8 @@ def choose(
 
     wishes: the flags of `train folder`, whose config is planned, unless it goes on with a run.
     """
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.config import from_dict, override
-    from reslab.runfolder import RunFolder
 
     settings = [_with_local_weights(changes) for changes in settings]
     if recipe == PLANNED:

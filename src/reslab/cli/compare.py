@@ -14,9 +14,9 @@ from .report import need_report_extra
 from .tables import print_table
 
 if TYPE_CHECKING:
-    from reslab.record import RecordedRun
+    from reslab.artifacts.record import RecordedRun
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.report.compare import Row
-    from reslab.runfolder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _cells(row: "Row") -> tuple[str, ...]:
 
 def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
     """Return the records and the run folders among and below `paths`, in order; Failure for a path without any."""
-    from reslab.record import RecordedRun
+    from reslab.artifacts.record import RecordedRun
 
     if not paths:
         raise UsageError("which runs? Give run folders, or a folder that holds some: reslab compare runs/demo")
@@ -102,8 +102,8 @@ def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
 
 
 def _inside(path: Path) -> "list[RunFolder | RecordedRun]":
-    from reslab.record import RecordedRun
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.record import RecordedRun
+    from reslab.artifacts.run_folder import RunFolder
 
     folders = sorted(config.parent for config in path.rglob("config.json") if RunFolder.is_run(config.parent))
     found: list[RunFolder | RecordedRun] = [RunFolder.open(folder) for folder in folders]
@@ -122,8 +122,8 @@ def _inside(path: Path) -> "list[RunFolder | RecordedRun]":
 
 def _what_else(path: Path) -> str:
     """What is at a path that is neither a folder nor a record, and what to give instead."""
-    from reslab.modelfile import is_model_file
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.model_file import is_model_file
+    from reslab.artifacts.run_folder import RunFolder
 
     if not path.exists():
         return "does not exist; give run folders, folders that hold some, or records."

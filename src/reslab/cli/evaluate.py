@@ -14,9 +14,9 @@ from .uses import note_test_use
 from .whole import Whole
 
 if TYPE_CHECKING:
+    from reslab.artifacts.model_file import ModelFile
     from reslab.data import Dataset
     from reslab.evaluation import Answers, Protocol
-    from reslab.modelfile import ModelFile
     from reslab.spec.specs import Fit
 
 EVALUATION_BATCH = 500
@@ -62,8 +62,8 @@ def evaluate(
     json
         Print JSON: everything, also of each class.
     """
+    from reslab.artifacts.model_file import load_model
     from reslab.evaluation import Protocol, ensemble, summarize
-    from reslab.modelfile import load_model
 
     chosen = Protocol(protocol, _sides(sides))
     given = (run_or_model, *more)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from reslab.errors import Failure, UsageError
 
 if TYPE_CHECKING:
+    from reslab.artifacts.model_file import ModelFile
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.config import DataConfig
     from reslab.data import Dataset, Splits
-    from reslab.modelfile import ModelFile
-    from reslab.runfolder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +23,16 @@ def model_path(given: Path) -> Path:
         raise Failure(f"{given} does not exist; give a run folder or a model file.")
     if given.is_file():
         return given
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.run_folder import RunFolder
 
     return RunFolder.open(given).finished_model()
 
 
 def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":
     """Return the run's own data, exactly as it was split; or the recipe's, or what was asked for, as it lies there."""
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.builders import build_splits
     from reslab.rundata import data_of_run
-    from reslab.runfolder import RunFolder
 
     given = _run_or_file(given)
     config = _data_config(given, loaded, data, kind)
@@ -42,9 +42,9 @@ def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | N
 
 
 def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "DataConfig":
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.config import DataConfig, from_dict
     from reslab.recipes import RECIPES
-    from reslab.runfolder import RunFolder
 
     if given.is_dir():
         config = from_dict(RunFolder.open(given).config()).data
@@ -79,8 +79,8 @@ def part_of(splits: "Splits", split: str) -> "Dataset":
 
 def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
     """Warn of images that the run has in another split: of those that it trained on, a score says too much."""
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.rundata import known_images
-    from reslab.runfolder import RunFolder
 
     given = _run_or_file(given)
     if data is None or not given.is_dir():
@@ -128,7 +128,7 @@ def _run_or_file(given: Path) -> Path:
 
 def _run_of(model: Path) -> "RunFolder | None":
     """The run whose model file this is."""
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.run_folder import RunFolder
 
     folder = RunFolder(model.resolve().parent)
     return folder if model.resolve() == folder.model_path and folder.is_run(folder.path) else None

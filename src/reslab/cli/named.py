@@ -14,10 +14,10 @@ def named_config(name: str) -> "RunConfig":
 
     UsageError for a name that is neither; of a path it says what is there, and which command takes that.
     """
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.config import from_dict
     from reslab.recipes import RECIPES
     from reslab.recipes import recipe as find_recipe
-    from reslab.runfolder import RunFolder
 
     path = Path(name)
     if name not in RECIPES:

@@ -28,8 +28,8 @@ def record(
     model
         Put a small network's model file beside the record.
     """
-    from reslab.record import write_record
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.record import write_record
+    from reslab.artifacts.run_folder import RunFolder
 
     print(write_record(RunFolder.open(run), results, replace=replace, with_model=model))
     return 0

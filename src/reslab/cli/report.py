@@ -12,7 +12,7 @@ from .given import is_test_use, model_path, numbered_as, open_data, say_known_im
 from .uses import note_test_use
 
 if TYPE_CHECKING:
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ class _Given:
 
 
 def _report_run(given: _Given, output: Path | None) -> Path:
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.report import write_report
-    from reslab.runfolder import RunFolder
 
     folder = RunFolder.open(given.subject)
     result = folder.result()
@@ -114,7 +114,7 @@ def _judge_run(folder: "RunFolder", given: _Given, split: str) -> None:
 
 
 def _report_model(given: _Given, output: Path | None) -> Path:
-    from reslab.modelfile import load_card
+    from reslab.artifacts.model_file import load_card
     from reslab.report import write_model_report
 
     path = model_path(given.subject)
@@ -132,10 +132,10 @@ def _report_model(given: _Given, output: Path | None) -> Path:
 
 def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     """Open model and data, judge, and write a use of the test set down."""
+    from reslab.artifacts.model_file import load_model
     from reslab.builders import choose_device
     from reslab.config import TrainConfig
     from reslab.distributed import World
-    from reslab.modelfile import load_model
     from reslab.report import judge
     from reslab.system.progress import counting
 

@@ -43,7 +43,7 @@ def train_seeds(
 
     given: what the flags --data, --data-kind, --weights and --config say; wishes: those of `train folder`.
     """
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.run_folder import RunFolder
 
     check_no_torchrun("--seeds")
     if recipe is None or seed is not None:
@@ -72,8 +72,8 @@ def train_seeds(
 
 def _keep_plan(config: "RunConfig", folder: Path, *, is_begun: bool) -> str:
     """Write the plan of several seeds, and return its path; one that seeds began by stays, and must be the same."""
+    from reslab.artifacts.run_folder import RunFolder
     from reslab.config import to_dict
-    from reslab.runfolder import RunFolder
     from reslab.runstart import check_same_config
 
     path, plan = folder / "config.json", RunFolder(folder)

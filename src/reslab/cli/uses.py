@@ -16,7 +16,7 @@ def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> Non
 
     scores: "protocol", "correct", "total" and "error" in %.
     """
-    from reslab.runfolder import RunFolder
+    from reslab.artifacts.run_folder import RunFolder
 
     folder = RunFolder(model_path.parent)
     if model_path.resolve() != folder.model_path.resolve() or not (folder.path / "config.json").is_file():

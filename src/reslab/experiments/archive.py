@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.record import RecordedRun
 from reslab.errors import UsageError
-from reslab.record import RecordedRun
 
 from .arms import Arm
 from .evidence import Measured, of_runs_in, path_of, read_document, records_folder

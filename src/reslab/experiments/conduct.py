@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from reslab.artifacts.record import RecordedRun, write_record
+from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import choose_device
 from reslab.config import TrainConfig
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
-from reslab.record import RecordedRun, write_record
-from reslab.runfolder import RunFolder
 from reslab.system import environment
 from reslab.system.files import to_json
 from reslab.system.memory import failing_for_memory

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from reslab.artifacts.model_file import load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluation.evaluate import evaluate_on
-from reslab.modelfile import load_model
 from reslab.models import Network, deepen
-from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
 
 from .arms import KINDS, Arm, Size, Start, arm, kind_in_words

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig
 from reslab.errors import UsageError
 from reslab.recipes import recipe
 from reslab.run import train_run
-from reslab.runfolder import RunFolder
 from reslab.train import Observer
 
 from .arms import KINDS

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.record import RecordedRun
 from reslab.config import from_dict
 from reslab.errors import Failure
 from reslab.evaluation.metrics import error_percent
-from reslab.record import RecordedRun
 from reslab.spec.specs import ModelSpec
 from reslab.system.files import read_json, to_json, write_atomically
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 from matplotlib.figure import Figure
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Splits
 from reslab.errors import Failure
 from reslab.rundata import data_of_run
-from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
 
 from .arms import Arm, Size, at_place

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from reslab.artifacts.model_file import load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
-from reslab.modelfile import load_model
 from reslab.models import Network
-from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name

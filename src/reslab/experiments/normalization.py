@@ -10,15 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.signals import signals
+from reslab.artifacts.model_file import load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_preprocess, build_splits
 from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
-from reslab.modelfile import load_model
 from reslab.models import Network, build
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_by_depth
-from reslab.runfolder import RunFolder
 from reslab.runstart import read_config
 from reslab.spec.specs import Norm, PreprocessSpec
 

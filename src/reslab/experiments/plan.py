@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.record import RecordedRun
+from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.errors import UsageError
-from reslab.record import RecordedRun
-from reslab.runfolder import RunFolder
 
 from .archive import Archive, Lack, Standing
 from .arms import Arm, Size

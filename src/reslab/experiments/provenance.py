@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reslab.artifacts.record import RecordedRun
 from reslab.engines.training import Engine
-from reslab.record import RecordedRun
 
 from .evidence import Evidence
 

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.signals import layer_responses
+from reslab.artifacts.model_file import load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
-from reslab.modelfile import load_model
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_responses
-from reslab.runfolder import RunFolder
 
 from .arms import Arm, Size, arm, net_name
 from .budget import budget_in_words

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
+from reslab.artifacts.model_file import load_model, save_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted, UsageError
 from reslab.jobs import STOPPED, run_side_by_side
-from reslab.modelfile import load_model, save_model
 from reslab.models import Network, deepen
 from reslab.run import train_run
-from reslab.runfolder import RunFolder
 from reslab.system.files import sha256_of
 from reslab.train import Observer
 

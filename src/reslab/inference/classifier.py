@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import Picture, view_of, with_fit
 from reslab.data.preprocess import Normalizer
 from reslab.errors import Failure, UsageError
-from reslab.modelfile import ModelCard
 from reslab.spec.specs import Fit, PreprocessSpec
 
 Answer = TypeVar("Answer")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from reslab.modelfile import ModelFile
+from reslab.artifacts.model_file import ModelFile
 from reslab.models import ResNet
 from reslab.models.vgg import VGG
 

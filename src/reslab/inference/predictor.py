@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reslab.artifacts.model_file import ModelCard, ModelFile, load_model
+from reslab.artifacts.run_folder import RunFolder
 from reslab.engines import inference as backends
 from reslab.engines.inference import MAKERS, Run
 from reslab.engines.rate_cache import kept_rates
 from reslab.errors import Failure, UsageError, did_you_mean
-from reslab.modelfile import ModelCard, ModelFile, load_model
 from reslab.models import Network
-from reslab.runfolder import RunFolder
 from reslab.spec.specs import ModelSpec
 
 from .classifier import Classifier

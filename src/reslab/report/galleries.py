@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from reslab.analysis import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
+from reslab.artifacts.model_file import ModelCard
 from reslab.data import Dataset
 from reslab.data.checks.findings import readable
 from reslab.data.dataset import ArrayDataset
 from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.evaluation import Answers
-from reslab.modelfile import ModelCard
 from reslab.models import Network
 
 SHOWN = 12  # images of a gallery

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from reslab.analysis.batchnorm_health import NormHealth, health_in_words, norm_health
 from reslab.analysis.signals import layer_responses, num_activations, signals
+from reslab.artifacts.model_file import ModelCard
 from reslab.data import Dataset
 from reslab.data.views import batches
-from reslab.modelfile import ModelCard
 from reslab.models import Network
 
 _IMAGES = 250

@@ -21,13 +21,13 @@ from reslab.analysis import (
     small_copies,
     worst_mistakes,
 )
+from reslab.artifacts.model_file import ModelCard
+from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Dataset
 from reslab.data.views import batches
 from reslab.errors import Failure
 from reslab.evaluation import Answers, Protocol, answer, recalibrated, summarize
-from reslab.modelfile import ModelCard
 from reslab.models import Network
-from reslab.runfolder import RunFolder
 
 from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
 from .inside import look_inside

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.data.checks.findings import readable
 from reslab.data.sources.image_list import read_list
-from reslab.runfolder import RunFolder
 
 _NAMED = 3  # images of a reason that are named beside its count
 _LISTED = 500

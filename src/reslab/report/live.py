@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import Failure
-from reslab.runfolder import RunFolder
 
 from .page import RELOAD_SECONDS, write_report
 

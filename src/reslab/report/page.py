@@ -5,11 +5,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.metrics_log import rate_drops
+from reslab.artifacts.model_file import load_card
+from reslab.artifacts.run_folder import RunFolder
 from reslab.evaluation import wilson
 from reslab.evaluation.metrics import error_percent
-from reslab.logs import rate_drops
-from reslab.modelfile import load_card
-from reslab.runfolder import RunFolder
 from reslab.system.files import to_json
 
 from .curves import error_figure, loss_figure

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from reslab.checkpoint import CheckpointFolder
+from reslab.artifacts.checkpoint import CheckpointFolder
 from reslab.errors import Failure
 
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from reslab.checkpoint import CheckpointFolder
+from reslab.artifacts.checkpoint import CheckpointFolder
+from reslab.artifacts.metrics_log import RowLog
 from reslab.evaluation.metrics import Evaluation
-from reslab.logs import RowLog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from reslab.checkpoint import Checkpoint
+from reslab.artifacts.checkpoint import Checkpoint
+from reslab.artifacts.model_file import ModelCard, model_bytes
 from reslab.data.stream import Batch, Stream
 from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
 from reslab.errors import Interrupted
 from reslab.evaluation.metrics import Evaluation, Meter
-from reslab.modelfile import ModelCard, model_bytes
 from reslab.models import Network
 from reslab.models.normalization import reestimate_running_statistics
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.metrics_log import rate_drops, read_rows
+from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import Failure, UsageError
 from reslab.evaluation.metrics import error_percent
-from reslab.logs import rate_drops, read_rows
-from reslab.runfolder import RunFolder
 from reslab.system.files import read_json, sha256_of, to_json, write_atomically
 
 FORMAT_VERSION = 1

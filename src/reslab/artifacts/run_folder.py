@@ -24,9 +24,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reslab.checkpoint import CheckpointFolder
+from reslab.artifacts.checkpoint import CheckpointFolder
+from reslab.artifacts.metrics_log import RowLog, rate_drops, read_rows
 from reslab.errors import Failure, UsageError
-from reslab.logs import RowLog, rate_drops, read_rows
 from reslab.system.files import read_json, sweep_temporaries, to_json, write_atomically
 
 FORMAT_VERSION = 1
@@ -150,7 +150,7 @@ class RunFolder:
         return [row for row in rows if split in (None, row["split"])]
 
     def rate_drops(self) -> list[int]:
-        """Return the steps after which the learning rate was lower at once; see `reslab.logs.rate_drops`."""
+        """Return the steps after which the learning rate was lower at once; see `reslab.artifacts.metrics_log.rate_drops`."""
         config = self.config()
         return rate_drops(config["schedule"], self.rows("train"), self.rows(config["train"]["monitor"]))
 
