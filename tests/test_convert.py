@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from reslab import Failure, UsageError, create_model, load_model
 from reslab.cli.convert import read_names
 from reslab.cli.main import run
-from reslab.convert import convert
-from reslab.foreign import read_state_dict
+from reslab.weights.convert import convert
+from reslab.weights.state_dict import read_state_dict
 
 
 def _shaken(name: str, **options: Any) -> nn.Module:

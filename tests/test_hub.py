@@ -11,9 +11,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from reslab import Failure, UsageError, create_model, hub, load_model
+from reslab import Failure, UsageError, create_model, load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.weights import hub
 
 NAME = "hf-hub:timm/resnet18.a1_in1k"
 # as timm's save_config_for_hf writes it

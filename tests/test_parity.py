@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from reslab.artifacts.model_file import load_model
-from reslab.convert import convert
-from reslab.foreign import Source
+from reslab.weights.convert import convert
+from reslab.weights.state_dict import Source
 
 _OPS: list[Any] = []
 

@@ -23,7 +23,7 @@ from reslab.models import ResNet, build, create_model
 from reslab.recipes import recipe
 from reslab.spec.families import model_spec
 from reslab.spec.specs import ModelSpec, PreprocessSpec
-from reslab.transfer import check_same_body, preprocess_like, read_start, transfer
+from reslab.weights.transfer import check_same_body, preprocess_like, read_start, transfer
 
 PATH = Path("start.safetensors")
 INPUTS = PreprocessSpec(channels=3, height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3))

@@ -16,7 +16,7 @@ from reslab.engines import training as engine
 from reslab.errors import Failure, UsageError
 from reslab.recipes.folder import FolderFacts, Plan, Wishes, plan_folder
 from reslab.spec.specs import ModelSpec
-from reslab.transfer import read_start
+from reslab.weights.transfer import read_start
 
 _LOOKED_AT = 200  # pictures whose size is looked at
 _TIMED_IMAGES, _TIMED_STEPS = 32, 4

@@ -31,7 +31,7 @@ class ModelCard:
     """What a network needs beside its weights to be used: inputs, class names; and where it came from.
 
     temperature: what logits are divided by before the softmax, so that probabilities mean what they say (fitted on
-        validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted. It changes no answer's order.
+        validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted. The order of answers stays.
     """
 
     preprocess: PreprocessSpec

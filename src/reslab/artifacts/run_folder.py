@@ -150,7 +150,7 @@ class RunFolder:
         return [row for row in rows if split in (None, row["split"])]
 
     def rate_drops(self) -> list[int]:
-        """Return the steps after which the learning rate was lower at once; see `reslab.artifacts.metrics_log.rate_drops`."""
+        """Return the steps after which the learning rate dropped; see `reslab.artifacts.metrics_log.rate_drops`."""
         config = self.config()
         return rate_drops(config["schedule"], self.rows("train"), self.rows(config["train"]["monitor"]))
 

@@ -12,7 +12,7 @@ from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import Failure, UsageError
 from reslab.spec.specs import PreprocessSpec
-from reslab.transfer import preprocess_like, read_start
+from reslab.weights.transfer import preprocess_like, read_start
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from reslab.errors import Failure, UsageError
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
 from reslab.spec.specs import PreprocessSpec
-from reslab.transfer import check_same_body, read_start, transfer
+from reslab.weights.transfer import check_same_body, read_start, transfer
 
 log = logging.getLogger(__name__)
 

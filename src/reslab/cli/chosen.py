@@ -27,7 +27,7 @@ def read_settings(
 ) -> list[dict[str, Any]]:
     """Return the changes in the order they apply: the file's, the settings', the named flags'."""
     from reslab.config import read_toml
-    from reslab.hub import is_hub_name
+    from reslab.weights.hub import is_hub_name
 
     if recipe is not None and recipe.startswith("--"):
         raise UsageError(f"the recipe comes first: reslab train RECIPE {recipe} ...")
@@ -72,7 +72,7 @@ def choose(
 
 def _with_local_weights(changes: dict[str, Any]) -> dict[str, Any]:
     """Settings with a model file as weights: of a finished run's folder, or converted from the Hugging Face hub."""
-    from reslab.hub import convert_into_cache, is_hub_name
+    from reslab.weights.hub import convert_into_cache, is_hub_name
 
     weights = changes.get("weights")
     if not isinstance(weights, str):

@@ -54,8 +54,8 @@ def convert(
     ema
         Of a checkpoint with both, take the average of the weights (--ema) or the weights (--no-ema).
     """
-    from reslab.convert import convert as convert_file
-    from reslab.hub import convert_from_hub, is_hub_name
+    from reslab.weights.convert import convert as convert_file
+    from reslab.weights.hub import convert_from_hub, is_hub_name
 
     options: dict[str, Any] = {
         "class_names": None if classes is None else read_names(classes),

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reslab.artifacts.model_file import FORMAT_VERSION
-from reslab.convert import IMAGENET_MEAN, IMAGENET_STD, Conversion, convert
 from reslab.errors import Failure, UsageError, did_you_mean
 from reslab.models.kernels.compiler import cache_folder
 from reslab.system.files import read_json
+from reslab.weights.convert import IMAGENET_MEAN, IMAGENET_STD, Conversion, convert
 
 log = logging.getLogger(__name__)
 
