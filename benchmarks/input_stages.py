@@ -1,10 +1,10 @@
 """Each stage of the input of Imagenette's photos, alone and together, as `reslab bench input` measures them."""
 
 from reslab import override, recipe
-from reslab.bench_input import bench_input, describe_setting
 from reslab.builders import choose_device
 from reslab.distributed import World
-from reslab.setting import prepare
+from reslab.runs.context import prepare
+from reslab.runs.input_benchmark import bench_input, describe_setting
 
 from .contest import save
 from .work import PHOTO_BATCH, PHOTOS, photos_folder

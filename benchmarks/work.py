@@ -14,7 +14,6 @@ import torch
 import reslab
 from reslab import PreprocessSpec, create_model, override, recipe
 from reslab.artifacts.model_file import ModelCard, load_model, save_model
-from reslab.bench_input import FixedStream
 from reslab.builders import choose_device
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.photos import centre_views
@@ -25,8 +24,9 @@ from reslab.distributed import World
 from reslab.engines.inference import onnx_bytes
 from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet
-from reslab.run import make_trainer
-from reslab.setting import Setting, prepare
+from reslab.runs.context import Setting, prepare
+from reslab.runs.input_benchmark import FixedStream
+from reslab.runs.train import make_trainer
 from reslab.system.memory import keep_freed_memory
 from reslab.train import Trainer
 

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from reslab import override, recipe
-from reslab.bench_input import FixedStream, _bottleneck, bench_input
 from reslab.cli.main import run
 from reslab.data.stream import Batch
 from reslab.distributed import World
-from reslab.setting import prepare
+from reslab.runs.context import prepare
+from reslab.runs.input_benchmark import FixedStream, _bottleneck, bench_input
 
 CPU = torch.device("cpu")
 
@@ -35,7 +35,7 @@ def test_files_are_read_and_decoded_alone_too_and_the_model_sees_pictures_of_ful
         shown.append(tuple(batch.images.shape[-2:]))
         return FixedStream(batch)
 
-    monkeypatch.setattr("reslab.bench_input.FixedStream", fixed)
+    monkeypatch.setattr("reslab.runs.input_benchmark.FixedStream", fixed)
     generator = np.random.default_rng(0)
     for split, count in (("train", 3), ("val", 2)):
         for name in ("cat", "dog"):

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from reslab import jobs
 from reslab.errors import Failure, Interrupted
-from reslab.jobs import run_side_by_side
+from reslab.runs import parallel as jobs
+from reslab.runs.parallel import run_side_by_side
 
 _SLEEPY = """
 import sys, time
@@ -40,7 +40,7 @@ def sleepy_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(_SLEEPY)
-    source = Path(sys.modules["reslab.jobs"].__file__ or "").parent
+    source = Path(sys.modules["reslab.runs.parallel"].__file__ or "").parent
     for name in ("jobs.py", "errors.py"):
         (package / name).write_bytes((source / name).read_bytes())
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

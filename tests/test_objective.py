@@ -23,7 +23,7 @@ from reslab.optim.schedules import constant
 from reslab.recipes import recipe
 from reslab.spec.families import model_spec
 from reslab.train import Loop, Trainer
-from reslab.train.objective import CrossEntropy
+from reslab.train.loss import CrossEntropy
 
 CPU = torch.device("cpu")
 SKEWED = torch.tensor([0] * 9 + [1] + [0] * 5 + [2])  # 14, 1 and 1 of three classes

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reslab.inference import BadFile, Explanation, Prediction, Predictor, load
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
-    from reslab.run import train_run
+    from reslab.runs.train import train_run
     from reslab.spec.families import model_names, model_spec
     from reslab.spec.specs import ModelSpec, PreprocessSpec
 
@@ -27,7 +27,7 @@ _HOMES = {
     "reslab.artifacts.model_file": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
-    "reslab.run": ("train_run",),
+    "reslab.runs.train": ("train_run",),
     "reslab.spec.specs": ("ModelSpec", "PreprocessSpec"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

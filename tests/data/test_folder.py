@@ -9,8 +9,8 @@ from reslab.builders import build_splits
 from reslab.config import DataConfig
 from reslab.data.sources import open_splits
 from reslab.errors import Failure, UsageError
-from reslab.plan import plan
 from reslab.recipes.folder import Wishes
+from reslab.runs.auto_config import plan
 
 
 def write(folder: Path, parts: dict[str, list[str]], count: int = 2) -> Path:

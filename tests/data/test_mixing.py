@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from reslab.data.mixing import Mixing, paste
 from reslab.data.stream import Batch
-from reslab.train.objective import CrossEntropy
+from reslab.train.loss import CrossEntropy
 
 
 def make_batch() -> Batch:

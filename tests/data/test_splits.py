@@ -22,8 +22,8 @@ from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
 from reslab.recipes import recipe
-from reslab.rundata import begin_data, data_of_run
-from reslab.setting import prepare
+from reslab.runs.context import prepare
+from reslab.runs.data import begin_data, data_of_run
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}
 
@@ -305,7 +305,7 @@ def test_processes_share_the_reading_and_come_to_the_same_data(
         lists.append(values)
         raise InterruptedError
 
-    monkeypatch.setattr("reslab.rundata.gather_lists", keep)
+    monkeypatch.setattr("reslab.runs.data.gather_lists", keep)
     for rank in range(world_size):
         with pytest.raises(InterruptedError):
             begin_data(config, World(rank, world_size))
@@ -318,8 +318,8 @@ def test_processes_share_the_reading_and_come_to_the_same_data(
         settled.append(verdicts)
         return splits, ()
 
-    monkeypatch.setattr("reslab.rundata.gather_lists", lambda _: lists)
-    monkeypatch.setattr("reslab.rundata.settle", note)
+    monkeypatch.setattr("reslab.runs.data.gather_lists", lambda _: lists)
+    monkeypatch.setattr("reslab.runs.data.settle", note)
     begin_data(config, World(world_size - 1, world_size))
     assert [verdict.digest for verdict in settled[0]] == digests
 

@@ -200,7 +200,7 @@ def test_a_recorded_split_that_was_damaged_is_named(skipping: Path, tmp_path: Pa
 
 
 def _config_of(path: Path) -> Any:
-    from reslab.runstart import read_config
+    from reslab.runs.session import read_config
 
     return read_config(RunFolder.open(path))
 

@@ -19,7 +19,7 @@ from reslab.data import Dataset
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
-from reslab.setting import Setting, evaluate_split
+from reslab.runs.context import Setting, evaluate_split
 
 TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
 SMALL_CROPS = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
@@ -83,7 +83,7 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
         evaluated.append(dataset)
         return evaluate_split(model, dataset, setting)
 
-    monkeypatch.setattr("reslab.run.evaluate_split", counting)
+    monkeypatch.setattr("reslab.runs.train.evaluate_split", counting)
     config = override(recipe("digits-resnet20").make(), {"train": {**TINY, **changes}, "seed": 1})
     folder = train_run(config, tmp_path / "run")
     result = folder.result()

@@ -25,7 +25,7 @@ from reslab.experiments.conduct import Setup, conduct, default_jobs
 from reslab.experiments.evidence import load_evidence, path_of, records_folder
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.runner import Runner
-from reslab.rundata import begin_data, data_facts
+from reslab.runs.data import begin_data, data_facts
 from reslab.system.files import sha256_of
 
 SHORT = {"iterations": 2, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 2, "batch_size": 16}

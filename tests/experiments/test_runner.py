@@ -20,7 +20,7 @@ from reslab.config import override
 from reslab.errors import Failure, Interrupted
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
-from reslab.jobs import STOPPED
+from reslab.runs.parallel import STOPPED
 from reslab.system.files import sha256_of
 from reslab.train import Observer
 

@@ -42,11 +42,11 @@ def bench_input(
     """
     if not 0 < seconds < float("inf"):
         raise UsageError(f"--seconds is {seconds:g}; allowed: a time above 0, like 5.")
-    from reslab.bench_input import bench_input as measure
-    from reslab.bench_input import describe_setting
     from reslab.builders import choose_device
     from reslab.distributed import World
-    from reslab.setting import prepare
+    from reslab.runs.context import prepare
+    from reslab.runs.input_benchmark import bench_input as measure
+    from reslab.runs.input_benchmark import describe_setting
 
     with redirect_stdout(sys.stderr) if json else nullcontext():  # the reasons of a plan are no JSON
         chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from cyclopts import Parameter
 
 from reslab.errors import Failure, Interrupted, UsageError, check_choice
-from reslab.jobs import check_no_torchrun
+from reslab.runs.parallel import check_no_torchrun
 from reslab.system.files import check_can_be_written
 
 from .report import need_report_extra

@@ -32,7 +32,7 @@ def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | N
     """Return the run's own data, exactly as it was split; or the recipe's, or what was asked for, as it lies there."""
     from reslab.artifacts.run_folder import RunFolder
     from reslab.builders import build_splits
-    from reslab.rundata import data_of_run
+    from reslab.runs.data import data_of_run
 
     given = _run_or_file(given)
     config = _data_config(given, loaded, data, kind)
@@ -80,7 +80,7 @@ def part_of(splits: "Splits", split: str) -> "Dataset":
 def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
     """Warn of images that the run has in another split: of those that it trained on, a score says too much."""
     from reslab.artifacts.run_folder import RunFolder
-    from reslab.rundata import known_images
+    from reslab.runs.data import known_images
 
     given = _run_or_file(given)
     if data is None or not given.is_dir():
@@ -97,7 +97,7 @@ def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: 
 
 def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
     """Count the images that are those of the model file's own run, by its splits; none where it lies in no run."""
-    from reslab.rundata import same_files
+    from reslab.runs.data import same_files
 
     folder = _run_of(model)
     return Counter() if folder is None else same_files(folder, dataset)
@@ -109,7 +109,7 @@ def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) 
     Of other data that is called a test set, it does if images have the class and file name of some of the run's.
     """
     from reslab.data import FileDataset
-    from reslab.rundata import known_images
+    from reslab.runs.data import known_images
 
     folder, is_named = _run_of(model), split in ("test", "all")
     if folder is None or data is None:

@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 
 from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
-from reslab.jobs import end_with_parent
+from reslab.runs.parallel import end_with_parent
 
 from .bench import app as bench
 from .calibrate import calibrate

@@ -29,8 +29,8 @@ def plan_config(
     """Plan a run for the photos that the settings name, say why in lines, and return its config with the settings."""
     from reslab.config import check_form, override
     from reslab.distributed import world_from_environment
-    from reslab.plan import plan
     from reslab.recipes.folder import NOMINAL, Wishes, plan_folder
+    from reslab.runs.auto_config import plan
 
     data, train = _merged(settings, "data"), _merged(settings, "train")
     weights = next((changes["weights"] for changes in reversed(settings) if "weights" in changes), None)

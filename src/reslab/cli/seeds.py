@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UsageError
-from reslab.jobs import check_no_torchrun, run_side_by_side
+from reslab.runs.parallel import check_no_torchrun, run_side_by_side
 
 from .chosen import begun_by_plan, choose, read_settings
 from .planned import RECIPE as PLANNED
@@ -74,7 +74,7 @@ def _keep_plan(config: "RunConfig", folder: Path, *, is_begun: bool) -> str:
     """Write the plan of several seeds, and return its path; one that seeds began by stays, and must be the same."""
     from reslab.artifacts.run_folder import RunFolder
     from reslab.config import to_dict
-    from reslab.runstart import check_same_config
+    from reslab.runs.session import check_same_config
 
     path, plan = folder / "config.json", RunFolder(folder)
     if is_begun and path.is_file():

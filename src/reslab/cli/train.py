@@ -77,7 +77,7 @@ def train(
         Leave out image files that cannot be read, and record them in the run, instead of refusing to train.
     """
     from reslab.distributed import world_from_environment
-    from reslab.run import train_run
+    from reslab.runs.train import train_run
     from reslab.system.progress import make_progress
 
     check_flags(recipe, model=model, epochs=epochs, size=size)

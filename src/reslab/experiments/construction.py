@@ -17,7 +17,7 @@ from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.models import Network, deepen
-from reslab.runstart import read_config
+from reslab.runs.session import read_config
 
 from .arms import KINDS, Arm, Size, Start, arm, kind_in_words
 from .budget import budget_in_words

@@ -16,7 +16,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig
 from reslab.errors import UsageError
 from reslab.recipes import recipe
-from reslab.run import train_run
+from reslab.runs.train import train_run
 from reslab.train import Observer
 
 from .arms import KINDS

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Splits
 from reslab.errors import Failure
-from reslab.rundata import data_of_run
-from reslab.runstart import read_config
+from reslab.runs.data import data_of_run
+from reslab.runs.session import read_config
 
 from .arms import Arm, Size, at_place
 from .evidence import Evidence

@@ -13,7 +13,7 @@ from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
 from reslab.models import Network
-from reslab.runstart import read_config
+from reslab.runs.session import read_config
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
 from .budget import budget_in_words

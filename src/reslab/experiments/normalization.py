@@ -19,7 +19,7 @@ from reslab.data.views import batches
 from reslab.models import Network, build
 from reslab.report.figures import COLORS
 from reslab.report.layers import LayerLine, draw_by_depth
-from reslab.runstart import read_config
+from reslab.runs.session import read_config
 from reslab.spec.specs import Norm, PreprocessSpec
 
 from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name

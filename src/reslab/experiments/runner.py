@@ -16,9 +16,9 @@ from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
 from reslab.errors import Failure, Interrupted, UsageError
-from reslab.jobs import STOPPED, run_side_by_side
 from reslab.models import Network, deepen
-from reslab.run import train_run
+from reslab.runs.parallel import STOPPED, run_side_by_side
+from reslab.runs.train import train_run
 from reslab.system.files import sha256_of
 from reslab.train import Observer
 

@@ -18,8 +18,8 @@ from reslab.builders import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure
-from reslab.run import make_trainer
-from reslab.setting import prepare
+from reslab.runs.context import prepare
+from reslab.runs.train import make_trainer
 from reslab.system.memory import is_want_of_memory, keep_freed_memory
 
 

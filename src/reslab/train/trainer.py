@@ -22,10 +22,10 @@ from reslab.models.normalization import reestimate_running_statistics
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
 
 from .divergence import diverged, has_finite_weights
-from .objective import CrossEntropy
-from .parts import Loop, Monitor, Observer, Records, TrainState
-from .slots import read_slots, write_slots
-from .stopping import StopRequest
+from .interrupts import StopRequest
+from .loss import CrossEntropy
+from .optimizer_state import read_slots, write_slots
+from .state import Loop, Monitor, Observer, Records, TrainState
 
 
 class Trainer:

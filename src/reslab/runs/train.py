@@ -14,9 +14,9 @@ from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
 from reslab.evaluation.metrics import Evaluation
 from reslab.models import Network
-from reslab.rundata import begin_data, data_of_run
-from reslab.runstart import create_folder, engine_before, note_session, open_folder
-from reslab.setting import Setting, evaluate_split, prepare
+from reslab.runs.context import Setting, evaluate_split, prepare
+from reslab.runs.data import begin_data, data_of_run
+from reslab.runs.session import create_folder, engine_before, note_session, open_folder
 from reslab.system.files import sha256_of
 from reslab.system.memory import failing_for_memory, keep_freed_memory
 from reslab.train import Monitor, Observer, Records, Trainer

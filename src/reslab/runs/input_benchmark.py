@@ -14,8 +14,8 @@ from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.decode import decode
 from reslab.data.stream import Batch, Stream
-from reslab.run import make_trainer
-from reslab.setting import Setting
+from reslab.runs.context import Setting
+from reslab.runs.train import make_trainer
 
 _ROUNDS = 3
 _NEAR = 0.9  # together, at this part of the model's own rate, the model is what holds the run up

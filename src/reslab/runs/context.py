@@ -14,7 +14,7 @@ from reslab.engines.training import Engine
 from reslab.errors import Failure
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
-from reslab.rundata import RunData
+from reslab.runs.data import RunData
 from reslab.spec.specs import PreprocessSpec
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.distributed import barrier
 from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
-from reslab.rundata import data_facts, record_data
-from reslab.setting import Setting
+from reslab.runs.context import Setting
+from reslab.runs.data import data_facts, record_data
 from reslab.system import environment
 
 log = logging.getLogger(__name__)
