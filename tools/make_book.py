@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from reslab.experiments.book import VERDICTS_NOTE, Chapter, read_chapters
-from reslab.report.figures import styled
+from reslab.report.figures.style import styled
 
 ROOT = Path(__file__).parents[1]
 _WIDE = "---\nhide: [toc]\n---\n"  # the front table takes the room of the table of contents

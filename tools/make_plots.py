@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.report.figures import COLORS, styled
+from reslab.report.figures.style import COLORS, styled
 
 ROOT = Path(__file__).parents[1]
 BENCH, IMAGES = ROOT / "results" / "bench", ROOT / "docs" / "images"

@@ -17,9 +17,9 @@ from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
 from reslab.data.views import batches
 from reslab.report import judge, write_model_report
-from reslab.report.inside import look_inside
-from reslab.report.layers import LayerLine, draw_responses
-from reslab.report.network import network_view
+from reslab.report.figures.layers import LayerLine, draw_responses
+from reslab.report.figures.network import network_view
+from reslab.report.measurements import look_inside
 from reslab.spec.specs import PreprocessSpec
 from reslab.system.files import to_json
 from reslab.system.progress import counting
@@ -66,8 +66,8 @@ def test_the_numbers_are_the_librarys_on_every_second_image_of_a_split_twice_as_
 
 
 def test_large_images_and_large_networks_get_fewer_images_but_eight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reslab.report.inside._PIXELS", 16 * 16 * 40)
-    monkeypatch.setattr("reslab.report.inside._ACTIVATIONS", 1)
+    monkeypatch.setattr("reslab.report.measurements._PIXELS", 16 * 16 * 40)
+    monkeypatch.setattr("reslab.report.measurements._ACTIVATIONS", 1)
     found = look_inside(_model(), CARD, _noise(60), "test")
     assert found is not None
     assert (found["images"], found["batch"]) == (40, 8)

@@ -9,7 +9,7 @@ import pytest
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.sources.image_list import write_list
 from reslab.report import write_report
-from reslab.report.left_out import class_sizes, left_out
+from reslab.report.skipped import class_sizes, left_out
 
 HEADER = ("path", "split", "reason")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reslab.report.pages import without_folders
+from reslab.report.html import without_folders
 
 
 @pytest.mark.parametrize(

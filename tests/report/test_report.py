@@ -17,10 +17,11 @@ from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import Failure
 from reslab.models import create_model
-from reslab.report import compare, save_figure, write_comparison, write_report
-from reslab.report.compare import comparison_figure
-from reslab.report.curves import Curve, draw
-from reslab.report.page import _whole_windows
+from reslab.report import comparison_page as compare
+from reslab.report import save_figure, write_comparison, write_report
+from reslab.report.comparison_page import comparison_figure
+from reslab.report.figures.curves import Curve, draw
+from reslab.report.run_page import _whole_windows
 from reslab.spec.specs import PreprocessSpec
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -16,7 +16,7 @@ from .tables import print_table
 if TYPE_CHECKING:
     from reslab.artifacts.record import RecordedRun
     from reslab.artifacts.run_folder import RunFolder
-    from reslab.report.compare import Row
+    from reslab.report.comparison_page import Row
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Param
     """
     folders = find_runs(runs)
     need_report_extra()
-    from reslab.report import compare as compare_runs
+    from reslab.report import comparison_page as compare_runs
     from reslab.report import save_figure, write_comparison
 
     if output is not None and output.suffix not in (".html", ".svg", ".png"):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import Failure
-from reslab.report.figures import to_svg
-from reslab.report.pages import figure_markup, write_page
+from reslab.report.figures.style import to_svg
+from reslab.report.html import figure_markup, write_page
 
 from .archive import other_training
 from .arms import SIZES, Size

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from reslab.analysis.complexity import measure
 from reslab.analysis.paper_counts import TOLERANCE, check
 from reslab.models import Network, build
-from reslab.report.figures import COLORS
+from reslab.report.figures.style import COLORS
 from reslab.spec.families import model_spec
 
 from .draw import GREY, make_figure

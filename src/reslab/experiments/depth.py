@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.complexity import measure
-from reslab.report.figures import COLORS
+from reslab.report.figures.style import COLORS
 
 from .arms import Arm, Size, arm
 from .budget import budget_in_words

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from reslab.report.curves import BOLD, THIN, Curve, draw, points
-from reslab.report.figures import COLORS, INK, in_iterations, make_figure
+from reslab.report.figures.curves import BOLD, THIN, Curve, draw, points
+from reslab.report.figures.style import COLORS, INK, in_iterations, make_figure
 
 from .evidence import Evidence
 from .statistics import spread

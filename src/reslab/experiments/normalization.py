@@ -17,8 +17,8 @@ from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
 from reslab.models import Network, build
-from reslab.report.figures import COLORS
-from reslab.report.layers import LayerLine, draw_by_depth
+from reslab.report.figures.layers import LayerLine, draw_by_depth
+from reslab.report.figures.style import COLORS
 from reslab.runs.session import read_config
 from reslab.spec.specs import Norm, PreprocessSpec
 

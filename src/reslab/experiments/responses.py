@@ -10,8 +10,8 @@ from reslab.analysis.signals import layer_responses
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
-from reslab.report.figures import COLORS
-from reslab.report.layers import LayerLine, draw_responses
+from reslab.report.figures.layers import LayerLine, draw_responses
+from reslab.report.figures.style import COLORS
 
 from .arms import Arm, Size, arm, net_name
 from .budget import budget_in_words

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.config import from_dict
-from reslab.report.curves import THIN, Curve, draw, points
-from reslab.report.figures import COLORS, in_iterations
+from reslab.report.figures.curves import THIN, Curve, draw, points
+from reslab.report.figures.style import COLORS, in_iterations
 
 from .arms import Arm, Size, arm
 from .draw import make_figure

@@ -4,6 +4,6 @@ Each recipe has a page: where in the paper it stands, what to expect, what it co
 """
 
 from .catalog import RECIPES, Recipe, recipe, recipe_names
-from .differences import DIFFERENCES, Difference
+from .deviations import DIFFERENCES, Difference
 
 __all__ = ["DIFFERENCES", "RECIPES", "Difference", "Recipe", "recipe", "recipe_names"]

@@ -10,11 +10,11 @@ from reslab.errors import UsageError, did_you_mean
 from .cifar import CIFAR_DEPTHS, cifar
 from .cifar_fast import EPOCHS, cifar_fast
 from .cifar_small import cifar_small
-from .differences import differences_of
+from .deviations import differences_of
 from .digits import DIGITS_DEPTHS, digits
 from .folder import folder
 from .imagenet import IMAGENET_NETS, imagenet
-from .page import Page, cifar_fast_page, cifar_page, cifar_small_page, digits_page, folder_page, imagenet_page
+from .notes import Page, cifar_fast_page, cifar_page, cifar_small_page, digits_page, folder_page, imagenet_page
 
 
 @dataclass(frozen=True, slots=True)

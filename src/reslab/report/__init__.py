@@ -1,11 +1,11 @@
 """Pages and pictures of runs and models; needs the extra `report` (matplotlib, Jinja2)."""
 
-from .compare import Comparison, compare, save_figure, write_comparison
+from .comparison_page import Comparison, compare, save_figure, write_comparison
 from .data_page import write_data_report
 from .judgement import basis_of, judge, keep_judgement, kept_judgement
 from .live import LiveReport
 from .model_page import write_model_report
-from .page import write_report
+from .run_page import write_report
 
 __all__ = [
     "Comparison",

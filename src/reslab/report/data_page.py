@@ -11,7 +11,7 @@ from reslab.data.images.decode import decode
 from reslab.data.sources.inventory import Inventory
 from reslab.errors import Failure
 
-from .pages import write_page
+from .html import write_page
 
 _PICTURES = 12  # of each kind of finding
 _FINDINGS = 500  # of each kind, in words

@@ -30,7 +30,7 @@ from reslab.evaluation import Answers, Protocol, answer, recalibrated, summarize
 from reslab.models import Network
 
 from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
-from .inside import look_inside
+from .measurements import look_inside
 
 VERSION = 2  # of what a judgement holds
 FILE_NAME = "judgement.json"

@@ -10,7 +10,7 @@ from torch import Tensor
 from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import Failure
 
-from .page import RELOAD_SECONDS, write_report
+from .run_page import RELOAD_SECONDS, write_report
 
 log = logging.getLogger(__name__)
 

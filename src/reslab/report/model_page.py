@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from .page import verdict_in_words
-from .pages import write_page
+from .html import write_page
+from .run_page import verdict_in_words
 from .sections import from_judgement
 
 

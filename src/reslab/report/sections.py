@@ -7,9 +7,9 @@ import torch
 
 from reslab.evaluation import summarize_confusion
 
-from .confusion import confusion_view
-from .network import network_view
-from .reliability import reliability
+from .figures.confusion import confusion_view
+from .figures.network import network_view
+from .figures.reliability import reliability
 
 NOTHING: dict[str, Any] = {
     "judged": None,

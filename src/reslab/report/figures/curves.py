@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figures import COLORS, INK, in_iterations, styled
+from .style import COLORS, INK, in_iterations, styled
 
 Rows = Sequence[dict[str, Any]]
 THIN, BOLD = 0.9, 2.2

@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reslab.analysis.batchnorm_health import CRITERIA, LARGEST_RATIO, LARGEST_SHIFT
+from reslab.report.html import figure_markup
 
-from .figures import COLORS, styled, to_svg
 from .layers import LayerLine, draw_by_depth, draw_responses
-from .pages import figure_markup
+from .style import COLORS, styled, to_svg
 
 _DOTTED = 120  # layers of which each has a dot; of more there is no room
 
 
 def network_view(found: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template shows. found: of `reslab.report.inside.look_inside`."""
+    """Return what the template shows. found: of `reslab.report.measurements.look_inside`."""
     layers, images = found["layers"], f"{found['images']} images of the {found['split']} split"
     figures = [
         _figure("responses", "Layer responses", found["responses"], layers, _draw_responses,

@@ -12,12 +12,12 @@ from reslab.evaluation import wilson
 from reslab.evaluation.metrics import error_percent
 from reslab.system.files import to_json
 
-from .curves import error_figure, loss_figure
-from .figures import to_svg
+from .figures.curves import error_figure, loss_figure
+from .figures.style import to_svg
+from .html import figure_markup, write_page
 from .judgement import kept_judgement
-from .left_out import class_sizes, left_out
-from .pages import figure_markup, write_page
 from .sections import NOTHING, from_counts, from_judgement
+from .skipped import class_sizes, left_out
 
 RELOAD_SECONDS = 15
 

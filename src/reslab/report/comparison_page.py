@@ -14,10 +14,10 @@ from reslab.errors import UsageError
 from reslab.spec.specs import ModelSpec
 from reslab.system.files import open_atomically, write_atomically
 
-from .curves import BOLD, THIN, Curve, draw, points
-from .figures import COLORS, INK, in_iterations, styled, to_svg
+from .figures.curves import BOLD, THIN, Curve, draw, points
+from .figures.style import COLORS, INK, in_iterations, styled, to_svg
 from .grouping import Alike, Run, group_alike
-from .pages import figure_markup, write_page
+from .html import figure_markup, write_page
 
 
 @dataclass(frozen=True, slots=True)

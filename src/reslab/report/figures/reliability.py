@@ -4,8 +4,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .figures import COLORS, INK, styled, to_svg
-from .pages import figure_markup
+from reslab.report.html import figure_markup
+
+from .style import COLORS, INK, styled, to_svg
 
 
 def reliability(scores: dict[str, Any]) -> dict[str, Any]:
