@@ -19,11 +19,11 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override, to_dict
 from reslab.distributed import World
 from reslab.errors import Failure, UsageError
-from reslab.experiments import normalization
 from reslab.experiments.arms import Arm, Start, arm
-from reslab.experiments.conduct import Setup, conduct, default_jobs
+from reslab.experiments.claims import normalization
 from reslab.experiments.evidence import load_evidence, path_of, records_folder
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.run_experiment import Setup, conduct, default_jobs
 from reslab.experiments.runner import Runner
 from reslab.runs.data import begin_data, data_facts
 from reslab.system.files import sha256_of

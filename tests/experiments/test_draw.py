@@ -6,8 +6,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.experiments import shortcuts
-from reslab.experiments.draw import draw_curves, draw_dots, make_figure
+from reslab.experiments.claims import shortcuts
+from reslab.experiments.figures import draw_curves, draw_dots, make_figure
 
 from .evidence import made_up
 

@@ -12,8 +12,9 @@ import pytest
 from reslab.cli.main import run
 from reslab.config import RunConfig, override
 from reslab.errors import Failure
-from reslab.experiments import arms, catalog, complexity
+from reslab.experiments import arms, catalog
 from reslab.experiments.book import read_chapters, write_book
+from reslab.experiments.claims import complexity
 from reslab.recipes.digits import digits
 
 SHORT = {"iterations": 6, "log_every": 2, "evaluate_every": 3, "checkpoint_every": 3, "batch_size": 16}
@@ -159,7 +160,7 @@ def test_the_papers_length_without_a_gpu_is_warned_of(
         raise Failure("no further.")
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("reslab.experiments.conduct.conduct", stop)
+    monkeypatch.setattr("reslab.experiments.run_experiment.conduct", stop)
     assert run(["experiment", "depth", "--size", "paper", "--run-dir", str(tmp_path)]) == 1
     assert "64,000 iterations, which takes hours for the smallest and days" in caplog.text
 
@@ -193,7 +194,7 @@ def test_mistakes_are_named(
 def test_a_place_that_cannot_be_written_is_named_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reslab.experiments.conduct.conduct", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr("reslab.experiments.run_experiment.conduct", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "file").write_text("")
     for flags, said in (
         (["--run-dir", str(tmp_path / "file" / "exp")], f"{tmp_path}/file/exp/runs: cannot be written: "),

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from reslab import create_model
-from reslab.experiments.landscape import loss_surface, random_direction
+from reslab.experiments.claims.landscape import loss_surface, random_direction
 
 
 def test_every_filter_of_a_direction_has_the_norm_of_the_models() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from reslab.artifacts.record import RecordedRun
-from reslab.experiments import plateau, thousand_layers, warmup
 from reslab.experiments.arms import SIZES, arm
 from reslab.experiments.book import read_chapters
+from reslab.experiments.claims import plateau, thousand_layers, warmup
 from reslab.experiments.evidence import Evidence, Measured, load_evidence
 from reslab.experiments.provenance import _all_sessions, _machine, date_of, in_words
 from reslab.experiments.runner import changes

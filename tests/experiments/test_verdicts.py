@@ -8,7 +8,10 @@ import torch
 from matplotlib.figure import Figure
 
 from reslab.config import RunConfig
-from reslab.experiments import (
+from reslab.experiments.arms import Arm, Size
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.catalog import EXPERIMENTS
+from reslab.experiments.claims import (
     complexity,
     construction,
     convergence,
@@ -22,9 +25,6 @@ from reslab.experiments import (
     thousand_layers,
     warmup,
 )
-from reslab.experiments.arms import Arm, Size
-from reslab.experiments.budget import budget_in_words
-from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, Verdict
 from reslab.experiments.step_cost import DoesNotFit

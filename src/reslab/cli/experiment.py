@@ -18,8 +18,8 @@ from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.experiments.arms import Size
-    from reslab.experiments.conduct import Setup
     from reslab.experiments.experiment import Experiment
+    from reslab.experiments.run_experiment import Setup
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def experiment(
     need_report_extra()
     from reslab.experiments.arms import SIZES, Size
     from reslab.experiments.catalog import EXPERIMENTS, find_experiment
-    from reslab.experiments.conduct import Setup, default_jobs
+    from reslab.experiments.run_experiment import Setup, default_jobs
     from reslab.system.progress import make_progress
 
     if all and names:
@@ -112,7 +112,7 @@ def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", 
     A single one fails with its own error.
     """
     from reslab.experiments.book import write_book
-    from reslab.experiments.conduct import conduct
+    from reslab.experiments.run_experiment import conduct
 
     failed, problem = [], None
     for one in chosen:

@@ -10,12 +10,12 @@ from reslab.errors import Failure
 from reslab.report.figures.style import to_svg
 from reslab.report.html import figure_markup, write_page
 
-from .archive import other_training
 from .arms import SIZES, Size
 from .catalog import EXPERIMENTS
 from .evidence import Evidence, load_evidence, path_of
 from .experiment import Experiment, Table, Verdict
 from .provenance import date_of, in_words
+from .record_store import other_training
 from .settings import settings_in_words
 
 VERDICTS_NOTE = (

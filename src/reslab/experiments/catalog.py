@@ -1,8 +1,7 @@
 """All experiments by name, in the order of the paper's argument."""
 
 from reslab.errors import UsageError, did_you_mean
-
-from . import (
+from reslab.experiments.claims import (
     complexity,
     construction,
     convergence,
@@ -16,6 +15,7 @@ from . import (
     thousand_layers,
     warmup,
 )
+
 from .experiment import Experiment
 
 _MODULES = (

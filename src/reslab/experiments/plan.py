@@ -11,10 +11,10 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.errors import UsageError
 
-from .archive import Archive, Lack, Standing
 from .arms import Arm, Size
 from .evidence import path_of, seeds_in
 from .experiment import Experiment
+from .record_store import Archive, Lack, Standing
 from .runner import Run, Runner
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 
 from reslab.analysis.complexity import measure
 from reslab.analysis.paper_counts import TOLERANCE, check
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.figures import GREY, make_figure
 from reslab.models import Network, build
 from reslab.report.figures.style import COLORS
 from reslab.spec.families import model_spec
-
-from .draw import GREY, make_figure
-from .evidence import Evidence
-from .experiment import Bench, Experiment, Table, Verdict
 
 NETS = ("vgg19", "vgg16", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 _SIZE = 224

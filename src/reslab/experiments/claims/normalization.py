@@ -16,16 +16,16 @@ from reslab.builders import build_preprocess, build_splits
 from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
+from reslab.experiments.arms import KINDS, Arm, Size, arm, kind_in_words, net_name
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.figures import make_figure
 from reslab.models import Network, build
 from reslab.report.figures.layers import LayerLine, draw_by_depth
 from reslab.report.figures.style import COLORS
 from reslab.runs.session import read_config
 from reslab.spec.specs import Norm, PreprocessSpec
 
-from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
-from .draw import make_figure
-from .evidence import Evidence
-from .experiment import Bench, Experiment, Table, Verdict
 from .vanishing import HEALTHY, SHRINKS, drift, growth_toward_input, smallest_norm, vanishes, weakest
 
 NORMS: tuple[Norm, ...] = ("batch", "none")

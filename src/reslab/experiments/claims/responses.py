@@ -10,15 +10,14 @@ from reslab.analysis.signals import layer_responses
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
+from reslab.experiments.arms import Arm, Size, arm, net_name
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.figures import GREY, make_figure
+from reslab.experiments.statistics import difference, spread
 from reslab.report.figures.layers import LayerLine, draw_responses
 from reslab.report.figures.style import COLORS
-
-from .arms import Arm, Size, arm, net_name
-from .budget import budget_in_words
-from .draw import GREY, make_figure
-from .evidence import Evidence
-from .experiment import Bench, Experiment, Table, Verdict
-from .statistics import difference, spread
 
 _IMAGES = 1000
 _INITIAL = 1.0  # the scale that batch norm starts with, and so every standard deviation before training

@@ -7,14 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.config import RunConfig, StepDecay
+from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.figures import make_figure
+from reslab.experiments.statistics import difference, paired_difference, spread
 from reslab.report.figures.style import COLORS
-
-from .arms import Arm, Size, arm
-from .budget import budget_in_words
-from .draw import make_figure
-from .evidence import Evidence
-from .experiment import Experiment, Table, Verdict
-from .statistics import difference, paired_difference, spread
 
 SHALLOW, DEEP = 20, 56
 BUDGETS = (1, 2, 3)

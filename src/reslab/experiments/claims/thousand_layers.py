@@ -10,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.config import from_dict
+from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.figures import make_figure
+from reslab.experiments.statistics import Difference, difference_of_shares, spread
+from reslab.experiments.step_cost import DoesNotFit, step_cost
 from reslab.report.figures.curves import THIN, Curve, draw, points
 from reslab.report.figures.style import COLORS, in_iterations
-
-from .arms import Arm, Size, arm
-from .draw import make_figure
-from .evidence import Evidence
-from .experiment import Bench, Experiment, Table, Verdict
-from .statistics import Difference, difference_of_shares, spread
-from .step_cost import DoesNotFit, step_cost
 
 log = logging.getLogger(__name__)
 

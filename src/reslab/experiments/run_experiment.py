@@ -19,12 +19,12 @@ from reslab.system import environment
 from reslab.system.files import to_json
 from reslab.system.memory import failing_for_memory
 
-from .archive import Archive, Standing
 from .arms import Size
 from .evidence import Evidence, Measured, load_evidence, records_folder, save_evidence
 from .experiment import Bench, Experiment
 from .plan import Plan, check_data, make_plan
 from .provenance import engines
+from .record_store import Archive, Standing
 from .runner import ObserverMaker, Runner
 
 log = logging.getLogger(__name__)

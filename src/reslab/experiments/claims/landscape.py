@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
+from reslab.experiments.arms import KINDS, Arm, Size, arm, kind_in_words, net_name
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.figures import make_figure
 from reslab.models import Network
 from reslab.runs.session import read_config
-
-from .arms import KINDS, Arm, Size, arm, kind_in_words, net_name
-from .budget import budget_in_words
-from .draw import make_figure
-from .evidence import Evidence
-from .experiment import Bench, Experiment, Table, Verdict
 
 DEPTH = 56
 _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction, -1 to 1

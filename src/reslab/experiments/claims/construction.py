@@ -16,15 +16,14 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluation.evaluate import evaluate_on
+from reslab.experiments.arms import KINDS, Arm, Size, Start, arm, kind_in_words
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.figures import draw_dots, make_figure
+from reslab.experiments.statistics import MARGIN, difference, paired_difference, spread
 from reslab.models import Network, deepen
 from reslab.runs.session import read_config
-
-from .arms import KINDS, Arm, Size, Start, arm, kind_in_words
-from .budget import budget_in_words
-from .draw import draw_dots, make_figure
-from .evidence import Evidence
-from .experiment import Bench, Experiment, Table, Verdict
-from .statistics import MARGIN, difference, paired_difference, spread
 
 SHALLOW, DEEP = 20, 56
 _BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages

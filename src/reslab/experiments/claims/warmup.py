@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .arms import Arm, Size, arm
-from .draw import draw_curves, make_figure
-from .evidence import Evidence
-from .experiment import Experiment, Table, Verdict
-from .statistics import paired_difference, spread
+from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.figures import draw_curves, make_figure
+from reslab.experiments.statistics import paired_difference, spread
 
 DEPTH = 110
 _BELOW = 80.0  # % training error, until which the paper trains with 0.01

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .arms import KINDS, Arm, Size, arm
-from .budget import budget_in_words
-from .draw import draw_curves, make_figure
-from .evidence import Evidence
-from .experiment import Experiment, Table, Verdict
-from .statistics import MARGIN, difference, difference_of_gaps, spread
+from reslab.experiments.arms import KINDS, Arm, Size, arm
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.figures import draw_curves, make_figure
+from reslab.experiments.statistics import MARGIN, difference, difference_of_gaps, spread
 
 DEPTHS = (20, 32, 44, 56)
 SHALLOW, DEEP = DEPTHS[0], DEPTHS[-1]  # the two that are judged

@@ -7,13 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.complexity import measure
-
-from .arms import Arm, Size, arm
-from .budget import budget_in_words
-from .draw import draw_dots, make_figure
-from .evidence import Evidence
-from .experiment import Experiment, Table, Verdict
-from .statistics import MARGIN, Difference, difference, p_in_words, spread
+from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.figures import draw_dots, make_figure
+from reslab.experiments.statistics import MARGIN, Difference, difference, p_in_words, spread
 
 OPTIONS = ("A", "B", "C")
 DEPTH = 20

@@ -6,12 +6,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .arms import Arm, Size, arm
-from .budget import budget_in_words
-from .draw import draw_curves, make_figure
-from .evidence import Evidence
-from .experiment import Experiment, Table, Verdict
-from .statistics import MARGIN, paired_difference, spread
+from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.budget import budget_in_words
+from reslab.experiments.evidence import Evidence
+from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.figures import draw_curves, make_figure
+from reslab.experiments.statistics import MARGIN, paired_difference, spread
 
 DEPTH = 20
 _PATIENCE = {"digits": 4, "small": 4, "paper": 5}  # evaluations without a better one
