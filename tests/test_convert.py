@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab import Failure, UsageError, create_model, load_model
-from reslab.cli.convert import read_names
+from reslab.cli.commands.convert import read_names
 from reslab.cli.main import run
 from reslab.weights.convert import convert
 from reslab.weights.state_dict import read_state_dict

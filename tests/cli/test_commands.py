@@ -15,10 +15,10 @@ import torch
 
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
-from reslab.cli.chosen import choose, read_settings
+from reslab.cli.commands.train import say_time
+from reslab.cli.config_args import choose, read_settings
 from reslab.cli.main import run
 from reslab.cli.overrides import parse_overrides
-from reslab.cli.train import say_time
 from reslab.config import to_dict
 from reslab.errors import UsageError
 from reslab.recipes import RECIPES

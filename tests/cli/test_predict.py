@@ -132,7 +132,7 @@ def test_an_output_file_is_there_whole_or_not_at_all(
     pipe(monkeypatch, b"\n")
     assert run(["predict", model, "-", "--output", str(output)]) == 1
     assert "no path came from standard input" in capsys.readouterr().err
-    monkeypatch.setattr("reslab.cli.rows.Csv.row", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("reslab.cli.output.Csv.row", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert run(arguments) == 130
     assert not list(tmp_path.glob("*answers*"))
     assert run(["predict", model, str(photos), "--output", str(tmp_path / "absent" / "a.csv")]) == 1

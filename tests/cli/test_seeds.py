@@ -16,7 +16,7 @@ from PIL import Image
 
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
-from reslab.cli.seeds import parse_seeds
+from reslab.cli.train_seeds import parse_seeds
 from reslab.config import to_dict
 from reslab.errors import UsageError
 from reslab.recipes import recipe as find_recipe

@@ -102,7 +102,7 @@ def test_what_was_planned_is_not_planned_anew_by_a_resume(
     before = folder.model_path.read_bytes()
     for path in (folder.path / "result.json", folder.model_path):
         path.unlink()
-    monkeypatch.setattr("reslab.cli.chosen.plan_config", lambda *_, **__: pytest.fail("planned again"))
+    monkeypatch.setattr("reslab.cli.config_args.plan_config", lambda *_, **__: pytest.fail("planned again"))
     capsys.readouterr()
     assert run(["train", "folder", "--resume", "--epochs", "3"]) == 0
     assert "runs/folder/0 goes on by the plan that it began with; not looked at: --epochs." in capsys.readouterr().out

@@ -15,20 +15,20 @@ from reslab import __version__
 from reslab.errors import Failure, Interrupted, UsageError
 from reslab.runs.parallel import end_with_parent
 
-from .bench import app as bench
-from .calibrate import calibrate
-from .compare import compare
-from .convert import convert
-from .data import app as data
-from .demo import demo
-from .describe import describe
-from .evaluate import evaluate
-from .experiment import experiment
-from .predict import predict
-from .recipes import app as recipes
-from .record import record
-from .report import report
-from .train import train
+from .commands.bench import app as bench
+from .commands.calibrate import calibrate
+from .commands.compare import compare
+from .commands.convert import convert
+from .commands.data import app as data
+from .commands.demo import demo
+from .commands.describe import describe
+from .commands.evaluate import evaluate
+from .commands.predict import predict
+from .commands.recipes import app as recipes
+from .commands.record import record
+from .commands.report import report
+from .commands.reproduce import experiment
+from .commands.train import train
 
 app = App(
     name="reslab",

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from reslab.cli.config_args import begun_by_plan, choose, read_settings, seed_of
+from reslab.cli.folder_args import RECIPE as PLANNED
+from reslab.cli.folder_args import check_flags
+from reslab.cli.train_seeds import train_seeds
+from reslab.cli.types import Whole
 from reslab.errors import UsageError
-
-from .chosen import begun_by_plan, choose, read_settings, seed_of
-from .planned import RECIPE as PLANNED
-from .planned import check_flags
-from .seeds import train_seeds
-from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.report import LiveReport

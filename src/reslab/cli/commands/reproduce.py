@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
+from reslab.cli.tables import print_table
+from reslab.cli.types import Whole
 from reslab.errors import Failure, Interrupted, UsageError, check_choice
 from reslab.runs.parallel import check_no_torchrun
 from reslab.system.files import check_can_be_written
 
 from .report import need_report_extra
-from .tables import print_table
-from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.experiments.arms import Size

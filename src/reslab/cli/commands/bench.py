@@ -7,9 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from reslab.cli.config_args import choose, read_settings
 from reslab.errors import UsageError
-
-from .chosen import choose, read_settings
 
 app = App(name="bench", help="Measure how fast this machine is at a recipe.")
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reslab.cli.tables import print_table
+from reslab.cli.types import Whole
+
 from .report import need_report_extra
-from .tables import print_table
-from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.experiments.demo import Demo

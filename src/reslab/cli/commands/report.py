@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, say_known_images
+from reslab.cli.test_set_log import note_test_use
 from reslab.errors import Failure, UsageError
-
-from .given import is_test_use, model_path, numbered_as, open_data, say_known_images
-from .uses import note_test_use
 
 if TYPE_CHECKING:
     from reslab.artifacts.run_folder import RunFolder

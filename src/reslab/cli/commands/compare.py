@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from reslab.cli.tables import print_table
 from reslab.errors import Failure, UsageError
 
 from .report import need_report_extra
-from .tables import print_table
 
 if TYPE_CHECKING:
     from reslab.artifacts.record import RecordedRun

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
+from reslab.cli.heatmaps import HeatFolder
+from reslab.cli.model_args import model_path
+from reslab.cli.output import FORMATS, Rows
+from reslab.cli.types import Whole
 from reslab.errors import Failure, UsageError, check_choice, did_you_mean
-
-from .given import model_path
-from .heatmaps import HeatFolder
-from .rows import FORMATS, Rows
-from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.inference import BadFile, Explainer, Prediction, Predictor

@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reslab.cli.model_args import model_path, numbered_as, open_data, say_known_images, used_by_run
 from reslab.errors import Failure
-
-from .given import model_path, numbered_as, open_data, say_known_images, used_by_run
 
 if TYPE_CHECKING:
     from reslab.data import Dataset, Splits

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
+from reslab.cli.test_set_log import note_test_use
+from reslab.cli.types import Whole
 from reslab.errors import Failure, UsageError
-
-from .given import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
-from .uses import note_test_use
-from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UsageError
 
-from .given import model_path
+from .folder_args import RECIPE as PLANNED
+from .folder_args import plan_config, say_plan_is_kept
+from .model_args import model_path
 from .named import named_config
 from .overrides import parse_overrides
-from .planned import RECIPE as PLANNED
-from .planned import plan_config, say_plan_is_kept
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reslab.cli.tables import print_table
+from reslab.cli.types import Whole
 from reslab.errors import UsageError
-
-from .tables import print_table
-from .whole import Whole
 
 if TYPE_CHECKING:
     from reslab.analysis.complexity import Complexity, Layer

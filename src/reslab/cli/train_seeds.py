@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from reslab.errors import UsageError
 from reslab.runs.parallel import check_no_torchrun, run_side_by_side
 
-from .chosen import begun_by_plan, choose, read_settings
-from .planned import RECIPE as PLANNED
+from .config_args import begun_by_plan, choose, read_settings
+from .folder_args import RECIPE as PLANNED
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reslab.cli.types import Whole
 from reslab.errors import Failure, UsageError
-
-from .whole import Whole
 
 
 def convert(
