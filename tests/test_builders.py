@@ -22,7 +22,7 @@ from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream, Stream
 from reslab.distributed import World
 from reslab.errors import UsageError
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
 DIGITS = load_digits().train

@@ -18,7 +18,7 @@ from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
 from reslab.models import ResNet, create_model
 from reslab.recipes import recipe
-from reslab.spec.specs import ModelSpec, PreprocessSpec
+from reslab.spec import ModelSpec, PreprocessSpec
 
 CPU = torch.device("cpu")
 SPEC = model_spec("cifar_resnet8")

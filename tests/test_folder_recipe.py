@@ -8,8 +8,8 @@ import pytest
 from reslab.config import from_dict, to_dict
 from reslab.errors import Failure, UsageError
 from reslab.recipes.folder import NOMINAL, FolderFacts, Plan, Wishes, plan_folder
+from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
-from reslab.spec.specs import ModelSpec
 
 
 def planned(wishes: Wishes | None = None, *, rate: float = 1000.0, **changes: Any) -> Plan:

@@ -13,7 +13,7 @@ import torch
 from reslab.artifacts.model_file import ModelCard, load_card, load_model, model_bytes, save_model
 from reslab.errors import Failure, UsageError
 from reslab.models import create_model
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 CARD = ModelCard(
     preprocess=PreprocessSpec(channels=3, height=32, width=32, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)),

@@ -21,8 +21,8 @@ from reslab.data import FileDataset
 from reslab.errors import Failure, UsageError
 from reslab.models import ResNet, build, create_model
 from reslab.recipes import recipe
+from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.spec.families import model_spec
-from reslab.spec.specs import ModelSpec, PreprocessSpec
 from reslab.weights.transfer import check_same_body, preprocess_like, read_start, transfer
 
 PATH = Path("start.safetensors")

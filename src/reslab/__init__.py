@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
     from reslab.runs.train import train_run
+    from reslab.spec import ModelSpec, PreprocessSpec
     from reslab.spec.families import model_names, model_spec
-    from reslab.spec.specs import ModelSpec, PreprocessSpec
 
 __version__ = "0.1.0"
 

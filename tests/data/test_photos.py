@@ -22,7 +22,7 @@ from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.data.views import batches
 from reslab.errors import Failure
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(channels=3, height=16, width=16, short_side=20, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))

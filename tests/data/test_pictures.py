@@ -14,7 +14,7 @@ from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.images.picture import read_picture, view, view_of, with_fit
 from reslab.data.views import protocol
 from reslab.errors import Failure, UsageError
-from reslab.spec.specs import Fit, PreprocessSpec
+from reslab.spec import Fit, PreprocessSpec
 
 MEAN = (0.485, 0.456, 0.406)
 

@@ -13,7 +13,7 @@ from reslab.data.draws import CROP_X, CROP_Y, FLIP, ORDER, permutation
 from reslab.data.order import sample_positions
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.stream import MemoryStream, growing_size
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.views import batches
 from reslab.errors import Failure
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
 

@@ -37,7 +37,7 @@ from reslab.evaluation.metrics import Evaluation
 from reslab.inference import Classifier
 from reslab.inference.loaded import with_card
 from reslab.models import build
-from reslab.spec.specs import Fit
+from reslab.spec import Fit
 
 CPU = torch.device("cpu")
 NAMES = ("ant", "bee", "cat")

@@ -17,7 +17,7 @@ from reslab.errors import Failure, UsageError
 from reslab.evaluation import Protocol, answer, confusion_matrix, ensemble
 from reslab.evaluation.evaluate import evaluate
 from reslab.models import VGG, Network, create_model
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 SPEC = PreprocessSpec(channels=3, height=16, width=20, short_side=24, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 CLASSES = ("a", "b", "c")

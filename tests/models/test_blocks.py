@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.models.blocks import BasicBlock, Bottleneck, ZeroPad, make_shortcut, zero_init_last_scale
+from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
-from reslab.spec.specs import ModelSpec
 
 BASIC = model_spec("cifar_resnet8")
 DEEP = model_spec("resnet50")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from reslab.errors import UsageError
 from reslab.models import create_model
+from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.spec.families import model_names, model_spec
-from reslab.spec.specs import ModelSpec, PreprocessSpec
 
 
 @given(st.integers(-10, 2000))

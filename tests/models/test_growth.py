@@ -18,8 +18,8 @@ from reslab import UsageError
 from reslab.artifacts.model_file import ModelCard, load_model, save_model
 from reslab.models import build, create_model, freeze
 from reslab.models.folding import fold_batch_norm
+from reslab.spec import PreprocessSpec
 from reslab.spec.families import model_spec
-from reslab.spec.specs import PreprocessSpec
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
     *(("cifar_resnet14", {"shortcut": option}) for option in "ABC"),

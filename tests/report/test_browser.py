@@ -18,7 +18,7 @@ from reslab.cli.main import run
 from reslab.data import ArrayDataset
 from reslab.data.sources.image_list import write_list
 from reslab.report import judge, write_model_report, write_report
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 from reslab.system.progress import counting
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")

@@ -20,7 +20,7 @@ from reslab.report import judge, write_model_report
 from reslab.report.figures.layers import LayerLine, draw_responses
 from reslab.report.figures.network import network_view
 from reslab.report.measurements import look_inside
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 from reslab.system.files import to_json
 from reslab.system.progress import counting
 

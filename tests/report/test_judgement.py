@@ -13,7 +13,7 @@ from reslab.artifacts.model_file import ModelCard, load_model
 from reslab.data import ArrayDataset, FileDataset, Splits
 from reslab.data.sources import open_splits
 from reslab.report import judge, write_model_report
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 from reslab.system.progress import counting
 
 RECORDED = Path(__file__).parents[2] / "results" / "cifar-resnet20" / "0.safetensors"

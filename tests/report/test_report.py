@@ -22,7 +22,7 @@ from reslab.report import save_figure, write_comparison, write_report
 from reslab.report.comparison_page import comparison_figure
 from reslab.report.figures.curves import Curve, draw
 from reslab.report.run_page import _whole_windows
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.models.build import Network, build
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 _NATIVE_SIZE = {"imagenet": 224, "cifar": 32, "vgg": 224}
 

@@ -7,8 +7,8 @@ figures are rounded, and are met within 2 %.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reslab.spec import ModelSpec, Shortcut
 from reslab.spec.families import model_spec
-from reslab.spec.specs import ModelSpec, Shortcut
 
 from .complexity import measure
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reslab.errors import Failure, UsageError
 from reslab.models import Network, build
-from reslab.spec.specs import ModelSpec, PreprocessSpec
+from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.system.files import write_atomically
 
 FORMAT_VERSION = 1
@@ -31,7 +31,7 @@ class ModelCard:
     """What a network needs beside its weights to be used: inputs, class names; and where it came from.
 
     temperature: what logits are divided by before the softmax, so that probabilities mean what they say (fitted on
-        validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted. The order of answers stays.
+        validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted; it keeps their order.
     """
 
     preprocess: PreprocessSpec

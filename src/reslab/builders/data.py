@@ -11,7 +11,7 @@ from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import Failure, UsageError
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 from reslab.weights.transfer import preprocess_like, read_start
 
 log = logging.getLogger(__name__)

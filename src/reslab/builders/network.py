@@ -14,7 +14,7 @@ from reslab.engines.training import Engine
 from reslab.errors import Failure, UsageError
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 from reslab.weights.transfer import check_same_body, read_start, transfer
 
 log = logging.getLogger(__name__)

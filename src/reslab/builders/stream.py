@@ -17,7 +17,7 @@ from reslab.data.preprocess import Normalizer
 from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World
 from reslab.errors import UsageError
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 
 def build_stream(

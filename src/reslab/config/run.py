@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from reslab.errors import UsageError
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 from .checks import require
 from .data import DataConfig

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 from .dataset import ArrayDataset
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from reslab.errors import Failure
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 from .dataset import ArrayDataset, Dataset
 from .images.photos import centre_views, full_chunks

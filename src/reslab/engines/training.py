@@ -20,7 +20,7 @@ from reslab.models import Network, ResNet, build
 from reslab.models.kernels import fused_norm_problem
 from reslab.models.kernels.compiler import compiler
 from reslab.models.normalization import use_fused_norm
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 from reslab.system.environment import cpu_flags
 
 log = logging.getLogger(__name__)

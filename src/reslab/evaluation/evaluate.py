@@ -13,7 +13,7 @@ from reslab.errors import UsageError
 from reslab.evaluation.metrics import Evaluation
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 _BATCH = 500
 

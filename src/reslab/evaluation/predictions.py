@@ -11,7 +11,7 @@ from reslab.data.preprocess import Normalizer
 from reslab.errors import UsageError
 from reslab.models import VGG, Network
 from reslab.models.folding import fold_batch_norm
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 from .protocols import Protocol, check_protocol, views
 

@@ -15,7 +15,7 @@ from reslab.data.images.decode import MAX_PIXELS, decode, resize_short_side, sho
 from reslab.data.images.photos import centre_views, decoding_threads, full_chunks
 from reslab.data.views import protocol as single_view
 from reslab.errors import Failure, UsageError, check_choice
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 ProtocolName = Literal["center", "flip", "ten-crop", "multi-scale"]
 PAPER_SIDES = (224, 256, 384, 480, 640)  # Sec. 3.4

@@ -9,7 +9,7 @@ from reslab.artifacts.record import RecordedRun
 from reslab.config import from_dict
 from reslab.errors import Failure
 from reslab.evaluation.metrics import error_percent
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 from reslab.system.files import read_json, to_json, write_atomically
 
 from .arms import Size

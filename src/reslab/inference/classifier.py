@@ -19,7 +19,7 @@ from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import Picture, view_of, with_fit
 from reslab.data.preprocess import Normalizer
 from reslab.errors import Failure, UsageError
-from reslab.spec.specs import Fit, PreprocessSpec
+from reslab.spec import Fit, PreprocessSpec
 
 Answer = TypeVar("Answer")
 NamedView = tuple[str, "Tensor | BadFile"]

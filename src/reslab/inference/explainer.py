@@ -13,7 +13,7 @@ from reslab.analysis import enlarged, head_maps, in_eval_mode, last_map, overlay
 from reslab.data.images.picture import Picture, with_fit
 from reslab.errors import Failure, UsageError, did_you_mean
 from reslab.models import Network
-from reslab.spec.specs import Fit, PreprocessSpec
+from reslab.spec import Fit, PreprocessSpec
 
 from .classifier import BadFile, Classifier, NamedView, Prediction, check_counts, is_one, several
 

@@ -17,7 +17,7 @@ from reslab.engines.inference import MAKERS, Run
 from reslab.engines.rate_cache import kept_rates
 from reslab.errors import Failure, UsageError, did_you_mean
 from reslab.models import Network
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 from .classifier import Classifier
 from .loaded import LoadedResNet, LoadedVGG, with_card

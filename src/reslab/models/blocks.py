@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 from .normalization import make_norm, norm_relu
 

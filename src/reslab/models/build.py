@@ -3,8 +3,8 @@
 from typing import Any
 
 from reslab.errors import UsageError
+from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
-from reslab.spec.specs import ModelSpec
 
 from .normalization import set_bn_group_size
 from .resnet import ResNet

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from reslab.models.kernels import fused_norm
 from reslab.models.kernels.fused_norm import fits
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 
 class GroupedBatchNorm2d(nn.BatchNorm2d):

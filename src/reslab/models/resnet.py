@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 from .blocks import BLOCKS, zero_init_last_scale
 from .initialization import he_initialize

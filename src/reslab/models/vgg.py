@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 
 from .initialization import he_initialize
 

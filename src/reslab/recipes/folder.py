@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from reslab.config import DataConfig, OneCycle, ResizedCrop, RunConfig, Sgd, TrainConfig
 from reslab.errors import Failure, UsageError
+from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
-from reslab.spec.specs import ModelSpec
 
 _SMALL_PICTURES = 48  # pixels of the shorter side, up to which a CIFAR network sees more than an ImageNet one
 _LARGE_DATA = 200_000

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.errors import UsageError
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 from reslab.system.files import open_atomically, write_atomically
 
 from .figures.curves import BOLD, THIN, Curve, draw, points

@@ -15,7 +15,7 @@ from reslab.data.images.decode import decode
 from reslab.engines import training as engine
 from reslab.errors import Failure, UsageError
 from reslab.recipes.folder import FolderFacts, Plan, Wishes, plan_folder
-from reslab.spec.specs import ModelSpec
+from reslab.spec import ModelSpec
 from reslab.weights.transfer import read_start
 
 _LOOKED_AT = 200  # pictures whose size is looked at

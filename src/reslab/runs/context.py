@@ -15,7 +15,7 @@ from reslab.errors import Failure
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.runs.data import RunData
-from reslab.spec.specs import PreprocessSpec
+from reslab.spec import PreprocessSpec
 
 log = logging.getLogger(__name__)
 

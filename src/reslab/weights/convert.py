@@ -10,7 +10,7 @@ from torch import Tensor
 from reslab.artifacts.model_file import ModelCard, is_model_file, save_model
 from reslab.errors import Failure, UsageError
 from reslab.models import build
-from reslab.spec.specs import ModelSpec, PreprocessSpec
+from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import Source, canonical_names, infer_spec, read_state_dict
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from reslab.errors import Failure, UsageError, check_choice
+from reslab.spec import BOTTLENECK_EXPANSION, Block, ModelSpec, Shortcut
 from reslab.spec.families import model_spec
-from reslab.spec.specs import BOTTLENECK_EXPANSION, Block, ModelSpec, Shortcut
 
 Source = Literal["torchvision", "timm", "cifar"]
 SOURCES: tuple[Source, ...] = ("torchvision", "timm", "cifar")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reslab.artifacts.model_file import ModelFile, is_model_file, load_model
 from reslab.errors import Failure, UsageError
 from reslab.models import Network
-from reslab.spec.specs import ModelSpec, PreprocessSpec
+from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import canonical_names, read_state_dict
 
 _FITTED = ("num_classes", "in_channels")  # what the data decides, and the weights are fitted to

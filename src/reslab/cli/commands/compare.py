@@ -35,7 +35,7 @@ def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Param
     """
     folders = find_runs(runs)
     need_report_extra()
-    from reslab.report import comparison_page as compare_runs
+    from reslab.report import compare as compare_runs
     from reslab.report import save_figure, write_comparison
 
     if output is not None and output.suffix not in (".html", ".svg", ".png"):

@@ -33,8 +33,7 @@ def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whol
 
 
 def _conclude(run_dir: Path, done: "Demo") -> None:
-    from reslab.report import comparison_page as compare
-    from reslab.report import write_comparison, write_report
+    from reslab.report import compare, write_comparison, write_report
 
     for folder in done.folders:
         write_report(folder)

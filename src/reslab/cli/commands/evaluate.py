@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile
     from reslab.data import Dataset
     from reslab.evaluation import Answers, Protocol
-    from reslab.spec.specs import Fit
+    from reslab.spec import Fit
 
 EVALUATION_BATCH = 500
 DEFAULT_TOP_K = 5

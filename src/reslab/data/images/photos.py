@@ -11,7 +11,7 @@ from torch import Tensor
 from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.preprocess import PixelSums
-from reslab.spec.specs import Fit, PreprocessSpec
+from reslab.spec import Fit, PreprocessSpec
 
 from .picture import view_of
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.errors import Failure
-from reslab.spec.specs import Fit, PreprocessSpec
+from reslab.spec import Fit, PreprocessSpec
 
 from .decode import MAX_PIXELS, MODES, decode, decode_bytes, decode_pillow, resize, short_side_size
 

@@ -24,7 +24,7 @@ from reslab.models import Network, build
 from reslab.report.figures.layers import LayerLine, draw_by_depth
 from reslab.report.figures.style import COLORS
 from reslab.runs.session import read_config
-from reslab.spec.specs import Norm, PreprocessSpec
+from reslab.spec import Norm, PreprocessSpec
 
 from .vanishing import HEALTHY, SHRINKS, drift, growth_toward_input, smallest_norm, vanishes, weakest
 

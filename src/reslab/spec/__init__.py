@@ -1,0 +1,32 @@
+"""What a network and its inputs *are*, as data without torch."""
+
+from .families import model_names, model_spec
+from .specs import (
+    BOTTLENECK_EXPANSION,
+    Block,
+    Family,
+    Fit,
+    ModelSpec,
+    Norm,
+    PreprocessSpec,
+    Shortcut,
+    Stem,
+    StrideOn,
+    ZeroPad,
+)
+
+__all__ = [
+    "BOTTLENECK_EXPANSION",
+    "Block",
+    "Family",
+    "Fit",
+    "ModelSpec",
+    "Norm",
+    "PreprocessSpec",
+    "Shortcut",
+    "Stem",
+    "StrideOn",
+    "ZeroPad",
+    "model_names",
+    "model_spec",
+]
