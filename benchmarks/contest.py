@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reslab.system import environment
+from reslab.engines.hardware import collect_environment
 from reslab.system.files import to_json, write_atomically
 
 RESULTS = Path(__file__).parents[1] / "results" / "bench"
@@ -92,6 +92,6 @@ def save(name: str, values: dict[str, Any]) -> Path:
     """Write a benchmark's JSON with its environment below results/bench."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    write_atomically(path, to_json({"name": name, **values, "environment": environment.collect()}))
+    write_atomically(path, to_json({"name": name, **values, "environment": collect_environment()}))
     print(f"{path.name} written", flush=True)
     return path

@@ -24,7 +24,7 @@ from reslab.distributed import World
 from reslab.engines.inference import onnx_bytes
 from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet
-from reslab.runs.context import Setting, prepare
+from reslab.runs.context import RunContext, prepare
 from reslab.runs.input_benchmark import FixedStream
 from reslab.runs.train import make_trainer
 from reslab.system.memory import keep_freed_memory
@@ -56,14 +56,14 @@ def _peer(
     return Work(lambda: step(*batch()), images, {})
 
 
-def _ours(changes: dict[str, Any], name: str) -> tuple[Setting, Trainer]:
+def _ours(changes: dict[str, Any], name: str) -> tuple[RunContext, Trainer]:
     keep_freed_memory()
     config = override(recipe(name).make(), changes)
     setting = prepare(config, choose_device(config.train, World()), World())
     return setting, make_trainer(setting)
 
 
-def _trainer_work(setting: Setting, trainer: Trainer) -> Work:
+def _trainer_work(setting: RunContext, trainer: Trainer) -> Work:
     engine = {"engine": setting.engine.label, "reason": setting.engine.reason, "rates": setting.engine.rates}
     return Work(trainer.train_step, setting.config.train.batch_size, engine)
 

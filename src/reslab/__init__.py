@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile, load_model, save_model
     from reslab.config import RunConfig, override
-    from reslab.errors import Failure, Interrupted, UsageError
+    from reslab.errors import Interrupted, RunError, UsageError
     from reslab.inference import BadFile, Explanation, Prediction, Predictor, load
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "reslab.config": ("RunConfig", "override"),
-    "reslab.errors": ("Failure", "Interrupted", "UsageError"),
+    "reslab.errors": ("RunError", "Interrupted", "UsageError"),
     "reslab.spec.families": ("model_names", "model_spec"),
     "reslab.inference": ("BadFile", "Explanation", "Prediction", "Predictor", "load"),
     "reslab.artifacts.model_file": ("ModelFile", "load_model", "save_model"),
@@ -35,7 +35,6 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BadFile",
     "Explanation",
-    "Failure",
     "Interrupted",
     "ModelFile",
     "ModelSpec",
@@ -43,6 +42,7 @@ __all__ = [
     "Predictor",
     "PreprocessSpec",
     "RunConfig",
+    "RunError",
     "UsageError",
     "create_model",
     "deepen",

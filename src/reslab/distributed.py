@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 _LOST = re.compile(
     r"Connection (closed|reset) by peer|Socket closed|Broken pipe", re.I
@@ -51,9 +51,9 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, Failure) or not _LOST.search(str(error)):
+        if isinstance(error, RunError) or not _LOST.search(str(error)):
             raise
-        raise Failure(
+        raise RunError(
             f"process {world.rank} of {world.size} ends because another one did; that one's message says why."
         ) from None
     finally:

@@ -1,22 +1,26 @@
 """What went wrong, said to the person who can mend it.
 
 Every error a user can cause is one of two kinds, and the command turns the kind into an exit code:
-`UsageError` (exit 2) for a value that could never work, `Failure` (exit 1) for a run or a file that did not.
+`UsageError` (exit 2) for a value that could never work, `RunError` (exit 1) for a run or a file that did not.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class UsageError(ValueError):
+class ReslabError(Exception):
+    """Base of every error that reslab raises on purpose."""
+
+
+class UsageError(ReslabError, ValueError):
     """A value given by the user is not one of those allowed (exit code 2)."""
 
 
-class Failure(RuntimeError):  # noqa: N818 (read as a sentence: raise Failure("... is cut off"))
+class RunError(ReslabError, RuntimeError):
     """Something that was asked for rightly could not be done (exit code 1)."""
 
 
-class Interrupted(Failure):
+class Interrupted(RunError):  # noqa: N818 (it is not an error of anybody)
     """The user or the system asked to stop, and the state was saved first (exit code 130)."""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from reslab.system.environment import collect
+from reslab.engines.hardware import collect_environment
 
 SHARE = 0.02  # of the photos of val get a wrong label; as many altered copies of training photos are added
 SEEDS = (0, 1, 2)
@@ -121,7 +121,7 @@ def main(words: Sequence[str]) -> None:
         "split": SPLIT,
         "share": SHARE,
         "model": json.loads((run / "config.json").read_text())["recipe"],
-        "environment": collect(),
+        "environment": collect_environment(),
         "runs": found,
     }
     RESULT.write_text(json.dumps(content, indent=2) + "\n")

@@ -17,7 +17,7 @@ from reslab.data.checks.check import check
 from reslab.data.checks.file_facts import inspect_all
 from reslab.data.checks.findings import KINDS
 from reslab.data.sources.image_list import take_inventory
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .ruin import ruin, snapshot, write_clean
 
@@ -206,7 +206,7 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
 )
 def test_a_folder_without_a_layout_says_what_is_expected(make: Any, words: str, tmp_path: Path) -> None:
     make(tmp_path)
-    with pytest.raises(Failure, match=words):
+    with pytest.raises(RunError, match=words):
         take_inventory(tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_rows_that_cannot_be_used_are_named_by_their_line(tmp_path: Path) -> Non
 )
 def test_a_csv_file_that_lists_no_images_is_refused(content: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(content)
-    with pytest.raises(Failure, match=words):
+    with pytest.raises(RunError, match=words):
         take_inventory(tmp_path / "list.csv")
 
 

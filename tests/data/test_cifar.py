@@ -11,7 +11,7 @@ import torch
 
 from reslab.data.sources import open_splits
 from reslab.data.sources.cifar import LAYOUTS, Layout, load_cifar
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 SMALL = tuple(replace(layout, records=(12, 7)) for layout in LAYOUTS)
 IDS = [layout.folder for layout in SMALL]
@@ -82,14 +82,14 @@ def test_a_truncated_file_is_named(tmp_path: Path, layout: Layout) -> None:
     folder = write(tmp_path, layout)
     victim = folder / layout.train[-1]
     victim.write_bytes(victim.read_bytes()[:-100])
-    with pytest.raises(Failure, match=rf"{layout.train[-1]}: .*(cut off|damaged)"):
+    with pytest.raises(RunError, match=rf"{layout.train[-1]}: .*(cut off|damaged)"):
         load_cifar(folder, layout)
 
 
 def test_a_truncated_archive_is_named_and_says_where_to_get_it(tmp_path: Path) -> None:
     archive = pack(write(tmp_path, SMALL[0]), tmp_path / "cifar.tar.gz")
     archive.write_bytes(archive.read_bytes()[:-2000])
-    with pytest.raises(Failure, match=r"cifar\.tar\.gz: damaged or cut off.*toronto"):
+    with pytest.raises(RunError, match=r"cifar\.tar\.gz: damaged or cut off.*toronto"):
         load_cifar(archive, SMALL[0])
 
 
@@ -99,10 +99,10 @@ def test_a_missing_batch_and_a_wrong_label_are_named(tmp_path: Path) -> None:
     content = bytearray((folder / "data_batch_3.bin").read_bytes())
     content[0] = 10
     (folder / "data_batch_3.bin").write_bytes(content)
-    with pytest.raises(Failure, match=r"data_batch_3\.bin: has a label 10 outside 0 \.\. 9"):
+    with pytest.raises(RunError, match=r"data_batch_3\.bin: has a label 10 outside 0 \.\. 9"):
         load_cifar(folder, layout)
     (folder / "data_batch_3.bin").unlink()
-    with pytest.raises(Failure, match=r"data_batch_3\.bin cannot be read"):
+    with pytest.raises(RunError, match=r"data_batch_3\.bin cannot be read"):
         load_cifar(folder, layout)
 
 
@@ -119,7 +119,7 @@ def test_labels_that_are_no_labels_are_refused(tmp_path: Path, labels: list[obje
     folder = write(tmp_path, SMALL[0])
     pixels = np.zeros((12, 3072), np.uint8)
     (folder / "data_batch_2").write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2))
-    with pytest.raises(Failure, match=rf"data_batch_2: .*({message})"):
+    with pytest.raises(RunError, match=rf"data_batch_2: .*({message})"):
         load_cifar(folder, SMALL[0])
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_list_of_classes_is_named(tmp_path: Path, layout: Layout) -> N
     folder = write(tmp_path, layout)
     key = b"label_names" if layout.name == "cifar10" else b"fine_label_names"
     (folder / layout.names).write_bytes(b"\xff\xfe\0" if layout.is_binary else pickle.dumps({key: 5}, protocol=2))
-    with pytest.raises(Failure, match=rf"{layout.names}: lists \d classes, not {layout.num_classes}"):
+    with pytest.raises(RunError, match=rf"{layout.names}: lists \d classes, not {layout.num_classes}"):
         load_cifar(folder, layout)
 
 
@@ -142,7 +142,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_unexecuted(
 ) -> None:
     folder = write(tmp_path, SMALL[0])
     (folder / "data_batch_1").write_bytes(pickle.dumps({b"data": _Attack()}))
-    with pytest.raises(Failure, match=r"data_batch_1: refused, because it asks to call builtins\.print"):
+    with pytest.raises(RunError, match=r"data_batch_1: refused, because it asks to call builtins\.print"):
         load_cifar(folder, SMALL[0])
     assert "executed" not in capsys.readouterr().out
 

@@ -5,7 +5,7 @@ import torch
 
 from reslab.data.dataset import hold_out, stratified_indices
 from reslab.data.sources.digits import load_digits
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 
 def test_every_digit_of_the_uci_set_is_there_once() -> None:
@@ -42,5 +42,5 @@ def test_holding_out_is_stratified_disjoint_and_repeatable() -> None:
 
 
 def test_holding_out_everything_is_refused() -> None:
-    with pytest.raises(Failure, match="1078 training images"):
+    with pytest.raises(RunError, match="1078 training images"):
         hold_out(load_digits().train, 1078, 0)

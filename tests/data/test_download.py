@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reslab.data.sources.download import download
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 CONTENT = bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -70,7 +70,7 @@ def test_a_file_arrives_whole_and_progress_is_reported(server: _Server, tmp_path
 def test_a_broken_off_download_is_gone_on_with(server: _Server, tmp_path: Path, knows_ranges: bool) -> None:
     server.knows_ranges = knows_ranges
     server.cut_at = 300_000
-    with pytest.raises(Failure, match="broke off after 300000 of 1024000 bytes"):
+    with pytest.raises(RunError, match="broke off after 300000 of 1024000 bytes"):
         download(_url(server), tmp_path / "file", MD5, lambda *_: None)
     assert not (tmp_path / "file").exists()
     server.cut_at = None
@@ -81,7 +81,7 @@ def test_a_broken_off_download_is_gone_on_with(server: _Server, tmp_path: Path, 
 
 
 def test_a_wrong_checksum_leaves_nothing_behind(server: _Server, tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=f"MD5 is {MD5}, not 0000"):
+    with pytest.raises(RunError, match=f"MD5 is {MD5}, not 0000"):
         download(_url(server), tmp_path / "file", "0000", lambda *_: None)
     assert list(tmp_path.iterdir()) == []
 
@@ -93,7 +93,7 @@ def test_a_server_that_breaks_the_protocol_is_a_failure_too(tmp_path: Path, repl
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_answer_once, args=(listener, reply))
         thread.start()
-        with pytest.raises(Failure, match="cannot be downloaded"):
+        with pytest.raises(RunError, match="cannot be downloaded"):
             download(f"http://127.0.0.1:{listener.getsockname()[1]}/file", tmp_path / "file", MD5, lambda *_: None)
         thread.join()
 
@@ -109,13 +109,13 @@ def test_a_missing_file_on_the_server_is_said(
     tmp_path: Path, server: _Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.status = 404
-    with caplog.at_level("INFO"), pytest.raises(Failure, match=r"cannot be downloaded \(Not Found\)"):
+    with caplog.at_level("INFO"), pytest.raises(RunError, match=r"cannot be downloaded \(Not Found\)"):
         download(_url(server), tmp_path / "file", MD5, lambda *_: None)
     assert f"fetching {_url(server)} to {tmp_path / 'file'}" in caplog.messages
 
 
 def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=rf"cannot be downloaded.*by hand and put it at {tmp_path}/file.*--data PATH"):
+    with pytest.raises(RunError, match=rf"cannot be downloaded.*by hand and put it at {tmp_path}/file.*--data PATH"):
         download("http://127.0.0.1:9/file", tmp_path / "file", MD5)
 
 

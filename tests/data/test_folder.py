@@ -8,8 +8,8 @@ from PIL import Image
 from reslab.builders import build_splits
 from reslab.config import DataConfig
 from reslab.data.sources import open_splits
-from reslab.errors import Failure, UsageError
-from reslab.recipes.folder import Wishes
+from reslab.errors import RunError, UsageError
+from reslab.recipes.folder import FolderOptions
 from reslab.runs.auto_config import plan
 
 
@@ -46,7 +46,7 @@ def test_the_validation_part_has_three_names(tmp_path: Path, name: str) -> None:
 def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["a", "b", "c"], "val": ["a", "c", "d"]})
     with pytest.raises(
-        Failure, match=r"val has no class 'b', which train has\. .*val has class 'd', which train has not"
+        RunError, match=r"val has no class 'b', which train has\. .*val has class 'd', which train has not"
     ):
         open_splits("auto", str(tmp_path))
 
@@ -61,36 +61,36 @@ def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
 def test_a_folder_of_another_layout_is_refused_with_the_expected_one(
     tmp_path: Path, parts: dict[str, list[str]], message: str
 ) -> None:
-    with pytest.raises(Failure, match=message):
+    with pytest.raises(RunError, match=message):
         open_splits("folder", str(write(tmp_path, parts)))
 
 
 def test_images_of_one_class_can_be_judged_but_nothing_is_trained_on_them(tmp_path: Path) -> None:
     config = DataConfig(path=str(write(tmp_path, {"train": ["cat"]})))
     assert build_splits(config).train.class_names == ("cat",)
-    with pytest.raises(Failure, match=r"all its training images are of class 'cat'; a classifier needs at least 2"):
+    with pytest.raises(RunError, match=r"all its training images are of class 'cat'; a classifier needs at least 2"):
         build_splits(config, begins=True)
-    with pytest.raises(Failure, match=r"a classifier needs at least 2"):
-        plan(tmp_path, Wishes())
+    with pytest.raises(RunError, match=r"a classifier needs at least 2"):
+        plan(tmp_path, FolderOptions())
 
 
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["a", "b"]})
     (tmp_path / "train" / "c").mkdir()
-    with pytest.raises(Failure, match=r"train/c: holds no images"):
+    with pytest.raises(RunError, match=r"train/c: holds no images"):
         open_splits("auto", str(tmp_path))
 
 
 def test_what_is_not_understood_says_what_is(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"holds nothing that is understood; --data takes CIFAR-10"):
+    with pytest.raises(RunError, match=r"holds nothing that is understood; --data takes CIFAR-10"):
         open_splits("auto", str(tmp_path))
-    with pytest.raises(Failure, match="does not exist"):
+    with pytest.raises(RunError, match="does not exist"):
         open_splits("auto", str(tmp_path / "absent"))
-    with pytest.raises(Failure, match="holds no data of kind 'cifar10'"):
+    with pytest.raises(RunError, match="holds no data of kind 'cifar10'"):
         open_splits("cifar10", str(write(tmp_path / "f", {"train": ["a", "b"]})))
     with pytest.raises(UsageError, match="'cifar11'; allowed"):
         open_splits("cifar11", None)
     with pytest.raises(UsageError, match="takes no path"):
         open_splits("digits", str(tmp_path))
-    with pytest.raises(Failure, match="where are the images"):
+    with pytest.raises(RunError, match="where are the images"):
         open_splits("folder", None)

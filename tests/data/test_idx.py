@@ -8,7 +8,7 @@ import pytest
 
 from reslab.data.sources import open_splits
 from reslab.data.sources.idx import read_idx
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -53,13 +53,13 @@ def test_only_the_folder_itself_makes_it_fashion(tmp_path: Path) -> None:
 def test_files_without_images_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((0, 5, 4))))
-    with pytest.raises(Failure, match="the t10k files hold no images"):
+    with pytest.raises(RunError, match="the t10k files hold no images"):
         open_splits("idx", str(tmp_path))
 
 
 def test_a_data_root_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESLAB_DATA", str(tmp_path))
-    with pytest.raises(Failure, match="put MNIST's four files into"):
+    with pytest.raises(RunError, match="put MNIST's four files into"):
         open_splits("idx", None)
     write(tmp_path / "MNIST" / "raw")
     assert len(open_splits("idx", None).train) == 20
@@ -76,11 +76,11 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
         path.write_bytes(content[:10] + b"\xff" * 20 + content[30:])
     else:
         path.write_bytes(b"\1" + content[1:] if damage == "magic" else content[:-8])
-    with pytest.raises(Failure, match=r"labels" if damage == "count" else r"train-images"):
+    with pytest.raises(RunError, match=r"labels" if damage == "count" else r"train-images"):
         open_splits("idx", str(tmp_path))
 
 
 def test_a_header_with_another_dimension_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(idx_bytes(np.zeros((3, 2))))
-    with pytest.raises(Failure, match=r"not an IDX file of unsigned bytes with 3"):
+    with pytest.raises(RunError, match=r"not an IDX file of unsigned bytes with 3"):
         read_idx(tmp_path / "a", num_dimensions=3)

@@ -23,7 +23,7 @@ def test_mixup_is_a_weighted_mean_of_each_image_and_its_partner() -> None:
         assert mixed.other_labels is not None
         is_swapped = torch.equal(mixed.labels, partners[1])
         larger, smaller = (partners, (batch.images, batch.labels))[:: 1 if is_swapped else -1]
-        torch.testing.assert_close(mixed.images, mixed.share * larger[0] + (1 - mixed.share) * smaller[0])
+        torch.testing.assert_close(mixed.images, mixed.lam * larger[0] + (1 - mixed.lam) * smaller[0])
         assert torch.equal(mixed.labels, larger[1])
         assert torch.equal(mixed.other_labels, smaller[1])
         swapped.add(is_swapped)
@@ -32,7 +32,7 @@ def test_mixup_is_a_weighted_mean_of_each_image_and_its_partner() -> None:
 
 @pytest.mark.parametrize("alphas", [(0.2, 0.0), (0.0, 1.0), (0.4, 1.0)])
 def test_the_labels_are_those_of_the_larger_share_so_that_errors_count_by_them(alphas: tuple[float, float]) -> None:
-    shares = [Mixing(*alphas)(make_batch(), seed=1, step=step).share for step in range(100)]
+    shares = [Mixing(*alphas)(make_batch(), seed=1, step=step).lam for step in range(100)]
     assert min(shares) >= 0.5
 
 
@@ -43,7 +43,7 @@ def test_cutmix_pastes_a_rectangle_and_its_share_is_the_area_that_is_left() -> N
         is_own = (mixed.images == batch.images).all(1)
         is_other = (mixed.images == batch.images.roll(1, 0)).all(1)
         assert (is_own ^ is_other).all()
-        share = mixed.share if torch.equal(mixed.labels, batch.labels) else 1 - mixed.share
+        share = mixed.lam if torch.equal(mixed.labels, batch.labels) else 1 - mixed.lam
         assert is_own.double().mean().item() == pytest.approx(share)
 
 
@@ -57,19 +57,19 @@ def test_what_lies_outside_the_picture_is_not_pasted(x: float, y: float) -> None
 
 def test_mixing_depends_on_seed_and_step_alone() -> None:
     batch, mixing = make_batch(), Mixing(mixup_alpha=0.2, cutmix_alpha=1.0)
-    shares = [mixing(batch, seed=1, step=step).share for step in range(40)]
-    assert shares == [mixing(batch, seed=1, step=step).share for step in range(40)]
-    assert shares != [mixing(batch, seed=2, step=step).share for step in range(40)]
+    shares = [mixing(batch, seed=1, step=step).lam for step in range(40)]
+    assert shares == [mixing(batch, seed=1, step=step).lam for step in range(40)]
+    assert shares != [mixing(batch, seed=2, step=step).lam for step in range(40)]
 
 
 def test_pieces_of_a_mixed_batch_keep_their_labels_together() -> None:
     mixed = Mixing(mixup_alpha=0.4, cutmix_alpha=0.0)(make_batch(), seed=1, step=0)
     assert mixed.other_labels is not None
-    pieces = mixed.pieces(3)
+    pieces = mixed.micro_batches(3)
     assert [piece.labels.tolist() for piece in pieces] == mixed.labels.view(3, 2).tolist()
     others = [piece.other_labels.tolist() for piece in pieces if piece.other_labels is not None]
     assert others == mixed.other_labels.view(3, 2).tolist()
-    assert {piece.share for piece in pieces} == {mixed.share}
+    assert {piece.lam for piece in pieces} == {mixed.lam}
 
 
 def test_the_loss_of_mixed_labels_is_that_of_soft_targets() -> None:

@@ -21,7 +21,7 @@ from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
 from reslab.data.views import batches
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
@@ -160,7 +160,7 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
 
 def test_float_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "depth.tif")
-    with pytest.raises(Failure, match=r"depth\.tif: has 32-bit pixels"):
+    with pytest.raises(RunError, match=r"depth\.tif: has 32-bit pixels"):
         decode(tmp_path / "depth.tif", 3)
 
 
@@ -191,7 +191,7 @@ def test_a_bad_file_in_a_batch_is_named(photos: FileDataset, tmp_path: Path) -> 
     (tmp_path / "bad.png").write_bytes(b"")
     broken = FileDataset("noise", (tmp_path / "bad.png",) * 9, photos.labels, photos.class_names)
     stream = make_stream(broken)
-    with pytest.raises(Failure, match=r"bad\.png: cannot be read as an image"):
+    with pytest.raises(RunError, match=r"bad\.png: cannot be read as an image"):
         stream.batch(0)
     stream.close()
 
@@ -200,13 +200,13 @@ def test_a_truncated_or_foreign_file_is_named(photos: FileDataset, tmp_path: Pat
     (tmp_path / "cut.png").write_bytes(photos.paths[0].read_bytes()[:900])
     (tmp_path / "text.jpg").write_text("no picture")
     for name in ("cut.png", "text.jpg"):
-        with pytest.raises(Failure, match=rf"{name}: cannot be read as an image"):
+        with pytest.raises(RunError, match=rf"{name}: cannot be read as an image"):
             decode(tmp_path / name, 3)
 
 
 def test_without_a_short_side_the_size_must_be_right(photos: FileDataset) -> None:
     spec = PreprocessSpec(channels=3, height=16, width=16, mean=(0.0,) * 3, std=(1.0,) * 3)
-    with pytest.raises(Failure, match=r"0\.png: is 50x30 pixels; this model takes 16x16 only"):
+    with pytest.raises(RunError, match=r"0\.png: is 50x30 pixels; this model takes 16x16 only"):
         view_of(photos.paths[0], spec)
 
 
@@ -243,7 +243,7 @@ def test_a_jpeg_with_junk_after_it_is_read_and_a_truncated_one_is_named(
     (tmp_path / "junk.jpg").write_bytes(content + b"junk")
     assert torch.equal(decode(tmp_path / "junk.jpg", 3), decode(tmp_path / "whole.jpg", 3))
     (tmp_path / "cut.jpg").write_bytes(content[:-300])
-    with pytest.raises(Failure, match=r"cut\.jpg: cannot be read as an image .*truncated"):
+    with pytest.raises(RunError, match=r"cut\.jpg: cannot be read as an image .*truncated"):
         decode(tmp_path / "cut.jpg", 3)
 
 
@@ -302,7 +302,7 @@ def test_arrays_are_read_with_as_many_channels_as_they_have(
 def test_arrays_that_are_no_images_are_named(tmp_path: Path) -> None:
     def refused(content: bytes, words: str) -> None:
         (tmp_path / "a.npy").write_bytes(content)
-        with pytest.raises(Failure, match=rf"a\.npy: {words}"):
+        with pytest.raises(RunError, match=rf"a\.npy: {words}"):
             decode(tmp_path / "a.npy", 3)
 
     def saved(values: np.ndarray) -> bytes:
@@ -322,7 +322,7 @@ def test_arrays_that_are_no_images_are_named(tmp_path: Path) -> None:
 
 
 def test_a_picture_has_no_other_number_of_channels(photos: FileDataset) -> None:
-    with pytest.raises(Failure, match=r"0\.png: a picture gives 1, 3 or 4 channels, not 7"):
+    with pytest.raises(RunError, match=r"0\.png: a picture gives 1, 3 or 4 channels, not 7"):
         decode(photos.paths[0], 7)
 
 
@@ -339,7 +339,7 @@ def test_damaged_files_of_every_format_are_refused_or_read_and_nothing_else_happ
             for place in generator.integers(0, len(content), 6):
                 content[place] = generator.integers(0, 256)
             path.write_bytes(content)
-            with contextlib.suppress(Failure):  # anything else that is raised fails here
+            with contextlib.suppress(RunError):  # anything else that is raised fails here
                 assert decode(path, 3).shape[0] == 3
 
 

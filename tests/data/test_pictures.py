@@ -13,7 +13,7 @@ from reslab.data.images.decode import decode
 from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.images.picture import read_picture, view, view_of, with_fit
 from reslab.data.views import protocol
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.spec import Fit, PreprocessSpec
 
 MEAN = (0.485, 0.456, 0.406)
@@ -82,7 +82,7 @@ def test_a_file_from_before_there_was_a_fit_means_crop() -> None:
 
 def test_another_fit_resizes_what_had_to_have_the_size() -> None:
     pixels, exact = make_pixels(30, 50), make_spec()
-    with pytest.raises(Failure, match=r"^x: is 50x30 pixels; this model takes 16x12 only\. .*'letterbox' or 'squash'"):
+    with pytest.raises(RunError, match=r"^x: is 50x30 pixels; this model takes 16x12 only\. .*'letterbox' or 'squash'"):
         view(pixels, exact, "x")
     assert with_fit(exact, "crop").short_side == 16
     for fit in ("crop", "letterbox", "squash"):
@@ -94,7 +94,7 @@ def test_another_fit_resizes_what_had_to_have_the_size() -> None:
 
 
 def test_a_picture_too_thin_to_crop_is_refused_before_it_fills_the_memory() -> None:
-    with pytest.raises(Failure, match=r"thin: is 200000x1 pixels, so long .* use fit 'letterbox' or 'squash'"):
+    with pytest.raises(RunError, match=r"thin: is 200000x1 pixels, so long .* use fit 'letterbox' or 'squash'"):
         view(torch.zeros(3, 1, 200_000, dtype=torch.uint8), make_spec(short_side=256), "thin")
 
 
@@ -142,7 +142,7 @@ def test_what_is_no_picture_is_named() -> None:
         ("a\0b", "cannot be read as an image"),
         (Image.new("F", (4, 4)), "x: has 32-bit pixels"),
     ]:
-        with pytest.raises(Failure, match=reason):
+        with pytest.raises(RunError, match=reason):
             read_picture(wrong, 3, "x")  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from reslab.data.sources import data_root, open_splits
 from reslab.data.sources.cifar import LAYOUTS
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 LAYOUT = replace(LAYOUTS[1], records=(2, 2))  # CIFAR-10, binary
 ONE_RECORD = bytes(1 + 3072)
@@ -80,9 +80,9 @@ def test_data_that_is_nowhere_is_downloaded_into_the_root(
 
 def test_a_path_that_holds_something_else_is_never_replaced_by_a_download(tmp_path: Path) -> None:
     (tmp_path / LAYOUT.archive).write_text("only called so")
-    with pytest.raises(Failure, match="holds nothing that is understood"):
+    with pytest.raises(RunError, match="holds nothing that is understood"):
         open_splits("auto", str(tmp_path / LAYOUT.archive))
-    with pytest.raises(Failure, match="holds no data of kind 'cifar10'"):
+    with pytest.raises(RunError, match="holds no data of kind 'cifar10'"):
         open_splits("cifar10", str(tmp_path / LAYOUT.archive))
 
 
@@ -99,7 +99,7 @@ def test_images_deeper_in_class_folders_are_recognised_but_no_folder_of_data_set
     train = open_splits("auto", str(tmp_path / "nested")).train
     assert train.class_names == ("cat", "dog")
     assert len(train) == 4
-    with pytest.raises(Failure, match="holds nothing that is understood"):
+    with pytest.raises(RunError, match="holds nothing that is understood"):
         open_splits("auto", str(tmp_path / "sets"))
 
 

@@ -20,7 +20,7 @@ from reslab.data.checks.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.dataset import stratified_indices
 from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.recipes import recipe
 from reslab.runs.context import prepare
 from reslab.runs.data import begin_data, data_of_run
@@ -60,7 +60,7 @@ def test_test_and_validation_are_disjoint_in_proportion_and_repeatable(classes: 
 
 
 def test_more_than_there_is_cannot_be_held_out(classes: Path) -> None:
-    with pytest.raises(Failure, match=r"test_size is 70, but .* has 70 training images"):
+    with pytest.raises(RunError, match=r"test_size is 70, but .* has 70 training images"):
         build_splits(DataConfig(path=str(classes), test_size=70))
 
 
@@ -92,14 +92,14 @@ def test_what_is_held_out_is_as_it_ever_was() -> None:
 
 def test_more_than_leaves_every_class_an_image_cannot_be_held_out(classes: Path) -> None:
     assert len(build_splits(DataConfig(path=str(classes), validation_size=67)).train) == 3
-    with pytest.raises(Failure, match=r"validation_size is 68, .* 3 classes has to stay: at most 67 can be held out"):
+    with pytest.raises(RunError, match=r"validation_size is 68, .* 3 classes has to stay: at most 67 can be held out"):
         build_splits(DataConfig(path=str(classes), validation_size=68))
 
 
 def test_a_class_without_training_images_in_a_csv_file_is_named(classes: Path, tmp_path: Path) -> None:
     rows = [f"{classes}/{name}/{number:02d}.png,{name},train" for name in ("ant", "bee") for number in range(4)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows, f"{classes}/cat/00.png,cat,val"]))
-    with pytest.raises(Failure, match="validation has class 'cat', which train has not"):
+    with pytest.raises(RunError, match="validation has class 'cat', which train has not"):
         build_splits(DataConfig(path=str(tmp_path / "list.csv")))
 
 
@@ -169,7 +169,7 @@ def test_a_part_that_the_data_lacks_is_held_out_when_a_run_begins(idx: str) -> N
 
 def test_a_part_to_monitor_that_is_missing_is_said_with_the_setting_that_makes_it(idx: str) -> None:
     config = override(recipe("digits-resnet20").make(), {"data": {"path": idx, "kind": "idx"}})
-    with pytest.raises(Failure, match=r"no split 'validation'; .* train.monitor .* --data.validation_size N, or set"):
+    with pytest.raises(RunError, match=r"no split 'validation'; .* train.monitor .* --data.validation_size N, or set"):
         prepare(config, torch.device("cpu"), World())
 
 
@@ -278,7 +278,7 @@ def test_copies_within_a_split_stay() -> None:
 def test_unreadable_files_stop_a_run_and_are_named_up_to_five() -> None:
     splits, verdicts = make({"train": "a!b!c!!!!d", "validation": "ef"})
     with pytest.raises(
-        Failure, match=r"6 of 12 images cannot be read: train/1!: is cut off; .*; and 1 more\. "
+        RunError, match=r"6 of 12 images cannot be read: train/1!: is cut off; .*; and 1 more\. "
     ) as raised:
         settle(splits, verdicts, skip_unreadable=False)
     assert "reslab data check" in str(raised.value)
@@ -327,5 +327,5 @@ def test_processes_share_the_reading_and_come_to_the_same_data(
 def test_a_class_of_which_nothing_is_left_is_named_with_a_reason() -> None:
     splits, verdicts = make({"train": "a!b!", "validation": "ef"})
     message = r"train has no image of class 'y' left: 2 were left out, such as train/1!: is cut off\. Remove"
-    with pytest.raises(Failure, match=message):
+    with pytest.raises(RunError, match=message):
         settle(splits, verdicts, skip_unreadable=True)

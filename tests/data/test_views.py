@@ -6,7 +6,7 @@ import torch
 from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.views import batches
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.spec import PreprocessSpec
 
 CPU = torch.device("cpu")
@@ -47,5 +47,5 @@ def test_a_rank_beyond_the_last_sample_gets_no_batches(rank: int) -> None:
 
 def test_images_of_another_size_than_the_models_are_refused() -> None:
     spec = PreprocessSpec(channels=3, height=8, width=8, mean=(0.0,) * 3, std=(1.0,) * 3)
-    with pytest.raises(Failure, match="noise has images of 3x4x5, but the model takes 3x8x8"):
+    with pytest.raises(RunError, match="noise has images of 3x4x5, but the model takes 3x8x8"):
         list(batches(make_dataset(), spec, batch_size=2, device=CPU))

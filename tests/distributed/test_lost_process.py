@@ -9,7 +9,7 @@ _PROGRAM = """
 import os
 import torch
 from reslab.distributed import barrier, process_group, sum_over_ranks, world_from_environment
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 world = world_from_environment()
 try:
@@ -19,7 +19,7 @@ try:
             os._exit(9)  # as when the system kills it for memory
         for _ in range(1000):
             sum_over_ranks(torch.ones(1000))
-except Failure as failure:
+except RunError as failure:
     print(failure)
 """
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.data.ruin import ruin, ruin_files, snapshot, write_clean
 
-from reslab import Failure, override, recipe, train_run
+from reslab import RunError, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data.sources import open_splits
@@ -195,7 +195,7 @@ def test_a_run_on_classes_of_one_image_can_be_opened_and_gone_on_with(
 def test_a_recorded_split_that_was_damaged_is_named(skipping: Path, tmp_path: Path) -> None:
     shutil.copytree(skipping, tmp_path / "run")
     (tmp_path / "run" / "split.csv").write_text("path,label,split\na.jpg,ant\n")
-    with pytest.raises(Failure, match=r"split\.csv: damaged"):
+    with pytest.raises(RunError, match=r"split\.csv: damaged"):
         train_run(_config_of(tmp_path / "run"), tmp_path / "run", resume=True)
 
 
@@ -222,7 +222,7 @@ def test_arrays_train_with_any_number_of_channels(tmp_path: Path) -> None:
                 values = generator.integers(0, 65536, (40, 40, 7), dtype=np.uint16)
                 np.save(tmp_path / "data" / part / name / f"{number}.npy", values)
     with pytest.raises(
-        Failure, match=r"16 of 16 images cannot be read: .* has 7 channel\(s\), not 3; set data\.channels"
+        RunError, match=r"16 of 16 images cannot be read: .* has 7 channel\(s\), not 3; set data\.channels"
     ):
         train_run(make_config(tmp_path / "data"), tmp_path / "run")
     folder = train_run(make_config(tmp_path / "data", channels=7), tmp_path / "run")
@@ -238,7 +238,7 @@ def test_a_picture_too_long_to_be_resized_is_refused_before_any_training(tmp_pat
             )
     Image.new("RGB", (200_000, 1)).save(tmp_path / "data" / "test" / "cat" / "line.png")
     with pytest.raises(
-        Failure, match=r"line\.png: is 200000x1 pixels, so long that its shorter side cannot be resized"
+        RunError, match=r"line\.png: is 200000x1 pixels, so long that its shorter side cannot be resized"
     ):
         train_run(make_config(tmp_path / "data", validation_size=0), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab import Failure, UsageError, create_model, load_model, override, recipe, train_run
+from reslab import RunError, UsageError, create_model, load_model, override, recipe, train_run
 from reslab.artifacts.model_file import save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import synchronize_batch_norm
@@ -211,6 +211,6 @@ def test_flags_may_need_the_weights_that_come_after_them(weights: Path, tmp_path
 
 def test_a_state_dict_from_elsewhere_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.zeros(16, 3, 3, 3)}, tmp_path / "w.pth")
-    with pytest.raises(Failure, match=r"w\.pth: is no model file .*\nreslab convert .*w\.pth .*--source cifar"):
+    with pytest.raises(RunError, match=r"w\.pth: is no model file .*\nreslab convert .*w\.pth .*--source cifar"):
         train_run(_config(tmp_path / "w.pth"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

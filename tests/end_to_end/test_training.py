@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from reslab import Failure, UsageError, load_model, override, recipe, train_run
+from reslab import RunError, UsageError, load_model, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
-from reslab.runs.context import Setting, evaluate_split
+from reslab.runs.context import RunContext, evaluate_split
 
 TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
 SMALL_CROPS = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
@@ -79,7 +79,7 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
 ) -> None:
     evaluated: list[Dataset] = []
 
-    def counting(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
+    def counting(model: nn.Module, dataset: Dataset, setting: RunContext) -> Evaluation:
         evaluated.append(dataset)
         return evaluate_split(model, dataset, setting)
 
@@ -158,7 +158,7 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"train": {"sync_bn": True, "device": "cpu"}}, Failure, "synchronised batch norm is CUDA only"),
+        ({"train": {"sync_bn": True, "device": "cpu"}}, RunError, "synchronised batch norm is CUDA only"),
         (
             {"train": {"monitor": "test"}, "data": {"augment": {"kind": "scale_crop"}}},
             UsageError,
@@ -191,7 +191,7 @@ def test_what_cannot_be_built_is_said_and_leaves_nothing(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="this torch sees no CUDA device"):
+    with pytest.raises(RunError, match="this torch sees no CUDA device"):
         train_run(override(recipe("digits-resnet20").make(), {"train": {"device": "cuda"}}), tmp_path / "run")
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
     assert holder.stdin is not None
     with holder:
         holder.stdout.readline()
-        with pytest.raises(Failure, match="is being trained by another process"):
+        with pytest.raises(RunError, match="is being trained by another process"):
             train_run(config, folder.path, resume=True)
         holder.stdin.close()
     assert train_run(config, folder.path, resume=True).result() is not None

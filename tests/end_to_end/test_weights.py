@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reslab import Failure, UsageError, load_model, override, recipe, train_run
+from reslab import RunError, UsageError, load_model, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 
@@ -48,7 +48,7 @@ def test_weights_of_another_network_are_refused_before_anything_is_written(digit
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"nowhere\.safetensors"):
+    with pytest.raises(RunError, match=r"nowhere\.safetensors"):
         train_run(_config(tmp_path / "nowhere.safetensors"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -63,7 +63,7 @@ def test_a_run_from_weights_resumes_without_the_file_but_not_with_another(digits
     other = part.path.parent / "other"
     other.mkdir()
     (other / "start.safetensors").write_bytes((whole.path / "model.safetensors").read_bytes())
-    with pytest.raises(Failure, match="started from other weights"):
+    with pytest.raises(RunError, match="started from other weights"):
         train_run(_config(other / "start.safetensors"), part.path, resume=True)
     with pytest.raises(UsageError, match="started with another config"):
         train_run(_config(None), part.path, resume=True)

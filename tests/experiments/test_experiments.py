@@ -11,7 +11,7 @@ import pytest
 
 from reslab.cli.main import run
 from reslab.config import RunConfig, override
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.experiments import arms, catalog
 from reslab.experiments.book import read_chapters, write_book
 from reslab.experiments.claims import complexity
@@ -95,7 +95,7 @@ def test_one_that_fails_does_not_keep_the_others_from_running(
     short_digits: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(bench: object) -> dict[str, Any]:
-        raise Failure("the memory is full.")
+        raise RunError("the memory is full.")
 
     failing = replace(complexity.EXPERIMENT, measure=fail)
     monkeypatch.setitem(catalog.EXPERIMENTS, "complexity", failing)
@@ -127,14 +127,14 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
     ):
         evidence.write_text(content, encoding="utf-8")
         book = tmp_path / f"book of {reason[:10]}"
-        with pytest.raises(Failure, match=f"index.html is written, but not whole: .*{re.escape(reason)}"):
+        with pytest.raises(RunError, match=f"index.html is written, but not whole: .*{re.escape(reason)}"):
             write_book(tmp_path / "results", book)
         assert sorted(page.name for page in book.iterdir()) == ["index.html", "shortcuts.html"]
     evidence.write_text(whole, encoding="utf-8")
     again = tmp_path / "results" / "fp32"
     again.mkdir()
     shutil.copy(evidence, again)
-    with pytest.raises(Failure, match="a book has room for an experiment once at a size"):
+    with pytest.raises(RunError, match="a book has room for an experiment once at a size"):
         write_book(tmp_path / "results", tmp_path / "book of two")
     assert sorted(page.name for page in (tmp_path / "book of two").iterdir()) == ["index.html", "shortcuts.html"]
     assert run(["experiment", "shortcuts", *flags]) == 1
@@ -149,7 +149,7 @@ def test_a_record_that_is_not_of_this_versions_networks_is_not_shown_under_its_r
     values = json.loads(path.read_text(encoding="utf-8"))
     values["config"]["optim"]["lr"] = 0.02
     path.write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(Failure, match=r"0\.json is not of this version's plateau: .*optim.lr: 0.02 there, 0.05 now"):
+    with pytest.raises(RunError, match=r"0\.json is not of this version's plateau: .*optim.lr: 0.02 there, 0.05 now"):
         read_chapters(tmp_path / "results")
 
 
@@ -157,7 +157,7 @@ def test_the_papers_length_without_a_gpu_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def stop(*_: object) -> None:
-        raise Failure("no further.")
+        raise RunError("no further.")
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("reslab.experiments.run_experiment.conduct", stop)

@@ -17,7 +17,7 @@ from reslab import load_model
 from reslab.artifacts.model_file import save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override
-from reslab.errors import Failure, Interrupted
+from reslab.errors import Interrupted, RunError
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.runner import Runner
 from reslab.runs.parallel import STOPPED
@@ -77,7 +77,7 @@ def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_
     folder.write("config.json", older)
     assert _train(runner, [arm], [0])[arm.name][0].path == folder.path
     folder.write("config.json", {**older, "train": {**older["train"], "clip_norm": 2.0}})
-    with pytest.raises(Failure, match="trained with other settings"):
+    with pytest.raises(RunError, match="trained with other settings"):
         _train(runner, [arm], [0])
 
 
@@ -237,7 +237,7 @@ def test_a_finished_run_whose_source_was_trained_anew_is_refused(blocks: int, tm
         card.model.fc.bias.add_(1)  # as if it had come out otherwise
     save_model(folder.model_path, card.model, card.card)
     folder.write("result.json", {**(folder.result() or {}), "model_sha256": sha256_of(folder.model_path)})
-    with pytest.raises(Failure, match=r"-on-\w+/0 went on from another network than .* holds now.*remove it"):
+    with pytest.raises(RunError, match=r"-on-\w+/0 went on from another network than .* holds now.*remove it"):
         _train(runner, [source, arm], [0])
 
 
@@ -248,7 +248,7 @@ def test_a_run_of_a_version_with_other_settings_is_named(tmp_path: Path) -> None
     newer["train"]["newer_setting"] = 1
     folder.write("config.json", newer)
     with pytest.raises(
-        Failure, match=r"/0: its settings are not those of this reslab .*newer_setting.*another --run-dir"
+        RunError, match=r"/0: its settings are not those of this reslab .*newer_setting.*another --run-dir"
     ):
         _train(runner, [_short()], [0])
 
@@ -276,7 +276,7 @@ def test_a_run_that_another_command_begins_in_the_same_moment_is_left_to_it(tmp_
         RunFolder.create(folder, {}, {})
         yield _Counting()  # type: ignore[misc]
 
-    with pytest.raises(Failure, match=r"/0 was begun by another command in this moment; wait for that one"):
+    with pytest.raises(RunError, match=r"/0 was begun by another command in this moment; wait for that one"):
         _train(replace(runner, observe=begin), [_short()], [0])
 
 
@@ -293,7 +293,7 @@ def test_a_job_that_was_killed_left_no_message_and_the_want_of_memory_is_named(
     monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", fail)
     killed = r"plain20\S* was not finished \(its process was ended by SIGKILL: .* fewer --jobs\)"
     with pytest.raises(
-        Failure, match=rf"{killed}; .*resnet20\S* was not finished \(exit code 1; its message is above\)"
+        RunError, match=rf"{killed}; .*resnet20\S* was not finished \(exit code 1; its message is above\)"
     ):
         _train(Runner(tmp_path, 2, _Counting()), [_short(), _short("plain")], [0])
 
@@ -313,7 +313,7 @@ def test_every_finished_run_is_told_once_and_at_once(
         assert folder.result() is not None
         told.append(folder.path.parent.name)
 
-    with pytest.raises(Failure, match="not finite" if jobs == 1 else "was not finished"):
+    with pytest.raises(RunError, match="not finite" if jobs == 1 else "was not finished"):
         _train(runner, [new, diverging, there], [0], note)
     assert told == [f"{arm.name}-{arm.key}" for arm in (there, new)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.experiments import step_cost
 from reslab.experiments.arms import arm
 
@@ -60,7 +60,7 @@ def test_what_lies_in_the_working_folder_is_no_module(tmp_path: Path, monkeypatc
         (1, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", True),
         (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8.00 EiB", True),
         (1, "MemoryError", True),
-        (1, "reslab.errors.Failure: nowhere does not exist", False),
+        (1, "reslab.errors.RunError: nowhere does not exist", False),
     ],
 )
 def test_want_of_memory_is_told_from_other_failures(
@@ -70,6 +70,6 @@ def test_want_of_memory_is_told_from_other_failures(
         return SimpleNamespace(returncode=code, stdout="", stderr=said)
 
     monkeypatch.setattr(step_cost.subprocess, "run", run)
-    with pytest.raises(Failure, match=said.partition(":")[2].strip()[:20] or "no message|MemoryError") as raised:
+    with pytest.raises(RunError, match=said.partition(":")[2].strip()[:20] or "no message|MemoryError") as raised:
         step_cost.step_cost(arm("digits", "plain", 20).config, steps=1)
-    assert isinstance(raised.value, step_cost.DoesNotFit) is does_not_fit
+    assert isinstance(raised.value, step_cost.OutOfMemoryError) is does_not_fit

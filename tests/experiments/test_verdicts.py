@@ -27,7 +27,7 @@ from reslab.experiments.claims import (
 )
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, Verdict
-from reslab.experiments.step_cost import DoesNotFit
+from reslab.experiments.step_cost import OutOfMemoryError
 
 from .evidence import made_up
 
@@ -391,7 +391,7 @@ def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pyt
     def cost(config: RunConfig, steps: int) -> dict[str, Any]:
         facts = {"depth": config.model.depth, "checkpoint_activations": config.train.checkpoint_activations}
         if config.model.depth == 1202 and not config.train.checkpoint_activations:
-            raise DoesNotFit("the training steps do not fit into memory")
+            raise OutOfMemoryError("the training steps do not fit into memory")
         return {**facts, "seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
 
     monkeypatch.setattr(thousand_layers, "step_cost", cost)

@@ -14,11 +14,11 @@ from PIL import Image
 import reslab
 from reslab import (
     BadFile,
-    Failure,
     ModelFile,
     ModelSpec,
     Prediction,
     PreprocessSpec,
+    RunError,
     UsageError,
     create_model,
     load,
@@ -239,7 +239,7 @@ def test_bad_files_are_named_and_do_not_stop_the_others(tmp_path: Path, odd_phot
     assert [type(answer).__name__ for answer in found] == ["Prediction", "BadFile", "BadFile", "BadFile", "Prediction"]
     assert [answer.name for answer in found] == [str(path) for path in paths]
     assert all(isinstance(bad, BadFile) and bad.reason.startswith(bad.name) for bad in found[1:4])
-    with pytest.raises(Failure, match=r"text\.jpg: cannot be read as an image"):
+    with pytest.raises(RunError, match=r"text\.jpg: cannot be read as an image"):
         model.predict(paths)
 
 
@@ -263,7 +263,7 @@ def test_a_picture_of_another_size_says_what_to_do(tmp_path: Path) -> None:
     model: Classifier = reslab.load(save(tmp_path, short_side=None))
     picture = np.zeros((40, 50, 3), np.uint8)
     with pytest.raises(
-        Failure,
+        RunError,
         match=r"picture 0: is 50x40 pixels; .* choose how: fit \(--fit in commands\) 'crop', 'letterbox' or 'squash'",
     ):
         model.predict(picture)

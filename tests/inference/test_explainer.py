@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from reslab import BadFile, Explanation, Failure, ModelFile, ModelSpec, PreprocessSpec, UsageError, create_model
+from reslab import BadFile, Explanation, ModelFile, ModelSpec, PreprocessSpec, RunError, UsageError, create_model
 from reslab.analysis import grad_cam, overlay, picture_of, side_by_side, upsampled
 from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import view_of
@@ -152,7 +152,7 @@ def test_one_picture_gives_one_explanation_and_several_a_list(
     assert [one.name for one in model.explain(iter(pictures[:2]))] == ["picture 0", "picture 1"]
     assert model.explain([]) == []
     assert torch.equal(model.explain(pictures[0], fit="squash").view[0], _squashed(pictures[0], model))
-    with pytest.raises(Failure, match=r"absent\.png: does not exist"):
+    with pytest.raises(RunError, match=r"absent\.png: does not exist"):
         model.explain([pictures[0], tmp_path / "absent.png"])
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import reslab
-from reslab import Failure, UsageError
+from reslab import RunError, UsageError
 from reslab.artifacts.model_file import load_model
 from reslab.engines import inference as backends
 from reslab.inference import predictor
@@ -54,7 +54,7 @@ def test_without_an_engine_it_is_the_module_in_float32(model_path: Path) -> None
 def test_a_run_folder_stands_for_its_model_file(model_path: Path, tmp_path: Path) -> None:
     run, file = reslab.load(str(model_path.parent)), reslab.load(model_path)
     assert all(torch.equal(ours, file.state_dict()[name]) for name, ours in run.state_dict().items())
-    with pytest.raises(Failure, match="is not a run folder"):
+    with pytest.raises(RunError, match="is not a run folder"):
         reslab.load(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_an_engine_asked_for_by_name_that_breaks_is_a_failure_with_its_reason(
 
     monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, "onnxruntime": breaks})
     monkeypatch.setattr(backends, "problem", lambda *_: None)
-    with pytest.raises(Failure, match=f"^engine 'onnxruntime' does not run here: {reason}$"):
+    with pytest.raises(RunError, match=f"^engine 'onnxruntime' does not run here: {reason}$"):
         reslab.load(model_path, engine="onnxruntime")
 
 
@@ -168,5 +168,5 @@ def test_a_misspelt_engine_and_a_missing_package_are_said(model_path: Path, monk
     with pytest.raises(UsageError, match=r"engine is 'openvin'; allowed: auto, torch-fp32, .* Did you mean 'openvino'"):
         reslab.load(model_path, engine="openvin")
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    with pytest.raises(Failure, match=r"openvino, onnxscript is missing; install it with: pip install 'reslab\[openv"):
+    with pytest.raises(RunError, match=r"openvino, onnxscript is missing; install it with: pip install 'reslab\[openv"):
         reslab.load(model_path, engine="openvino")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.errors import UsageError
-from reslab.models import create_model, freeze, rate_scales
+from reslab.models import create_model, freeze, lr_multipliers
 from reslab.models.kernels.compiler import compiler
 from reslab.models.normalization import (
     GroupedBatchNorm2d,
@@ -125,7 +125,7 @@ def test_a_vggs_first_stages_freeze_too() -> None:
 
 def test_each_stage_below_the_head_has_the_rate_times_the_decay_once_more() -> None:
     model = _network()
-    scales = rate_scales(model, 0.5)
+    scales = lr_multipliers(model, 0.5)
     named = {name: scales[parameter] for name, parameter in model.named_parameters()}
     assert len(named) == len(list(model.parameters()))
     parts = {"conv1": 1 / 16, "bn1": 1 / 16, "layer1": 1 / 8, "layer2": 1 / 4, "layer3": 1 / 2, "fc": 1.0}
@@ -136,10 +136,10 @@ def test_each_stage_below_the_head_has_the_rate_times_the_decay_once_more() -> N
 def test_a_decayed_rate_moves_each_weight_by_that_part_of_a_whole_step(decays_all: bool) -> None:
     whole, scaled = _network(), _network()
     settings = {**_SGD, "momentum": 0.0, "decay_norm_and_bias": decays_all}
-    scales = rate_scales(scaled, 0.5)
+    scales = lr_multipliers(scaled, 0.5)
     before = {name: parameter.detach().clone().double() for name, parameter in whole.named_parameters()}
     _train(whole, make_sgd(whole, **settings), steps=1)
-    _train(scaled, make_sgd(scaled, **settings, rate_scales=scales), steps=1)
+    _train(scaled, make_sgd(scaled, **settings, lr_multipliers=scales), steps=1)
     ours = dict(scaled.named_parameters())
     for name, parameter in whole.named_parameters():
         expected = before[name] + scales[ours[name]] * (parameter.detach().double() - before[name])

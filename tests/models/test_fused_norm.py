@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import reslab
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.models.kernels import compiler, fused_norm, fused_norm_problem
 from reslab.models.kernels.fused_norm import fits
 from reslab.models.normalization import GroupedBatchNorm2d, norm_relu, set_bn_group_size, use_fused_norm
@@ -160,7 +160,7 @@ def test_groups_and_eval_mode_are_torchs() -> None:
 def test_without_a_compiler_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(Failure, match=r"no C\+\+ compiler"):
+    with pytest.raises(RunError, match=r"no C\+\+ compiler"):
         compiler.load_library(tmp_path / "kernel.cpp")
 
 
@@ -169,7 +169,7 @@ def test_a_source_that_does_not_compile_leaves_nothing_behind(monkeypatch: pytes
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = tmp_path / "kernel.cpp"
     source.write_text("this is not C++")
-    with pytest.raises(Failure, match=r"kernel\.cpp could not be built"):
+    with pytest.raises(RunError, match=r"kernel\.cpp could not be built"):
         compiler.load_library(source)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 

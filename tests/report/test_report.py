@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.models import create_model
 from reslab.report import comparison_page as compare
 from reslab.report import save_figure, write_comparison, write_report
@@ -253,7 +253,7 @@ def test_a_picture_that_cannot_be_written_leaves_the_one_before_it_whole(
     path = save_figure([finished], tmp_path / "figure.png")
     before = path.read_bytes()
     monkeypatch.setattr(Figure, "savefig", half)
-    with pytest.raises((OSError, Failure), match="No space left"):
+    with pytest.raises((OSError, RunError), match="No space left"):
         save_figure([finished], path)
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir() if "figure" in one.name] == ["figure.png"]

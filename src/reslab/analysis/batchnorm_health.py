@@ -32,7 +32,7 @@ CRITERIA = (
 
 
 @dataclass(frozen=True, slots=True)
-class NormHealth:
+class BatchNormHealth:
     """One batch norm, judged on some images. Channels are counted from 0.
 
     has_relu: whether a ReLU comes next; after the others (the last one of a residual block, and a projection's) comes
@@ -72,7 +72,7 @@ class NormHealth:
         return math.isfinite(self.mean_shift) and math.isfinite(self.variance_ratio)
 
 
-def norm_health(model: Network, images: Tensor) -> tuple[NormHealth, ...]:
+def batchnorm_health(model: Network, images: Tensor) -> tuple[BatchNormHealth, ...]:
     """Judge every batch norm of a network by some images, in the order of its modules; nothing for one without any.
 
     images: float32 [n, channels, h, w], normalised, at least 2, of all classes; a hundred or more tell rare channels
@@ -145,7 +145,9 @@ class _Moments:
         return (weights * (within + (means - mean).square())).sum(0).sqrt()
 
 
-def _judged(name: str, norm: nn.BatchNorm2d, largest: Tensor | None, spread: _Moments, batch: _Moments) -> NormHealth:
+def _judged(
+    name: str, norm: nn.BatchNorm2d, largest: Tensor | None, spread: _Moments, batch: _Moments
+) -> BatchNormHealth:
     """largest: of each channel's outputs where a ReLU comes next; None where there is none."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -160,7 +162,7 @@ def _judged(name: str, norm: nn.BatchNorm2d, largest: Tensor | None, spread: _Mo
     else:
         silent = largest <= 0
     tensors = {**dict(norm.named_parameters()), **dict(norm.named_buffers())}
-    return NormHealth(
+    return BatchNormHealth(
         layer=name,
         num_channels=norm.num_features,
         has_relu=largest is not None,
@@ -198,7 +200,7 @@ def _hooked(norms: dict[str, nn.BatchNorm2d], note: Callable[[str, Tensor, Tenso
             handle.remove()
 
 
-def health_in_words(layers: Sequence[NormHealth]) -> str:
+def health_in_words(layers: Sequence[BatchNormHealth]) -> str:
     """Return one sentence about batch norms, at least one: all are healthy, or what is wrong with which."""
     wrong = [
         _named("numbers that are not finite", [one for one in layers if one.not_finite], _tensors),
@@ -219,22 +221,22 @@ def health_in_words(layers: Sequence[NormHealth]) -> str:
     )
 
 
-def _named(what: str, layers: Sequence[NormHealth], detail: Callable[[NormHealth], str] | None = None) -> str:
+def _named(what: str, layers: Sequence[BatchNormHealth], detail: Callable[[BatchNormHealth], str] | None = None) -> str:
     names = [f"{one.layer}: {detail(one)}" if detail else one.layer for one in layers[:3]]
     more = f", and {len(layers) - 3} more" if len(layers) > 3 else ""
     return f"{what} in {len(layers)} ({', '.join(names)}{more})" if layers else ""
 
 
-def _tensors(one: NormHealth) -> str:
+def _tensors(one: BatchNormHealth) -> str:
     return " and ".join(one.not_finite)
 
 
-def _distance(one: NormHealth) -> str:
+def _distance(one: BatchNormHealth) -> str:
     mean = f"mean by {one.mean_shift:.3g} standard deviations" if one.mean_shift > LARGEST_SHIFT else ""
     is_far = abs(one.variance_ratio) > LARGEST_RATIO
     variance = f"variance {2**one.variance_ratio:.3g} times theirs" if is_far else ""
     return " and ".join(filter(None, (mean, variance)))
 
 
-def _dead(one: NormHealth) -> str:
+def _dead(one: BatchNormHealth) -> str:
     return f"{len(one.dead)} of {one.num_channels}"

@@ -49,7 +49,7 @@ class NearDuplicates:
 def small_copies(dataset: Dataset, on_progress: Callable[[int], None] | None = None) -> Tensor:
     """Return every image at 32x32, uint8 [n, channels, 32, 32]: 3 kB for each colour image.
 
-    on_progress: called with the number of images done. Failure names a file that cannot be read.
+    on_progress: called with the number of images done. RunError names a file that cannot be read.
     """
     found: list[Tensor] = []
     done = 0

@@ -17,7 +17,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.system.files import read_json, to_json, write_atomically
 
 MODEL_NAME = "model.safetensors"  # a complete model file
@@ -45,7 +45,7 @@ class CheckpointFolder:
         self.path = path
 
     def save(self, checkpoint: Checkpoint, *, best_step: int | None) -> None:
-        """Write a checkpoint, point `latest` at it, then remove those no longer kept. Failure names what failed."""
+        """Write a checkpoint, point `latest` at it, then remove those no longer kept. RunError names what failed."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._sweep()
         contents = {
@@ -65,7 +65,7 @@ class CheckpointFolder:
             temporary.rename(folder)
             _sync_folder(self.path)
         except OSError as error:
-            raise Failure(f"{folder}: cannot be written: {error.strerror or error}.") from None
+            raise RunError(f"{folder}: cannot be written: {error.strerror or error}.") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         write_atomically(self.path / _LATEST_NAME, folder.name + "\n")
@@ -82,18 +82,18 @@ class CheckpointFolder:
         for step in reversed(self.steps()):
             try:
                 return self.load(step), problems
-            except Failure as error:
+            except RunError as error:
                 problems.append(str(error))
         return None, problems
 
     def load(self, step: int) -> Checkpoint:
-        """Read the checkpoint of a step; Failure names the file that is missing or damaged."""
+        """Read the checkpoint of a step; RunError names the file that is missing or damaged."""
         folder = self._folder(step)
         self._check_sums(folder)
         try:
             training = safetensors.torch.load((folder / _TRAINING_NAME).read_bytes())
         except safetensors.SafetensorError as error:
-            raise Failure(f"{folder / _TRAINING_NAME}: damaged: {error}.") from None
+            raise RunError(f"{folder / _TRAINING_NAME}: damaged: {error}.") from None
         state = read_json(folder / _STATE_NAME)
         return Checkpoint(step, (folder / MODEL_NAME).read_bytes(), training, state)
 
@@ -106,11 +106,11 @@ class CheckpointFolder:
             lines = (folder / _SUMS_NAME).read_text().splitlines()
             expected = {name: digest for digest, name in (line.split("  ") for line in lines)}
         except (OSError, ValueError):
-            raise Failure(f"{folder / _SUMS_NAME}: missing or damaged.") from None
+            raise RunError(f"{folder / _SUMS_NAME}: missing or damaged.") from None
         for name in (MODEL_NAME, _TRAINING_NAME, _STATE_NAME):
             path = folder / name
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected.get(name):
-                raise Failure(f"{path}: {'damaged (its checksum is wrong)' if path.is_file() else 'missing'}.")
+                raise RunError(f"{path}: {'damaged (its checksum is wrong)' if path.is_file() else 'missing'}.")
 
     def _folder(self, step: int) -> Path:
         return self.path / f"step-{step:08d}"
@@ -130,7 +130,7 @@ class CheckpointFolder:
     def _best_of(self, step: int) -> int | None:
         try:
             return read_json(self._folder(step) / _STATE_NAME).get("best_step")
-        except Failure:
+        except RunError:
             return None
 
     def _remove(self, step: int) -> None:

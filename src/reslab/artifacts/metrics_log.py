@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.system.files import write_atomically
 
 
@@ -21,13 +21,13 @@ class RowLog:
         self.path = path
 
     def append(self, row: dict[str, Any]) -> None:
-        """Write one row; Failure names the file and the reason."""
+        """Write one row; RunError names the file and the reason."""
         line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
         except OSError as error:
-            raise Failure(f"{self.path}: cannot be written: {error.strerror or error}.") from None
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}.") from None
 
     def sync(self) -> None:
         """Have the rows on the disk: before a checkpoint, which cannot be gone on from without those before it."""
@@ -37,7 +37,7 @@ class RowLog:
             with self.path.open("ab") as file:
                 os.fsync(file.fileno())
         except OSError as error:
-            raise Failure(f"{self.path}: cannot be written: {error.strerror or error}.") from None
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}.") from None
 
     def truncate(self, step: int) -> None:
         """Drop the rows of steps after `step`, and a last line cut off in the middle."""
@@ -47,19 +47,19 @@ class RowLog:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a log; a last line without its end is left out, any other bad line is a Failure."""
+    """Return the rows of a log; a last line without its end is left out, any other bad line is a RunError."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
-        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:
-        raise Failure(f"{path}: damaged: byte {error.start} is no UTF-8.") from None
+        raise RunError(f"{path}: damaged: byte {error.start} is no UTF-8.") from None
     rows = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
             rows.append(json.loads(line))
         except ValueError:
-            raise Failure(f"{path}, line {number}: not a JSON object.") from None
+            raise RunError(f"{path}, line {number}: not a JSON object.") from None
     return rows
 
 

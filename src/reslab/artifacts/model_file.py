@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import Network, build
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.system.files import write_atomically
@@ -83,7 +83,7 @@ def save_model(path: Path, model: Network, card: ModelCard) -> None:
 
 
 def load_model(path: Path) -> ModelFile:
-    """Read a model file written by `save_model`; Failure names the file and what is wrong with it."""
+    """Read a model file written by `save_model`; RunError names the file and what is wrong with it."""
     document, tensors = _read(path)
     return _rebuild(path, document, tensors)
 
@@ -109,15 +109,15 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dic
             names = file.keys() if with_tensors else ()
             tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
-        raise Failure(f"{path}: cannot be read as a model file: {error}.") from None
+        raise RunError(f"{path}: cannot be read as a model file: {error}.") from None
     if _KEY not in metadata:
-        raise Failure(
+        raise RunError(
             f"{path}: holds tensors but says nothing of the network they belong to; "
             "reslab reads model files that reslab wrote."
         )
     document = _document(path, metadata[_KEY])
     if document.get("format_version") != FORMAT_VERSION:
-        raise Failure(
+        raise RunError(
             f"{path}: has format version {document.get('format_version')}; this reslab reads version {FORMAT_VERSION}."
         )
     return document, tensors
@@ -133,12 +133,12 @@ def _document(path: Path, text: str) -> dict[str, Any]:
     return document
 
 
-def _damaged(path: Path, reason: object) -> Failure:
-    return Failure(f"{path}: damaged or not a model file of this reslab: {str(reason).removesuffix('.')}.")
+def _damaged(path: Path, reason: object) -> RunError:
+    return RunError(f"{path}: damaged or not a model file of this reslab: {str(reason).removesuffix('.')}.")
 
 
 def _checked(path: Path, adapter: TypeAdapter[T], values: Any, part: str) -> T:
-    """Return the spec or card that JSON values are of, strictly; Failure names the first that is wrong."""
+    """Return the spec or card that JSON values are of, strictly; RunError names the first that is wrong."""
     try:
         # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
         return adapter.validate_json(json.dumps(values), strict=True, extra="forbid")

@@ -8,7 +8,7 @@ from typing import Any
 
 from reslab.artifacts.metrics_log import rate_drops, read_rows
 from reslab.artifacts.run_folder import RunFolder
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.evaluation.metrics import error_percent
 from reslab.system.files import read_json, sha256_of, to_json, write_atomically
 
@@ -21,11 +21,11 @@ MAX_MODEL_BYTES = 12_000_000  # of a small network, whose model file goes beside
 def make_record(folder: RunFolder) -> dict[str, Any]:
     """Return the record of a finished run as JSON values, without any path.
 
-    Failure for one that is not finished, or whose log does not reach its end.
+    RunError for one that is not finished, or whose log does not reach its end.
     """
     result = folder.result()
     if result is None:
-        raise Failure(f"{folder.path} is not finished; go on with: reslab train --resume --run-dir {folder.path}")
+        raise RunError(f"{folder.path} is not finished; go on with: reslab train --resume --run-dir {folder.path}")
     config, environment = folder.config(), folder.environment()
     config["data"]["path"] = None
     if config.get("weights") is not None:
@@ -64,7 +64,7 @@ def make_record(folder: RunFolder) -> dict[str, Any]:
 def _check_reaches(iterations: int, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     last = rows[-1]["step"] if rows else 0
     if last != iterations:
-        raise Failure(
+        raise RunError(
             f"{path} is not whole: its last row of training is of step {last}, and the run has {iterations} "
             "iterations. Without its curve there is no record; put the whole file back."
         )
@@ -79,12 +79,12 @@ class RecordedRun:
 
     @classmethod
     def open(cls, path: Path) -> "RecordedRun":
-        """Read a record; Failure when the file is none."""
+        """Read a record; RunError when the file is none."""
         values = read_json(path)
         if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION or "curve" not in values:
-            raise Failure(f"{path}: not a record; 'reslab record RUN' writes one.")
+            raise RunError(f"{path}: not a record; 'reslab record RUN' writes one.")
         if missing := [key for key in _KEYS if key not in values]:
-            raise Failure(
+            raise RunError(
                 f"{path}: not a whole record, without {', '.join(missing)}; make it anew: 'reslab record RUN'."
             )
         return cls(path, values)
@@ -142,7 +142,7 @@ def write_record(folder: RunFolder, results: Path, *, replace: bool = False, wit
         if with_model and len(model := folder.model_path.read_bytes()) <= MAX_MODEL_BYTES:
             write_atomically(path.with_suffix(".safetensors"), model)
     except OSError as error:
-        raise Failure(f"{error.filename}: {error.strerror}.") from None
+        raise RunError(f"{error.filename}: {error.strerror}.") from None
     write_atomically(path, content)
     return path
 
@@ -151,15 +151,15 @@ def _is_of(path: Path, record: dict[str, Any]) -> bool:
     """Whether the record that lies there is of the same weights."""
     try:
         return RecordedRun.open(path).is_same_result(record)
-    except Failure:  # there is none, or it is damaged
+    except RunError:  # there is none, or it is damaged
         return False
 
 
 def _check_is_of_same_result(path: Path, record: dict[str, Any], folder: RunFolder) -> None:
     try:
         there = RecordedRun.open(path)
-    except Failure as error:  # something else, or damaged: not to be overwritten unasked either
-        raise Failure(
+    except RunError as error:  # something else, or damaged: not to be overwritten unasked either
+        raise RunError(
             f"{error} If it is of {folder.path}, remove it, and it is written anew ('reslab record --replace' "
             "overwrites it)."
         ) from None

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from reslab.artifacts.checkpoint import CheckpointFolder
 from reslab.artifacts.metrics_log import RowLog, rate_drops, read_rows
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.system.files import read_json, sweep_temporaries, to_json, write_atomically
 
 FORMAT_VERSION = 1
@@ -66,18 +66,18 @@ class RunFolder:
             for name, content in (files or {}).items():
                 write_atomically(path / name, content)
             folder.write(_LAST, config)
-        except (OSError, Failure) as error:
+        except (OSError, RunError) as error:
             if not was_there:
                 shutil.rmtree(path, ignore_errors=True)
-            raise Failure(f"{path}: cannot make a run folder: {getattr(error, 'strerror', None) or error}") from None
+            raise RunError(f"{path}: cannot make a run folder: {getattr(error, 'strerror', None) or error}") from None
         return folder
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Open a run folder; Failure when it is none, or of another format version."""
+        """Open a run folder; RunError when it is none, or of another format version."""
         if not (path / "config.json").is_file():
             what = "is not a run folder (it has no config.json)" if path.exists() else "does not exist"
-            raise Failure(f"{path} {what}; 'reslab train RECIPE --run-dir {path}' makes one.")
+            raise RunError(f"{path} {what}; 'reslab train RECIPE --run-dir {path}' makes one.")
         folder = cls(path)
         folder.config()
         return folder
@@ -89,12 +89,12 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the run to this process inside the block; Failure while another one has it."""
+        """Keep the run to this process inside the block; RunError while another one has it."""
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise Failure(
+            raise RunError(
                 f"{self.path} is being trained by another process (left over from a command that was killed, perhaps); "
                 "stop that one or wait for it."
             ) from None
@@ -109,12 +109,12 @@ class RunFolder:
         write_atomically(self.path / name, to_json({"format_version": FORMAT_VERSION, **values}))
 
     def read(self, name: str) -> dict[str, Any]:
-        """Read one of the JSON files; Failure when it is missing, damaged or of another format version."""
+        """Read one of the JSON files; RunError when it is missing, damaged or of another format version."""
         path = self.path / name
         values = read_json(path)
         version = values.pop("format_version", None) if isinstance(values, dict) else None
         if version != FORMAT_VERSION:
-            raise Failure(f"{path}: format version is {version}; this reslab reads version {FORMAT_VERSION}.")
+            raise RunError(f"{path}: format version is {version}; this reslab reads version {FORMAT_VERSION}.")
         return values
 
     def config(self) -> dict[str, Any]:
@@ -171,12 +171,12 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     def finished_model(self) -> Path:
-        """Return the path of the model file; Failure, with what to do about it, where there is none."""
+        """Return the path of the model file; RunError, with what to do about it, where there is none."""
         if self.model_path.exists():
             return self.model_path
         result = self.result()
         if result is None:
-            raise Failure(
+            raise RunError(
                 f"{self.path} is not finished and has no model file yet; "
                 f"go on with: reslab train --resume --run-dir {self.path}"
             )
@@ -184,7 +184,7 @@ class RunFolder:
         # an average of weights, and statistics taken anew, are in the model file alone
         is_same = train.get("ema_decay") is None and not train.get("bn_reestimate_batches")
         still = f" Its weights are still in {weights}, a model file too." if is_same and weights.exists() else ""
-        raise Failure(f"{self.path} is finished, but its {self.model_path.name} is missing; put it back.{still}")
+        raise RunError(f"{self.path} is finished, but its {self.model_path.name} is missing; put it back.{still}")
 
     @property
     def split_path(self) -> Path:
@@ -209,6 +209,6 @@ def _is_of_making(path: Path) -> bool:
 def _is_ours(path: Path) -> bool:
     try:
         values = read_json(path)
-    except Failure:
+    except RunError:
         return False
     return isinstance(values, dict) and values.get("format_version") == FORMAT_VERSION and "sessions" in values

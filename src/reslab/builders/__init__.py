@@ -16,8 +16,8 @@ from .stream import build_stream
 from .training import (
     build_average,
     build_learning_rate,
-    build_loop,
     build_optimizer,
+    build_train_options,
     warn_of_late_drops,
     warn_of_long_warmup,
 )
@@ -25,12 +25,12 @@ from .training import (
 __all__ = [
     "build_average",
     "build_learning_rate",
-    "build_loop",
     "build_network",
     "build_optimizer",
     "build_preprocess",
     "build_splits",
     "build_stream",
+    "build_train_options",
     "check_pieces",
     "check_sizes",
     "check_views",

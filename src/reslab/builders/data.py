@@ -10,7 +10,7 @@ from reslab.data.dataset import hold_out
 from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.spec import PreprocessSpec
 from reslab.weights.transfer import preprocess_like, read_start
 
@@ -26,7 +26,7 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
     memory for a part that the data has; one that has begun is opened as it is, and so is data to be judged on.
 
     Raises UsageError for settings of the parts and the channels that the data has no use for; `check_views` looks at
-    those of the views. Failure for data that nothing can be trained on.
+    those of the views. RunError for data that nothing can be trained on.
     """
     splits = open_splits(config.kind, config.path, channels=config.channels)
     train, validation, test = splits.train, splits.validation, splits.test
@@ -50,7 +50,7 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
 def _check_classes(config: DataConfig, train: Dataset) -> None:
     if len(train.class_names) < 2:
         only = ", ".join(map(repr, train.class_names))
-        raise Failure(
+        raise RunError(
             f"{config.path or train.name}: all its training images are of class {only}; a classifier needs at least 2 "
             "classes."
         )

@@ -11,7 +11,7 @@ from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
 from reslab.engines import training as engine
 from reslab.engines.training import Engine
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
 from reslab.spec import PreprocessSpec
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(config: TrainConfig, world: World) -> torch.device:
-    """Return the device; Failure when CUDA is asked for and not there.
+    """Return the device; RunError when CUDA is asked for and not there.
 
     With CUDA, float32 is then float32 in this process: torch lets cuDNN round a convolution's inputs to TF32, of 10
     bits, by default, and nothing of 1e-5 would hold, nor "fp32" in a record be true.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise Failure("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
+        raise RunError("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
     if config.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if world.local_rank >= torch.cuda.device_count():
-        raise Failure(
+        raise RunError(
             f"process {world.local_rank} of this machine has no GPU of its own, torch sees only "
             f"{torch.cuda.device_count()}; start fewer processes (--nproc-per-node), or give --train.device cpu."
         )
@@ -49,7 +49,7 @@ def choose_engine(
     before: the engine that an earlier start of the run picked; kept where this machine still has it.
     Processes beside each other would disturb each other's measurement and pick differently: they go by the rule.
 
-    Raises UsageError and Failure for choices that cannot be had, see `reslab.engines.training.candidates`.
+    Raises UsageError and RunError for choices that cannot be had, see `reslab.engines.training.candidates`.
     """
     train = config.train
     batch_size = train.batch_size // world.size // train.accumulation
@@ -188,10 +188,10 @@ def _rounded(values: tuple[float, ...]) -> str:
 def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
     """Let batch norm take its statistics over all processes, unless it is frozen.
 
-    Raises Failure on a CPU, where torch has no such kernel.
+    Raises RunError on a CPU, where torch has no such kernel.
     """
     if device.type != "cuda":
-        raise Failure(
+        raise RunError(
             f"train.sync_bn is true, but the device is {device.type}: synchronised batch norm is CUDA only. "
             "Leave it out; statistics are then over each process's part of the batch."
         )

@@ -23,9 +23,9 @@ from reslab.config import (
 from reslab.data import Dataset
 from reslab.data.dataset import balanced_weights
 from reslab.engines.training import Engine
-from reslab.models import Network, rate_scales
+from reslab.models import Network, lr_multipliers
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_muon, make_sgd, schedules
-from reslab.train import Loop
+from reslab.train import TrainOptions
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
                 nesterov=optim.nesterov,
                 weight_decay=optim.weight_decay,
                 decay_norm_and_bias=optim.decay_norm_and_bias,
-                rate_scales=rate_scales(model, optim.layer_decay),
+                lr_multipliers=lr_multipliers(model, optim.layer_decay),
             )
         case Muon() as optim:
             return make_muon(
@@ -118,10 +118,10 @@ def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
     return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
 
 
-def build_loop(run: RunConfig, chosen: Engine, train: Dataset) -> Loop:
+def build_train_options(run: RunConfig, chosen: Engine, train: Dataset) -> TrainOptions:
     """Return the loop's numbers, with the engine's precision and the weights of the training part's classes."""
     config = run.train
-    return Loop(
+    return TrainOptions(
         iterations=config.iterations,
         accumulation=config.accumulation,
         use_bf16=chosen.precision == "bf16",

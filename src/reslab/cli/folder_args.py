@@ -29,7 +29,7 @@ def plan_config(
     """Plan a run for the photos that the settings name, say why in lines, and return its config with the settings."""
     from reslab.config import check_form, override
     from reslab.distributed import world_from_environment
-    from reslab.recipes.folder import NOMINAL, Wishes, plan_folder
+    from reslab.recipes.folder import NOMINAL, FolderOptions, plan_folder
     from reslab.runs.auto_config import plan
 
     data, train = _merged(settings, "data"), _merged(settings, "train")
@@ -40,10 +40,10 @@ def plan_config(
             "(train/CLASS/*.jpg with val/ and test/ beside it, or CLASS/*.jpg, or a CSV of path,label)."
         )
     # what is no setting is said at once; what the plan needs is checked, the rest may depend on what is planned
-    nominal = plan_folder(NOMINAL, None, Wishes(model=model, epochs=epochs, size=size)).config
+    nominal = plan_folder(NOMINAL, None, FolderOptions(model=model, epochs=epochs, size=size)).config
     check_form(nominal, *settings)
     override(nominal, {"train": _only(train, "batch_size", "device"), "data": _only(data, "channels")})
-    wishes = Wishes(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
+    wishes = FolderOptions(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
     world = world_from_environment()
     made = plan(
         Path(data["path"]),

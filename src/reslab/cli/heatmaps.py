@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from reslab.inference import BadFile, Explanation, Prediction
@@ -121,5 +121,5 @@ def _write(target: Path, explanation: "Explanation") -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"{target.parent}: cannot be made for a heat map: {error.strerror or error}.") from None
+        raise RunError(f"{target.parent}: cannot be made for a heat map: {error.strerror or error}.") from None
     write_atomically(target, content.getvalue())

@@ -12,7 +12,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from reslab import __version__
-from reslab.errors import Failure, Interrupted, UsageError
+from reslab.errors import Interrupted, RunError, UsageError
 from reslab.runs.parallel import end_with_parent
 
 from .commands.bench import app as bench
@@ -93,7 +93,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone
         sys.stderr.close()
         return EXIT_FAILURE
-    except (Failure, OSError) as error:
+    except (RunError, OSError) as error:
         return _say(error, EXIT_FAILURE)
     except (MemoryError, RuntimeError) as error:
         from reslab.system.memory import is_want_of_memory

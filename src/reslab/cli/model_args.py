@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def model_path(given: Path) -> Path:
     """Return the model file that is meant: itself, or that of a finished run."""
     if not given.exists():
-        raise Failure(f"{given} does not exist; give a run folder or a model file.")
+        raise RunError(f"{given} does not exist; give a run folder or a model file.")
     if given.is_file():
         return given
     from reslab.artifacts.run_folder import RunFolder
@@ -68,13 +68,13 @@ def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str 
 
 
 def part_of(splits: "Splits", split: str) -> "Dataset":
-    """Return one part of the data, or all of them together; Failure says which there are."""
+    """Return one part of the data, or all of them together; RunError says which there are."""
     if split == "all":
         return splits.together()
     try:
         return splits.part(split)
-    except Failure as error:
-        raise Failure(f"{error} --split all takes all parts together.") from None
+    except RunError as error:
+        raise RunError(f"{error} --split all takes all parts together.") from None
 
 
 def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: str) -> None:

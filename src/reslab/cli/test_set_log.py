@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 log = logging.getLogger("reslab.cli")
 
@@ -32,7 +32,7 @@ def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> Non
     }
     try:
         count = folder.add_test_use(use)
-    except (Failure, OSError) as error:
+    except (RunError, OSError) as error:
         log.warning("this use of the test set is not recorded: %s", error)
         return
     if count > 1:

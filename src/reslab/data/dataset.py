@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .draws import SPLIT, permutation
 
@@ -78,11 +78,11 @@ class Splits:
     test: Dataset | None
 
     def part(self, split: str) -> Dataset:
-        """Return one part by name; Failure says which parts there are."""
+        """Return one part by name; RunError says which parts there are."""
         dataset = {"train": self.train, "validation": self.validation, "test": self.test}.get(split)
         if dataset is None:
             there = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
-            raise Failure(f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}.")
+            raise RunError(f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}.")
         return dataset
 
     def together(self) -> Dataset:
@@ -100,13 +100,13 @@ def _together(parts: list[Dataset]) -> Dataset:
 def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
     """Return a data set with the labels that its classes have in `class_names`; it may have fewer classes.
 
-    Failure names classes that are not among them.
+    RunError names classes that are not among them.
     """
     number_of = {name: number for number, name in enumerate(class_names)}
     unknown = [name for name in dataset.class_names if name not in number_of]
     if unknown:
         shown = ", ".join(map(repr, unknown[:5])) + (" and others" if len(unknown) > 5 else "")
-        raise Failure(
+        raise RunError(
             f"{dataset.name} has {len(unknown)} of {len(dataset.class_names)} classes that the model does not know: "
             f"{shown}. It knows: {', '.join(map(repr, class_names[:5]))}{', ...' if len(class_names) > 5 else ''}."
         )
@@ -147,12 +147,12 @@ def _places(counts: Tensor, size: int) -> Tensor:
 def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_size") -> tuple[Dataset, Dataset]:
     """Split a data set into (training, held out) parts, stratified by class and reproducible from the seed.
 
-    Training keeps an image of every class. Failure, which names the `setting` that gave the size, where there are not
+    Training keeps an image of every class. RunError, which names the `setting` that gave the size, where there are not
     as many images.
     """
     num_classes = len(dataset.labels.unique())
     if not 0 < size <= len(dataset) - num_classes:
-        raise Failure(
+        raise RunError(
             f"{setting} is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of, and one of "
             f"each of {num_classes} classes has to stay: at most {len(dataset) - num_classes} can be held out."
         )

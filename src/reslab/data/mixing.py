@@ -14,7 +14,7 @@ from .stream import Batch, Stream
 class Mixing:
     """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) of whole batches.
 
-    mixup_alpha, cutmix_alpha: of the Beta distribution that the share is drawn from; 0 for none. With both, every
+    mixup_alpha, cutmix_alpha: of the Beta distribution that lam is drawn from; 0 for none. With both, every
     batch takes one of them, half of the time each. Every image's partner is the one before it in the batch.
     """
 
@@ -22,29 +22,29 @@ class Mixing:
     cutmix_alpha: float
 
     def __call__(self, batch: Batch, seed: int, step: int) -> Batch:
-        """Return the batch mixed; its labels are those of the larger share, `share`, `other_labels` have the rest."""
+        """Return the batch mixed; its labels are those of the larger lam, `lam`, `other_labels` have the rest."""
         draws = np.random.default_rng((seed, MIX, step))
         is_cut = self.cutmix_alpha > 0 and (self.mixup_alpha == 0 or draws.random() < 0.5)
         alpha = self.cutmix_alpha if is_cut else self.mixup_alpha
-        share = float(draws.beta(alpha, alpha))
+        lam = float(draws.beta(alpha, alpha))
         if is_cut:
-            images, share = paste(batch.images, share, draws.random(), draws.random())
+            images, lam = paste(batch.images, lam, draws.random(), draws.random())
         else:
-            images = batch.images * share + batch.images.roll(1, 0) * (1 - share)
+            images = batch.images * lam + batch.images.roll(1, 0) * (1 - lam)
         labels, others = batch.labels, batch.labels.roll(1, 0)
-        if share < 0.5:  # errors are counted by `labels`: those that a perfect network answers with
-            labels, others, share = others, labels, 1 - share
-        return replace(batch, images=images, labels=labels, other_labels=others, share=share)
+        if lam < 0.5:  # errors are counted by `labels`: those that a perfect network answers with
+            labels, others, lam = others, labels, 1 - lam
+        return replace(batch, images=images, labels=labels, other_labels=others, lam=lam)
 
 
-def paste(images: Tensor, share: float, x: float, y: float) -> tuple[Tensor, float]:
-    """Return [n, c, h, w] with a rectangle of each image's partner in it, and the share that is its own.
+def paste(images: Tensor, lam: float, x: float, y: float) -> tuple[Tensor, float]:
+    """Return [n, c, h, w] with a rectangle of each image's partner in it, and lam that is its own.
 
-    The rectangle has the picture's aspect and (1 - share) of its area; x, y in [0, 1): where its centre lies. What
-    lies outside the picture is cut off, so the share is counted again.
+    The rectangle has the picture's aspect and (1 - lam) of its area; x, y in [0, 1): where its centre lies. What
+    lies outside the picture is cut off, so lam is counted again.
     """
     height, width = images.shape[-2:]
-    side = (1 - share) ** 0.5
+    side = (1 - lam) ** 0.5
     centre_y, centre_x = int(y * height), int(x * width)
     half_rows, half_columns = int(side * height) // 2, int(side * width) // 2
     rows = slice(max(centre_y - half_rows, 0), min(centre_y + half_rows, height))

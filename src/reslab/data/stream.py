@@ -17,19 +17,19 @@ from .preprocess import Normalizer
 class Batch:
     """images: float32 [n, channels, height, width]; labels: int64 [n]; both on the training device.
 
-    other_labels, share: of mixed images, whose own label counts `share` and the other the rest.
+    other_labels, lam: of mixed images, whose own label counts `lam` and the other the rest.
     """
 
     images: Tensor
     labels: Tensor
     other_labels: Tensor | None = None
-    share: float = 1.0
+    lam: float = 1.0
 
-    def pieces(self, count: int) -> "list[Batch]":
+    def micro_batches(self, count: int) -> "list[Batch]":
         """Return the batch in `count` equal parts."""
         images, labels = self.images.chunk(count), self.labels.chunk(count)
         others = [None] * len(images) if self.other_labels is None else self.other_labels.chunk(count)
-        return [Batch(*part, self.share) for part in zip(images, labels, others, strict=True)]
+        return [Batch(*part, self.lam) for part in zip(images, labels, others, strict=True)]
 
 
 def growing_size(first: int, full: int, until_step: int, multiple: int = 4) -> Callable[[int], int]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.spec import PreprocessSpec
 
 from .dataset import ArrayDataset, Dataset
@@ -26,7 +26,7 @@ def batches(
     """Yield every sample once over all processes: rank r takes samples r, r + world_size, ...
 
     Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos as
-    `spec.fit` says (see `reslab.data.images.picture.view`). Failure when images in memory do not have the size that
+    `spec.fit` says (see `reslab.data.images.picture.view`). RunError when images in memory do not have the size that
     the spec asks for.
     """
     normalize = Normalizer(spec, device)
@@ -43,7 +43,7 @@ def batches(
 def _check_size(images: Tensor, name: str, spec: PreprocessSpec) -> None:
     found, wanted = tuple(images.shape[1:]), (spec.channels, spec.height, spec.width)
     if found != wanted:
-        raise Failure(
+        raise RunError(
             f"{name} has images of {'x'.join(map(str, found))}, but the model takes {'x'.join(map(str, wanted))}."
         )
 

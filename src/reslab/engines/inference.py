@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.models import Network
 from reslab.models.folding import fold_batch_norm
 from reslab.models.kernels.compiler import compiler
@@ -138,15 +138,15 @@ def problem(engine: str, device: torch.device) -> str | None:
 def make(engine: str, model: Network, example: Tensor) -> Run:
     """Return the network on an engine. example: float32 [n, channels, height, width] on the device to run on.
 
-    Raises Failure, with the reason, where the engine cannot be used.
+    Raises RunError, with the reason, where the engine cannot be used.
     """
     reason = problem(engine, example.device)
     if reason:
-        raise Failure(f"engine {engine!r} cannot be used: {reason}.")
+        raise RunError(f"engine {engine!r} cannot be used: {reason}.")
     try:
         return MAKERS[engine](model, example)
-    except Failure:
+    except RunError:
         raise
     except Exception as error:  # whatever a foreign engine raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Failure(f"engine {engine!r} does not run here: {first}") from error
+        raise RunError(f"engine {engine!r} does not run here: {first}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.models.kernels.compiler import cache_folder
 from reslab.system.environment import cpu_flags, cpu_name
 from reslab.system.files import write_atomically
@@ -19,7 +19,7 @@ from reslab.system.files import write_atomically
 log = logging.getLogger(__name__)
 
 
-def kept_rates(
+def cached_rates(
     kind: str, facts: list[Any], device: torch.device, measure: Callable[[], dict[str, float]]
 ) -> dict[str, float]:
     """Return what `measure` returned for the same facts on this machine before; else call it, and keep its answer.
@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, float] | None:
 def _keep(path: Path, rates: dict[str, float]) -> None:
     try:
         write_atomically(path, json.dumps(rates))
-    except Failure as error:
+    except RunError as error:
         log.warning("the measurement could not be kept for next time: %s", error)
 
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.engines.rate_cache import kept_rates
-from reslab.errors import Failure, UsageError
+from reslab.engines.rate_cache import cached_rates
+from reslab.errors import RunError, UsageError
 from reslab.models import Network, ResNet, build
 from reslab.models.kernels import fused_norm_problem
 from reslab.models.kernels.compiler import compiler
@@ -59,7 +59,7 @@ def candidates(
 
     has_blocks: whether the network is made of blocks, which are what is compiled.
 
-    Raises UsageError for choices that exclude one another or the network, and Failure, with the reason, for one that
+    Raises UsageError for choices that exclude one another or the network, and RunError, with the reason, for one that
     this machine cannot fulfil.
     """
     _check_together(fused_norm, compile, has_blocks)
@@ -93,7 +93,7 @@ def _precision_choices(choice: str, device: torch.device) -> list[str]:
     else:
         is_native = bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
     if choice == "bf16" and not is_native:
-        raise Failure(f"train.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
+        raise RunError(f"train.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
     if choice == "auto":
         return ["bf16", "fp32"] if is_native else ["fp32"]
     return [choice]
@@ -102,7 +102,7 @@ def _precision_choices(choice: str, device: torch.device) -> list[str]:
 def _kernel_choices(choice: str, device: torch.device) -> list[bool]:
     problem = "it runs on CPUs only" if device.type != "cpu" else fused_norm_problem() if choice != "off" else None
     if choice == "on" and problem:
-        raise Failure(f"train.fused_norm is 'on', but {problem}; use --train.fused_norm auto or off.")
+        raise RunError(f"train.fused_norm is 'on', but {problem}; use --train.fused_norm auto or off.")
     if choice == "auto":
         return [False] if problem else [True, False]
     return [choice == "on"]
@@ -114,7 +114,7 @@ def _compile_choices(choice: str, device: torch.device, iterations: int) -> list
     has_compiler = compiler() is not None and has_triton  # a GPU's kernels are launched by compiled code too
     if choice == "on" and not has_compiler:
         missing = "C++ compiler (g++)" if has_triton else "triton"
-        raise Failure(f"train.compile is 'on', but there is no {missing} here; use --train.compile auto or off.")
+        raise RunError(f"train.compile is 'on', but there is no {missing} here; use --train.compile auto or off.")
     if choice != "auto":
         return [choice == "on"]
     if not has_compiler or iterations < COMPILE_FROM_ITERATIONS:
@@ -143,7 +143,7 @@ def pick(
     shape = (images, spec.in_channels, *size)
     measured = _stand_in(spec)
     facts = [measured.to_dict(), shape, [engine.label for engine in found]]
-    rates = kept_rates("engines", facts, device, lambda: measure(found, measured, shape, device))
+    rates = cached_rates("engines", facts, device, lambda: measure(found, measured, shape, device))
     if not rates:
         return replace(found[0], reason="by rule: nothing could be measured")
     best = found[0]

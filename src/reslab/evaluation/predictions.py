@@ -69,7 +69,7 @@ def answer(
 
     on_progress: called with (views done, views in all) after each batch.
 
-    Raises UsageError for a protocol that the data or the network has no views for, Failure for a bad file.
+    Raises UsageError for a protocol that the data or the network has no views for, RunError for a bad file.
     """
     protocol = protocol or Protocol()
     check_protocol(protocol, dataset, preprocess)

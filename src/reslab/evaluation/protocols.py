@@ -14,7 +14,7 @@ from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
 from reslab.data.images.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
 from reslab.data.images.photos import centre_views, decoding_threads, full_chunks
 from reslab.data.views import protocol as single_view
-from reslab.errors import Failure, UsageError, check_choice
+from reslab.errors import RunError, UsageError, check_choice
 from reslab.spec import PreprocessSpec
 
 ProtocolName = Literal["center", "flip", "ten-crop", "multi-scale"]
@@ -86,7 +86,7 @@ class Views:
 
 
 def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -> None:
-    """Raise UsageError where a data set has no such views, Failure where its images do not have the model's size."""
+    """Raise UsageError where a data set has no such views, RunError where its images do not have the model's size."""
     has_one_size = isinstance(dataset, ArrayDataset) or spec.short_side is None
     if protocol.name == "ten-crop" and has_one_size:
         raise UsageError(
@@ -101,7 +101,7 @@ def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -
     if isinstance(dataset, ArrayDataset) and protocol.name != "multi-scale":
         found, wanted = tuple(dataset.images.shape[1:]), (spec.channels, spec.height, spec.width)
         if found != wanted:
-            raise Failure(
+            raise RunError(
                 f"{dataset.name} has images of {'x'.join(map(str, found))}, "
                 f"but the model takes {'x'.join(map(str, wanted))}."
             )
@@ -110,7 +110,7 @@ def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -
 def views(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
     """Yield every view of every sample once, never more pixels together than `batch_size` inputs of the model have.
 
-    Only a view that is by itself larger than that comes alone. Errors are those of `check_protocol`; Failure names a
+    Only a view that is by itself larger than that comes alone. Errors are those of `check_protocol`; RunError names a
     file that cannot be read.
     """
     check_protocol(protocol, dataset, spec)
@@ -179,7 +179,7 @@ def _multi_scale(dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...],
 def _resized(pixels: Tensor, side: int, path: Path) -> Tensor:
     height, width = pixels.shape[1:]
     if math.prod(short_side_size(height, width, side)) > MAX_PIXELS:
-        raise Failure(
+        raise RunError(
             f"{path}: is {width}x{height} pixels, so long that its shorter side cannot be resized to {side}; take it "
             "out of the data."
         )

@@ -12,6 +12,7 @@ from reslab.recipes.cifar_small import cifar_small
 from reslab.recipes.digits import digits
 
 KINDS = ("plain", "resnet")
+DEPTHS = (20, 32, 44, 56)  # of the paper's Fig. 6, all of which train on a CPU
 Size = Literal["digits", "small", "paper"]
 SIZES: tuple[Size, ...] = ("digits", "small", "paper")
 _RECIPES = {"digits": digits, "small": cifar_small, "paper": cifar}

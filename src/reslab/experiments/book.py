@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.report.figures.style import to_svg
 from reslab.report.html import figure_markup, write_page
 
@@ -96,8 +96,8 @@ def read_chapters(results: Path) -> list[Chapter]:
     """Return a chapter for every evidence in `results`, in the order of the paper's argument, sizes ascending.
 
     A folder has room for one record of a run. What was computed in another way, and must not be mixed with that, lies
-    in a folder of its own below `results`. Failure if two of them hold an experiment at the same size, and for evidence
-    that is damaged or of another version's experiments.
+    in a folder of its own below `results`. RunError if two of them hold an experiment at the same size, and for
+    evidence that is damaged or of another version's experiments.
     """
     return [chapter for place in _PLACES if (chapter := _read_chapter(results, *place)) is not None]
 
@@ -105,7 +105,7 @@ def read_chapters(results: Path) -> list[Chapter]:
 def _read_chapter(results: Path, experiment: Experiment, size: Size) -> Chapter | None:
     """Return what there is of an experiment at a size, None for nothing.
 
-    Failure for evidence of other networks, or measured in another way, than this version's experiment has.
+    RunError for evidence of other networks, or measured in another way, than this version's experiment has.
     """
     path = _only_path(results, experiment.name, size)
     if path is None:
@@ -114,18 +114,18 @@ def _read_chapter(results: Path, experiment: Experiment, size: Size) -> Chapter 
     command = Chapter(experiment, evidence).command
     arms = {arm.name: arm for arm in experiment.arms(size)}
     if other := sorted(arms.keys() ^ evidence.records.keys()):
-        raise Failure(
+        raise RunError(
             f"{path} is of other networks than this version's {experiment.name} ({', '.join(other)}); make it anew, "
             f"where its runs are, with: {command}"
         )
     if evidence.how != experiment.how(size):
-        raise Failure(
+        raise RunError(
             f"{path} was measured in another way than this version does ({evidence.how} there, {experiment.how(size)} "
             f"now); make it anew, where its runs are, with: {command}"
         )
     for record in (record for records in evidence.records.values() for record in records):
         if lack := other_training(record, arms[record.path.parent.name], record.values["seed"]):
-            raise Failure(f"{record.path} is not of this version's {experiment.name}: {lack}.")
+            raise RunError(f"{record.path} is not of this version's {experiment.name}: {lack}.")
     return Chapter(experiment, evidence)
 
 
@@ -134,24 +134,24 @@ def _only_path(results: Path, name: str, size: str) -> Path | None:
     file = path_of(results, name, size).name
     paths = [*results.glob(file), *sorted(results.glob(f"*/{file}"))]
     if len(paths) > 1:
-        raise Failure(f"{paths[0]} and {paths[1]}: a book has room for an experiment once at a size; move one away.")
+        raise RunError(f"{paths[0]} and {paths[1]}: a book has room for an experiment once at a size; move one away.")
     return paths[0] if paths else None
 
 
 def write_book(results: Path, folder: Path) -> Path:
     """Write one HTML page for each experiment found below `results`, and the front page; return that one's path.
 
-    Evidence that cannot be shown keeps no other from its page: its Failure is raised when they are written.
+    Evidence that cannot be shown keeps no other from its page: its RunError is raised when they are written.
     """
     chapters, failures = [], []
     for place in _PLACES:
         try:
             chapters.append(_read_chapter(results, *place))
-        except Failure as failure:
+        except RunError as failure:
             failures.append(failure)
     index = _write_pages([chapter for chapter in chapters if chapter is not None], folder)
     if failures:
-        raise Failure(f"{index} is written, but not whole: {failures[0]}")
+        raise RunError(f"{index} is written, but not whole: {failures[0]}")
     return index
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from reslab.artifacts.record import RecordedRun
 from reslab.config import from_dict
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.evaluation.metrics import error_percent
 from reslab.spec import ModelSpec
 from reslab.system.files import read_json, to_json, write_atomically
@@ -101,7 +101,7 @@ def save_evidence(evidence: Evidence, results: Path) -> Path:
 def load_evidence(path: Path) -> Evidence:
     """Read what `save_evidence` wrote, with the records it names.
 
-    Failure for a record that is missing, damaged, or of other networks than were measured for this evidence.
+    RunError for a record that is missing, damaged, or of other networks than were measured for this evidence.
     """
     document = read_document(path)
     records = {
@@ -110,7 +110,7 @@ def load_evidence(path: Path) -> Evidence:
     }
     for arm, models in document["models"].items():
         if any(None not in pair and pair[0] != pair[1] for pair in zip(models, _models(records[arm]), strict=True)):
-            raise Failure(
+            raise RunError(
                 f"{path} was made of other networks than the records of {arm} are beside it; make it anew with: "
                 f"{_command(document)}"
             )
@@ -131,28 +131,28 @@ def seeds_in(path: Path) -> int:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Return an evidence's JSON values as they are, without its records; Failure for what is none."""
+    """Return an evidence's JSON values as they are, without its records; RunError for what is none."""
     try:
         document = read_json(path)
-    except Failure as error:
-        raise Failure(
+    except RunError as error:
+        raise RunError(
             f"{error} If it is damaged, remove it: 'reslab experiment' makes it anew where its runs are."
         ) from None
     if not isinstance(document, dict) or not {"experiment", "size", "arms"} <= document.keys():
-        raise Failure(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
+        raise RunError(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
     if document.get("format_version") != FORMAT_VERSION:
-        raise Failure(
+        raise RunError(
             f"{path} has format version {document.get('format_version')}, this reslab reads {FORMAT_VERSION}; remove "
             f"it and make it anew, where its runs are, with: {_command(document)}"
         )
     if missing := [key for key in _KEYS if key not in document]:
-        raise Failure(f"{path}: not whole, without {', '.join(missing)}; remove it and make it anew.")
+        raise RunError(f"{path}: not whole, without {', '.join(missing)}; remove it and make it anew.")
     if wrong := [key for key in ("arms", "models", "of_runs", "how") if not isinstance(document[key], dict)]:
-        raise Failure(f"{path}: damaged: {wrong[0]!r} is no object; remove it and make it anew.")
+        raise RunError(f"{path}: damaged: {wrong[0]!r} is no object; remove it and make it anew.")
     sizes = {arm: len(seeds) for arm, seeds in document["arms"].items()}
     for key in ("models", "of_runs"):
         if any(sizes.get(arm) != len(values) for arm, values in document[key].items()):
-            raise Failure(
+            raise RunError(
                 f"{path}: not whole: {key!r} has other seeds or arms than 'arms'; remove it and make it anew, where "
                 f"its runs are, with: {_command(document)}"
             )
@@ -182,3 +182,9 @@ def _command(document: dict[str, Any]) -> str:
 def _models(records: Sequence[RecordedRun]) -> list[str | None]:
     """The hash of each run's model file; None in older records."""
     return [record.values.get("model_sha256") for record in records]
+
+
+def nets(evidence: Evidence, kind: str) -> dict[str, str]:
+    """Return the arms of plain or residual nets by depth: name -> "20 layers"."""
+    chosen = [arm for arm in evidence.records if evidence.spec(arm).is_plain is (kind == "plain")]
+    return {arm: f"{evidence.spec(arm).depth} layers" for arm in sorted(chosen, key=lambda a: evidence.spec(a).depth)}

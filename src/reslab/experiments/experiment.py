@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Splits
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.runs.data import data_of_run
 from reslab.runs.session import read_config
 
@@ -54,7 +54,7 @@ class Bench:
     def data_of(self, folder: RunFolder) -> Splits:
         """Return a run's data; from `data` where that is given, for the files may have moved since its training.
 
-        Where they are gone and `data` is not given, they are looked for. Failure where they are nowhere, or are other
+        Where they are gone and `data` is not given, they are looked for. RunError where they are nowhere, or are other
         data than the run was trained on.
         """
         config = at_place(read_config(folder).data, self.data)
@@ -65,7 +65,7 @@ class Bench:
         there, now = folder.environment()["data"].get("fingerprint"), found.splits.train.fingerprint()
         if there not in (None, now):  # older runs do not say
             place = config.path or "what was found"
-            raise Failure(f"{place} is other data than {folder.path} was trained on (fingerprints {now}, {there}).")
+            raise RunError(f"{place} is other data than {folder.path} was trained on (fingerprints {now}, {there}).")
         return found.splits
 
 

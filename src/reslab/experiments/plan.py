@@ -14,7 +14,7 @@ from reslab.errors import UsageError
 from .arms import Arm, Size
 from .evidence import path_of, seeds_in
 from .experiment import Experiment
-from .record_store import Archive, Lack, Standing
+from .record_store import Archive, NotReusable, Reusable
 from .runner import Run, Runner
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Plan:
     seeds: range
     measured: Sequence[Arm]
     here: Sequence[Run]
-    standing: Mapping[tuple[str, int], Standing]
+    standing: Mapping[tuple[str, int], Reusable]
 
 
 def make_plan(
@@ -49,12 +49,12 @@ def make_plan(
     numbers = range(_num_seeds(path, experiment.seeds if seeds is None else seeds, arms, stock))
     runs = [(arm, seed) for seed in numbers for arm in arms]
     found = [stock.look_up(run) for run in runs]
-    here = [run for run, one in zip(runs, found, strict=True) if not isinstance(one, Standing)]
+    here = [run for run, one in zip(runs, found, strict=True) if not isinstance(one, Reusable)]
     stock.check(here)
     unfinished = [run for run in here if not runner.is_finished(*run)]
-    standing: dict[tuple[str, int], Standing] = {}
+    standing: dict[tuple[str, int], Reusable] = {}
     for (arm, seed), one in zip(runs, found, strict=True):
-        if isinstance(one, Standing):
+        if isinstance(one, Reusable):
             standing[arm.name, seed] = one
     there = [RunFolder.open(runner.folder(*run)) for run in here if run not in unfinished]
     # what is measured beside the runs is of the data that is found now, though nothing may be left to train
@@ -68,7 +68,7 @@ def make_plan(
 def _training_data(runs: Sequence[Run]) -> str | None:
     """The fingerprint of what would be found for these runs now, before any is trained; None without any.
 
-    Failure where there is no data.
+    RunError where there is no data.
     """
     return build_splits(runs[0][0].config.data).train.fingerprint() if runs else None
 
@@ -113,9 +113,9 @@ class _Stock:
 
     def has(self, run: Run) -> bool:
         """Whether nothing is to be trained for a run."""
-        return self.runner.is_finished(*run) or isinstance(self.look_up(run), Standing)
+        return self.runner.is_finished(*run) or isinstance(self.look_up(run), Reusable)
 
-    def look_up(self, run: Run) -> Standing | Lack | None:
+    def look_up(self, run: Run) -> Reusable | NotReusable | None:
         """What stands for a run that is not finished here, or why its record cannot; None without a record."""
         if self.runner.is_finished(*run) or not self.archive.path(*run).exists():
             return None
@@ -124,13 +124,15 @@ class _Stock:
     def check(self, here: Sequence[Run]) -> None:
         """Refuse, before anything is trained, to train what has a record already, or to start from such a run."""
         for run in here:
-            if isinstance(lack := self.look_up(run), Lack):
+            if isinstance(lack := self.look_up(run), NotReusable):
                 self._refuse(run, lack)
         for run in self.runner.sources(here):
             if self.look_up(run) is not None:
-                self._refuse(run, Lack("another run goes on from its weights, and a record does not hold them", True))
+                self._refuse(
+                    run, NotReusable("another run goes on from its weights, and a record does not hold them", True)
+                )
 
-    def _refuse(self, run: Run, lack: Lack) -> None:
+    def _refuse(self, run: Run, lack: NotReusable) -> None:
         way = "Give the --run-dir that the run is in, or" if lack.is_in_run else "Give"
         raise UsageError(
             f"{self.archive.path(*run)} is the record of a run that is not below {self.runner.path}, and cannot stand "

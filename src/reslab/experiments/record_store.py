@@ -14,7 +14,7 @@ from .runner import changes
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Reusable:
     """What stands for a run that is not here. found: what was measured on its network; None where nothing is to be."""
 
     record: RecordedRun
@@ -22,7 +22,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class NotReusable:
     """Why a record cannot stand for its run. is_in_run: whether it can where the run is."""
 
     reason: str
@@ -45,7 +45,7 @@ class Archive:
 
     @classmethod
     def open(cls, results: Path, experiment: str, size: str) -> "Archive":
-        """Read the evidence of an experiment at a size; Failure for one that is damaged."""
+        """Read the evidence of an experiment at a size; RunError for one that is damaged."""
         path = path_of(results, experiment, size)
         if not path.exists():
             return cls(results, {}, {}, {}, None)
@@ -64,24 +64,24 @@ class Archive:
         """Return where a run's record lies, or would lie."""
         return records_folder(self.results) / arm.name / f"{seed}.json"
 
-    def look_up(self, arm: Arm, seed: int, how: dict[str, Any] | None) -> Standing | Lack:
-        """Return what stands for a run whose record is there, or why nothing can; Failure for a damaged record.
+    def look_up(self, arm: Arm, seed: int, how: dict[str, Any] | None) -> Reusable | NotReusable:
+        """Return what stands for a run whose record is there, or why nothing can; RunError for a damaged record.
 
         how: with which constants its network is measured; None if it is not.
         """
         record = RecordedRun.open(self.path(arm, seed))
         if lack := other_training(record, arm, seed):
-            return Lack(lack, is_in_run=False)
+            return NotReusable(lack, is_in_run=False)
         is_known = self._is_of_evidence(arm, seed, record)
         if arm.start is not None and not (is_known and self._is_of_evidence(arm.start.arm, seed)):
-            return Lack("it does not say of which network it goes on with the training", is_in_run=True)
+            return NotReusable("it does not say of which network it goes on with the training", is_in_run=True)
         if how is None:
-            return Standing(record, None)
+            return Reusable(record, None)
         if not is_known or (arm.name, seed) not in self.found:
-            return Lack("its network is to be measured, and a record does not hold that", is_in_run=True)
+            return NotReusable("its network is to be measured, and a record does not hold that", is_in_run=True)
         if self.how != how:
-            return Lack(f"its network was measured in another way ({self.how} there, {how} now)", is_in_run=True)
-        return Standing(record, self.found[arm.name, seed])
+            return NotReusable(f"its network was measured in another way ({self.how} there, {how} now)", is_in_run=True)
+        return Reusable(record, self.found[arm.name, seed])
 
     def _is_of_evidence(self, arm: Arm, seed: int, record: RecordedRun | None = None) -> bool:
         """Whether the evidence was made of the network that the record is of; older records do not say which it is."""

@@ -14,8 +14,8 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import choose_device
 from reslab.config import TrainConfig
 from reslab.distributed import World
-from reslab.errors import Failure, UsageError
-from reslab.system import environment
+from reslab.engines.hardware import collect_environment
+from reslab.errors import RunError, UsageError
 from reslab.system.files import to_json
 from reslab.system.memory import failing_for_memory
 
@@ -24,7 +24,7 @@ from .evidence import Evidence, Measured, load_evidence, records_folder, save_ev
 from .experiment import Bench, Experiment
 from .plan import Plan, check_data, make_plan
 from .provenance import engines
-from .record_store import Archive, Standing
+from .record_store import Archive, Reusable
 from .runner import ObserverMaker, Runner
 
 log = logging.getLogger(__name__)
@@ -113,11 +113,11 @@ def _measure(
 
 
 def _finite(value: Any, folder: RunFolder) -> Any:
-    """Return what was measured; Failure, naming the run, where a number overflowed: JSON has no word for it."""
+    """Return what was measured; RunError, naming the run, where a number overflowed: JSON has no word for it."""
     try:
         to_json(value)
     except ValueError:
-        raise Failure(
+        raise RunError(
             f"{folder.path}: what was measured on its network is not finite; it did not learn, so that this experiment "
             "says nothing with it. 'reslab report' shows its curves."
         ) from None
@@ -127,7 +127,7 @@ def _finite(value: Any, folder: RunFolder) -> Any:
 def _now(bench: Bench) -> dict[str, Any]:
     return {
         "date": datetime.date.today().isoformat(),
-        "environment": {"device": bench.device.type, **environment.collect()},
+        "environment": {"device": bench.device.type, **collect_environment()},
     }
 
 
@@ -137,7 +137,7 @@ class _Recorder:
     records: by arm and seed, with those that stand for runs which are not here.
     """
 
-    def __init__(self, results: Path, standing: Mapping[tuple[str, int], Standing]) -> None:
+    def __init__(self, results: Path, standing: Mapping[tuple[str, int], Reusable]) -> None:
         self._folder = records_folder(results)
         self.records = {key: one.record for key, one in standing.items()}
 

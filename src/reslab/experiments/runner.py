@@ -15,7 +15,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.data.views import batches
-from reslab.errors import Failure, Interrupted, UsageError
+from reslab.errors import Interrupted, RunError, UsageError
 from reslab.models import Network, deepen
 from reslab.runs.parallel import STOPPED, run_side_by_side
 from reslab.runs.train import train_run
@@ -80,7 +80,7 @@ class Runner:
         return self.path / f"{arm.name}-{arm.key}" / str(seed)
 
     def _finished(self, arm: Arm, seed: int) -> RunFolder:
-        """Open a finished run; Failure for one whose settings were others, because a default has changed since.
+        """Open a finished run; RunError for one whose settings were others, because a default has changed since.
 
         And for one that went on from another network than is there now: its pages would compare it with that one.
         """
@@ -88,14 +88,14 @@ class Runner:
         try:
             changed = changes(folder.config(), arm)
         except UsageError as error:
-            raise Failure(
+            raise RunError(
                 f"{folder.path}: its settings are not those of this reslab ({str(error).rstrip('.')}); use the version "
                 "that trained it, or another --run-dir."
             ) from None
         if changed:
-            raise Failure(f"{folder.path} was trained with other settings ({changed}); remove it to train it anew.")
+            raise RunError(f"{folder.path} was trained with other settings ({changed}); remove it to train it anew.")
         if arm.start is not None and self.is_finished(arm.start.arm, seed) and not self._went_on_from(arm, seed):
-            raise Failure(
+            raise RunError(
                 f"{folder.path} went on from another network than {self.folder(arm.start.arm, seed)} holds now, which "
                 "was trained anew since; remove it (and its record), and it is trained anew too."
             )
@@ -143,7 +143,7 @@ class Runner:
         except UsageError:
             if is_started or not self._is_started(arm, seed):
                 raise
-            raise Failure(
+            raise RunError(
                 f"{self.folder(arm, seed)} was begun by another command in this moment; wait for that one, or stop it. "
                 "Then the same command goes on."
             ) from None
@@ -161,7 +161,7 @@ class Runner:
         failed = {number: why for number, why in codes.items() if not self.is_finished(*todo[number])}
         if failed:
             told = (f"{self.folder(*todo[number])} was not finished ({_why(code)})" for number, code in failed.items())
-            raise Failure(f"{'; '.join(told)}.")
+            raise RunError(f"{'; '.join(told)}.")
 
     def _command(self, arm: Arm, seed: int) -> list[str]:
         config = self._config(arm, seed)

@@ -17,13 +17,13 @@ import torch
 from reslab.builders import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
 from reslab.distributed import World
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.runs.context import prepare
 from reslab.runs.train import make_trainer
 from reslab.system.memory import is_want_of_memory, keep_freed_memory
 
 
-class DoesNotFit(Failure):
+class OutOfMemoryError(RunError):
     """The training steps need more memory than there is."""
 
 
@@ -33,7 +33,7 @@ def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
     peak_gb: most memory from the first step on, resident on a CPU, PyTorch's allocations on a GPU;
     peak_gb_before_training: the same just before it, so that the difference is what training takes.
 
-    Raises DoesNotFit when the process was killed or said that it had no memory, Failure when it ended otherwise.
+    Raises OutOfMemoryError when the process was killed or said that it had no memory, RunError when it ended otherwise.
     """
     # -P: what lies in the working folder is no module
     command = [sys.executable, "-P", "-m", "reslab.experiments.step_cost", str(steps)]
@@ -43,8 +43,8 @@ def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
     lines = done.stderr.strip().splitlines() or ["no message"]
     was_killed = sys.platform != "win32" and done.returncode == -signal.SIGKILL
     if was_killed or is_want_of_memory(done.stderr):
-        raise DoesNotFit(f"{config.recipe}: the training steps do not fit into memory: {lines[-1]}")
-    raise Failure(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
+        raise OutOfMemoryError(f"{config.recipe}: the training steps do not fit into memory: {lines[-1]}")
+    raise RunError(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
 
 
 def _measure(config: RunConfig, steps: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import Picture, view_of, with_fit
 from reslab.data.preprocess import Normalizer
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.spec import Fit, PreprocessSpec
 
 Answer = TypeVar("Answer")
@@ -85,7 +85,7 @@ class Classifier:
     def prepare(self, images: Picture | Iterable[Picture], *, fit: Fit | None = None) -> Tensor:
         """Return the network's input for one picture or several: float32 [n, channels, height, width], on its device.
 
-        Failure names a picture that cannot be read.
+        RunError names a picture that cannot be read.
         """
         spec = with_fit(self.card.preprocess, fit)
         views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(several(images))]
@@ -108,13 +108,13 @@ class Classifier:
 
         An array [n, h, w, c] or a tensor [n, c, h, w] is several. Fewer classes than `top_k` are all returned.
 
-        Raises Failure that names the first picture that cannot be read (`predict_files` goes on), and UsageError for a
+        Raises RunError that names the first picture that cannot be read (`predict_files` goes on), and UsageError for a
         `top_k` or `batch_size` below 1.
         """
         found: list[Prediction] = []
         for answer in self.predict_files(several(images), top_k=top_k, batch_size=batch_size, fit=fit):
             if isinstance(answer, BadFile):
-                raise Failure(answer.reason)
+                raise RunError(answer.reason)
             found.append(answer)
         return found[0] if is_one(images) else found
 
@@ -224,7 +224,7 @@ def _read(picture: Picture, number: int, spec: PreprocessSpec) -> NamedView:
     name = _name(picture, number)
     try:
         return name, view_of(picture, spec, name)
-    except Failure as error:
+    except RunError as error:
         return name, BadFile(name, str(error))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reslab.analysis import enlarged, head_maps, in_eval_mode, last_map, overlay, picture_of, side_by_side, upsampled
 from reslab.data.images.picture import Picture, with_fit
-from reslab.errors import Failure, UsageError, did_you_mean
+from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.models import Network
 from reslab.spec import Fit, PreprocessSpec
 
@@ -109,7 +109,7 @@ class Explainer(Classifier):
         stream = self.explain_files(several(images), class_name=class_name, top_k=top_k, batch_size=batch_size, fit=fit)
         for one in stream:
             if isinstance(one, BadFile):
-                raise Failure(one.reason)
+                raise RunError(one.reason)
             found.append(one)
         return found[0] if is_one(images) else found
 

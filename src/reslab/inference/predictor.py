@@ -14,8 +14,8 @@ from reslab.artifacts.model_file import ModelCard, ModelFile, load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.engines import inference as backends
 from reslab.engines.inference import MAKERS, Run
-from reslab.engines.rate_cache import kept_rates
-from reslab.errors import Failure, UsageError, did_you_mean
+from reslab.engines.rate_cache import cached_rates
+from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.models import Network
 from reslab.spec import ModelSpec
 
@@ -98,7 +98,7 @@ def load(
     device: where to compute, "cpu", or "cuda" where torch sees one; None: where `images` are, or the CPU. With "cuda",
         float32 is then float32 in this process, and not TF32.
 
-    Raises Failure for a file that is no model file, for a run that has none, and for an engine that cannot be used;
+    Raises RunError for a file that is no model file, for a run that has none, and for an engine that cannot be used;
     one asked for by name that answers otherwise is warned of (`Predictor.agreement` says how often it agrees).
     UsageError for a name that is no engine, for a device that is not there, for a batch of none, and for images of
     another shape.
@@ -164,7 +164,7 @@ def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: s
     for name in order:
         try:
             run = backends.make(name, model, example)
-        except Failure as failure:
+        except RunError as failure:
             if engine != "auto":
                 raise
             log.warning("engine %r was measured here before, and is left out: %s", name, failure)
@@ -187,7 +187,7 @@ def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: s
             )
         log.warning("engine %r answers otherwise than fp32 on %.1f %% of %s and is left out.",
                     name, 100 * (1 - agreement), checked_on)  # fmt: skip
-    raise Failure("no engine answers as fp32 does; load the model without engine=.")
+    raise RunError("no engine answers as fp32 does; load the model without engine=.")
 
 
 def _answers(run: Run, images: Tensor, batch_size: int) -> Tensor:
@@ -201,7 +201,7 @@ def _by_speed(loaded: ModelFile, example: Tensor) -> tuple[list[str], dict[str, 
     """Return the engines of this machine, the fastest first, with their rates; measured once and kept."""
     usable = [name for name in MAKERS if backends.problem(name, example.device) is None]
     facts = [loaded.spec.to_dict(), list(example.shape), usable]
-    rates = kept_rates("inference", facts, example.device, lambda: measure(loaded.model, usable, example))
+    rates = cached_rates("inference", facts, example.device, lambda: measure(loaded.model, usable, example))
     return sorted(rates, key=lambda name: -rates[name]), rates
 
 

@@ -35,7 +35,7 @@ class ZeroPad(nn.Module):
 _ONEDNN_BLOCK = 16  # input channels that a kernel takes together: 8 with AVX2, 16 with AVX-512
 
 
-class NarrowPointwise(nn.Conv2d):
+class SubsampledConv1x1(nn.Conv2d):
     """A 1x1 convolution with a stride that takes its pixels first, and is then one without.
 
     The same numbers, without the trap: in channels_last and with fewer input channels than oneDNN takes together, its
@@ -49,7 +49,7 @@ class NarrowPointwise(nn.Conv2d):
 
 
 def _pointwise(in_channels: int, out_channels: int, stride: int, *, bias: bool) -> nn.Conv2d:
-    kind = NarrowPointwise if stride > 1 and in_channels < _ONEDNN_BLOCK else nn.Conv2d
+    kind = SubsampledConv1x1 if stride > 1 and in_channels < _ONEDNN_BLOCK else nn.Conv2d
     return kind(in_channels, out_channels, 1, stride, bias=bias)
 
 

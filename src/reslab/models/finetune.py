@@ -27,7 +27,7 @@ def freeze(model: Network, *, num_stages: int = 0, batch_norm: bool = False) -> 
         freeze_batch_norm(model)
 
 
-def rate_scales(model: Network, decay: float) -> dict[nn.Parameter, float]:
+def lr_multipliers(model: Network, decay: float) -> dict[nn.Parameter, float]:
     """Return what each parameter's learning rate is multiplied by: 1 for the head, `decay` once more for each stage.
 
     With n stages, the last stage has `decay`, the first decay^n, and the stem decay^(n + 1).

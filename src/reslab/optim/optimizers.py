@@ -16,16 +16,16 @@ def make_sgd(
     nesterov: bool,
     weight_decay: float,
     decay_norm_and_bias: bool,
-    rate_scales: Mapping[nn.Parameter, float] | None = None,
+    lr_multipliers: Mapping[nn.Parameter, float] | None = None,
 ) -> Optimizer:
     """Return SGD with momentum over all parameters of `model` that train.
 
-    rate_scales: what the learning rate of each parameter is multiplied by (`lr_scale` of its group); 1 by default.
+    lr_multipliers: what the learning rate of each parameter is multiplied by (`lr_scale` of its group); 1 by default.
 
     `v = momentum * v + g + weight_decay * w; w -= lr * v`, as torch and fb.resnet.torch have it. The paper's Caffe
     multiplies the gradient by lr inside v, which differs for some steps after each change of lr.
     """
-    scales = rate_scales or {}
+    scales = lr_multipliers or {}
 
     def kind(parameter: nn.Parameter) -> tuple[float, bool]:
         # scales, shifts and biases are the parameters with one dimension

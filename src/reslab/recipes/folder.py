@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reslab.config import DataConfig, OneCycle, ResizedCrop, RunConfig, Sgd, TrainConfig
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
 
@@ -42,7 +42,7 @@ class FolderFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wishes:
+class FolderOptions:
     """What the user has decided; None for what is left to us. start: the network of a model file to start from."""
 
     model: str | None = None
@@ -70,7 +70,7 @@ NOMINAL = FolderFacts(
 )
 
 
-def plan_folder(facts: FolderFacts, path: str | None, wishes: Wishes, rate: Rate | None = None) -> Plan:
+def plan_folder(facts: FolderFacts, path: str | None, wishes: FolderOptions, rate: Rate | None = None) -> Plan:
     """Return a config for a folder of photos, with the reasons.
 
     Raises UsageError for a wish that cannot be: an unknown network, a size or number of epochs below what makes sense.
@@ -123,10 +123,10 @@ def folder() -> RunConfig:
     What is shown here is for ten thousand pictures of 128 pixels in ten classes; `reslab train folder --data FOLDER`
     looks at the folder first.
     """
-    return plan_folder(NOMINAL, None, Wishes()).config
+    return plan_folder(NOMINAL, None, FolderOptions()).config
 
 
-def _check(wishes: Wishes) -> None:
+def _check(wishes: FolderOptions) -> None:
     if wishes.epochs is not None and wishes.epochs < 1:
         raise UsageError(f"--epochs is {wishes.epochs}; allowed: 1 or more.")
     if wishes.size is not None and wishes.size < 16:
@@ -141,7 +141,7 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     part = round(count * (0.15 if count < 1000 else 0.1))
     held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
     if not held and facts.parts != ("validation", "test"):
-        raise Failure(
+        raise RunError(
             f"{path}: has {count} training image(s), of which none can be held out to judge by; give more, or folders "
             "val and test beside train."
         )
@@ -160,7 +160,7 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     return replace(data, test_size=held), count - 2 * held, text
 
 
-def _size(facts: FolderFacts, wishes: Wishes) -> tuple[int, str]:
+def _size(facts: FolderFacts, wishes: FolderOptions) -> tuple[int, str]:
     if wishes.size is not None:
         return wishes.size, f"size {wishes.size}: as asked."
     if wishes.start_size is not None:
@@ -175,7 +175,7 @@ def _size(facts: FolderFacts, wishes: Wishes) -> tuple[int, str]:
     return size, f"size {size}: pictures have a shorter side of {facts.short_side} pixels{machine} (--size)."
 
 
-def _model(facts: FolderFacts, wishes: Wishes, size: int) -> tuple[ModelSpec, str]:
+def _model(facts: FolderFacts, wishes: FolderOptions, size: int) -> tuple[ModelSpec, str]:
     if wishes.start is not None:
         _check_takes_any_size(wishes.start, "the weights' network")
         spec = replace(wishes.start, num_classes=facts.num_classes, in_channels=facts.channels)
@@ -206,11 +206,11 @@ def _batch_size(num_train: int) -> int:
     return 256 if num_train >= _LARGE_DATA else 64 if num_train >= 1280 else 32 if num_train >= 320 else 16
 
 
-def _why_batch(num_train: int, wishes: Wishes) -> str:
+def _why_batch(num_train: int, wishes: FolderOptions) -> str:
     return "as asked." if wishes.batch_size else f"{num_train:,} training images (--train.batch_size)."
 
 
-def _views(data: DataConfig, size: int, facts: FolderFacts, wishes: Wishes) -> DataConfig:
+def _views(data: DataConfig, size: int, facts: FolderFacts, wishes: FolderOptions) -> DataConfig:
     """Training sees random parts at 7/8 of the size: objects then appear as large as in evaluation (FixRes, 2019)."""
     if size <= _SMALL_PICTURES:
         crop, first, area = size, None, 0.5
@@ -237,7 +237,7 @@ def _epochs(
     data: DataConfig,
     batch_size: int,
     facts: FolderFacts,
-    wishes: Wishes,
+    wishes: FolderOptions,
     rate: Rate | None,
 ) -> tuple[int, str]:
     assert isinstance(data.augment, ResizedCrop)
@@ -273,7 +273,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
-def _optimizer(batch_size: int, wishes: Wishes) -> Sgd:
+def _optimizer(batch_size: int, wishes: FolderOptions) -> Sgd:
     lr = _PEAK_LR if wishes.weights is None else _FINE_TUNING_LR
     return Sgd(
         lr=lr * batch_size / 128,

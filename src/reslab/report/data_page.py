@@ -9,7 +9,7 @@ from reslab.analysis import enlarged, picture_of, thumbnail_uri
 from reslab.data.checks.findings import KINDS, Finding
 from reslab.data.images.decode import decode
 from reslab.data.sources.inventory import Inventory
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .html import write_page
 
@@ -80,7 +80,7 @@ def _picture(path: Path) -> str | None:
         return None
     try:
         return thumbnail_uri(enlarged(picture_of(decode(path, 3)), _SIDE), _SIDE)
-    except Failure:
+    except RunError:
         return None
 
 

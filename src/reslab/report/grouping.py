@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reslab.config import differences, from_dict, to_dict
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 _MOST_SAID = 3
 
@@ -37,7 +37,7 @@ class Alike:
 
 
 def group_alike(runs: Sequence[Run]) -> list[Alike]:
-    """Return the runs, each once, by training, in the order given; Failure names a run whose config is not ours."""
+    """Return the runs, each once, by training, in the order given; RunError names a run whose config is not ours."""
     distinct = list({run.path.resolve(): run for run in runs}.values())
     grouped: list[tuple[dict[str, Any], list[Run]]] = []
     for run, settings in zip(distinct, _settings_of_all(distinct), strict=True):
@@ -69,7 +69,7 @@ def _settings(run: Run, names: dict[str, str]) -> dict[str, Any]:
     try:
         settings = to_dict(from_dict(run.config()))  # a setting that came later counts with its default
     except UsageError as error:
-        raise Failure(f"{run.path}: its config is not one of this reslab: {error}") from None
+        raise RunError(f"{run.path}: its config is not one of this reslab: {error}") from None
     del settings["data"]["path"]
     data = run.environment()["data"]
     fingerprint = data["fingerprint"]

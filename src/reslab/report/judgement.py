@@ -25,7 +25,7 @@ from reslab.artifacts.model_file import ModelCard
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Dataset
 from reslab.data.views import batches
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.evaluation import Answers, Protocol, answer, recalibrated, summarize
 from reslab.models import Network
 
@@ -51,12 +51,12 @@ def judge(
     train: the training images to look for near-duplicates in; None to leave that out. watch: opens a display of
     progress, `reslab.system.progress.counting`. The model is in eval mode, on any device.
 
-    Raises Failure for answers that are not finite.
+    Raises RunError for answers that are not finite.
     """
     with watch(f"{split} images", len(dataset)) as on_progress:
         answers = answer(model, card.preprocess, dataset, split=split, batch_size=_BATCH, on_progress=on_progress)
     if not answers.are_finite:
-        raise Failure("the network's answers are not finite (its logits overflow): nothing can be ranked by them.")
+        raise RunError("the network's answers are not finite (its logits overflow): nothing can be ranked by them.")
     names = card.class_names
     summary = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
     shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from reslab.artifacts.run_folder import RunFolder
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .run_page import RELOAD_SECONDS, write_report
 
@@ -37,7 +37,7 @@ class LiveReport:
             return
         try:
             write_report(self._folder)
-        except (Failure, OSError) as error:
+        except (RunError, OSError) as error:
             self._has_failed = True
             log.warning("no report while the run goes on: %s", error)
         end = time.monotonic()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.analysis.batchnorm_health import NormHealth, health_in_words, norm_health
+from reslab.analysis.batchnorm_health import BatchNormHealth, batchnorm_health, health_in_words
 from reslab.analysis.signals import layer_responses, num_activations, signals
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import Dataset
@@ -33,7 +33,7 @@ def look_inside(model: Network, card: ModelCard, dataset: Dataset, split: str) -
     batch = _spread(len(images), min(_BATCH, max(_LEAST, _ACTIVATIONS // num_activations(model, images[:1]))))
     responses = layer_responses(model, images)
     gradients = signals(model, images[batch], labels[batch])
-    norms = norm_health(model, images)
+    norms = batchnorm_health(model, images)
     return {
         "split": split,
         "images": len(images),
@@ -60,7 +60,7 @@ def _spread(total: int, most: int) -> Tensor:
     return torch.arange(count) * total // count
 
 
-def _row(one: NormHealth) -> dict[str, Any]:
+def _row(one: BatchNormHealth) -> dict[str, Any]:
     return {
         "layer": one.layer,
         "channels": one.num_channels,

@@ -13,8 +13,8 @@ from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.decode import decode
 from reslab.engines import training as engine
-from reslab.errors import Failure, UsageError
-from reslab.recipes.folder import FolderFacts, Plan, Wishes, plan_folder
+from reslab.errors import RunError, UsageError
+from reslab.recipes.folder import FolderFacts, FolderOptions, Plan, plan_folder
 from reslab.spec import ModelSpec
 from reslab.weights.transfer import read_start
 
@@ -24,7 +24,7 @@ _TIMED_IMAGES, _TIMED_STEPS = 32, 4
 
 def plan(
     path: Path,
-    wishes: Wishes,
+    wishes: FolderOptions,
     *,
     kind: str = "auto",
     channels: int | None = None,
@@ -38,7 +38,7 @@ def plan(
     device: auto, cpu or cuda, as in `train.device`.
     is_alone: no other process trains with this one; with others, nothing is measured, so that all make the same plan.
 
-    Raises Failure for data that is missing or damaged, or a model file that is none; UsageError for data that is no
+    Raises RunError for data that is missing or damaged, or a model file that is none; UsageError for data that is no
     photos, and for wishes that cannot be.
     """
     if wishes.weights is not None:
@@ -76,10 +76,10 @@ def median_short_side(dataset: FileDataset) -> int:
             continue
         try:
             sides.append(min(decode(dataset.paths[index], dataset.num_channels).shape[1:]))
-        except Failure:
+        except RunError:
             continue  # named when training looks at every file
     if not sides:
-        raise Failure(
+        raise RunError(
             f"{dataset.name}: of {min(len(dataset), _LOOKED_AT)} files that were looked at, none can be read."
         )
     return int(statistics.median(sides))

@@ -11,7 +11,7 @@ from reslab.config import RunConfig
 from reslab.data import Dataset, Splits
 from reslab.distributed import World
 from reslab.engines.training import Engine
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.runs.data import RunData
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RunContext:
     """What a run is made of, once its config met its data and its machine."""
 
     config: RunConfig
@@ -43,7 +43,7 @@ def prepare(
     *,
     data: RunData | None = None,
     engine: Engine | None = None,
-) -> Setting:
+) -> RunContext:
     """Fit the config's network to its data, and pick the engine, unless it is the one of an earlier start.
 
     data: what the run settled on; None opens it as it is, without looking at each file.
@@ -59,14 +59,14 @@ def prepare(
     preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
     chosen = builders.choose_engine(matched, preprocess, device, world, before=engine)
     log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
-    return Setting(matched, data, preprocess, device, world, chosen)
+    return RunContext(matched, data, preprocess, device, world, chosen)
 
 
 def _check_monitor(split: str, splits: Splits) -> None:
     try:
         splits.part(split)
-    except Failure as error:
-        raise Failure(
+    except RunError as error:
+        raise RunError(
             f"{error} train.monitor is {split!r}: hold the part out of the training images with --data.{split}_size N, "
             "or set another --train.monitor."
         ) from None
@@ -77,6 +77,6 @@ def _in_words(rates: dict[str, float]) -> str:
     return f": {listed}." if listed else "."
 
 
-def evaluate_split(model: nn.Module, dataset: Dataset, setting: Setting) -> Evaluation:
+def evaluate_split(model: nn.Module, dataset: Dataset, setting: RunContext) -> Evaluation:
     """Evaluate a network on one part of the run's data."""
     return evaluate_on(model, dataset, setting.preprocess, setting.device, setting.world)[0]

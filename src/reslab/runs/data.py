@@ -39,8 +39,8 @@ class RunData:
 def begin_data(config: DataConfig, world: World) -> RunData:
     """Return the data for a new run. Image files are all read once, each process reading its part of them.
 
-    Failure names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left; UsageError
-    a setting that would have no effect on this data.
+    RunError names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left;
+    UsageError a setting that would have no effect on this data.
     """
     splits = builders.build_splits(config, begins=True)
     builders.check_views(config, splits.train)

@@ -14,7 +14,7 @@ from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.decode import decode
 from reslab.data.stream import Batch, Stream
-from reslab.runs.context import Setting
+from reslab.runs.context import RunContext
 from reslab.runs.train import make_trainer
 
 _ROUNDS = 3
@@ -58,7 +58,7 @@ class FixedStream(Stream):
         return self._batch
 
 
-def bench_input(setting: Setting, *, seconds: float = 5.0) -> InputBench:
+def bench_input(setting: RunContext, *, seconds: float = 5.0) -> InputBench:
     """Measure each stage for about `seconds`, in turn, in one process. Weights are trained on and thrown away."""
     trainer = make_trainer(setting)
     stream, size = trainer.stream, setting.config.train.batch_size
@@ -148,7 +148,7 @@ def _seconds_per_call(call: Callable[[], object], seconds: float) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def describe_setting(config: RunConfig, setting: Setting) -> str:
+def describe_setting(config: RunConfig, setting: RunContext) -> str:
     """Say in one line what was measured."""
     return (
         f"{config.recipe} on {setting.splits.train.name}: batches of {config.train.batch_size}, {setting.device.type}, "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from reslab.errors import Failure, Interrupted, UsageError
+from reslab.errors import Interrupted, RunError, UsageError
 
 STOPPED = 130  # exit code after Ctrl-C and SIGTERM
 _LIFELINE = "RESLAB_LIFELINE"  # the environment variable with the end of a pipe that a job watches
@@ -38,7 +38,7 @@ def run_side_by_side(
 
     The cores are shared out among the jobs, unless OMP_NUM_THREADS says otherwise. Ctrl-C and SIGTERM reach every job,
     each of which saves its state; jobs that have not begun are not begun then, and the exit code is 130, whatever else
-    happened. So they do when this process is killed. Raises Interrupted for a Failure or UsageError of `on_success`
+    happened. So they do when this process is killed. Raises Interrupted for a RunError or UsageError of `on_success`
     after a stop was asked for, so that nobody goes on with other work.
     """
     if jobs < 1:
@@ -92,7 +92,7 @@ def _wait_for_the_end(lifeline: int) -> None:
 def _tell(on_success: Callable[[int], None], number: int, asked: list[int]) -> None:
     try:
         on_success(number)
-    except (Failure, UsageError) as error:
+    except (RunError, UsageError) as error:
         if asked:
             raise Interrupted(f"stopped; before that: {error}") from error
         raise

@@ -9,11 +9,11 @@ from typing import Any
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.distributed import barrier
+from reslab.engines.hardware import collect_environment
 from reslab.engines.training import Engine
-from reslab.errors import Failure, UsageError
-from reslab.runs.context import Setting
+from reslab.errors import RunError, UsageError
+from reslab.runs.context import RunContext
 from reslab.runs.data import data_facts, record_data
-from reslab.system import environment
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def read_config(folder: RunFolder) -> RunConfig:
     return from_dict(folder.config())
 
 
-def _session_facts(setting: Setting, step: int) -> dict[str, Any]:
+def _session_facts(setting: RunContext, step: int) -> dict[str, Any]:
     return {
         "from_step": step,
         "date": datetime.date.today().isoformat(),
@@ -33,11 +33,11 @@ def _session_facts(setting: Setting, step: int) -> dict[str, Any]:
         "is_compiled": setting.engine.compiled,
         "engine": {"reason": setting.engine.reason, "images_per_second": setting.engine.rates},
         "world_size": setting.world.size,
-        **environment.collect(),
+        **collect_environment(),
     }
 
 
-def create_folder(folder: RunFolder, setting: Setting) -> None:
+def create_folder(folder: RunFolder, setting: RunContext) -> None:
     """Make the folder of a new run, with all that is settled before the first step."""
     facts: dict[str, Any] = {"data": data_facts(setting.data), "sessions": [_session_facts(setting, 0)]}
     if setting.config.weights is not None:
@@ -48,13 +48,13 @@ def create_folder(folder: RunFolder, setting: Setting) -> None:
     barrier()
 
 
-def open_folder(path: Path, setting: Setting) -> RunFolder:
-    """Open the folder of a run to go on with; UsageError for another config, Failure for other data or weights."""
+def open_folder(path: Path, setting: RunContext) -> RunFolder:
+    """Open the folder of a run to go on with; UsageError for another config, RunError for other data or weights."""
     folder = RunFolder.open(path)
     check_same_config(folder, setting.config)
     there, now = folder.environment()["data"], data_facts(setting.data)
     if there["fingerprint"] != now["fingerprint"]:
-        raise Failure(f"{path} was trained on other data: {there} there, {now} now.")
+        raise RunError(f"{path} was trained on other data: {there} there, {now} now.")
     _check_weights(folder, setting.config)
     return folder
 
@@ -75,10 +75,10 @@ def check_same_config(folder: RunFolder, config: RunConfig) -> None:
 
 
 def _check_weights(folder: RunFolder, config: RunConfig) -> None:
-    """Failure for other weights than the run began with; a file that is gone is missed only when it is needed."""
+    """RunError for other weights than the run began with; a file that is gone is missed only when it is needed."""
     there = folder.environment().get("weights")
     if config.weights is not None and Path(config.weights).exists() and (now := _weights_facts(config)) != there:
-        raise Failure(f"{folder.path} was started from other weights: {there} there, {now} now.")
+        raise RunError(f"{folder.path} was started from other weights: {there} there, {now} now.")
 
 
 def _weights_facts(config: RunConfig) -> dict[str, str] | None:
@@ -88,7 +88,7 @@ def _weights_facts(config: RunConfig) -> dict[str, str] | None:
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def note_session(folder: RunFolder, setting: Setting, step: int) -> None:
+def note_session(folder: RunFolder, setting: RunContext, step: int) -> None:
     """Add this start to the run's environment, and say when the numbers cannot repeat to the last bit."""
     known = folder.environment()
     session = _session_facts(setting, step)

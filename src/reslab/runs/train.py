@@ -14,7 +14,7 @@ from reslab.data.views import protocol
 from reslab.distributed import barrier, check_batch, process_group, world_from_environment
 from reslab.evaluation.metrics import Evaluation
 from reslab.models import Network
-from reslab.runs.context import Setting, evaluate_split, prepare
+from reslab.runs.context import RunContext, evaluate_split, prepare
 from reslab.runs.data import begin_data, data_of_run
 from reslab.runs.session import create_folder, engine_before, note_session, open_folder
 from reslab.system.files import sha256_of
@@ -35,7 +35,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     resume: go on with what is in the folder, from its newest whole checkpoint; the config must be the same.
 
     Raises UsageError for a folder that is not empty (without `resume`) or a config that differs from the folder's;
-    Failure for missing data, a full disk, a loss that is not finite; Interrupted after Ctrl-C or SIGTERM, saved.
+    RunError for missing data, a full disk, a loss that is not finite; Interrupted after Ctrl-C or SIGTERM, saved.
     """
     world = world_from_environment()
     check_batch(config.train.batch_size, world.size, config.train.accumulation)
@@ -60,7 +60,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     return folder
 
 
-def _train(setting: Setting, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
+def _train(setting: RunContext, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
     trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
     if not resume:
         builders.check_pieces(setting.config, setting.splits.train, setting.world)
@@ -100,7 +100,7 @@ def _restore(trainer: Trainer, folder: RunFolder) -> bool:
     return True
 
 
-def make_trainer(setting: Setting, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
+def make_trainer(setting: RunContext, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
     """Return the trainer of a run, at step 0; without `records` it writes nothing."""
     config, splits, device = setting.config, setting.splits, setting.device
     model = builders.build_network(config, device, setting.engine)
@@ -109,7 +109,7 @@ def make_trainer(setting: Setting, records: Records | None = None, observers: Se
         builders.build_optimizer(config, model),
         builders.build_learning_rate(config),
         builders.build_stream(config, splits.train, setting.preprocess, device, setting.world),
-        builders.build_loop(config, setting.engine, splits.train),
+        builders.build_train_options(config, setting.engine, splits.train),
         card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
         world=setting.world,
@@ -120,7 +120,7 @@ def make_trainer(setting: Setting, records: Records | None = None, observers: Se
     )
 
 
-def _make_monitor(setting: Setting) -> Monitor | None:
+def _make_monitor(setting: RunContext) -> Monitor | None:
     split = setting.config.train.monitor
     if split == "none":
         return None
@@ -129,7 +129,7 @@ def _make_monitor(setting: Setting) -> Monitor | None:
     return Monitor(split, lambda model: evaluate_split(model, dataset, setting), may_choose=split != "test")
 
 
-def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
+def _finish(trainer: Trainer, setting: RunContext, folder: RunFolder) -> None:
     """Choose the result, evaluate it once, write result.json and then the model file."""
     model, selected_step = _select(trainer, setting, folder)
     final = {
@@ -166,7 +166,7 @@ def _finish(trainer: Trainer, setting: Setting, folder: RunFolder) -> None:
     barrier()
 
 
-def _known(trainer: Trainer, setting: Setting, split: str, step: int) -> Evaluation | None:
+def _known(trainer: Trainer, setting: RunContext, split: str, step: int) -> Evaluation | None:
     """Return what training counted on `split` already, with the very weights of the result; None if it did not."""
     if trainer.latest is None or split != setting.config.train.monitor or setting.config.train.bn_reestimate_batches:
         return None
@@ -174,7 +174,7 @@ def _known(trainer: Trainer, setting: Setting, split: str, step: int) -> Evaluat
     return evaluation if evaluated_step == step else None
 
 
-def _final_splits(setting: Setting) -> dict[str, Dataset]:
+def _final_splits(setting: RunContext) -> dict[str, Dataset]:
     splits = setting.splits
     parts = {"test": splits.test, "validation": splits.validation}
     if setting.config.train.final_training_error:
@@ -182,7 +182,7 @@ def _final_splits(setting: Setting) -> dict[str, Dataset]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _select(trainer: Trainer, setting: Setting, folder: RunFolder) -> tuple[Network, int]:
+def _select(trainer: Trainer, setting: RunContext, folder: RunFolder) -> tuple[Network, int]:
     step = trainer.state.step
     if setting.config.train.select == "best" and trainer.state.best_step is not None:
         step = trainer.state.best_step
@@ -195,7 +195,7 @@ def _select(trainer: Trainer, setting: Setting, folder: RunFolder) -> tuple[Netw
     return trainer.model, step
 
 
-def _selection_in_words(setting: Setting, step: int) -> str:
+def _selection_in_words(setting: RunContext, step: int) -> str:
     if setting.config.train.select == "best":
         return f"lowest validation error (step {step})"
     return "none: the last weights"

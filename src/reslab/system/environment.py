@@ -54,9 +54,7 @@ def source_version() -> dict[str, Any]:
 
 def collect() -> dict[str, Any]:
     """Return the environment as JSON values. It holds no path and no name of the machine or of its user."""
-    import torch
-
-    values: dict[str, Any] = {
+    return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in _PACKAGES},
@@ -65,9 +63,5 @@ def collect() -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
             "flags": sorted(cpu_flags().intersection(_INTERESTING_FLAGS)),
         },
-        "threads": torch.get_num_threads(),
         "source": source_version(),
     }
-    if torch.cuda.is_available():
-        values["cuda"] = {"name": torch.cuda.get_device_name(), "version": torch.version.cuda}
-    return values

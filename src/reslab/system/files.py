@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 _ABANDONED_SECONDS = 3600
 
@@ -20,7 +20,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a file under a temporary name, which is renamed to `path` once all is written, and else removed.
 
     A link stays one, to a new file where it leads; a file that is there passes its permissions on. What is no file, a
-    pipe or a device, is written to as it is. Failure names the file and the reason where it cannot be written.
+    pipe or a device, is written to as it is. RunError names the file and the reason where it cannot be written.
     """
     temporary: str | None = None
     try:
@@ -42,7 +42,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             Path(temporary).unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise Failure(f"{path}: cannot be written: {error.strerror or error}.") from None
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from None
 
 
 def sweep_temporaries(folder: Path) -> None:
@@ -53,7 +53,7 @@ def sweep_temporaries(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file under a temporary name beside it, then rename; Failure names the file and the reason.
+    """Write a file under a temporary name beside it, then rename; RunError names the file and the reason.
 
     Text is UTF-8. File names may hold other bytes: they are written as escapes, which are JSON's too.
     """
@@ -62,26 +62,26 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def check_can_be_written(folder: Path) -> None:
-    """Failure, before the work whose result goes to `folder`, where it cannot be made or written; it is not made.
+    """RunError, before the work whose result goes to `folder`, where it cannot be made or written; it is not made.
 
     A file without a name is written above it, as permissions do not tell (full disks, other file systems, root).
     """
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise Failure(f"{folder}: cannot be written: {there} is a file, not a folder.")
+        raise RunError(f"{folder}: cannot be written: {there} is a file, not a folder.")
     try:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"0")
     except OSError as error:
-        raise Failure(f"{folder}: cannot be written: {there}: {error.strerror or error}.") from None
+        raise RunError(f"{folder}: cannot be written: {there}: {error.strerror or error}.") from None
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal digits; Failure where it cannot be read."""
+    """Return the SHA-256 of a file's content in hexadecimal digits; RunError where it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
 
 
 def to_json(values: Any) -> str:
@@ -90,10 +90,10 @@ def to_json(values: Any) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds; Failure names the file and what is wrong with it."""
+    """Return what a JSON file holds; RunError names the file and what is wrong with it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Failure(f"{path}: cannot be read: {error.strerror or error}.") from None
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except ValueError as error:
-        raise Failure(f"{path}: not a JSON file: {error}.") from None
+        raise RunError(f"{path}: not a JSON file: {error}.") from None

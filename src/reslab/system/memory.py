@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
@@ -34,11 +34,11 @@ def is_want_of_memory(message: str) -> bool:
 
 @contextmanager
 def failing_for_memory(what: str, remedy: str) -> Iterator[None]:
-    """Turn a want of memory inside the block into a Failure: what needed it, and what to do."""
+    """Turn a want of memory inside the block into a RunError: what needed it, and what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch has no type of its own for the CPU's
-        if isinstance(error, Failure) or not is_want_of_memory(f"{type(error).__name__}: {error}"):
+        if isinstance(error, RunError) or not is_want_of_memory(f"{type(error).__name__}: {error}"):
             raise
         reason = (str(error).splitlines() or ["MemoryError"])[0]
-        raise Failure(f"{what} does not fit into memory: {reason.rstrip('.')}. {remedy}") from None
+        raise RunError(f"{what} does not fit into memory: {reason.rstrip('.')}. {remedy}") from None

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from reslab.artifacts.checkpoint import CheckpointFolder
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 
 @torch.no_grad()
@@ -14,7 +14,7 @@ def has_finite_weights(model: nn.Module) -> bool:
     return bool(torch.stack(found).all())  # one wait for the device, not one for each parameter
 
 
-def diverged(what: str, learning_rate: float, checkpoints: CheckpointFolder | None) -> Failure:
+def diverged(what: str, learning_rate: float, checkpoints: CheckpointFolder | None) -> RunError:
     """Return the failure to raise. what: what is not finite, and at which step.
 
     A checkpoint's weights are finite, as they are checked before it is written; the last update before it may have
@@ -27,7 +27,7 @@ def diverged(what: str, learning_rate: float, checkpoints: CheckpointFolder | No
         if steps
         else "There is no checkpoint yet."
     )
-    return Failure(
+    return RunError(
         f"{what} (learning rate {learning_rate:g}). {kept} Start anew with a lower --optim.lr, a warm-up "
         "(--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
     )

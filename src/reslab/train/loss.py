@@ -28,7 +28,7 @@ class CrossEntropy:
         loss = self._against(logits, batch.labels)
         if batch.other_labels is None:
             return loss
-        return batch.share * loss + (1 - batch.share) * self._against(logits, batch.other_labels)
+        return batch.lam * loss + (1 - batch.lam) * self._against(logits, batch.other_labels)
 
     def _against(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self._weights is None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
-def read_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
+def read_optimizer_state(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors that the optimizer keeps for the model's parameters: "SLOT.PARAMETER" -> tensor on the CPU."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
@@ -18,8 +18,8 @@ def read_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def write_slots(optimizer: Optimizer, model: nn.Module, slots: Mapping[str, Tensor]) -> None:
-    """Put back what `read_slots` returned, in the place of all that the optimizer keeps."""
+def write_optimizer_state(optimizer: Optimizer, model: nn.Module, slots: Mapping[str, Tensor]) -> None:
+    """Put back what `read_optimizer_state` returned, in the place of all that the optimizer keeps."""
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for key, value in slots.items():

@@ -12,7 +12,7 @@ from reslab.evaluation.metrics import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loop:
+class TrainOptions:
     """The numbers of the loop; everything is counted in iterations (optimizer steps)."""
 
     iterations: int

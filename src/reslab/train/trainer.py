@@ -24,12 +24,12 @@ from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
 from .divergence import diverged, has_finite_weights
 from .interrupts import StopRequest
 from .loss import CrossEntropy
-from .optimizer_state import read_slots, write_slots
-from .state import Loop, Monitor, Observer, Records, TrainState
+from .optimizer_state import read_optimizer_state, write_optimizer_state
+from .state import Monitor, Observer, Records, TrainOptions, TrainState
 
 
 class Trainer:
-    """Trains `model` on `stream` for `loop.iterations` steps.
+    """Trains `model` on `stream` for `options.iterations` steps.
 
     model: on its device already, blocks compiled or not; card: what its model file says beside the weights.
     Two trainers with the same parts, seed, threads and precision end with the same bits on a CPU, however often one
@@ -42,7 +42,7 @@ class Trainer:
         optimizer: Optimizer,
         learning_rate: LearningRate,
         stream: Stream,
-        loop: Loop,
+        options: TrainOptions,
         *,
         card: ModelCard,
         device: torch.device,
@@ -53,7 +53,7 @@ class Trainer:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.model, self.optimizer, self.learning_rate = model, optimizer, learning_rate
-        self.stream, self.loop, self.card, self.device = stream, loop, card, device
+        self.stream, self.options, self.card, self.device = stream, options, card, device
         self.world = world or World()
         self.average, self.monitor = average, monitor
         self.records, self.observers = records or Records(), observers
@@ -65,7 +65,7 @@ class Trainer:
         self.log_meter, self.warmup_meter = Meter(device), Meter(device)
         is_watched = isinstance(learning_rate.warmup, ErrorWarmup)
         self._meters = (self.log_meter, self.warmup_meter) if is_watched else (self.log_meter,)
-        self.loss = CrossEntropy(device, loop.class_weights, loop.label_smoothing)
+        self.loss = CrossEntropy(device, options.class_weights, options.label_smoothing)
         self._stop = StopRequest()
         self._last_saved: int | None = None
         self._clock = 0.0
@@ -74,27 +74,27 @@ class Trainer:
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def fit(self) -> None:
-        """Train to the end. Interrupted after Ctrl-C or SIGTERM (state saved); Failure when the loss is not finite."""
+        """Train to the end. Interrupted after Ctrl-C or SIGTERM (state saved); RunError when the loss is not finite."""
         self._clock = time.monotonic()
         with self._stop.listening():
-            while self.state.step < self.loop.iterations and not self._has_lost_patience():
+            while self.state.step < self.options.iterations and not self._has_lost_patience():
                 loss = self.train_step()
                 for observer in self.observers:
                     observer.on_step(self.state.step, loss)
-                is_last = self.state.step == self.loop.iterations
-                is_window_over = is_last or self.is_due(self.loop.log_every)
+                is_last = self.state.step == self.options.iterations
+                is_window_over = is_last or self.is_due(self.options.log_every)
                 if is_window_over:
                     self.log()
-                if self.monitor and (is_last or self.is_due(self.loop.evaluate_every)):
+                if self.monitor and (is_last or self.is_due(self.options.evaluate_every)):
                     self.evaluate()
                     if self._has_lost_patience() and not is_window_over:
                         self.log()  # before the last checkpoint, so that a resume does not write the row again
-                if is_last or self.is_due(self.loop.checkpoint_every):
+                if is_last or self.is_due(self.options.checkpoint_every):
                     self.save()
                 if any_rank(self._stop.is_made, self.device):
                     self.save()
                     raise Interrupted(
-                        f"stopped at step {self.state.step} of {self.loop.iterations}; the state is saved."
+                        f"stopped at step {self.state.step} of {self.options.iterations}; the state is saved."
                     )
         self.save()
 
@@ -116,8 +116,8 @@ class Trainer:
         # one number to read on a CPU; on a GPU that would wait for the device, so only the windows are checked
         if self.device.type == "cpu" and not math.isfinite(loss.item()):
             self._stop_diverged("the training loss is not finite at", self.state.step + 1)
-        if self.loop.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.loop.clip_norm)
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
         average_running_statistics(self.model)
         if self.average is not None:
@@ -127,38 +127,38 @@ class Trainer:
         return loss
 
     def forward_backward(self, batch: Batch) -> Tensor:
-        """Add the gradients of the batch's mean loss, piece by piece; return that loss."""
-        pieces = self.loop.accumulation
+        """Add the gradients of the batch's mean loss, one micro-batch at a time; return that loss."""
+        count = self.options.accumulation
         total = torch.zeros((), device=self.device)
-        for number, piece in enumerate(batch.pieces(pieces), start=1):
-            images = piece.images.contiguous(memory_format=torch.channels_last)
-            is_last = number == pieces
+        for number, micro_batch in enumerate(batch.micro_batches(count), start=1):
+            images = micro_batch.images.contiguous(memory_format=torch.channels_last)
+            is_last = number == count
             with nullcontext() if is_last or self.world.size == 1 else self.replica.no_sync():  # type: ignore[operator]
-                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.loop.use_bf16):
+                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.options.use_bf16):
                     logits = self.replica(images)
-                loss = self.loss(logits.float(), piece)
-                (loss / pieces).backward()
+                loss = self.loss(logits.float(), micro_batch)
+                (loss / count).backward()
             for meter in self._meters:
-                meter.add(loss, logits.detach(), piece.labels)
-            total += loss.detach() / pieces
+                meter.add(loss, logits.detach(), micro_batch.labels)
+            total += loss.detach() / count
         return total
 
     def reestimate_running_statistics(self, num_batches: int) -> None:
         """Take batch norm's running statistics anew, for the weights as they are: the average over training batches.
 
-        They are the batches that would come next, in the pieces, the precision and the processes of training.
+        They are the batches that would come next, in the micro-batches, the precision and the processes of training.
         """
 
-        def pieces() -> Iterator[Tensor]:
+        def micro_batches() -> Iterator[Tensor]:
             for number in range(num_batches):
-                for images in self.stream.batch(self.state.step + number).images.chunk(self.loop.accumulation):
+                for images in self.stream.batch(self.state.step + number).images.chunk(self.options.accumulation):
                     yield images.contiguous(memory_format=torch.channels_last)
 
         def forward(images: Tensor) -> None:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.loop.use_bf16):
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.options.use_bf16):
                 self.model(images)
 
-        reestimate_running_statistics(self.model, pieces(), forward)
+        reestimate_running_statistics(self.model, micro_batches(), forward)
         average_running_statistics(self.model)
 
     # --- what happens now and then ----------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Trainer:
             self.state.evaluations_since_best += 1
 
     def save(self) -> None:
-        """Write a checkpoint of this step, once; Failure for one that could not be gone on from."""
+        """Write a checkpoint of this step, once; RunError for one that could not be gone on from."""
         if self.records.checkpoints is None or self._last_saved == self.state.step:
             return
         self._check_losses()
@@ -236,7 +236,7 @@ class Trainer:
             self.warmup_meter.reset()
 
     def _has_lost_patience(self) -> bool:
-        patience = self.loop.patience_evaluations
+        patience = self.options.patience_evaluations
         return patience is not None and self.state.evaluations_since_best >= patience
 
     def _check_losses(self) -> None:
@@ -256,7 +256,7 @@ class Trainer:
             "log_meter": self.log_meter.state_dict(),
             "warmup_meter": self.warmup_meter.state_dict(),
         }
-        tensors = {f"optimizer.{key}": value for key, value in read_slots(self.optimizer, self.model).items()}
+        tensors = {f"optimizer.{key}": value for key, value in read_optimizer_state(self.optimizer, self.model).items()}
         if self.average is not None:
             tensors |= {f"average.{key}": value.cpu().contiguous() for key, value in self.average.state_dict().items()}
         return Checkpoint(self.state.step, model_bytes(self.model, self.card), tensors, state)
@@ -264,7 +264,7 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to a checkpoint: weights, optimizer, schedule, sums; and cut the logs back to its step."""
         self.load_weights(checkpoint)
-        write_slots(self.optimizer, self.model, _under("optimizer.", checkpoint.training))
+        write_optimizer_state(self.optimizer, self.model, _under("optimizer.", checkpoint.training))
         self.state.load_state_dict(checkpoint.state["train"])
         self.learning_rate.load_state_dict(checkpoint.state["learning_rate"])
         self.log_meter.load_state_dict(checkpoint.state["log_meter"], is_main=self.world.is_main)

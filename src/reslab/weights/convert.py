@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reslab.artifacts.model_file import ModelCard, is_model_file, save_model
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import build
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import Source, canonical_names, infer_spec, read_state_dict
@@ -51,7 +51,7 @@ def convert(
     mean, std: per channel, for pixels in [0, 1]; size: side of the input in pixels; short_side: before the crop.
     origin: what the model file says it was converted from; by default the file's name. assumed: notes of the caller.
 
-    All of the file must fit: nothing is loaded by half. Raises what `read_state_dict` and `infer_spec` raise, Failure
+    All of the file must fit: nothing is loaded by half. Raises what `read_state_dict` and `infer_spec` raise, RunError
     for tensors that are missing or too many, UsageError for a wrong number of classes, an unknown preprocessing, or a
     file that is a model file already.
     """
@@ -62,7 +62,7 @@ def convert(
     tensors = canonical_names(read_state_dict(path, use_ema=use_ema))
     try:
         spec = infer_spec(tensors, arch=arch, source=source)
-    except (UsageError, Failure) as error:
+    except (UsageError, RunError) as error:
         raise type(error)(f"{path}: {error}") from None
     with torch.device("meta"):
         model = build(spec)
@@ -79,7 +79,7 @@ def convert(
 
 
 def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path, spec: ModelSpec) -> dict[str, Tensor]:
-    """Return the tensors, each where and as large as the network has it; Failure names those that are not."""
+    """Return the tensors, each where and as large as the network has it; RunError names those that are not."""
     counters = {name: torch.tensor(0) for name in expected if name.endswith("num_batches_tracked")}
     given = {**counters, **tensors}  # files from before torch 0.4.1 do not count batches
     problems = [f"missing: {name}" for name in expected if name not in given]
@@ -96,7 +96,7 @@ def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path
     ]
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise Failure(
+        raise RunError(
             f"{path}: does not fit {spec.label}, and nothing is loaded by half: {'; '.join(problems[:_SHOWN])}{more}."
         )
     return {name: _as_expected(given[name], tensor) for name, tensor in expected.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.artifacts.model_file import FORMAT_VERSION
-from reslab.errors import Failure, UsageError, did_you_mean
+from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.models.kernels.compiler import cache_folder
 from reslab.system.files import read_json
 from reslab.weights.convert import IMAGENET_MEAN, IMAGENET_STD, Conversion, convert
@@ -97,7 +97,7 @@ def convert_from_hub(
 ) -> Conversion:
     """Download weights by their name on the hub and write them as a model file; options go before its config.json.
 
-    Raises UsageError for a name of another form; Failure for weights that cannot be had, or a config.json that says
+    Raises UsageError for a name of another form; RunError for weights that cannot be had, or a config.json that says
     anything that our networks cannot be.
     """
     name = parse_name(text)
@@ -127,10 +127,10 @@ def convert_into_cache(text: str) -> Path:
 def _convert(name: HubName, config: Path, weights: Path, output: Path, **given: Any) -> Conversion:
     try:
         found = read_config(read_json(config))
-    except Failure as error:
-        raise Failure(f"{name}: {error}") from None
+    except RunError as error:
+        raise RunError(f"{name}: {error}") from None
     except (TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        raise Failure(f"{name}: config.json is not understood: {error}.") from None
+        raise RunError(f"{name}: config.json is not understood: {error}.") from None
     said = {"mean": found.mean, "std": found.std, "class_names": found.class_names}
     scale = (given.get("size") or found.size) / found.size
     said |= {"size": found.size, "short_side": round(found.short_side * scale)}
@@ -142,22 +142,22 @@ def _convert(name: HubName, config: Path, weights: Path, output: Path, **given: 
 
 
 def read_config(config: Mapping[str, Any]) -> HubModel:
-    """Return what timm's config.json says; Failure names what our networks cannot be."""
+    """Return what timm's config.json says; RunError names what our networks cannot be."""
     if not isinstance(config, Mapping):
-        raise Failure("config.json holds no mapping; expected that of a timm model.")
+        raise RunError("config.json holds no mapping; expected that of a timm model.")
     architecture = config.get("architecture")
     if architecture not in _ARCHS:
         hint = did_you_mean(architecture, _ARCHS) if architecture else ""
-        raise Failure(f"config.json has architecture {architecture!r}; understood: {', '.join(_ARCHS)} of timm.{hint}")
+        raise RunError(f"config.json has architecture {architecture!r}; understood: {', '.join(_ARCHS)} of timm.{hint}")
     # configs of before timm 0.9 have no part of their own for the weights; null there means the usual
     inputs = {key: value for key, value in (config.get("pretrained_cfg") or config).items() if value is not None}
     arguments = {**(config.get("model_args") or {}), "global_pool": config.get("global_pool")}
     for key, value in arguments.items():
         if key not in _WITHOUT_EFFECT and value is not None and value != _AS_OURS.get(key):
-            raise Failure(f"config.json sets {key} to {value!r}; {_allowed(key)}.")
+            raise RunError(f"config.json sets {key} to {value!r}; {_allowed(key)}.")
     for key, ours in _OUR_INPUTS.items():
         if inputs.get(key, ours) != ours:
-            raise Failure(f"config.json sets {key} to {inputs[key]!r}; understood: {ours!r}.")
+            raise RunError(f"config.json sets {key} to {inputs[key]!r}; understood: {ours!r}.")
     size = _side(inputs.get("input_size", (3, 224, 224)))
     notes = []
     if (way := inputs.get("interpolation", "bicubic")) != "bilinear":
@@ -179,7 +179,7 @@ def _allowed(key: str) -> str:
 
 def _side(input_size: Sequence[int]) -> int:
     if len(input_size) != 3 or input_size[1] != input_size[2]:
-        raise Failure(f"config.json has input_size {tuple(input_size)}; understood: channels and two equal sides.")
+        raise RunError(f"config.json has input_size {tuple(input_size)}; understood: channels and two equal sides.")
     return input_size[1]
 
 
@@ -189,7 +189,7 @@ def _class_names(labels: Any) -> tuple[str, ...] | None:
         try:
             labels = [labels[key] for key in sorted(labels, key=int)]
         except ValueError:
-            raise Failure("config.json has label_names whose keys are no numbers.") from None
+            raise RunError("config.json has label_names whose keys are no numbers.") from None
     return tuple(str(label) for label in labels) if labels else None
 
 
@@ -201,10 +201,10 @@ def _download(name: HubName) -> tuple[Path, Path]:
     fetch = _fetcher()
     config = fetch(name, "config.json")
     if config is None:
-        raise Failure(f"{name}: has no config.json, so that nothing says what its weights are.")
+        raise RunError(f"{name}: has no config.json, so that nothing says what its weights are.")
     weights = next((path for path in (fetch(name, file) for file in _WEIGHTS) if path is not None), None)
     if weights is None:
-        raise Failure(f"{name}: has neither of {' and '.join(_WEIGHTS)}.")
+        raise RunError(f"{name}: has neither of {' and '.join(_WEIGHTS)}.")
     return config, weights
 
 
@@ -214,7 +214,7 @@ def _fetcher() -> Callable[[HubName, str], Path | None]:
         import huggingface_hub  # type: ignore[import-not-found]
         from huggingface_hub import errors  # type: ignore[import-not-found]
     except ImportError:
-        raise Failure(
+        raise RunError(
             "names on the hub need huggingface_hub, which is not installed: pip install 'reslab[hub]'. "
             "Or download the weights by hand, and give 'reslab convert' the file."
         ) from None
@@ -223,18 +223,18 @@ def _fetcher() -> Callable[[HubName, str], Path | None]:
         try:
             return Path(huggingface_hub.hf_hub_download(name.repository, file, revision=name.revision))
         except errors.LocalEntryNotFoundError:
-            raise Failure(
+            raise RunError(
                 f"{name}: cannot be downloaded and is not in the cache; is there a network? Or download "
                 "the weights elsewhere, and give 'reslab convert' the file."
             ) from None
         except errors.EntryNotFoundError:
             return None
         except errors.RevisionNotFoundError:
-            raise Failure(f"{name}: has no revision {name.revision!r}.") from None
+            raise RunError(f"{name}: has no revision {name.revision!r}.") from None
         except errors.RepositoryNotFoundError:
-            raise Failure(f"{name}: there is no such repository, or it is not open to you.") from None
+            raise RunError(f"{name}: there is no such repository, or it is not open to you.") from None
         except Exception as error:  # whatever its HTTP library raises
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Failure(f"{name}: {file} cannot be downloaded: {reason}") from None
+            raise RunError(f"{name}: {file} cannot be downloaded: {reason}") from None
 
     return fetch

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from reslab.errors import Failure, UsageError, check_choice
+from reslab.errors import RunError, UsageError, check_choice
 from reslab.spec import BOTTLENECK_EXPANSION, Block, ModelSpec, Shortcut
 from reslab.spec.families import model_spec
 
@@ -36,14 +36,14 @@ def read_state_dict(path: Path, *, use_ema: bool | None = None) -> dict[str, Ten
     Wrappers are taken off: `state_dict`, `model`, averages (EMA), `module.`, `_orig_mod.`.
     use_ema: which weights to take of a file that holds both those of the model and their average.
 
-    Raises Failure for a file that cannot be read, or that would have to be executed to be read (it is not);
+    Raises RunError for a file that cannot be read, or that would have to be executed to be read (it is not);
     UsageError for a file with both kinds of weights when `use_ema` does not say which.
     """
     content = _load(path)
     found = _unwrap(content, path, use_ema)
     tensors = {name: value for name, value in found.items() if isinstance(value, Tensor) and name not in _COUNTERS}
     if not tensors:
-        raise Failure(f"{path}: holds no tensors under names; expected a state dict (a mapping of names to tensors).")
+        raise RunError(f"{path}: holds no tensors under names; expected a state dict (a mapping of names to tensors).")
     while prefix := next((one for one in _PREFIXES if all(name.startswith(one) for name in tensors)), None):
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
@@ -58,16 +58,16 @@ def _load(path: Path) -> Mapping[str, Any]:
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # it asks to file an issue with torch
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise Failure(f"{path}: {error.strerror or error}.") from None
+        raise RunError(f"{path}: {error.strerror or error}.") from None
     except safetensors.SafetensorError as error:
-        raise Failure(f"{path}: is damaged or no safetensors file: {error}.") from None
+        raise RunError(f"{path}: is damaged or no safetensors file: {error}.") from None
     except Exception as error:  # a damaged zip, a pickle that names code, or anything that unpickling can meet
-        raise Failure(
+        raise RunError(
             f"{path}: cannot be read as plain tensors ({_reason(error)}). Nothing in it was executed. Where it was "
             "made, save the weights alone: torch.save(model.state_dict(), ...)."
         ) from None
     if not isinstance(content, Mapping):
-        raise Failure(f"{path}: holds a {type(content).__name__}, not a mapping of names to tensors.")
+        raise RunError(f"{path}: holds a {type(content).__name__}, not a mapping of names to tensors.")
     return content
 
 
@@ -102,7 +102,7 @@ def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for pattern, replacement in _CIFAR_NAMES:
             name = pattern.sub(replacement, name)
         if name in renamed:
-            raise Failure(f"two tensors are both {name!r} by torchvision's names; which one is meant, nothing says.")
+            raise RunError(f"two tensors are both {name!r} by torchvision's names; which one is meant, nothing says.")
         renamed[name] = tensor
     return renamed
 
@@ -114,7 +114,7 @@ def infer_spec(tensors: Mapping[str, Tensor], *, arch: str | None = None, source
     Depth, family, widths, channels and classes are read off the shapes. What shapes cannot tell must be named by one of
     the two: where a bottleneck has its stride, and what a shortcut without weights does (option A, its padding, none).
 
-    Raises UsageError where something must be named, or is named otherwise than the shapes have it; Failure for a
+    Raises UsageError where something must be named, or is named otherwise than the shapes have it; RunError for a
     network that is none of ours.
     """
     if source is not None:
@@ -130,19 +130,19 @@ def _read_off(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """Everything that names and shapes say; `projections`: "B", "C", or None for shortcuts without weights."""
     for name in ("conv1.weight", "fc.weight"):
         if name not in tensors:
-            raise Failure(f"no tensor {name!r}: this is no plain or residual network of ours.{_some_names(tensors)}")
+            raise RunError(f"no tensor {name!r}: this is no plain or residual network of ours.{_some_names(tensors)}")
     stages: dict[str, int] = {}
     for name in tensors:
         if match := _BLOCK.match(name):
             stages[match[1]] = max(stages.get(match[1], 0), int(match[2]) + 1)
     names = sorted(stages)
     if not names or names != [f"layer{number}" for number in range(1, len(names) + 1)]:
-        raise Failure(f"no stages layer1, layer2, ...: this is no network of ours.{_some_names(tensors)}")
+        raise RunError(f"no stages layer1, layer2, ...: this is no network of ours.{_some_names(tensors)}")
     is_bottleneck = "layer1.0.conv3.weight" in tensors
     middle = "conv2" if is_bottleneck else "conv1"
     for name in (f"{stage}.0.{conv}.weight" for stage in names for conv in ("conv2", "conv3")[: 1 + is_bottleneck]):
         if name not in tensors:
-            raise Failure(f"no tensor {name!r}: this is no plain or residual network of ours.{_some_names(tensors)}")
+            raise RunError(f"no tensor {name!r}: this is no plain or residual network of ours.{_some_names(tensors)}")
     widths = tuple(len(tensors[f"{stage}.0.{middle}.weight"]) for stage in names)
     kernel = tensors["conv1.weight"].shape[-1]
     found = {
@@ -162,17 +162,17 @@ def _read_off(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 def _check_plain_convolutions(
     tensors: Mapping[str, Tensor], stages: list[str], widths: tuple[int, ...], is_bottleneck: bool
 ) -> None:
-    """Failure for grouped (ResNeXt) and widened (Wide ResNet) bottlenecks, whose names are the same."""
+    """RunError for grouped (ResNeXt) and widened (Wide ResNet) bottlenecks, whose names are the same."""
     if not is_bottleneck:
         return
     for stage, width in zip(stages, widths, strict=True):
         middle, last = tensors[f"{stage}.0.conv2.weight"], tensors[f"{stage}.0.conv3.weight"]
         if middle.shape[1] != width:
-            raise Failure(
+            raise RunError(
                 f"{stage}.0.conv2 has groups of {middle.shape[1]} channels (ResNeXt); not one of our networks."
             )
         if len(last) != BOTTLENECK_EXPANSION * width:
-            raise Failure(
+            raise RunError(
                 f"{stage}.0 goes from {width} to {len(last)} channels (Wide ResNet); ours go to 4 times as many."
             )
 
@@ -195,7 +195,7 @@ def _projections(tensors: Mapping[str, Tensor], found: dict[str, Any]) -> Shortc
         return None
     if there in (every, changing):
         return "B" if there == changing else "C"
-    raise Failure(
+    raise RunError(
         f"projections in {', '.join(sorted(there))}: neither where dimensions change (option B) nor everywhere (C)."
     )
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.artifacts.model_file import ModelFile, is_model_file, load_model
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import Network
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import canonical_names, read_state_dict
@@ -21,11 +21,11 @@ _SHOWN = 5
 
 
 def read_start(path: Path) -> ModelFile:
-    """Read a model file to start from; Failure, with the command that converts it, for weights from elsewhere."""
+    """Read a model file to start from; RunError, with the command that converts it, for weights from elsewhere."""
     if str(path).startswith("hf-hub:"):  # the command line has put a file in its place
         raise UsageError(f"weights: {path} is no file; convert it first: reslab convert {path} -o model.safetensors")
     if path.is_dir():
-        raise Failure(
+        raise RunError(
             f"{path}: is a folder; give the model file itself, in a run that is {path / 'model.safetensors'}."
         )
     if path.is_file() and not is_model_file(path):
@@ -33,7 +33,7 @@ def read_start(path: Path) -> ModelFile:
         command = f"reslab convert {shlex.quote(str(path))} -o {shlex.quote(str(output))} --source {_source(path)}"
         if _holds_average(path):
             command += " --ema"
-        raise Failure(f"{path}: is no model file of reslab; convert it first, and start from that:\n{command}")
+        raise RunError(f"{path}: is no model file of reslab; convert it first, and start from that:\n{command}")
     return load_model(path)
 
 

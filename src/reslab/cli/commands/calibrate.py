@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reslab.cli.model_args import model_path, numbered_as, open_data, say_known_images, used_by_run
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 if TYPE_CHECKING:
     from reslab.data import Dataset, Splits
@@ -41,7 +41,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     say_known_images(run_or_model, data, dataset, "validation")
     used = used_by_run(path, dataset)
     if known := used["test"] + used["train"]:
-        raise Failure(
+        raise RunError(
             f"{known} of these {len(dataset)} images are the run's own test or training images, which a temperature "
             "may not be fitted on; give others (--data FOLDER)."
         )
@@ -51,10 +51,10 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
             loaded.model.to(device), loaded.card.preprocess, dataset, split="validation", on_progress=on_progress
         )
     if not answers.are_finite:
-        raise Failure(f"{path}: the network's answers are not finite (its logits overflow); no temperature mends them.")
+        raise RunError(f"{path}: the network's logits overflow; no temperature mends that.")
     temperature = fit_temperature(answers.probabilities, answers.labels)
     if temperature in TEMPERATURES:
-        raise Failure(
+        raise RunError(
             f"no temperature fits: on {len(dataset)} images the likelihood still rises at {temperature:g}, the end of "
             f"the range ({answers}). So it is where all answers are right, or worse than chance. Nothing was written; "
             "hold out more images."
@@ -73,7 +73,7 @@ def _check_may_change(path: Path) -> None:
     from reslab.artifacts.checkpoint import is_of_checkpoint
 
     if is_of_checkpoint(path):
-        raise Failure(
+        raise RunError(
             f"{path} is of a checkpoint, which its run goes on from and which may not be changed; copy the file out of "
             "it first."
         )
@@ -82,8 +82,8 @@ def _check_may_change(path: Path) -> None:
 def _validation_part(splits: "Splits") -> "Dataset":
     try:
         return splits.part("validation")
-    except Failure as error:
-        raise Failure(
+    except RunError as error:
+        raise RunError(
             f"{error} Calibrate on images that the network was not trained on: give a folder of them with train/ and "
             "val/ (--data FOLDER), of which val/ is used; or train with a part held out (reslab train RECIPE "
             "--data.validation_size N --run-dir DIR) and calibrate DIR."

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from reslab.cli.extras import need_report_extra
 from reslab.cli.tables import print_table
-from reslab.errors import Failure, UsageError
-
-from .report import need_report_extra
+from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from reslab.artifacts.record import RecordedRun
@@ -85,7 +84,7 @@ def _cells(row: "Row") -> tuple[str, ...]:
 
 
 def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
-    """Return the records and the run folders among and below `paths`, in order; Failure for a path without any."""
+    """Return the records and the run folders among and below `paths`, in order; RunError for a path without any."""
     from reslab.artifacts.record import RecordedRun
 
     if not paths:
@@ -97,7 +96,7 @@ def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
         elif path.is_dir():
             found += _inside(path)
         else:
-            raise Failure(f"{path} {_what_else(path)}")
+            raise RunError(f"{path} {_what_else(path)}")
     return found
 
 
@@ -110,13 +109,13 @@ def _inside(path: Path) -> "list[RunFolder | RecordedRun]":
     for file in sorted(file for file in path.rglob("*.json") if file.stem.isdigit()):  # RECIPE/SEED.json
         try:
             found.append(RecordedRun.open(file))
-        except Failure as error:
+        except RunError as error:
             log.warning("left out: %s", error)
     if not found:
         if (path / "config.json").exists():
             RunFolder.open(path)  # says what is wrong with it
-            raise Failure(f"{path} holds no runs and no records.")
-        raise Failure(f"{path} is not a run folder (it has no config.json), and holds no runs and no records.")
+            raise RunError(f"{path} holds no runs and no records.")
+        raise RunError(f"{path} is not a run folder (it has no config.json), and holds no runs and no records.")
     return found
 
 

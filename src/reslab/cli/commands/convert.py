@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli.types import Whole
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 
 def convert(
@@ -88,15 +88,15 @@ def read_names(text: str) -> list[str]:
     try:
         content = path.read_text(encoding="utf-8-sig")  # as editors on Windows save it
     except UnicodeDecodeError as error:
-        raise Failure(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
+        raise RunError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     if path.suffix != ".json":
         return [line.strip() for line in content.splitlines() if line.strip()]
     try:
         names = json.loads(content)
     except json.JSONDecodeError as error:
-        raise Failure(f"{path}: is not JSON: {error}.") from None
+        raise RunError(f"{path}: is not JSON: {error}.") from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Failure(f"{path}: is not a JSON list of names.")
+        raise RunError(f"{path}: is not a JSON list of names.")
     return names
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from reslab.cli.extras import need_report_extra
 from reslab.errors import UsageError
-
-from .report import need_report_extra
 
 if TYPE_CHECKING:
     from reslab.data.checks.findings import Finding

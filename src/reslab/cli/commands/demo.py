@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reslab.cli.extras import need_report_extra
 from reslab.cli.tables import print_table
 from reslab.cli.types import Whole
-
-from .report import need_report_extra
 
 if TYPE_CHECKING:
     from reslab.experiments.demo import Demo

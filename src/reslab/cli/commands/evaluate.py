@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
 from reslab.cli.test_set_log import note_test_use
 from reslab.cli.types import Whole
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile
@@ -124,7 +124,7 @@ def _check_same_classes(paths: "list[Path]", members: "list[ModelFile]") -> None
         ours = member.card.class_names
         if ours != first:
             missing, extra = sorted(set(first) - set(ours))[:5], sorted(set(ours) - set(first))[:5]
-            raise Failure(
+            raise RunError(
                 f"{path} has other classes than {paths[0]}, or another order (only there: {missing or 'none'}; only "
                 f"here: {extra or 'none'}); an ensemble needs the same list in all."
             )

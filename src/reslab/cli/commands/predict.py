@@ -13,7 +13,7 @@ from reslab.cli.heatmaps import HeatFolder
 from reslab.cli.model_args import model_path
 from reslab.cli.output import FORMATS, Rows
 from reslab.cli.types import Whole
-from reslab.errors import Failure, UsageError, check_choice, did_you_mean
+from reslab.errors import RunError, UsageError, check_choice, did_you_mean
 
 if TYPE_CHECKING:
     from reslab.inference import BadFile, Explainer, Prediction, Predictor
@@ -149,7 +149,7 @@ _Picture = tuple[str, str | None]  # its path, and the given folder that it was 
 def _pictures(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[_Picture], int | None]:
     """Return the pictures and how many there are; None where some come from standard input.
 
-    Failure for folders without images.
+    RunError for folders without images.
     """
     if _STDIN in given:
         return _each(given, on_error), None
@@ -169,7 +169,7 @@ def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterat
                 found = True
                 yield path, name
             if not found:
-                raise Failure(f"{name}: holds no image files (by their suffix: .jpg, .png, .npy, ...).")
+                raise RunError(f"{name}: holds no image files (by their suffix: .jpg, .png, .npy, ...).")
         else:
             yield name, None
 
@@ -220,5 +220,5 @@ def _write(
             count += 1
             put(rows.row(answer, heat_map))
         if count == 0 and bad.count == 0:  # so that no empty file is left behind
-            raise Failure("nothing to predict: no path came from standard input.")
+            raise RunError("nothing to predict: no path came from standard input.")
     return count

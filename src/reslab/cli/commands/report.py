@@ -6,25 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reslab.cli.extras import need_report_extra
 from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, say_known_images
 from reslab.cli.test_set_log import note_test_use
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from reslab.artifacts.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
-
-
-def need_report_extra() -> None:
-    """Raise Failure with the command to run when the packages that draw are not installed."""
-    try:
-        import jinja2
-        import matplotlib
-        import scipy  # noqa: F401
-    except ImportError as error:
-        raise Failure(f"{error.name} is not installed; pages and figures need: pip install 'reslab[report]'") from None
-    del jinja2, matplotlib
 
 
 def report(
@@ -87,14 +77,14 @@ def _report_run(given: _Given, output: Path | None) -> Path:
     folder = RunFolder.open(given.subject)
     result = folder.result()
     if result is None and given.is_explicit:
-        raise Failure(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
+        raise RunError(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
     if result is not None:
         folder.finished_model()  # says where a missing one is to be had
     split: str | None = given.split or (result["reported_split"] if result else None)
     if split is not None:
         try:
             _judge_run(folder, given, split)
-        except Failure as error:
+        except RunError as error:
             if given.is_explicit:
                 raise
             log.warning("not judged: %s The report has the rest; --data PATH says where the images are.", error)

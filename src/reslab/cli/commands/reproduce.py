@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
+from reslab.cli.extras import need_report_extra
 from reslab.cli.tables import print_table
 from reslab.cli.types import Whole
-from reslab.errors import Failure, Interrupted, UsageError, check_choice
+from reslab.errors import Interrupted, RunError, UsageError, check_choice
 from reslab.runs.parallel import check_no_torchrun
 from reslab.system.files import check_can_be_written
-
-from .report import need_report_extra
 
 if TYPE_CHECKING:
     from reslab.experiments.arms import Size
@@ -107,7 +106,7 @@ def _say_how_long() -> None:
 
 
 def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", book: Path) -> None:
-    """Conduct one experiment after the other and write the book after each; Failure at the end names those that failed.
+    """Run one experiment after the other and write the book after each; the RunError at the end names what failed.
 
     A single one fails with its own error.
     """
@@ -120,7 +119,7 @@ def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", 
             verdict = one.judge(conduct(one, size, setup))
         except Interrupted:
             raise
-        except (Failure, UsageError, OSError) as error:
+        except (RunError, UsageError, OSError) as error:
             if len(chosen) == 1:
                 raise
             failed.append(one.name)
@@ -130,9 +129,11 @@ def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", 
         try:  # after each, so that a stop leaves what there is
             write_book(setup.results, book)
             problem = None
-        except (Failure, UsageError) as error:  # of other evidence, which may be made anew later in this loop
+        except (RunError, UsageError) as error:  # of other evidence, which may be made anew later in this loop
             problem = error
     if failed:
-        raise Failure(f"{len(failed)} of {len(chosen)} experiments failed: {', '.join(failed)}; the reasons are above.")
+        raise RunError(
+            f"{len(failed)} of {len(chosen)} experiments failed: {', '.join(failed)}; the reasons are above."
+        )
     if problem is not None:
         raise problem

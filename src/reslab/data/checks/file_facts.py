@@ -16,7 +16,7 @@ from torch import Tensor
 
 from reslab.data.images.decode import ADVICE, ARRAY, decode_array, decode_bytes, jpeg_complaint
 from reslab.data.sources.inventory import UNREAD_SUFFIXES
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 _AT_ONCE = 256  # files that threads have in hand: enough for all of them, and soon done after Ctrl-C
 _WITH_FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # a JPEG's second frame is a preview
@@ -83,7 +83,7 @@ def inspect(path: Path, num_channels: int | None = None, *, is_thorough: bool = 
         if content.startswith(ARRAY):
             return _facts(decode_array(content, path, num_channels), digest, "NPY", "")
         facts = _inspect_picture(content, path, num_channels or 3, digest)
-    except Failure as error:
+    except RunError as error:
         reason = str(error).removeprefix(f"{path}: ").removesuffix(ADVICE).rstrip(".")
         return FileFacts((_kind_of(reason), reason), digest)
     if is_thorough and facts.problem is None and facts.format == "JPEG":

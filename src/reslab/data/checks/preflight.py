@@ -10,7 +10,7 @@ import torch
 
 from reslab.data.dataset import FileDataset, Splits
 from reslab.data.images.decode import MAX_PIXELS, short_side_size
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .file_facts import FileFacts, inspect_all
 from .findings import listed
@@ -78,7 +78,7 @@ def settle(splits: Splits, verdicts: Sequence[Verdict], *, skip_unreadable: bool
     verdicts: those of `image_paths(splits)`. Left out are images whose bytes are also in validation or test (of
     training) or in test (of validation), and with `skip_unreadable` those that cannot be read.
 
-    Failure names unreadable files without `skip_unreadable`, and classes of which nothing is left.
+    RunError names unreadable files without `skip_unreadable`, and classes of which nothing is left.
     """
     parts = file_splits(splits)
     rest = iter(verdicts)
@@ -90,7 +90,7 @@ def settle(splits: Splits, verdicts: Sequence[Verdict], *, skip_unreadable: bool
         if verdict.problem is not None
     ]
     if bad and not skip_unreadable:
-        raise Failure(_refusal(bad, len(verdicts)))
+        raise RunError(_refusal(bad, len(verdicts)))
     skipped = bad + _shared(parts, of_split)
     out = {(one.split, one.path): one.reason for one in skipped}
     kept = {name: _without(part, name, out) for name, part in parts.items()}
@@ -147,7 +147,7 @@ def _without(part: FileDataset, split: str, out: dict[tuple[str, Path], str]) ->
         names = listed([part.class_names[label] for label in sorted(lost)])
         labels = part.labels.tolist()
         gone = [path for path, label in zip(part.paths, labels, strict=True) if label in lost]
-        raise Failure(
+        raise RunError(
             f"{split} has no image of class {names} left: {len(gone)} were left out, such as {gone[0]}: "
             f"{out[split, gone[0]]}. Remove the copies, mend the files, or give more images."
         )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # where Pillow calls a file a decompression bomb; the JPEG decoder has no limit of its own
@@ -35,12 +35,12 @@ def decode(path: Path, num_channels: int) -> Tensor:
 
     Pictures give 1 (grey), 3 (RGB) or 4 channels (RGBA); .npy files those they have, see `decode_array`.
 
-    Raises Failure that names a file that cannot be read, or has pixels whose meaning is not known.
+    Raises RunError that names a file that cannot be read, or has pixels whose meaning is not known.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise Failure(f"{path}: does not exist.") from None
+        raise RunError(f"{path}: does not exist.") from None
     except (OSError, ValueError) as error:  # a null byte in a path is a ValueError
         raise _failure(path, error) from None
     return decode_bytes(content, path, num_channels)
@@ -71,7 +71,7 @@ def decode_pillow(picture: Image.Image, name: str | Path, num_channels: int) -> 
         raise _failure(name, "it has no pixels")
     try:
         pixels = np.array(_eight_bits(_turned(picture), name).convert(MODES[num_channels]))
-    except Failure:
+    except RunError:
         raise
     except Exception as error:  # the picture is read only now: see above
         raise _failure(name, str(error) or type(error).__name__) from None
@@ -81,14 +81,14 @@ def decode_pillow(picture: Image.Image, name: str | Path, num_channels: int) -> 
 
 def _check_channels(name: str | Path, num_channels: int) -> None:
     if num_channels not in MODES:
-        raise Failure(f"{name}: a picture gives 1, 3 or 4 channels, not {num_channels}; .npy files give any number.")
+        raise RunError(f"{name}: a picture gives 1, 3 or 4 channels, not {num_channels}; .npy files give any number.")
 
 
 def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> Tensor:
     """Return uint8 [channels, height, width] of an .npy file's [height, width] or [height, width, channels].
 
     uint8 stays as it is, uint16 gives its high byte. num_channels: how many there have to be; None: any number.
-    Nothing but numbers is read: no pickle. Failure for other types, another number of channels, a file that is cut off.
+    Nothing but numbers is read: no pickle. RunError for other types, other numbers of channels, a file that is cut off.
     """
     file = BytesIO(content)
     try:
@@ -99,22 +99,22 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
         raise _failure(name, error) from None
     if kind.kind != "u" or size > 2:
-        raise Failure(f"{name}: has values of type {kind}, whose range is not known; save it as uint8 or uint16.")
+        raise RunError(f"{name}: has values of type {kind}, whose range is not known; save it as uint8 or uint16.")
     if len(shape) not in (2, 3) or min(shape) < 1:
-        raise Failure(f"{name}: is an array of {shape}; expected (height, width) or (height, width, channels).")
+        raise RunError(f"{name}: is an array of {shape}; expected (height, width) or (height, width, channels).")
     found = shape[2] if len(shape) == 3 else 1
     if num_channels not in (None, found):
-        raise Failure(f"{name}: has {found} channel(s), not {num_channels}; set data.channels to what the files have.")
+        raise RunError(f"{name}: has {found} channel(s), not {num_channels}; set data.channels to what the files have.")
     if len(content) - file.tell() < math.prod(shape) * size:
-        raise Failure(f"{name}: is cut off{ADVICE}")
+        raise RunError(f"{name}: is cut off{ADVICE}")
     flat = np.frombuffer(content, kind, math.prod(shape), file.tell())
     values = flat.reshape(shape, order="F" if is_fortran else "C")
     pixels = (values >> 8).astype(np.uint8) if size == 2 else values
     return torch.from_numpy(pixels.reshape(*shape[:2], found).transpose(2, 0, 1).copy())
 
 
-def _failure(name: str | Path, error: object) -> Failure:
-    return Failure(f"{name}: cannot be read as an image ({error}){ADVICE}")
+def _failure(name: str | Path, error: object) -> RunError:
+    return RunError(f"{name}: cannot be read as an image ({error}){ADVICE}")
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
@@ -179,7 +179,7 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
-        raise Failure(f"{name}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
+        raise RunError(f"{name}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
     if picture.mode == "P" and "transparency" in picture.info:  # straight to RGB, Pillow warns for each file
         return picture.convert("RGBA")
     return picture

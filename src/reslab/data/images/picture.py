@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.spec import Fit, PreprocessSpec
 
 from .decode import MAX_PIXELS, MODES, decode, decode_bytes, decode_pillow, resize, short_side_size
@@ -30,7 +30,7 @@ def read_picture(picture: Picture, num_channels: int, name: str) -> Tensor:
         as the network takes.
     name: what errors call it.
 
-    Raises Failure for what cannot be read, and for numbers that are not uint8.
+    Raises RunError for what cannot be read, and for numbers that are not uint8.
     """
     match picture:
         case str() | PathLike():
@@ -43,7 +43,7 @@ def read_picture(picture: Picture, num_channels: int, name: str) -> Tensor:
             return _of_planes(picture, name, num_channels)
         case Tensor():
             return _of_tensor(picture, name, num_channels)
-    raise Failure(f"{name} is of type {type(picture).__name__}; a picture is {_KINDS}.")
+    raise RunError(f"{name} is of type {type(picture).__name__}; a picture is {_KINDS}.")
 
 
 def _of_tensor(tensor: Tensor, name: str, num_channels: int) -> Tensor:
@@ -58,13 +58,13 @@ def _of_planes(values: np.ndarray, name: str, num_channels: int) -> Tensor:
     if values.dtype != np.uint8:
         raise _wrong_type(name, str(values.dtype))
     if values.ndim not in (2, 3) or 0 in values.shape:
-        raise Failure(f"{name} is an array of {values.shape}; a picture is {_KINDS}.")
+        raise RunError(f"{name} is an array of {values.shape}; a picture is {_KINDS}.")
     planes = values if values.ndim == 3 else values[:, :, None]
     found = planes.shape[2]
     if found == num_channels:
         return torch.from_numpy(np.array(planes)).permute(2, 0, 1)
     if found not in MODES or num_channels not in MODES:
-        raise Failure(
+        raise RunError(
             f"{name} is an array of {values.shape}: {found} channels, but the model takes {num_channels} "
             "(arrays are [h, w, c], tensors [c, h, w])."
         )
@@ -72,8 +72,8 @@ def _of_planes(values: np.ndarray, name: str, num_channels: int) -> Tensor:
     return decode_pillow(picture, name, num_channels)
 
 
-def _wrong_type(name: str, found: str) -> Failure:
-    return Failure(f"{name} has values of type {found}; a picture has uint8 pixels, 0 to 255, not yet normalised.")
+def _wrong_type(name: str, found: str) -> RunError:
+    return RunError(f"{name} has values of type {found}; a picture has uint8 pixels, 0 to 255, not yet normalised.")
 
 
 # --- the view ---------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def view(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
         pixel of border too many at the bottom or right. The border is 255 x mean, rounded likewise.
     squash: height x width, whatever the aspect.
 
-    Resizing is bilinear with antialiasing. Failure names a picture that does not fit.
+    Resizing is bilinear with antialiasing. RunError names a picture that does not fit.
     """
     pixels = pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # the resize rounds by the layout in memory
     match spec.fit:
@@ -121,14 +121,14 @@ def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
     height, width = pixels.shape[1:]
     if spec.short_side is None:
         if (height, width) != (spec.height, spec.width):
-            raise Failure(
+            raise RunError(
                 f"{name}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only. "
                 "To resize it, choose how: fit (--fit in commands) 'crop', 'letterbox' or 'squash'."
             )
         return pixels
     size = short_side_size(height, width, spec.short_side)
     if size[0] * size[1] > MAX_PIXELS:
-        raise Failure(
+        raise RunError(
             f"{name}: is {width}x{height} pixels, so long that its shorter side cannot be resized to "
             f"{spec.short_side}; use fit 'letterbox' or 'squash', or take it out of the data."
         )

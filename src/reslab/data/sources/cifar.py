@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from reslab.data.dataset import ArrayDataset, Splits
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 _PIXELS = 3 * 32 * 32  # planes R, G, B
 
@@ -61,17 +61,17 @@ LAYOUTS = (
 def load_cifar(path: Path, layout: Layout) -> Splits:
     """Return (train, None, test) from an archive or from the folder that holds its files; images uint8 [n, 3, 32, 32].
 
-    Failure names the file that is missing, truncated or not what it should be.
+    RunError names the file that is missing, truncated or not what it should be.
     """
     try:
         if path.is_dir():
             return _load(layout, _folder_reader(path))
         with tarfile.open(path) as archive:
             return _load(layout, _archive_reader(archive))
-    except Failure as error:
-        raise Failure(f"{path}: {error}") from None
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise Failure(
+        raise RunError(
             f"{path}: damaged or cut off ({error}); download {layout.archive} again from {layout.url}."
         ) from None
 
@@ -81,7 +81,7 @@ def _folder_reader(folder: Path) -> Read:
         try:
             return (folder / name).read_bytes()
         except OSError as error:
-            raise Failure(f"{name} cannot be read ({error.strerror}); unpack the official archive again.") from None
+            raise RunError(f"{name} cannot be read ({error.strerror}); unpack the official archive again.") from None
 
     return read
 
@@ -93,7 +93,7 @@ def _archive_reader(archive: tarfile.TarFile) -> Read:
         member = members.get(name)
         file = archive.extractfile(member) if member else None
         if file is None:
-            raise Failure(f"holds no file {name!r}; it is not the official archive.")
+            raise RunError(f"holds no file {name!r}; it is not the official archive.")
         return file.read()  # nothing is unpacked to disk
 
     return read
@@ -121,7 +121,7 @@ def _class_names(layout: Layout, read: Read) -> tuple[str, ...]:
         listed = _unpickle(layout.names, content, key)
         names = tuple(_text(name) for name in listed) if isinstance(listed, list) else ()
     if len(names) != layout.num_classes:
-        raise Failure(
+        raise RunError(
             f"{layout.names}: lists {len(names)} classes, not {layout.num_classes}; unpack the official archive again."
         )
     return names
@@ -133,10 +133,10 @@ def _records(layout: Layout, read: Read, name: str, expected: int) -> tuple[np.n
     pixels, labels = _binary(layout, name, content) if layout.is_binary else _python(layout, name, content)
     if len(pixels) != expected or len(labels) != expected:
         found = f"{len(pixels)} images and {len(labels)} labels"
-        raise Failure(f"{name}: holds {found}, not {expected} of each; it is cut off or not the official file.")
+        raise RunError(f"{name}: holds {found}, not {expected} of each; it is cut off or not the official file.")
     outside = labels[(labels < 0) | (labels >= layout.num_classes)]
     if len(outside):
-        raise Failure(
+        raise RunError(
             f"{name}: has a label {outside[0]} outside 0 .. {layout.num_classes - 1}; it is not the official file."
         )
     return pixels, labels
@@ -145,7 +145,7 @@ def _records(layout: Layout, read: Read, name: str, expected: int) -> tuple[np.n
 def _binary(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     size = layout.label_bytes + _PIXELS
     if len(content) % size:
-        raise Failure(f"{name}: {len(content)} bytes are no whole number of records of {size} bytes; it is cut off.")
+        raise RunError(f"{name}: {len(content)} bytes are no whole number of records of {size} bytes; it is cut off.")
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
     # CIFAR-100 has a coarse label first; the fine one is the last byte before the pixels
     return records[:, layout.label_bytes :].copy(), records[:, layout.label_bytes - 1]
@@ -155,10 +155,10 @@ def _python(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.n
     key = b"labels" if layout.name == "cifar10" else b"fine_labels"
     pixels = np.asarray(_unpickle(name, content, b"data"))
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
-        raise Failure(f"{name}: its data is {pixels.dtype} {list(pixels.shape)}, not uint8 [n, {_PIXELS}].")
+        raise RunError(f"{name}: its data is {pixels.dtype} {list(pixels.shape)}, not uint8 [n, {_PIXELS}].")
     labels = np.asarray(_unpickle(name, content, key))
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise Failure(f"{name}: its labels are {labels.dtype} {list(labels.shape)}, not a list of whole numbers.")
+        raise RunError(f"{name}: its labels are {labels.dtype} {list(labels.shape)}, not a list of whole numbers.")
     return pixels, labels
 
 
@@ -192,6 +192,6 @@ def _unpickle(name: str, content: bytes, key: bytes) -> Any:
         values = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
         return values[key] if key in values else values[key.decode()]
     except _Refused as error:
-        raise Failure(f"{name}: refused, because {error}; the official files hold arrays and lists only.") from None
+        raise RunError(f"{name}: refused, because {error}; the official files hold arrays and lists only.") from None
     except Exception as error:
-        raise Failure(f"{name}: damaged or not an official file ({type(error).__name__}: {error}).") from None
+        raise RunError(f"{name}: damaged or not an official file ({type(error).__name__}: {error}).") from None

@@ -14,7 +14,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def download(url: str, path: Path, md5: str, report: Report | None = None) -> No
 
     Of several processes that need the file at once, one fetches it and the others wait for it.
 
-    Failure says which file to fetch by hand, from where, and where to put it.
+    RunError says which file to fetch by hand, from where, and where to put it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def download(url: str, path: Path, md5: str, report: Report | None = None) -> No
             if not path.exists():
                 _download(url, path, md5, report)
     except OSError as error:
-        raise Failure(f"{path}: cannot be written: {error.strerror or error}.") from None
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from None
 
 
 def _lock_of(path: Path) -> Path:
@@ -56,14 +56,14 @@ def _download(url: str, path: Path, md5: str, report: Report | None) -> None:
             _fetch_with_progress(url, part)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise Failure(
+        raise RunError(
             f"{url} cannot be downloaded ({reason}). Fetch {path.name} from there by hand and put it at {path}, "
             "or give its place with --data PATH. What was fetched so far is kept."
         ) from None
     found = _md5(part)
     if found != md5:
         part.unlink()
-        raise Failure(f"{url}: the file's MD5 is {found}, not {md5}; it was removed. Try again, or fetch it by hand.")
+        raise RunError(f"{url}: the file's MD5 is {found}, not {md5}; it was removed. Try again, or fetch it by hand.")
     part.replace(path)
 
 

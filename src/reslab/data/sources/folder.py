@@ -9,7 +9,7 @@ from reslab.data.dataset import FileDataset, Splits
 from reslab.data.sources.image_files import walk_images
 from reslab.data.sources.image_list import COLUMNS, read_list, take_inventory
 from reslab.data.sources.inventory import PARTS, Inventory, is_ignored
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 _SHOWN = 5
 
@@ -20,7 +20,7 @@ def load_folder(path: Path, num_channels: int = 3) -> Splits:
     `val` (also `valid`, `validation`) is the validation split and `test` the test split. A folder without `test` has no
     test split: its final number is then one of validation, and says so.
 
-    Failure names what would make results wrong: classes that differ between the splits, images whose class is not
+    RunError names what would make results wrong: classes that differ between the splits, images whose class is not
     known, folders that cannot be opened. Whether each file can be read is seen later (`data.preflight`). Images of a
     single class are accepted: a network can be judged on them, and training looks at the number itself.
     """
@@ -29,7 +29,7 @@ def load_folder(path: Path, num_channels: int = 3) -> Splits:
     wrong = [one.text for one in errors if one.kind != "too-few-classes" or not inventory.items]
     if wrong:
         more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
-        raise Failure(f"{' '.join(wrong[:_SHOWN])}{more} 'reslab data check {path}' lists everything.")
+        raise RunError(f"{' '.join(wrong[:_SHOWN])}{more} 'reslab data check {path}' lists everything.")
     if "all" in inventory.classes:
         return Splits(_split(inventory, "all", num_channels), None, None)
     validation, test = (
@@ -51,7 +51,7 @@ def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
     """Return the splits that a run recorded, in its order; its paths are below `root`.
 
     The classes are those of all splits: a class may have lost its training images to validation when the run began.
-    Failure for a file that is damaged. Which classes each split has is as it was, and is not looked at again.
+    RunError for a file that is damaged. Which classes each split has is as it was, and is not looked at again.
     """
     rows = read_list(path)
     if (
@@ -59,7 +59,7 @@ def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
         or tuple(rows[0]) != COLUMNS
         or any(len(row) != len(COLUMNS) or row[2] not in PARTS for row in rows[1:])
     ):
-        raise Failure(f"{path}: damaged; expected the columns {', '.join(COLUMNS)}, as this run's start wrote them.")
+        raise RunError(f"{path}: damaged; expected the columns {', '.join(COLUMNS)}, as this run's start wrote them.")
     names = tuple(sorted({label for _, label, _ in rows[1:]}))
     number_of = {label: number for number, label in enumerate(names)}
 
@@ -70,7 +70,7 @@ def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
 
     train = part("train")
     if train is None:
-        raise Failure(f"{path}: damaged: it has no training images.")
+        raise RunError(f"{path}: damaged: it has no training images.")
     return Splits(train, part("validation"), part("test"))
 
 

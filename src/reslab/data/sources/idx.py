@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from reslab.data.dataset import ArrayDataset, Splits
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _UBYTE = 0x08
@@ -41,30 +41,30 @@ def _part(folder: Path, part: str, name: str) -> ArrayDataset:
     images = read_idx(_existing(folder, part, "images-idx3"), num_dimensions=3)
     labels = read_idx(_existing(folder, part, "labels-idx1"), num_dimensions=1)
     if not len(images):
-        raise Failure(f"{folder}: the {part} files hold no images.")
+        raise RunError(f"{folder}: the {part} files hold no images.")
     if len(images) != len(labels):
-        raise Failure(f"{folder}: {len(images)} {part} images, but {len(labels)} labels.")
+        raise RunError(f"{folder}: {len(images)} {part} images, but {len(labels)} labels.")
     return ArrayDataset(name, torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)), ())
 
 
 def _existing(folder: Path, part: str, what: str) -> Path:
     path = find_idx(folder, part, what)
     if path is None:
-        raise Failure(f"{folder}: {part}-{what}-ubyte (or .gz) is missing; an IDX data set has four files.")
+        raise RunError(f"{folder}: {part}-{what}-ubyte (or .gz) is missing; an IDX data set has four files.")
     return path
 
 
 def read_idx(path: Path, *, num_dimensions: int) -> np.ndarray:
-    """Return the array in an IDX file of unsigned bytes; Failure when the header or the size is wrong."""
+    """Return the array in an IDX file of unsigned bytes; RunError when the header or the size is wrong."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise Failure(f"{path}: cannot be read, damaged or cut off: {error}.") from None
+        raise RunError(f"{path}: cannot be read, damaged or cut off: {error}.") from None
     header = 4 + 4 * num_dimensions
     if len(content) < header or content[:4] != bytes((0, 0, _UBYTE, num_dimensions)):
-        raise Failure(f"{path}: not an IDX file of unsigned bytes with {num_dimensions} dimension(s).")
+        raise RunError(f"{path}: not an IDX file of unsigned bytes with {num_dimensions} dimension(s).")
     shape = np.frombuffer(content, ">u4", num_dimensions, offset=4).astype(int)
     expected = int(shape.prod())
     if len(content) - header != expected:
-        raise Failure(f"{path}: holds {len(content) - header} values, but its header says {expected}; it is cut off.")
+        raise RunError(f"{path}: holds {len(content) - header} values, but its header says {expected}; it is cut off.")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()

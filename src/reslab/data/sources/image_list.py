@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reslab.data.checks.findings import Finding
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .inventory import LAYOUTS, PART_NAMES, Inventory, Item, inventory_folder
 
@@ -14,13 +14,13 @@ _NAMES = (("path", "file", "filename", "image"), ("label", "class", "target"), (
 
 
 def take_inventory(path: Path) -> Inventory:
-    """Return what lies in a folder, or what a CSV file lists; Failure where there are no images in classes at all."""
+    """Return what lies in a folder, or what a CSV file lists; RunError where there are no images in classes at all."""
     if path.is_dir():
         return inventory_folder(path)
     if not path.exists():
-        raise Failure(f"{path} does not exist; {LAYOUTS}.")
+        raise RunError(f"{path} does not exist; {LAYOUTS}.")
     if path.suffix.lower() != ".csv":
-        raise Failure(f"{path} is no folder and no CSV file; {LAYOUTS}.")
+        raise RunError(f"{path} is no folder and no CSV file; {LAYOUTS}.")
     return _inventory_list(path)
 
 
@@ -31,12 +31,12 @@ def write_list(rows: Sequence[Sequence[str]], header: Sequence[str] = COLUMNS) -
 
 
 def read_list(path: Path) -> list[list[str]]:
-    """Return the rows of a CSV file, its line of names first; Failure names the file and what is wrong with it."""
+    """Return the rows of a CSV file, its line of names first; RunError names the file and what is wrong with it."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             return list(csv.reader(file))
     except (OSError, csv.Error) as error:
-        raise Failure(f"{path}: cannot be read as a CSV file: {error}.") from None
+        raise RunError(f"{path}: cannot be read as a CSV file: {error}.") from None
 
 
 def _quoted(cell: str) -> str:
@@ -50,7 +50,7 @@ def _inventory_list(path: Path) -> Inventory:
     place, label, split = columns
     if place is None or label is None:
         there = f"has the columns {', '.join(header)}" if header else "is empty"
-        raise Failure(f"{path}: {there}; expected path and label (and split) in its first line, with commas between.")
+        raise RunError(f"{path}: {there}; expected path and label (and split) in its first line, with commas between.")
     found = Inventory(path, "csv")
     seen: dict[Path, int] = {}
     for number, row in enumerate(rows[1:], start=2):
@@ -60,7 +60,7 @@ def _inventory_list(path: Path) -> Inventory:
     for name in dict.fromkeys(item.split for item in found.items):
         found.classes[name] = sorted({item.label for item in found.items if item.split == name})
     if found.items and split is not None and "train" not in found.classes:
-        raise Failure(f"{path}: has no row whose split is 'train'; there are: {', '.join(found.classes)}.")
+        raise RunError(f"{path}: has no row whose split is 'train'; there are: {', '.join(found.classes)}.")
     return found
 
 

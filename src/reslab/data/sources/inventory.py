@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from reslab.data.checks.findings import Finding, listed
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
@@ -82,7 +82,7 @@ def is_ignored(name: str) -> bool:
 
 
 def inventory_folder(path: Path) -> Inventory:
-    """Look through a folder; Failure where there is neither `train` nor any class folder."""
+    """Look through a folder; RunError where there is neither `train` nor any class folder."""
     folders, files = _entries(path)
     named = defaultdict(list)
     for folder in folders:
@@ -127,14 +127,14 @@ def _count_images(folder: Path) -> int:
 def _inventory_classes(path: Path, folders: list[Path], files: list[Path], parts: list[str]) -> Inventory:
     """parts: names of folders that are taken for splits."""
     if parts:
-        raise Failure(
+        raise RunError(
             f"{path}: has no folder 'train' beside {listed(parts)}, which is taken for a split (if it is a class, put "
             f"the class folders into {path / 'train'}, or give a CSV file); {LAYOUTS}."
         )
     if not folders:
-        raise Failure(f"{path}: has no folder 'train' and no class folders; {LAYOUTS}.")
+        raise RunError(f"{path}: has no folder 'train' and no class folders; {LAYOUTS}.")
     if len(folders) == 1 and any(inner.name.lower() == "train" for inner in _entries(folders[0])[0]):
-        raise Failure(f"{path}: has no folder 'train', but {folders[0]} has one; give that folder.")
+        raise RunError(f"{path}: has no folder 'train', but {folders[0]} has one; give that folder.")
     found = Inventory(path, "classes")
     _add_split(found, "all", path, folders, files)
     return found
@@ -143,7 +143,7 @@ def _inventory_classes(path: Path, folders: list[Path], files: list[Path], parts
 def _entries(folder: Path, found: Inventory | None = None) -> tuple[list[Path], list[Path]]:
     """Return the (folders, files) in a folder by name, links followed, hidden ones left out.
 
-    A dead link is a file. A folder that cannot be opened is a finding; Failure where there is no inventory to note it.
+    A dead link is a file. A folder that cannot be opened is a finding; RunError where there is no inventory to note it.
     """
     folders: list[Path] = []
     files: list[Path] = []
@@ -154,7 +154,7 @@ def _entries(folder: Path, found: Inventory | None = None) -> tuple[list[Path], 
     except OSError as error:
         problem = f"{folder}: cannot be opened: {error.strerror}."
         if found is None:
-            raise Failure(problem) from None
+            raise RunError(problem) from None
         found.findings.append(Finding("unreadable-folder", problem, (folder,)))
         return [], []
     return folders, files

@@ -5,7 +5,7 @@ import tarfile
 from pathlib import Path
 
 from reslab.data.dataset import Splits
-from reslab.errors import Failure, UsageError, check_choice
+from reslab.errors import RunError, UsageError, check_choice
 
 from .cifar import LAYOUTS, Layout, load_cifar
 from .digits import load_digits
@@ -42,7 +42,7 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
     kind: "auto" recognises what lies at `path` by its content, and means the embedded digits without a path.
     channels: how many to read image files with; None for 3.
 
-    Raises Failure for a path that is missing, or holds something else; UsageError for a kind that does not exist.
+    Raises RunError for a path that is missing, or holds something else; UsageError for a kind that does not exist.
     """
     check_choice("data kind", kind, KINDS)
     if kind == "digits" or (kind == "auto" and path is None):
@@ -58,7 +58,7 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
 
 def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if not path.exists():
-        raise Failure(f"{path} does not exist; --data takes {_UNDERSTOOD}.")
+        raise RunError(f"{path} does not exist; --data takes {_UNDERSTOOD}.")
     layouts = [found for found in (_cifar_at(path, layout) for layout in LAYOUTS) if found]
     for place, layout in layouts:
         if kind in ("auto", layout.name):
@@ -68,7 +68,7 @@ def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if kind == "folder" or (kind == "auto" and (_is_list(path) or is_image_folder(path))):
         return load_folder(path, channels)
     wanted = "nothing that is understood" if kind == "auto" else f"no data of kind {kind!r}"
-    raise Failure(f"{path} holds {wanted}; --data takes {_UNDERSTOOD}.")
+    raise RunError(f"{path} holds {wanted}; --data takes {_UNDERSTOOD}.")
 
 
 def _is_list(path: Path) -> bool:
@@ -106,9 +106,9 @@ def _open_below(root: Path, kind: str) -> Splits:
         for name in _IDX_FOLDERS:
             if find_idx(root / name, "train", "images-idx3"):
                 return load_idx(root / name)
-        raise Failure(f"{root} holds no IDX files; put MNIST's four files into {root / 'mnist'}, or give --data PATH.")
+        raise RunError(f"{root} holds no IDX files; put MNIST's four files into {root / 'mnist'}, or give --data PATH.")
     if kind == "folder":
-        raise Failure(
+        raise RunError(
             "where are the images? Give their folder (train/<class>/* and val/<class>/*, or class folders), or a CSV "
             "file of path,label, with --data PATH."
         )

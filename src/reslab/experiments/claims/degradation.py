@@ -5,21 +5,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.experiments.arms import KINDS, Arm, Size, arm
+from reslab.experiments.arms import DEPTHS, KINDS, Arm, Size, arm
 from reslab.experiments.budget import budget_in_words
-from reslab.experiments.evidence import Evidence
+from reslab.experiments.evidence import Evidence, nets
 from reslab.experiments.experiment import Experiment, Table, Verdict
 from reslab.experiments.figures import draw_curves, make_figure
 from reslab.experiments.statistics import MARGIN, difference, difference_of_gaps, spread
 
-DEPTHS = (20, 32, 44, 56)
 SHALLOW, DEEP = DEPTHS[0], DEPTHS[-1]  # the two that are judged
-
-
-def nets(evidence: Evidence, kind: str) -> dict[str, str]:
-    """Return the arms of plain or residual nets by depth: name -> "20 layers"."""
-    chosen = [arm for arm in evidence.records if evidence.spec(arm).is_plain is (kind == "plain")]
-    return {arm: f"{evidence.spec(arm).depth} layers" for arm in sorted(chosen, key=lambda a: evidence.spec(a).depth)}
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:

@@ -6,15 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.complexity import measure
-from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.arms import DEPTHS, Arm, Size, arm
 from reslab.experiments.budget import budget_in_words
-from reslab.experiments.evidence import Evidence
+from reslab.experiments.evidence import Evidence, nets
 from reslab.experiments.experiment import Experiment, Table, Verdict
 from reslab.experiments.figures import GREY, make_figure
 from reslab.experiments.statistics import difference, spread
 from reslab.report.figures.style import COLORS
-
-from .degradation import DEPTHS, nets
 
 PAPER = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.61}  # of 110 layers the mean of five runs, as ours are means
 

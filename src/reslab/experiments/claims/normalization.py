@@ -20,13 +20,12 @@ from reslab.experiments.arms import KINDS, Arm, Size, arm, kind_in_words, net_na
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.figures import make_figure
+from reslab.experiments.vanishing import HEALTHY, SHRINKS, drift, growth_toward_input, smallest_norm, vanishes, weakest
 from reslab.models import Network, build
 from reslab.report.figures.layers import LayerLine, draw_by_depth
 from reslab.report.figures.style import COLORS
 from reslab.runs.session import read_config
 from reslab.spec import Norm, PreprocessSpec
-
-from .vanishing import HEALTHY, SHRINKS, drift, growth_toward_input, smallest_norm, vanishes, weakest
 
 NORMS: tuple[Norm, ...] = ("batch", "none")
 DEPTHS = (20, 56, 110)

@@ -15,7 +15,7 @@ from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
 from reslab.experiments.figures import make_figure
 from reslab.experiments.statistics import Difference, difference_of_shares, spread
-from reslab.experiments.step_cost import DoesNotFit, step_cost
+from reslab.experiments.step_cost import OutOfMemoryError, step_cost
 from reslab.report.figures.curves import THIN, Curve, draw, points
 from reslab.report.figures.style import COLORS, in_iterations
 
@@ -58,7 +58,7 @@ def _step(bench: Bench, depth: int, checkpoints: bool) -> dict[str, Any]:
     config = arm(bench.size, "resnet", depth, {"train": train, "schedule": {"kind": "constant"}}).at(bench.data).config
     try:
         return step_cost(config, steps=max(2, 400 // depth))
-    except DoesNotFit as error:
+    except OutOfMemoryError as error:
         if depth == _DEPTHS[0]:
             raise  # nothing is left to compare with
         log.warning("%s", error)

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.system.environment import cpu_flags
 
 _FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-std=c++17"]
@@ -32,11 +32,11 @@ def cache_folder() -> Path:
 def load_library(source: Path) -> ctypes.CDLL:
     """Return the library of `source`, built unless this machine has built the same before.
 
-    Raises Failure, with the reason, where it cannot be built; nothing half-written stays.
+    Raises RunError, with the reason, where it cannot be built; nothing half-written stays.
     """
     command = compiler()
     if command is None:
-        raise Failure("there is no C++ compiler (g++ or clang++) here")
+        raise RunError("there is no C++ compiler (g++ or clang++) here")
     flags = [*_FLAGS, "-mprefer-vector-width=512"] if platform.machine() == "x86_64" else _FLAGS
     runtime = _openmp_runtime()
     # -march=native: a home folder may be shared by machines with other processors
@@ -49,7 +49,7 @@ def load_library(source: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(target))
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", "") or str(error)
-        raise Failure(f"{source.name} could not be built: {detail.strip().splitlines()[-1]}") from None
+        raise RunError(f"{source.name} could not be built: {detail.strip().splitlines()[-1]}") from None
 
 
 def _openmp_runtime() -> Path | None:

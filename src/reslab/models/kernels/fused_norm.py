@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 from .compiler import load_library
 
@@ -26,7 +26,7 @@ def _library() -> ctypes.CDLL | str:
     """The library, or why there is none."""
     try:
         library = load_library(Path(__file__).with_name("norm.cpp"))
-    except Failure as problem:
+    except RunError as problem:
         return str(problem)
     for name in _NAMES.values():
         forward, backward = getattr(library, f"forward_{name}"), getattr(library, f"backward_{name}")

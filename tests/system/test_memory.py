@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reslab.cli.main import run
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.system.memory import failing_for_memory
 from reslab.train import Trainer
 
@@ -19,11 +19,11 @@ _TOO_MUCH = 2**60
 )
 def test_a_want_of_memory_is_a_failure_that_says_what_to_do(ask: Callable[[], object]) -> None:
     message = r"^the picture does not fit into memory: .+ Make it smaller\.$"
-    with pytest.raises(Failure, match=message), failing_for_memory("the picture", "Make it smaller."):
+    with pytest.raises(RunError, match=message), failing_for_memory("the picture", "Make it smaller."):
         ask()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), Failure("can't allocate memory for pride")])
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), RunError("can't allocate memory for pride")])
 def test_other_errors_stay_what_they_are(error: RuntimeError) -> None:
     with pytest.raises(type(error)) as raised, failing_for_memory("the picture", "Make it smaller."):
         raise error

@@ -13,9 +13,9 @@ from reslab.builders import choose_device, choose_engine
 from reslab.config import TrainConfig
 from reslab.distributed import World
 from reslab.engines import training as engine
-from reslab.engines.rate_cache import kept_rates
+from reslab.engines.rate_cache import cached_rates
 from reslab.engines.training import Engine
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import ResNet, create_model
 from reslab.recipes import recipe
 from reslab.spec import ModelSpec, PreprocessSpec
@@ -45,7 +45,7 @@ def test_bf16_is_a_candidate_only_where_the_processor_has_it(
     assert ("bf16" in _labels(fused_norm="off")) is is_native
     assert _labels(precision="fp32", fused_norm="off") == ["fp32"]
     if not is_native:
-        with pytest.raises(Failure, match="no native bfloat16; use fp32 or auto"):
+        with pytest.raises(RunError, match="no native bfloat16; use fp32 or auto"):
             _labels(precision="bf16")
 
 
@@ -63,7 +63,7 @@ def test_compiling_is_a_candidate_for_long_runs_on_a_processor_with_amx_and_a_co
     assert _labels(**fixed) == ["fp32"]
     _machine(monkeypatch, "amx_tile", compiler=None)
     assert _labels(**fixed) == ["fp32"]
-    with pytest.raises(Failure, match="no C\\+\\+ compiler"):
+    with pytest.raises(RunError, match="no C\\+\\+ compiler"):
         _labels(compile="on")
 
 
@@ -72,7 +72,7 @@ def test_the_kernel_is_the_first_candidate_where_it_can_be_built(monkeypatch: py
     assert _labels() == ["fp32, fused norm", "fp32"]
     _machine(monkeypatch, kernel="there is no C++ compiler")
     assert _labels() == ["fp32"]
-    with pytest.raises(Failure, match=r"train\.fused_norm is 'on', but there is no C"):
+    with pytest.raises(RunError, match=r"train\.fused_norm is 'on', but there is no C"):
         _labels(fused_norm="on")
 
 
@@ -161,14 +161,14 @@ def test_of_several_at_once_one_measures_and_the_others_take_its_answer(
         return {"fp32": float(len(calls))}
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: kept_rates("engines", ["fact"], CPU, measure), range(4)))
+        found = list(pool.map(lambda _: cached_rates("engines", ["fact"], CPU, measure), range(4)))
     assert found == [{"fp32": 1.0}] * 4
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert kept_rates("engines", ["fact"], CPU, lambda: {"fp32": 2.0}) == {"fp32": 2.0}
+    assert cached_rates("engines", ["fact"], CPU, lambda: {"fp32": 2.0}) == {"fp32": 2.0}
 
 
 def test_a_deep_network_is_measured_by_a_shallow_one_of_its_layers(
@@ -237,5 +237,5 @@ def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
     assert choose_device(TrainConfig(iterations=1), World()) == torch.device("cuda", 0)
     assert not torch.backends.cudnn.allow_tf32
-    with pytest.raises(Failure, match="process 1 of this machine has no GPU of its own, torch sees only 1"):
+    with pytest.raises(RunError, match="process 1 of this machine has no GPU of its own, torch sees only 1"):
         choose_device(TrainConfig(iterations=1), World(rank=1, size=2, local_rank=1))

@@ -13,7 +13,7 @@ from reslab.experiments.book import read_chapters
 from reslab.experiments.provenance import engines
 from reslab.recipes import RECIPES
 
-_PATH = Path(__file__).parents[1] / "tools" / "make_tables.py"
+_PATH = Path(__file__).parents[2] / "tools" / "make_tables.py"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reslab.errors import Failure
+from reslab.errors import RunError
 from reslab.system.files import open_atomically, sweep_temporaries, write_atomically
 
 
@@ -48,5 +48,5 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_place_for_a_file(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"cannot be written: Is a directory"):
+    with pytest.raises(RunError, match=r"cannot be written: Is a directory"):
         write_atomically(tmp_path, "")

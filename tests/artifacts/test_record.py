@@ -10,10 +10,10 @@ import pytest
 from reslab.artifacts.metrics_log import rate_drops, read_rows
 from reslab.artifacts.record import MAX_CURVE_POINTS, RecordedRun, write_record
 from reslab.artifacts.run_folder import RunFolder
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.optim import PlateauDecay
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 _STEP = {"kind": "step", "milestones": [23, 35], "factor": 0.1}
 
 
@@ -103,7 +103,7 @@ def test_a_run_whose_log_is_lost_or_cut_replaces_no_whole_record(rows_left: int,
     before = write_record(folder, tmp_path / "results").read_bytes()
     folder.metrics.truncate(10 * rows_left)
     with pytest.raises(
-        Failure, match=rf"metrics\.jsonl is not whole: .* is of step {10 * rows_left}, .* 50 iterations"
+        RunError, match=rf"metrics\.jsonl is not whole: .* is of step {10 * rows_left}, .* 50 iterations"
     ):
         write_record(folder, tmp_path / "results")
     assert (tmp_path / "results" / "made-up" / "0.json").read_bytes() == before
@@ -112,7 +112,7 @@ def test_a_run_whose_log_is_lost_or_cut_replaces_no_whole_record(rows_left: int,
 def test_a_run_whose_times_are_lost_is_said_to_be_so(tmp_path: Path) -> None:
     folder = _run(tmp_path / "run")
     folder.timing.path.write_bytes(b"")
-    with pytest.raises(Failure, match=r"timing\.jsonl is not whole: .* is of step 0, and the run has 50 iterations"):
+    with pytest.raises(RunError, match=r"timing\.jsonl is not whole: .* is of step 0, and the run has 50 iterations"):
         write_record(folder, tmp_path / "results")
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_record_is_said_to_be_damaged_and_not_to_be_of_another_trainin
     folder = _run(tmp_path / "run")
     path = write_record(folder, tmp_path / "results")
     path.write_text(path.read_text()[:100])
-    with pytest.raises(Failure, match=r"0\.json: not a JSON file: .*remove it, and it is written anew"):
+    with pytest.raises(RunError, match=r"0\.json: not a JSON file: .*remove it, and it is written anew"):
         write_record(folder, tmp_path / "results")
 
 
@@ -130,13 +130,13 @@ def test_a_record_without_its_model_needs_no_model_file(tmp_path: Path) -> None:
     folder.model_path.unlink()
     path = write_record(folder, tmp_path / "results", with_model=False)
     assert RecordedRun.open(path).values["model_sha256"] == "abc"
-    with pytest.raises(Failure, match=r"model\.safetensors: No such file"):
+    with pytest.raises(RunError, match=r"model\.safetensors: No such file"):
         write_record(folder, tmp_path / "results")
 
 
 def test_a_log_of_other_bytes_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n\xff\xfe\n')
-    with pytest.raises(Failure, match=r"metrics\.jsonl: damaged: byte 12 is no UTF-8"):
+    with pytest.raises(RunError, match=r"metrics\.jsonl: damaged: byte 12 is no UTF-8"):
         read_rows(tmp_path / "metrics.jsonl")
 
 

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from reslab.artifacts.model_file import ModelCard, load_card, load_model, model_bytes, save_model
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import create_model
 from reslab.spec import PreprocessSpec
 
@@ -83,18 +83,18 @@ def test_names_of_tensors_carry_no_wrapper_prefix() -> None:
 def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"weight": torch.zeros(2)}, foreign)
-    with pytest.raises(Failure, match=r"foreign\.safetensors: holds tensors but says nothing"):
+    with pytest.raises(RunError, match=r"foreign\.safetensors: holds tensors but says nothing"):
         load_model(foreign)
     text = tmp_path / "notes.txt"
     text.write_text("hello")
-    with pytest.raises(Failure, match=r"notes\.txt: cannot be read as a model file"):
+    with pytest.raises(RunError, match=r"notes\.txt: cannot be read as a model file"):
         load_model(text)
-    with pytest.raises(Failure, match=r"absent\.safetensors"):
+    with pytest.raises(RunError, match=r"absent\.safetensors"):
         load_model(tmp_path / "absent.safetensors")
     whole = model_bytes(create_model("cifar_resnet8", num_classes=2), CARD)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Failure, match=r"cut\.safetensors"):
+    with pytest.raises(RunError, match=r"cut\.safetensors"):
         load_model(cut)
 
 
@@ -105,7 +105,7 @@ def test_metadata_that_is_no_json_is_named(tmp_path: Path) -> None:
     content[100:103] = b"gar"
     path.write_bytes(content)
     for read in (load_model, load_card):
-        with pytest.raises(Failure, match=r"model\.safetensors: damaged or not a model file"):
+        with pytest.raises(RunError, match=r"model\.safetensors: damaged or not a model file"):
             read(path)
 
 
@@ -119,7 +119,7 @@ def test_metadata_with_anything_missing_or_of_another_type_is_damaged(tmp_path: 
     assert len(damaged) > 80
     for document in damaged:
         safetensors.torch.save_file(tensors, path, {"reslab": json.dumps(document)})
-        with pytest.raises(Failure, match=r"model\.safetensors: (damaged or not|has format version)"):
+        with pytest.raises(RunError, match=r"model\.safetensors: (damaged or not|has format version)"):
             load_model(path)
 
 
@@ -147,10 +147,10 @@ def test_names_and_channels_of_another_network_are_damage(tmp_path: Path) -> Non
     path = tmp_path / "model.safetensors"
     model = create_model("cifar_resnet8", num_classes=2)
     save_model(path, model, replace(CARD, class_names=("a", "b", "c")))
-    with pytest.raises(Failure, match="it has 3 class names, and a network of 2"):
+    with pytest.raises(RunError, match="it has 3 class names, and a network of 2"):
         load_model(path)
     save_model(path, create_model("cifar_resnet8", num_classes=2, in_channels=1), CARD)
-    with pytest.raises(Failure, match="it has 3 input channels, and a network of 1"):
+    with pytest.raises(RunError, match="it has 3 input channels, and a network of 1"):
         load_model(path)
 
 

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from reslab import Failure, UsageError, create_model, load_model
+from reslab import RunError, UsageError, create_model, load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.weights import hub
@@ -116,7 +116,7 @@ def test_what_our_networks_cannot_be_is_refused_by_name(
     changes: dict[str, Any], message: str, repository: Path, tmp_path: Path
 ) -> None:
     _publish(repository, **changes)
-    with pytest.raises(Failure, match=f"{NAME}: config.json .*{message}"):
+    with pytest.raises(RunError, match=f"{NAME}: config.json .*{message}"):
         hub.convert_from_hub(NAME, tmp_path / "m.safetensors")
     assert not (tmp_path / "m.safetensors").exists()
 
@@ -158,7 +158,7 @@ def test_what_the_hub_refuses_is_said_with_the_name(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
-    with pytest.raises(Failure) as raised:
+    with pytest.raises(RunError) as raised:
         hub.convert_from_hub(f"{NAME}@v9", tmp_path / "m.safetensors")
     assert str(raised.value).startswith(f"{NAME}@v9: ")
     assert message in str(raised.value)
@@ -181,7 +181,7 @@ def test_weights_of_another_depth_than_config_json_says_are_refused(repository: 
 def test_a_repository_without_a_file_is_named(missing: str, message: str, repository: Path, tmp_path: Path) -> None:
     _publish(repository)
     (repository / missing).unlink()
-    with pytest.raises(Failure, match=f"{NAME}: has {message}"):
+    with pytest.raises(RunError, match=f"{NAME}: has {message}"):
         hub.convert_from_hub(NAME, tmp_path / "m.safetensors")
 
 
@@ -218,7 +218,7 @@ def test_without_a_network_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(Failure, match="cannot be downloaded and is not in the cache; is there a network"):
+    with pytest.raises(RunError, match="cannot be downloaded and is not in the cache; is there a network"):
         hub.convert_from_hub(NAME, tmp_path / "m.safetensors")
 
 

@@ -20,14 +20,14 @@ from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream
 from reslab.data.views import batches
-from reslab.errors import Failure, Interrupted
+from reslab.errors import Interrupted, RunError
 from reslab.evaluation.evaluate import evaluate
 from reslab.evaluation.metrics import Evaluation
 from reslab.models import build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd
 from reslab.optim.schedules import constant, step_decay
 from reslab.spec.families import model_spec
-from reslab.train import Loop, Monitor, Records, Trainer
+from reslab.train import Monitor, Records, Trainer, TrainOptions
 
 CPU = torch.device("cpu")
 SPEC = model_spec("cifar_resnet8", in_channels=1)
@@ -50,7 +50,7 @@ def test_the_logs_are_on_the_disk_before_a_checkpoint_is(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(RowLog, "sync", note_sync)
     monkeypatch.setattr(CheckpointFolder, "save", note_save)
-    make_trainer(Loop(iterations=4, log_every=2, checkpoint_every=2), tmp_path).fit()
+    make_trainer(TrainOptions(iterations=4, log_every=2, checkpoint_every=2), tmp_path).fit()
     assert order == 2 * ["metrics.jsonl", "timing.jsonl", "checkpoint"]
 
 
@@ -60,7 +60,7 @@ def make_stream(batch_size: int = 16, dataset: ArrayDataset | None = None) -> Me
 
 
 def make_trainer(
-    loop: Loop, path: Path | None = None, *, spec: Any = SPEC, rate: LearningRate | None = None, **parts: Any
+    loop: TrainOptions, path: Path | None = None, *, spec: Any = SPEC, rate: LearningRate | None = None, **parts: Any
 ) -> Trainer:
     torch.manual_seed(0)
     model = build(spec).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -100,7 +100,7 @@ def assert_same_bits(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None
 
 
 def test_training_equals_the_loop_written_out() -> None:
-    trainer = make_trainer(Loop(iterations=8))
+    trainer = make_trainer(TrainOptions(iterations=8))
     trainer.fit()
 
     torch.manual_seed(0)
@@ -117,7 +117,7 @@ def test_training_equals_the_loop_written_out() -> None:
 
 
 def test_bf16_computes_as_torchs_autocast_does_with_gradients_in_float32() -> None:
-    trainer = make_trainer(Loop(iterations=1, use_bf16=True))
+    trainer = make_trainer(TrainOptions(iterations=1, use_bf16=True))
     batch = trainer.stream.batch(0)
     loss = trainer.forward_backward(batch)
     torch.manual_seed(0)
@@ -132,12 +132,12 @@ def test_bf16_computes_as_torchs_autocast_does_with_gradients_in_float32() -> No
         assert ours.grad is not None
         assert ours.grad.dtype == torch.float32
         assert torch.equal(ours.grad, theirs.grad)  # type: ignore[arg-type]
-    assert not torch.equal(loss, make_trainer(Loop(iterations=1)).forward_backward(batch))
+    assert not torch.equal(loss, make_trainer(TrainOptions(iterations=1)).forward_backward(batch))
 
 
 def test_accumulated_pieces_give_the_gradients_of_the_whole_batch() -> None:
     spec = replace(SPEC, norm="none")  # with batch norm, a piece has statistics of its own
-    whole, pieces = (make_trainer(Loop(iterations=1, accumulation=n), spec=spec) for n in (1, 4))
+    whole, pieces = (make_trainer(TrainOptions(iterations=1, accumulation=n), spec=spec) for n in (1, 4))
     for trainer in (whole, pieces):
         trainer.forward_backward(trainer.stream.batch(0))
     for ours, theirs in zip(whole.model.parameters(), pieces.model.parameters(), strict=True):
@@ -145,14 +145,14 @@ def test_accumulated_pieces_give_the_gradients_of_the_whole_batch() -> None:
 
 
 def test_gradients_are_clipped_to_the_norm() -> None:
-    trainer = make_trainer(Loop(iterations=1, clip_norm=0.01), rate=LearningRate(1e-9, constant(), constant()))
+    trainer = make_trainer(TrainOptions(iterations=1, clip_norm=0.01), rate=LearningRate(1e-9, constant(), constant()))
     trainer.train_step()
     norm = torch.sqrt(sum(p.grad.square().sum() for p in trainer.model.parameters()))  # type: ignore[union-attr,arg-type]
     assert norm.item() == pytest.approx(0.01, rel=1e-4)
 
 
 def test_label_smoothing_is_torchs() -> None:
-    trainer = make_trainer(Loop(iterations=1, label_smoothing=0.1))
+    trainer = make_trainer(TrainOptions(iterations=1, label_smoothing=0.1))
     batch = trainer.stream.batch(0)
     loss = trainer.forward_backward(batch)
     torch.manual_seed(0)
@@ -161,7 +161,7 @@ def test_label_smoothing_is_torchs() -> None:
 
 
 def test_rows_hold_the_mean_loss_and_error_of_their_window(tmp_path: Path) -> None:
-    trainer = make_trainer(Loop(iterations=6, log_every=3), tmp_path / "run")
+    trainer = make_trainer(TrainOptions(iterations=6, log_every=3), tmp_path / "run")
     losses = []
     trainer.observers = [type("Observer", (), {"on_step": lambda self, step, loss: losses.append(loss.item()), "on_row": lambda self, row: None})()]  # fmt: skip  # noqa: E501
     trainer.fit()
@@ -174,14 +174,14 @@ def test_rows_hold_the_mean_loss_and_error_of_their_window(tmp_path: Path) -> No
 
 def test_the_rate_of_the_window_in_which_a_warmup_ends_is_logged_as_it_was(tmp_path: Path) -> None:
     rate = LearningRate(0.1, step_decay((100,), 0.1), ErrorWarmup(0.1, 101.0, 2))  # over after its first window
-    make_trainer(Loop(iterations=6, log_every=2), tmp_path / "run", rate=rate).fit()
+    make_trainer(TrainOptions(iterations=6, log_every=2), tmp_path / "run", rate=rate).fit()
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert [row["lr"] for row in rows] == pytest.approx([0.01, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9])
 def test_a_run_stopped_and_resumed_ends_with_the_same_bits(tmp_path: Path, stop_at: int) -> None:
-    loop = Loop(iterations=10, log_every=4, evaluate_every=3, checkpoint_every=100)
+    loop = TrainOptions(iterations=10, log_every=4, evaluate_every=3, checkpoint_every=100)
 
     def make(path: Path) -> Trainer:
         rate = LearningRate(0.1, PlateauDecay(0.5, 1, 0.0, 3), ErrorWarmup(0.1, 80.0, 2))
@@ -227,19 +227,21 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
 
     before = signal.getsignal(signal.SIGINT)  # ignored, where a shell began the tests in the background
     with pytest.raises(KeyboardInterrupt):
-        make_trainer(Loop(iterations=3), observers=[Impatient()]).fit()
+        make_trainer(TrainOptions(iterations=3), observers=[Impatient()]).fit()
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def saves_each_step(path: Path, lr: float) -> Trainer:
-    return make_trainer(Loop(iterations=50, checkpoint_every=1), path, rate=LearningRate(lr, constant(), constant()))
+    return make_trainer(
+        TrainOptions(iterations=50, checkpoint_every=1), path, rate=LearningRate(lr, constant(), constant())
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_checkpoint_is_good_for(
     tmp_path: Path,
 ) -> None:
     trainer = saves_each_step(tmp_path / "run", 1e30)
-    with pytest.raises(Failure, match=r"loss is not finite at step \d+ \(learning rate 1e\+30\).*--optim\.lr") as stop:
+    with pytest.raises(RunError, match=r"loss is not finite at step \d+ \(learning rate 1e\+30\).*--optim\.lr") as stop:
         trainer.fit()
     newest, problems = CheckpointFolder(tmp_path / "run" / "c").load_newest()
     assert newest is not None
@@ -248,7 +250,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_
     resumed = saves_each_step(tmp_path / "run", 1e30)
     resumed.restore(newest)
     assert all(bool(parameter.isfinite().all()) for parameter in resumed.model.parameters())
-    with pytest.raises(Failure) as again:
+    with pytest.raises(RunError) as again:
         resumed.fit()
     assert str(again.value) == str(stop.value)
 
@@ -267,7 +269,7 @@ def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(
                 next(trainer.model.parameters()).fill_(math.inf)
 
     monkeypatch.setattr(trainer.optimizer, "step", spoil)
-    with pytest.raises(Failure, match=rf"the weights are not finite after step {bad} .*{said}"):
+    with pytest.raises(RunError, match=rf"the weights are not finite after step {bad} .*{said}"):
         trainer.fit()
     assert CheckpointFolder(tmp_path / "run" / "c").steps() == list(range(1, bad))
 
@@ -276,11 +278,11 @@ def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(
 def test_a_loss_that_was_not_finite_inside_a_window_is_noticed_before_anything_is_made_of_it(
     tmp_path: Path, what: str
 ) -> None:
-    trainer = make_trainer(Loop(iterations=9), tmp_path / "run", monitor=monitor())
+    trainer = make_trainer(TrainOptions(iterations=9), tmp_path / "run", monitor=monitor())
     trainer.train_step()
     logits = torch.zeros(16, 10)
     trainer.log_meter.add(torch.tensor(math.nan), logits, logits.argmax(1))  # as on a GPU, where no single loss is read
-    with pytest.raises(Failure, match="loss is not finite at or shortly before step 1 "):
+    with pytest.raises(RunError, match="loss is not finite at or shortly before step 1 "):
         getattr(trainer, what)()
     assert CheckpointFolder(tmp_path / "run" / "c").steps() == []
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
@@ -291,7 +293,7 @@ def test_an_evaluation_whose_loss_is_not_finite_is_written_as_null_and_training_
     tmp_path: Path, loss: float
 ) -> None:
     scripted = Monitor("validation", lambda model: Evaluation(10, 100, loss, torch.zeros(2, 2, dtype=torch.int64)))
-    trainer = make_trainer(Loop(iterations=4, evaluate_every=2), tmp_path / "run", monitor=scripted)
+    trainer = make_trainer(TrainOptions(iterations=4, evaluate_every=2), tmp_path / "run", monitor=scripted)
     trainer.fit()
     rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "validation"]
     assert [(row["step"], row["loss"], row["error"]) for row in rows] == [(2, None, 90.0), (4, None, 90.0)]
@@ -300,7 +302,7 @@ def test_an_evaluation_whose_loss_is_not_finite_is_written_as_null_and_training_
 
 def test_the_test_set_chooses_nothing(tmp_path: Path) -> None:
     rate = LearningRate(0.1, plateau := PlateauDecay(0.1, 1, 0.0, 3), constant())
-    loop = Loop(iterations=6, evaluate_every=1, patience_evaluations=1)
+    loop = TrainOptions(iterations=6, evaluate_every=1, patience_evaluations=1)
     trainer = make_trainer(loop, tmp_path / "run", rate=rate, monitor=monitor("test", may_choose=False))
     trainer.fit()
     assert trainer.state.step == 6
@@ -316,7 +318,7 @@ def test_patience_ends_a_run_early_and_the_best_checkpoint_is_kept(tmp_path: Pat
         correct = 100 - next(errors)
         return Evaluation(correct, 100, 1.0, torch.zeros(2, 2, dtype=torch.int64))
 
-    loop = Loop(iterations=100, evaluate_every=1, checkpoint_every=1, patience_evaluations=3)
+    loop = TrainOptions(iterations=100, evaluate_every=1, checkpoint_every=1, patience_evaluations=3)
     trainer = make_trainer(loop, tmp_path / "run", monitor=Monitor("validation", scripted))
     trainer.fit()
     assert trainer.state.step == 5
@@ -334,7 +336,7 @@ def test_a_run_that_lost_patience_has_logged_its_last_window_once(
         return Evaluation(100 - next(errors), 100, 1.0, torch.zeros(2, 2, dtype=torch.int64))
 
     def make() -> Trainer:
-        loop = Loop(iterations=100, log_every=log_every, evaluate_every=1, patience_evaluations=3)
+        loop = TrainOptions(iterations=100, log_every=log_every, evaluate_every=1, patience_evaluations=3)
         return make_trainer(loop, tmp_path / "run", monitor=Monitor("validation", scripted))
 
     make().fit()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab import UsageError, create_model
-from reslab.analysis.batchnorm_health import NormHealth, health_in_words, norm_health
+from reslab.analysis.batchnorm_health import BatchNormHealth, batchnorm_health, health_in_words
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
 from reslab.models.normalization import reestimate_running_statistics, use_fused_norm
@@ -34,12 +34,12 @@ def _settled(name: str, images: Tensor) -> ResNet:
     return model.eval()
 
 
-def _by_layer(model: ResNet, images: Tensor) -> dict[str, NormHealth]:
-    return {one.layer: one for one in norm_health(model, images)}
+def _by_layer(model: ResNet, images: Tensor) -> dict[str, BatchNormHealth]:
+    return {one.layer: one for one in batchnorm_health(model, images)}
 
 
 def test_a_sound_network_is_said_to_be_healthy(sound: ResNet, images: Tensor) -> None:
-    found = norm_health(sound, images)
+    found = batchnorm_health(sound, images)
     assert [one.layer for one in found][:3] == ["bn1", "layer1.0.bn1", "layer1.0.bn2"]
     assert all(one.is_healthy for one in found)
     assert health_in_words(found).startswith("All 7 batch-norm layers are healthy: no dead channel;")
@@ -101,12 +101,12 @@ def test_a_whole_silent_residual_function_is_dead(sound: ResNet, images: Tensor)
 
 
 def test_in_a_plain_net_the_last_norm_of_a_block_is_before_a_relu(images: Tensor) -> None:
-    found = norm_health(_settled("cifar_plain8", images), images)
+    found = batchnorm_health(_settled("cifar_plain8", images), images)
     assert all(one.has_relu for one in found)
 
 
 def test_projections_and_the_end_of_a_bottleneck_are_before_an_addition(images: Tensor) -> None:
-    found = norm_health(_settled("resnet50", images), images)
+    found = batchnorm_health(_settled("resnet50", images), images)
     before_addition = [one.layer for one in found if not one.has_relu]
     assert len(found) == 53
     assert len(before_addition) == 16 + 4
@@ -117,7 +117,7 @@ def test_strange_running_statistics_are_named_and_those_behind_them_are_not(soun
     with torch.no_grad():
         sound.layer1[0].bn1.running_var.mul_(100)
         sound.layer3[0].bn1.running_mean.add_(10 * sound.layer3[0].bn1.running_var.sqrt())
-    found = norm_health(sound, images)
+    found = batchnorm_health(sound, images)
     assert [one.layer for one in found if one.is_far] == ["layer1.0.bn1", "layer3.0.bn1"]
     assert found[1].variance_ratio == pytest.approx(math.log2(100), rel=1e-3)
     assert found[5].mean_shift == pytest.approx(10, rel=1e-3)
@@ -148,7 +148,7 @@ def test_looking_changes_nothing_and_a_chosen_kernel_stays_chosen(sound: ResNet,
     sound.layer2.train()
     before = {name: value.clone() for name, value in sound.state_dict().items()}
     modes = [module.training for module in sound.modules()]
-    norm_health(sound, images)
+    batchnorm_health(sound, images)
     assert all(torch.equal(value, before[name]) for name, value in sound.state_dict().items())
     assert [module.training for module in sound.modules()] == modes
     assert sound.bn1.use_kernel
@@ -158,9 +158,9 @@ def test_looking_changes_nothing_and_a_chosen_kernel_stays_chosen(sound: ResNet,
 
 def test_networks_without_batch_norm_have_nothing_to_judge(sound: ResNet, images: Tensor) -> None:
     for model in (create_model("cifar_plain8", norm="none"), fold_batch_norm(sound)):
-        assert norm_health(model, images) == ()
+        assert batchnorm_health(model, images) == ()
 
 
 def test_one_image_is_too_few(sound: ResNet, images: Tensor) -> None:
     with pytest.raises(UsageError, match="at least 2 images"):
-        norm_health(sound, images[:1])
+        batchnorm_health(sound, images[:1])

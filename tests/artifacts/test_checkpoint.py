@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reslab.artifacts.checkpoint import Checkpoint, CheckpointFolder
-from reslab.errors import Failure
+from reslab.errors import RunError
 
 
 def _checkpoint(step: int) -> Checkpoint:
@@ -82,7 +82,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint_and_no_litter(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(Failure, match="No space left on device"):
+    with pytest.raises(RunError, match="No space left on device"):
         folder.save(_checkpoint(2), best_step=None)
     assert folder.steps() == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-00000001"]

@@ -11,7 +11,7 @@ from reslab.cli.overrides import parse_overrides
 from reslab.config import override
 from reslab.recipes import RECIPES, recipe
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

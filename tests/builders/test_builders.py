@@ -110,7 +110,7 @@ def test_mixing_mixes_the_batches_of_the_stream(mixup: float, cutmix: float) -> 
     found = digits_stream(data).batch(2)
     expected = Mixing(mixup, cutmix)(by_hand(no_augment).batch(2), seed=3, step=2)
     assert torch.equal(found.images, expected.images)
-    assert found.share == expected.share < 1
+    assert found.lam == expected.lam < 1
 
 
 def test_a_process_takes_its_part_of_each_batch() -> None:

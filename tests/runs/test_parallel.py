@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from reslab.errors import Failure, Interrupted
+from reslab.errors import Interrupted, RunError
 from reslab.runs import parallel as jobs
 from reslab.runs.parallel import run_side_by_side
 
 _SLEEPY = """
 import sys, time
 from pathlib import Path
-from reslab.jobs import end_with_parent
+from reslab.runs.parallel import end_with_parent
 
 end_with_parent()
 Path(sys.argv[-1]).touch()
@@ -27,7 +27,7 @@ time.sleep(120)
 _NEVER_ENDING = "import sys, time\nfrom pathlib import Path\nPath(sys.argv[1]).touch()\ntime.sleep(120)\n"
 _PARENT = """
 import sys
-from reslab.jobs import run_side_by_side
+from reslab.runs.parallel import run_side_by_side
 
 run_side_by_side([[path] for path in sys.argv[1:]], 2)
 """
@@ -37,11 +37,12 @@ run_side_by_side([[path] for path in sys.argv[1:]], 2)
 def sleepy_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package `reslab` whose command touches a file and sleeps, with the real `jobs`."""
     package = tmp_path / "reslab"
-    package.mkdir()
+    (package / "runs").mkdir(parents=True)
     (package / "__init__.py").touch()
+    (package / "runs" / "__init__.py").touch()
     (package / "__main__.py").write_text(_SLEEPY)
-    source = Path(sys.modules["reslab.runs.parallel"].__file__ or "").parent
-    for name in ("jobs.py", "errors.py"):
+    source = Path(sys.modules["reslab.runs.parallel"].__file__ or "").parents[1]
+    for name in ("runs/parallel.py", "errors.py"):
         (package / name).write_bytes((source / name).read_bytes())
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
@@ -193,7 +194,7 @@ def test_what_goes_wrong_after_a_stop_was_asked_for_is_told_as_a_stop(sleepy_com
 
     def refuse(place: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        raise Failure("no room for the record")
+        raise RunError("no room for the record")
 
     with pytest.raises(Interrupted, match="no room for the record"):
         run_side_by_side([[""], [""]], 1, refuse)

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from reslab import Failure, UsageError, create_model, load_model
+from reslab import RunError, UsageError, create_model, load_model
 from reslab.cli.commands.convert import read_names
 from reslab.cli.main import run
 from reslab.weights.convert import convert
@@ -119,7 +119,7 @@ def test_weights_and_their_average_are_told_apart_one_level_down_too(tmp_path: P
 def test_two_heads_are_refused(tmp_path: Path) -> None:
     state = dict(_shaken("cifar_resnet8").state_dict())
     path = _save({**state, "linear.weight": state["fc.weight"], "linear.bias": state["fc.bias"]}, tmp_path / "w.pt")
-    with pytest.raises(Failure, match=r"two tensors are both 'fc\.weight'"):
+    with pytest.raises(RunError, match=r"two tensors are both 'fc\.weight'"):
         convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
 
 
@@ -186,7 +186,7 @@ def test_code_in_a_pickle_is_refused_and_not_executed(is_zip: bool, tmp_path: Pa
         torch.save({"state_dict": {"conv1.weight": torch.ones(1)}, "x": _Attack(target)}, path)
     else:
         path.write_bytes(pickle.dumps(_Attack(target)))
-    with pytest.raises(Failure, match="Nothing in it was executed") as raised:
+    with pytest.raises(RunError, match="Nothing in it was executed") as raised:
         read_state_dict(path)
     assert not target.exists()
     assert "weights_only" not in str(raised.value)  # torch advises to switch it off
@@ -212,7 +212,7 @@ def test_a_stem_of_which_the_stride_leaves_no_trace_is_said_to_be_assumed(tmp_pa
 def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     state = create_model("resnet18").state_dict()
     state["conv1.weight"] = torch.ones_like(state["conv1.weight"], dtype=torch.int8)
-    with pytest.raises(Failure, match=r"conv1\.weight is int8, whose numbers are codes without their scale"):
+    with pytest.raises(RunError, match=r"conv1\.weight is int8, whose numbers are codes without their scale"):
         convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
 
 
@@ -221,7 +221,9 @@ def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
     del state["layer3.1.bn2.weight"]
     state["layer4.0.se.weight"] = torch.zeros(3)
     state["bn1.bias"] = torch.zeros(3)
-    with pytest.raises(Failure, match=r"missing: layer3\.1\.bn2\.weight; unknown: layer4\.0\.se\.weight; bn1\.bias is"):
+    with pytest.raises(
+        RunError, match=r"missing: layer3\.1\.bn2\.weight; unknown: layer4\.0\.se\.weight; bn1\.bias is"
+    ):
         convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
     assert not (tmp_path / "m.safetensors").exists()
 
@@ -235,7 +237,7 @@ def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_are_none_are_named(content: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=f"w.pth: .*{message}"):
+    with pytest.raises(RunError, match=f"w.pth: .*{message}"):
         convert(_save(content, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
 
 
@@ -252,7 +254,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         "missing.pth": "No such file",
     }
     for name, message in messages.items():
-        with pytest.raises(Failure, match=f"{name}: .*{message}") as raised:
+        with pytest.raises(RunError, match=f"{name}: .*{message}") as raised:
             read_state_dict(tmp_path / name)
         assert "weights_only" not in str(raised.value)
 
@@ -272,7 +274,7 @@ def test_resnext_and_wide_nets_are_told_apart(groups: int, width: int, tmp_path:
     state["layer1.0.conv1.weight"] = torch.zeros(channels, 64, 1, 1)
     state["layer1.0.conv2.weight"] = torch.zeros(channels, width, 3, 3)
     state["layer1.0.conv3.weight"] = torch.zeros(256, channels, 1, 1)
-    with pytest.raises(Failure, match="ResNeXt" if groups > 1 else "Wide ResNet"):
+    with pytest.raises(RunError, match="ResNeXt" if groups > 1 else "Wide ResNet"):
         convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
 
 
@@ -320,7 +322,7 @@ def test_names_longer_than_a_file_name_may_be_are_names(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_bytes("\ufeffKatze\r\nHund\r\n".encode())
     assert read_names(str(tmp_path / "names.txt")) == ["Katze", "Hund"]
     (tmp_path / "names.txt").write_bytes("Bär\n".encode("latin-1"))
-    with pytest.raises(Failure, match=r"names\.txt: is not UTF-8 .* at byte 1"):
+    with pytest.raises(RunError, match=r"names\.txt: is not UTF-8 .* at byte 1"):
         read_names(str(tmp_path / "names.txt"))
 
 
@@ -344,5 +346,5 @@ def test_what_is_said_of_the_images_goes_into_the_file(tmp_path: Path, capsys: p
 def test_networks_of_other_blocks_under_our_names_are_refused(tmp_path: Path) -> None:
     tensors = create_model("resnet50_v1_5", num_classes=3).state_dict()
     other = {name.replace("conv2", "convs.0"): tensor for name, tensor in tensors.items()}  # as Res2Net calls them
-    with pytest.raises(Failure, match=r"no tensor 'layer1\.0\.conv2\.weight'"):
+    with pytest.raises(RunError, match=r"no tensor 'layer1\.0\.conv2\.weight'"):
         convert(_save(other, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="timm")

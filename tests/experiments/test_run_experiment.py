@@ -18,7 +18,7 @@ from PIL import Image
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override, to_dict
 from reslab.distributed import World
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.experiments.arms import Arm, Start, arm
 from reslab.experiments.claims import normalization
 from reslab.experiments.evidence import load_evidence, path_of, records_folder
@@ -64,7 +64,7 @@ def _record(path: Path, one: Arm, seed: int = 0) -> Path:
 
 def test_a_finished_runs_record_is_there_although_a_later_run_fails(tmp_path: Path) -> None:
     good, bad = _tiny(), _tiny("-diverging", optim={"lr": 1e30})
-    with pytest.raises(Failure, match="not finite"):
+    with pytest.raises(RunError, match="not finite"):
         conduct(_experiment(good, bad), "digits", _setup(tmp_path))
     assert _record(tmp_path, good).exists()
     assert not _record(tmp_path, bad).exists()
@@ -177,7 +177,9 @@ def test_a_want_of_memory_while_measuring_is_a_failure_and_what_was_trained_is_k
         return bytearray(2**60)
 
     experiment = _experiment(_tiny(), measures=True)
-    with pytest.raises(Failure, match=r"^tiny: what is measured does not fit into memory: MemoryError\. The runs are "):
+    with pytest.raises(
+        RunError, match=r"^tiny: what is measured does not fit into memory: MemoryError\. The runs are "
+    ):
         conduct(replace(experiment, measure_run=greedy), "digits", _setup(tmp_path))
     (result,) = (tmp_path / "runs").rglob("result.json")
     before = result.stat().st_mtime_ns
@@ -227,7 +229,7 @@ def test_signals_of_a_trained_net_are_measured_on_its_data_and_no_other(tmp_path
     assert len(normalization._measure_run(folder, bench)["gradient"]) == 7
     environment = folder.environment()
     folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
-    with pytest.raises(Failure, match="is other data than"):
+    with pytest.raises(RunError, match="is other data than"):
         normalization._measure_run(folder, bench)
 
 
@@ -244,14 +246,16 @@ def test_evidence_whose_lists_do_not_fit_together_is_said_not_to_be_whole(tmp_pa
     values = json.loads(path.read_text())
     for key in ("models", "of_runs"):
         _write(path, {**values, key: {arm: found[:1] for arm, found in values[key].items()}})
-        with pytest.raises(Failure, match=f"not whole: '{key}' has other seeds .*reslab experiment tiny .*--seeds 2"):
+        with pytest.raises(RunError, match=f"not whole: '{key}' has other seeds .*reslab experiment tiny .*--seeds 2"):
             conduct(experiment, "digits", _setup(tmp_path, seeds=2))
     for key in ("arms", "models", "of_runs", "how"):
         _write(path, {**values, key: []})
-        with pytest.raises(Failure, match=f"damaged: '{key}' is no object; remove it"):
+        with pytest.raises(RunError, match=f"damaged: '{key}' is no object; remove it"):
             conduct(experiment, "digits", _setup(tmp_path, seeds=2))
     path.write_text(path.read_text()[:99])
-    with pytest.raises(Failure, match=r"tiny-digits\.json: not a JSON file: .*remove it: 'reslab experiment' makes it"):
+    with pytest.raises(
+        RunError, match=r"tiny-digits\.json: not a JSON file: .*remove it: 'reslab experiment' makes it"
+    ):
         conduct(experiment, "digits", _setup(tmp_path, seeds=2))
 
 
@@ -293,11 +297,11 @@ def test_evidence_measured_on_other_networks_than_the_records_is_refused(tmp_pat
     assert document["models"] == {"digits-resnet20": [evidence.records["digits-resnet20"][0].values["model_sha256"]]}
     record = _record(tmp_path, _tiny())
     record.write_text(record.read_text().replace('"model_sha256": "', '"model_sha256": "0'))
-    with pytest.raises(Failure, match=r"other networks than the records of digits-resnet20 .*reslab experiment tiny"):
+    with pytest.raises(RunError, match=r"other networks than the records of digits-resnet20 .*reslab experiment tiny"):
         load_evidence(path)
     for version in (1, 3):
         path.write_text(json.dumps({**document, "format_version": version}))
-        with pytest.raises(Failure, match=rf"version {version}, this reslab reads 2; .* tiny --size digits --seeds 1"):
+        with pytest.raises(RunError, match=rf"version {version}, this reslab reads 2; .* tiny --size digits --seeds 1"):
             load_evidence(path)
 
 
@@ -330,7 +334,7 @@ def test_the_digits_networks_are_trained_one_on_each_core(
 
 def test_a_measurement_that_is_not_finite_names_its_run(tmp_path: Path) -> None:
     overflowing = replace(_experiment(_tiny()), measure_run=lambda folder, bench: {"std": [1.0, float("inf")]})
-    with pytest.raises(Failure, match=r"digits-resnet20-\w+/0: what was measured on its network is not finite"):
+    with pytest.raises(RunError, match=r"digits-resnet20-\w+/0: what was measured on its network is not finite"):
         conduct(overflowing, "digits", _setup(tmp_path))
     assert _record(tmp_path, _tiny()).exists()
     assert not path_of(tmp_path / "results", "tiny", "digits").exists()
@@ -342,11 +346,13 @@ def test_a_want_of_memory_is_told_without_a_traceback(tmp_path: Path, monkeypatc
 
     one = replace(_experiment(_tiny()), measure_run=exhaust)
     with pytest.raises(
-        Failure, match=r"tiny: what is measured does not fit into memory: CUDA out of memory.*GiB\. The"
+        RunError, match=r"tiny: what is measured does not fit into memory: CUDA out of memory.*GiB\. The"
     ):
         conduct(one, "digits", _setup(tmp_path))
     monkeypatch.setattr("reslab.train.Trainer.fit", exhaust)
-    with pytest.raises(Failure, match=r"the training of .* does not fit into memory: .*--train.checkpoint_activations"):
+    with pytest.raises(
+        RunError, match=r"the training of .* does not fit into memory: .*--train.checkpoint_activations"
+    ):
         conduct(_experiment(_tiny("-other")), "digits", _setup(tmp_path))
 
 
@@ -358,7 +364,7 @@ def test_a_record_and_an_evidence_that_are_not_whole_are_named(tmp_path: Path, i
     values = json.loads(damaged.read_text(encoding="utf-8"))
     del values["seed" if is_record else "models"]
     damaged.write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(Failure, match=rf"{damaged.name}: not .*whole.*, without {'seed' if is_record else 'models'}"):
+    with pytest.raises(RunError, match=rf"{damaged.name}: not .*whole.*, without {'seed' if is_record else 'models'}"):
         load_evidence(path)
 
 
@@ -376,7 +382,7 @@ def test_a_run_is_measured_on_its_data_where_that_is_now(tmp_path: Path) -> None
     cpu = torch.device("cpu")
     found = Bench("small", str(tmp_path / "new"), cpu).data_of(folder)
     assert found.train.fingerprint() == facts["fingerprint"]
-    with pytest.raises(Failure, match="old does not exist"):
+    with pytest.raises(RunError, match="old does not exist"):
         Bench("small", None, cpu).data_of(folder)
-    with pytest.raises(Failure, match=r"other is other data than .*run was trained on"):
+    with pytest.raises(RunError, match=r"other is other data than .*run was trained on"):
         Bench("small", str(tmp_path / "other"), cpu).data_of(folder)

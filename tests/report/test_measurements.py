@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from reslab import create_model
-from reslab.analysis.batchnorm_health import norm_health
+from reslab.analysis.batchnorm_health import batchnorm_health
 from reslab.analysis.signals import layer_responses, signals
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
@@ -57,7 +57,7 @@ def test_the_numbers_are_the_librarys_on_every_second_image_of_a_split_twice_as_
     chosen = torch.arange(128) * 250 // 128
     gradients = [one.relative_gradient for one in signals(model, batch.images[chosen], batch.labels[chosen])]
     assert found["gradients"] == pytest.approx(gradients, rel=1e-3)
-    health = norm_health(model, batch.images)
+    health = batchnorm_health(model, batch.images)
     assert [row["mean_shift"] for row in found["norms"]["rows"]] == pytest.approx(
         [one.mean_shift for one in health], rel=1e-3
     )

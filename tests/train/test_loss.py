@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab.artifacts.model_file import ModelCard
-from reslab.builders import build_loop
+from reslab.builders import build_train_options
 from reslab.config import RunConfig, override
 from reslab.data import ArrayDataset
 from reslab.data.augment import no_augment
@@ -22,7 +22,7 @@ from reslab.optim import LearningRate, make_sgd
 from reslab.optim.schedules import constant
 from reslab.recipes import recipe
 from reslab.spec.families import model_spec
-from reslab.train import Loop, Trainer
+from reslab.train import Trainer, TrainOptions
 from reslab.train.loss import CrossEntropy
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def make_trainer(accumulation: int, label_smoothing: float = 0.0) -> Trainer:
         make_sgd(model, lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0, decay_norm_and_bias=True),
         LearningRate(0.1, constant(), constant()),
         MemoryStream(data, Normalizer(preprocess, CPU), no_augment, batch_size=16, seed=0, device=CPU),
-        Loop(iterations=1, accumulation=accumulation, class_weights=WEIGHTS, label_smoothing=label_smoothing),
+        TrainOptions(iterations=1, accumulation=accumulation, class_weights=WEIGHTS, label_smoothing=label_smoothing),
         card=ModelCard(preprocess=preprocess, class_names=NAMES, recipe="test"),
         device=CPU,
     )
@@ -120,10 +120,10 @@ def test_mixed_images_count_with_the_weights_of_both_labels() -> None:
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def _loop_of(config: RunConfig) -> Loop:
+def _loop_of(config: RunConfig) -> TrainOptions:
     chosen = Engine(precision="fp32", fused_norm=False, compiled=False, reason="test")
     data = replace(skewed_data(), class_names=(*NAMES, "absent"))
-    return build_loop(config, chosen, data)
+    return build_train_options(config, chosen, data)
 
 
 def test_weights_average_one_over_the_images_that_are_shown() -> None:

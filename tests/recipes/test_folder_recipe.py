@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from reslab.config import from_dict, to_dict
-from reslab.errors import Failure, UsageError
-from reslab.recipes.folder import NOMINAL, FolderFacts, Plan, Wishes, plan_folder
+from reslab.errors import RunError, UsageError
+from reslab.recipes.folder import NOMINAL, FolderFacts, FolderOptions, Plan, plan_folder
 from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
 
 
-def planned(wishes: Wishes | None = None, *, rate: float = 1000.0, **changes: Any) -> Plan:
+def planned(wishes: FolderOptions | None = None, *, rate: float = 1000.0, **changes: Any) -> Plan:
     def measured(spec: ModelSpec, size: int, batch_size: int) -> float:
         return rate
 
-    return plan_folder(replace(NOMINAL, **changes), "photos", wishes or Wishes(), measured)
+    return plan_folder(replace(NOMINAL, **changes), "photos", wishes or FolderOptions(), measured)
 
 
 def epochs_of(plan: Plan, num_train: int) -> float:
@@ -71,7 +71,7 @@ def test_a_slow_machine_trains_fewer_epochs_and_says_how_long() -> None:
 
 
 def test_wishes_come_first() -> None:
-    plan = planned(Wishes(model="resnet34", epochs=3, size=96, batch_size=50), parts=("validation", "test"))
+    plan = planned(FolderOptions(model="resnet34", epochs=3, size=96, batch_size=50), parts=("validation", "test"))
     assert plan.config.model.depth == 34
     assert plan.config.data.size == 96
     assert plan.config.train.batch_size == 50
@@ -87,7 +87,7 @@ def test_skewed_classes_are_weighed_and_the_plan_says_so() -> None:
 
 def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() -> None:
     start = model_spec("resnet50_v1_5", num_classes=1000)
-    plan = planned(Wishes(start=start, start_size=224, weights="w.safetensors"))
+    plan = planned(FolderOptions(start=start, start_size=224, weights="w.safetensors"))
     config = plan.config
     assert config.model == replace(start, num_classes=10)
     assert (config.data.size, config.data.mean, config.weights) == (224, "weights", "w.safetensors")
@@ -98,29 +98,32 @@ def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() ->
 @pytest.mark.parametrize(
     ("wishes", "text"),
     [
-        (Wishes(epochs=0), "--epochs is 0"),
-        (Wishes(size=4), "--size is 4"),
-        (Wishes(model="resnet19"), "no resnet of depth 19"),
-        (Wishes(model="resnet18", weights="w.safetensors"), "leave --model out"),
-        (Wishes(model="vgg16"), "--model is VGG-16, which takes pictures of 224 pixels"),
-        (Wishes(start=model_spec("vgg16"), weights="w.safetensors"), "the weights' network is VGG-16"),
+        (FolderOptions(epochs=0), "--epochs is 0"),
+        (FolderOptions(size=4), "--size is 4"),
+        (FolderOptions(model="resnet19"), "no resnet of depth 19"),
+        (FolderOptions(model="resnet18", weights="w.safetensors"), "leave --model out"),
+        (FolderOptions(model="vgg16"), "--model is VGG-16, which takes pictures of 224 pixels"),
+        (FolderOptions(start=model_spec("vgg16"), weights="w.safetensors"), "the weights' network is VGG-16"),
     ],
 )
-def test_wishes_that_cannot_be_are_refused(wishes: Wishes, text: str) -> None:
+def test_wishes_that_cannot_be_are_refused(wishes: FolderOptions, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         plan_folder(NOMINAL, "photos", wishes)
 
 
 def test_pictures_of_which_none_can_be_held_out_are_too_few() -> None:
     few = replace(NOMINAL, num_images=3, num_classes=2, smallest_class=1, largest_class=2, parts=())
-    with pytest.raises(Failure, match=r"photos: has 3 training image\(s\), of which none can be held out"):
-        plan_folder(few, "photos", Wishes())
-    assert plan_folder(replace(few, parts=("validation", "test")), "photos", Wishes()).config.data.validation_size == 0
+    with pytest.raises(RunError, match=r"photos: has 3 training image\(s\), of which none can be held out"):
+        plan_folder(few, "photos", FolderOptions())
+    assert (
+        plan_folder(replace(few, parts=("validation", "test")), "photos", FolderOptions()).config.data.validation_size
+        == 0
+    )
 
 
 def test_grey_pictures_get_one_channel_and_no_colours() -> None:
     facts = FolderFacts(**{**{name: getattr(NOMINAL, name) for name in NOMINAL.__slots__}, "channels": 1})
-    config = plan_folder(facts, "photos", Wishes()).config
+    config = plan_folder(facts, "photos", FolderOptions()).config
     assert config.model.in_channels == 1
     assert config.data.channels == 1
     assert getattr(config.data.augment, "color_std", None) == 0.0

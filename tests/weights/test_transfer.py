@@ -18,7 +18,7 @@ from reslab.builders import build_preprocess
 from reslab.cli.main import run
 from reslab.config import override
 from reslab.data import FileDataset
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.models import ResNet, build, create_model
 from reslab.recipes import recipe
 from reslab.spec import ModelSpec, PreprocessSpec
@@ -156,7 +156,7 @@ def test_weights_from_elsewhere_are_refused_with_a_command_that_converts_them(
         torch.save(state, path)
     else:
         safetensors.torch.save_file(state, path)
-    with pytest.raises(Failure, match=rf"convert it first.*\nreslab convert .*--source {source}$") as refused:
+    with pytest.raises(RunError, match=rf"convert it first.*\nreslab convert .*--source {source}$") as refused:
         read_start(path)
     command = re.findall(r"^reslab (.*)$", str(refused.value), re.MULTILINE)[0]
     assert run(shlex.split(command)) == 0
@@ -165,7 +165,7 @@ def test_weights_from_elsewhere_are_refused_with_a_command_that_converts_them(
 
 def test_a_folder_is_no_weights(tmp_path: Path) -> None:
     with pytest.raises(
-        Failure, match=r"is a folder; give the model file itself, in a run that is .*/model\.safetensors"
+        RunError, match=r"is a folder; give the model file itself, in a run that is .*/model\.safetensors"
     ):
         read_start(tmp_path)
 
@@ -174,7 +174,7 @@ def test_the_command_for_weights_with_their_average_says_which_to_take(tmp_path:
     state = build(model_spec("resnet18", num_classes=3)).state_dict()
     path = tmp_path / "timm.pth"
     torch.save({"state_dict": state, "state_dict_ema": state}, path)
-    with pytest.raises(Failure, match=r"--source torchvision --ema$") as refused:
+    with pytest.raises(RunError, match=r"--source torchvision --ema$") as refused:
         read_start(path)
     assert run(shlex.split(str(refused.value).splitlines()[-1].removeprefix("reslab "))) == 0
 

@@ -13,7 +13,7 @@ from reslab.data.dataset import ArrayDataset, FileDataset
 from reslab.data.images.decode import resize_short_side
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.views import batches
-from reslab.errors import Failure, UsageError
+from reslab.errors import RunError, UsageError
 from reslab.evaluation import Protocol, answer, confusion_matrix, ensemble
 from reslab.evaluation.evaluate import evaluate
 from reslab.models import VGG, Network, create_model
@@ -190,7 +190,7 @@ def test_what_a_protocol_cannot_show_is_refused(photos: FileDataset, small_image
         answer(network(0), spec, small_images, Protocol("ten-crop"), split="test")
     with pytest.raises(UsageError, match="give the sides yourself"):
         answer(network(0), spec, small_images, Protocol("multi-scale"), split="test")
-    with pytest.raises(Failure, match="noise has images of 3x32x32, but the model takes 3x16x20"):
+    with pytest.raises(RunError, match="noise has images of 3x32x32, but the model takes 3x16x20"):
         answer(network(0), SPEC, small_images, split="test")
     with torch.device("meta"):
         vgg = create_model("vgg16", num_classes=3)

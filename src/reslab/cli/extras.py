@@ -1,0 +1,14 @@
+"""The optional packages that some commands need."""
+
+from reslab.errors import RunError
+
+
+def need_report_extra() -> None:
+    """Raise RunError with the command to run when the packages that draw are not installed."""
+    try:
+        import jinja2
+        import matplotlib
+        import scipy  # noqa: F401
+    except ImportError as error:
+        raise RunError(f"{error.name} is not installed; pages and figures need: pip install 'reslab[report]'") from None
+    del jinja2, matplotlib
