@@ -4,7 +4,8 @@ import re
 from typing import Any, Literal
 
 from reslab.errors import UsageError, check_choice, did_you_mean
-from reslab.spec import Block, ModelSpec, Norm, Shortcut, ZeroPad
+
+from .specs import Block, ModelSpec, Norm, Shortcut, ZeroPad
 
 # paper Table 1: depth -> (block, blocks in conv2_x .. conv5_x)
 IMAGENET_STAGES: dict[int, tuple[Block, tuple[int, ...]]] = {
