@@ -191,7 +191,7 @@ def test_what_cannot_be_built_is_said_and_leaves_nothing(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="this torch sees no CUDA device"):
+    with pytest.raises(RunError, match="this torch sees no such device"):
         train_run(override(recipe("digits-resnet20").make(), {"train": {"device": "cuda"}}), tmp_path / "run")
 
 

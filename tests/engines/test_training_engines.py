@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from reslab import model_spec
-from reslab.builders import choose_device, choose_engine
-from reslab.config import TrainConfig
+from reslab.builders import choose_engine
 from reslab.distributed import World
 from reslab.engines import training as engine
 from reslab.engines.rate_cache import cached_rates
@@ -228,14 +227,3 @@ def test_blocks_of_one_shape_are_compiled_once_however_deep_the_network_is() -> 
         model(torch.randn(8, 3, 32, 32).contiguous(memory_format=torch.channels_last)).sum().backward()
         graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     assert graphs == [5, 5]  # three stages, and the first blocks of two of them change dimensions
-
-
-def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
-    assert choose_device(TrainConfig(iterations=1), World()) == torch.device("cuda", 0)
-    assert not torch.backends.cudnn.allow_tf32
-    with pytest.raises(RunError, match="process 1 of this machine has no GPU of its own, torch sees only 1"):
-        choose_device(TrainConfig(iterations=1), World(rank=1, size=2, local_rank=1))

@@ -10,6 +10,7 @@ from reslab.config import ResizedCrop, RunConfig, ScaleCrop, TrainConfig
 from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
 from reslab.engines import training as engine
+from reslab.engines.hardware import pick_device
 from reslab.engines.training import Engine
 from reslab.errors import RunError, UsageError
 from reslab.models import Network, build, freeze
@@ -21,24 +22,8 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(config: TrainConfig, world: World) -> torch.device:
-    """Return the device; RunError when CUDA is asked for and not there.
-
-    With CUDA, float32 is then float32 in this process: torch lets cuDNN round a convolution's inputs to TF32, of 10
-    bits, by default, and nothing of 1e-5 would hold, nor "fp32" in a record be true.
-    """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise RunError("train.device is 'cuda', but this torch sees no CUDA device; use --train.device cpu or auto.")
-    if config.device == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    if world.local_rank >= torch.cuda.device_count():
-        raise RunError(
-            f"process {world.local_rank} of this machine has no GPU of its own, torch sees only "
-            f"{torch.cuda.device_count()}; start fewer processes (--nproc-per-node), or give --train.device cpu."
-        )
-    device = torch.device("cuda", world.local_rank)
-    torch.cuda.set_device(device)
-    torch.backends.cudnn.allow_tf32 = False
-    return device
+    """Return the device that the config names; see `pick_device`."""
+    return pick_device(config.device, world.local_rank)
 
 
 def choose_engine(

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.system import environment
 
 
@@ -13,3 +14,61 @@ def collect_environment() -> dict[str, Any]:
     if torch.cuda.is_available():
         values["cuda"] = {"name": torch.cuda.get_device_name(), "version": torch.version.cuda}
     return values
+
+
+def pick_device(name: torch.device | str = "auto", local_rank: int = 0) -> torch.device:
+    """Return the device to compute on, checked against what torch sees on this machine.
+
+    On CUDA, float32 then means float32 in this process: by default torch lets cuDNN round a convolution's inputs to
+    TF32 (10 bits of mantissa), and neither a tolerance of 1e-5 nor the word "fp32" in a record would hold.
+
+    Args:
+        name: "auto" (a GPU where torch sees one, else the CPU), "cpu", "cuda", or one GPU such as "cuda:1".
+        local_rank: This process's number on its machine: which GPU "auto" and "cuda" mean.
+
+    Raises:
+        UsageError: The name is not a device's.
+        RunError: This machine does not have the device, or has no GPU for this rank.
+    """
+    visible = _visible_devices()
+    device = _parse_device("cuda" if str(name) == "auto" and "cuda" in visible else name, visible)
+    if str(device) not in visible:
+        raise RunError(f"device is {str(name)!r}, but this torch sees no such device; allowed: {', '.join(visible)}.")
+    if device.type == "cuda":
+        device = _own_gpu(local_rank) if device.index is None else device
+        torch.backends.cudnn.allow_tf32 = False
+    return device
+
+
+def _parse_device(name: torch.device | str, visible: list[str]) -> torch.device:
+    try:
+        return torch.device("cpu" if str(name) in ("auto", "cpu:0") else name)
+    except (RuntimeError, TypeError):
+        allowed = ["auto", *visible]
+        raise UsageError(
+            f"device is {str(name)!r}; allowed: {', '.join(allowed)}.{did_you_mean(name, allowed)}"
+        ) from None
+
+
+def _visible_devices() -> list[str]:
+    """The CPU, and this machine's accelerator (CUDA, or whatever else this torch is built for) with its numbers."""
+    if torch.cuda.is_available():
+        kind, count = "cuda", torch.cuda.device_count()
+    elif torch.accelerator.is_available() and (accelerator := torch.accelerator.current_accelerator()) is not None:
+        kind, count = accelerator.type, torch.accelerator.device_count()
+    else:
+        return ["cpu"]
+    return ["cpu", kind, *(f"{kind}:{number}" for number in range(count))]
+
+
+def _own_gpu(local_rank: int) -> torch.device:
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise RunError(
+            f"process {local_rank} of this machine has no GPU of its own: torch sees {count}; start at most {count} "
+            "process(es) on this machine, or set the device to cpu."
+        )
+    device = torch.device("cuda", local_rank)
+    if local_rank > 0:  # NCCL and every "cuda" without a number mean the current device, which is 0 unless set
+        torch.cuda.set_device(device)
+    return device

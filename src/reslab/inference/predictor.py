@@ -13,6 +13,7 @@ from torch import Tensor
 from reslab.artifacts.model_file import ModelCard, ModelFile, load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.engines import inference as backends
+from reslab.engines.hardware import pick_device
 from reslab.engines.inference import MAKERS, Run
 from reslab.engines.rate_cache import cached_rates
 from reslab.errors import RunError, UsageError, did_you_mean
@@ -95,20 +96,18 @@ def load(
     images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
         to place it on their device; smooth noise by default.
     batch_size: how many images come at a time; the fastest engine depends on it.
-    device: where to compute, "cpu", or "cuda" where torch sees one; None: where `images` are, or the CPU. With "cuda",
-        float32 is then float32 in this process, and not TF32.
+    device: where to compute, as `reslab.engines.hardware.pick_device` takes it: "auto", "cpu", "cuda", "cuda:1"; None:
+        where `images` are, or the CPU.
 
-    Raises RunError for a file that is no model file, for a run that has none, and for an engine that cannot be used;
-    one asked for by name that answers otherwise is warned of (`Predictor.agreement` says how often it agrees).
-    UsageError for a name that is no engine, for a device that is not there, for a batch of none, and for images of
-    another shape.
+    Raises RunError for a file that is not a model file, for a run without one, for an engine that cannot be used, and
+    for a device that this machine does not have; an engine asked for by name that answers otherwise is warned of
+    (`Predictor.agreement` says how often it agrees). UsageError for a name that is not an engine's or a device's, for a
+    batch of none, and for images of another shape.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; allowed: 1 or more.")
     if device is not None:
-        device = _device(device)
-        if device.type == "cuda":
-            torch.backends.cudnn.allow_tf32 = False
+        device = pick_device(device)
     path = Path(path)
     loaded = load_model(RunFolder.open(path).finished_model() if path.is_dir() else path)
     if engine is None:
@@ -130,21 +129,6 @@ def _check_images(images: torch.Tensor, loaded: ModelFile) -> None:
         raise UsageError(
             f"images has shape {list(images.shape)}; allowed: normalised images [n, {channels}, h, w], one or more."
         )
-
-
-def _device(given: torch.device | str) -> torch.device:
-    """Return the device; UsageError, with those that torch sees here, for another."""
-    allowed = ["cpu"]
-    if torch.accelerator.is_available() and (accelerator := torch.accelerator.current_accelerator()) is not None:
-        allowed += [accelerator.type, *(f"{accelerator.type}:{n}" for n in range(torch.accelerator.device_count()))]
-    try:
-        found = torch.device(given)
-    except (RuntimeError, TypeError):  # no such kind of device at all
-        found = None
-    if found is None or (found.type != "cpu" and str(found) not in allowed):
-        hint = did_you_mean(given, allowed)
-        raise UsageError(f"device is {str(given)!r}; allowed, as torch sees this machine: {', '.join(allowed)}.{hint}")
-    return found
 
 
 def smooth_noise(loaded: ModelFile, count: int = _NUM_CHECKED) -> Tensor:
