@@ -17,7 +17,7 @@ def test_cifar_depths_are_6n_plus_2_and_others_name_the_nearest(depth: int) -> N
     if depth >= 8 and (depth - 2) % 6 == 0:
         assert model_spec(f"cifar_resnet{depth}").depth == depth
         return
-    with pytest.raises(UsageError, match=f"depth {depth}: CIFAR networks have 6n") as caught:
+    with pytest.raises(UsageError, match=f"depth is {depth}; CIFAR networks have 6n") as caught:
         model_spec(f"cifar_resnet{depth}")
     nearest = int(str(caught.value).rsplit("cifar_resnet", 1)[1].rstrip("."))
     assert (nearest - 2) % 6 == 0
@@ -37,7 +37,7 @@ def test_every_name_has_the_depth_it_says_and_survives_json(name: str) -> None:
     ("name", "options", "message"),
     [
         ("resnet35", {}, r"no resnet of depth 35.*allowed: 18, 34, 50, 101, 152.*Nearest: resnet34"),
-        ("resnet18_v1_5", {}, r"only bottlenecks .* have two versions; use resnet18"),
+        ("resnet18_v1_5", {}, r"only bottlenecks .* have two versions. Use resnet18"),
         ("vgg11", {}, r"no VGG of depth 11; allowed: 16, 19"),
         ("rensnet50", {}, r"Did you mean 'resnet50'"),
         ("resnet50", {"shortcut": "D"}, r"shortcut is 'D'; allowed: 'A', 'B', 'C'"),
@@ -65,7 +65,7 @@ def test_combinations_that_make_no_network_are_refused() -> None:
         ({"block": "basic"}, "only a 'bottleneck' has a 1x1 layer"),
         ({"widths": (64, 128)}, "for 4 stages"),
         ({"num_blocks": (3, 0, 6, 3)}, "at least 1 block"),
-        ({"family": "vgg"}, "'conv' blocks without a stem"),
+        ({"family": "vgg"}, "family 'vgg' needs block='conv'"),
         ({"shortcut": "A", "widths": (64, 128, 64, 512)}, "cannot go from 512 down to 256"),
         (
             {"shortcut": "A", "zero_pad": "split", "block": "basic", "stride_on": "3x3", "widths": (8, 9, 16, 16)},

@@ -69,7 +69,7 @@ def test_frozen_stages_stay_to_the_bit_and_the_rest_moves(
     use_fused_norm(model, use_kernel)
     freeze(model, num_stages=num_stages)
     before = copy.deepcopy(model.state_dict())
-    muon = {"lr": 0.1, "momentum": 0.6, "other_lr": 0.1, "other_momentum": 0.9, "weight_decay": 5e-4}
+    muon = {"lr": 0.1, "momentum": 0.6, "sgd_lr": 0.1, "sgd_momentum": 0.9, "weight_decay": 5e-4}
     _train(model, make_sgd(model, **_SGD) if optimizer == "sgd" else make_muon(model, **muon))
     assert _changed(model, before) == {name for name in before if not name.startswith(frozen)}
 

@@ -12,7 +12,7 @@ from reslab.models import create_model
 from reslab.optim import make_muon, make_sgd
 from reslab.optim.muon import orthogonalize
 
-_SETTINGS = {"lr": 0.1, "momentum": 0.6, "other_lr": 0.05, "other_momentum": 0.9, "weight_decay": 1e-2}
+_SETTINGS = {"lr": 0.1, "momentum": 0.6, "sgd_lr": 0.05, "sgd_momentum": 0.9, "weight_decay": 1e-2}
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 144), (2, 10, 4), (1, 5, 5)])

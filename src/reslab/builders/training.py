@@ -107,8 +107,8 @@ def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
                 model,
                 lr=optim.lr,
                 momentum=optim.momentum,
-                other_lr=optim.other_lr,
-                other_momentum=optim.other_momentum,
+                sgd_lr=optim.other_lr,
+                sgd_momentum=optim.other_momentum,
                 weight_decay=optim.weight_decay,
             )
 

@@ -1,4 +1,4 @@
-"""Optimizers, learning-rate schedules, weight averages."""
+"""Optimizers, learning-rate schedules and weight averages."""
 
 from .ema import WeightAverage
 from .muon import make_muon

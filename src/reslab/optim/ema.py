@@ -1,6 +1,6 @@
 """An exponential moving average of the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -8,7 +8,17 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Averages `w_avg = decay * w_avg + (1 - decay) * w` of the parameters; buffers are the model's own."""
+    """An exponential moving average of a model's parameters: w_avg = decay * w_avg + (1 - decay) * w.
+
+    Buffers, such as running statistics, are not averaged.
+
+    Args:
+        model: The network whose parameters are averaged, starting from their current values.
+        decay: Weight of the old average at each update, in [0, 1).
+
+    Attributes:
+        averages: The average of each parameter, by the parameter's name.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._model, self.decay = model, decay
@@ -16,13 +26,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the current weights, after an optimizer step."""
+        """Include the current weights in the averages. Called after each optimizer step."""
         for name, parameter in self._model.named_parameters():
             self.averages[name].lerp_(parameter, 1 - self.decay)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Put the averages in the model's place, for an evaluation or a model file."""
+    def applied(self) -> Generator[None]:
+        """Give the model the averaged weights inside a `with` block, for an evaluation or a model file."""
         self._swap()
         try:
             yield
@@ -35,8 +45,10 @@ class WeightAverage:
             parameter.data, self.averages[name] = self.averages[name], parameter.data
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Return the averages, by parameter name."""
         return self.averages
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Copy the averages from a `state_dict()`."""
         for name, average in self.averages.items():
             average.copy_(state[name])

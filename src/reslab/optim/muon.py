@@ -1,10 +1,11 @@
-"""Muon for convolutions that batch norm follows: steps of equal size in every direction of a layer's matrix."""
+"""Muon for convolutions followed by batch norm: steps of equal size in every direction of a layer's matrix."""
 
-# pyright: reportPrivateImportUsage=false
 # torch's own optimizers are made of torch._foreach_*, which has no public name
+# pyright: reportPrivateImportUsage=false, reportPrivateUsage=false
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,41 +17,58 @@ _ITERATIONS = 5
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Return matrices with the same singular vectors and singular values near 1 (0.7 to 1.2), by Newton and Schulz.
+    """Move the singular values of matrices to 0.7 to 1.2 and keep the singular vectors, by Newton-Schulz iterations.
 
-    [n, rows, columns] -> the same shape, float32.
+    Every iterate X_k = Q_k ... Q_1 X has a polynomial of X X^T in front. The iteration therefore runs on that small
+    square matrix alone, where a step costs rows^3 instead of rows^2 columns; X itself is multiplied only twice.
 
-    Every iterate X_k = Q_k ... Q_1 X has a polynomial of X X^T before it, so the iteration runs on that small square
-    matrix alone, where a step costs rows^3 instead of rows^2 columns; X itself is multiplied twice in all.
+    Args:
+        matrices: float32 [n, rows, columns].
+
+    Returns:
+        float32 [n, rows, columns].
     """
     a, b, c = _COEFFICIENTS
-    x = matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    x = matrices / (_norms(matrices) + 1e-7)
     is_tall = x.shape[1] > x.shape[2]
     if is_tall:
         x = x.mT
     gram = x @ x.mT
-    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     product = None
     for iteration in range(_ITERATIONS):
-        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c).add_(one, alpha=a)
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c).add_(identity, alpha=a)
         product = factor if product is None else factor @ product
         if iteration < _ITERATIONS - 1:
-            gram = factor @ gram @ factor  # all of them commute: polynomials of one symmetric matrix
+            gram = factor @ gram @ factor  # they commute: polynomials of one symmetric matrix
     assert product is not None
     x = product @ x
     return x.mT if is_tall else x
 
 
+def _norms(matrices: Tensor) -> Tensor:
+    """The Frobenius norm of each matrix, [n, 1, 1]."""
+    norm = cast("Callable[..., Tensor]", torch.linalg.vector_norm)  # pyright: ignore[reportUnknownMemberType]
+    return norm(matrices.flatten(1), dim=1)[:, None, None]
+
+
 class Muon(Optimizer):
-    """Muon on the convolutions inside the network, SGD with Nesterov momentum on everything else.
+    """Muon (Jordan et al. 2024) on a network's inner convolutions, SGD with Nesterov momentum on everything else.
 
-    A convolution [out, in, k, k] is taken as a matrix [out, in k k]. Its momentum is made orthogonal, and the weight is
-    held at the norm sqrt(out), so that `lr` is the size of a step relative to the weight. That changes no function:
-    batch norm follows, and the scale of a weight before it does not matter (so `norm="none"` is refused by the caller).
+    A convolution [out, in, k, k] is read as a matrix [out, in k k]. Its momentum is made orthogonal, and its weight
+    keeps the norm sqrt(out), so `lr` is the size of a step relative to the weight. This leaves the network's function
+    unchanged only where batch norm follows the convolution; the caller refuses `norm="none"`.
 
-    `torch.optim.Muon` (from torch 2.9) takes matrices only, one at a time, and lets their norm drift.
+    `torch.optim.Muon` (from torch 2.9) takes only matrices, one at a time, and lets their norm drift.
 
-    inner, others: parameters; the groups' `lr_scale` is what the schedule's learning rate is multiplied by.
+    Args:
+        inner: Weights of convolutions, float32 [out, in, k, k].
+        others: Parameters that SGD trains.
+        lr: Learning rate of `inner`. A group's `lr_scale` is the factor on the schedule's learning rate.
+        momentum: Momentum of `inner`.
+        sgd_lr: Learning rate of `others`.
+        sgd_momentum: Momentum of `others`.
+        weight_decay: Weight decay of `others`; a weight of fixed norm needs none.
     """
 
     def __init__(
@@ -60,8 +78,8 @@ class Muon(Optimizer):
         *,
         lr: float,
         momentum: float,
-        other_lr: float,
-        other_momentum: float,
+        sgd_lr: float,
+        sgd_momentum: float,
         weight_decay: float,
     ) -> None:
         groups = [
@@ -69,39 +87,43 @@ class Muon(Optimizer):
             {
                 "params": others,
                 "is_inner": False,
-                "lr": other_lr,
-                "lr_scale": other_lr / lr,
-                "momentum": other_momentum,
+                "lr": sgd_lr,
+                "lr_scale": sgd_lr / lr,
+                "momentum": sgd_momentum,
                 "weight_decay": weight_decay,
             },
         ]
         super().__init__(groups, {})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Make one step with the gradients at hand; `closure` is torch's interface and not used."""
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: Part of torch's interface; not supported.
+        """
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not parameters:
                 continue
-            updates = self._nesterov(parameters, group)
+            updates = self._nesterov(parameters, group["momentum"], group["weight_decay"])
             if group["is_inner"]:
                 _step_inner(parameters, updates, group["lr"])
             else:
                 torch._foreach_add_(parameters, updates, alpha=-group["lr"])
 
-    def _nesterov(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        """Move the momenta on, and return the updates; whole lists at a time, because the tensors are small."""
+    def _nesterov(self, parameters: list[Tensor], momentum: float, weight_decay: float) -> list[Tensor]:
+        """Update the momenta and return the steps; whole lists at once, because the tensors are small."""
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if group["weight_decay"]:
-            gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
+        if weight_decay:
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=weight_decay))
         for parameter in parameters:
             if "momentum_buffer" not in self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         velocities = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_mul_(velocities, momentum)
         torch._foreach_add_(velocities, gradients)
-        return list(torch._foreach_add(gradients, velocities, alpha=group["momentum"]))
+        return list(torch._foreach_add(gradients, velocities, alpha=momentum))
 
 
 def _step_inner(parameters: list[Tensor], updates: list[Tensor], lr: float) -> None:
@@ -112,7 +134,7 @@ def _step_inner(parameters: list[Tensor], updates: list[Tensor], lr: float) -> N
     for shape, pairs in by_shape.items():
         weights = torch.stack([parameter.reshape(shape[0], -1) for parameter, _ in pairs])
         directions = orthogonalize(torch.stack([update.reshape(shape[0], -1) for _, update in pairs]))
-        weights *= shape[0] ** 0.5 / weights.flatten(1).norm(dim=1)[:, None, None]
+        weights *= shape[0] ** 0.5 / _norms(weights)
         weights.sub_(directions, alpha=lr)
         torch._foreach_copy_([parameter for parameter, _ in pairs], [weight.view(shape) for weight in weights])
 
@@ -122,15 +144,22 @@ def make_muon(
     *,
     lr: float,
     momentum: float,
-    other_lr: float,
-    other_momentum: float,
+    sgd_lr: float,
+    sgd_momentum: float,
     weight_decay: float,
 ) -> Optimizer:
     """Return Muon for the convolutions of `model` except its first; SGD for the first, the norms and the last layer.
 
-    Parameters that do not train (`requires_grad` False) are left out.
+    Args:
+        model: The network; parameters with `requires_grad` False are left out.
+        lr: Learning rate of the convolutions.
+        momentum: Momentum of the convolutions.
+        sgd_lr: Learning rate of what SGD trains.
+        sgd_momentum: Momentum of what SGD trains.
+        weight_decay: Weight decay of what SGD trains.
 
-    weight_decay: of what SGD trains; a weight whose norm is held needs none.
+    Returns:
+        The optimizer; each group's `lr_scale` is the factor on the schedule's learning rate.
     """
     convolutions = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
     inner = {id(weight) for weight in convolutions[1:]}
@@ -140,7 +169,7 @@ def make_muon(
         [parameter for parameter in trained if id(parameter) not in inner],
         lr=lr,
         momentum=momentum,
-        other_lr=other_lr,
-        other_momentum=other_momentum,
+        sgd_lr=sgd_lr,
+        sgd_momentum=sgd_momentum,
         weight_decay=weight_decay,
     )

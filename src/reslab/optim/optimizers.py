@@ -1,8 +1,7 @@
-"""The optimizer of the paper, with weight decay where it is asked for."""
+"""The paper's optimizer: SGD with momentum and weight decay."""
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Optimizer
@@ -18,25 +17,39 @@ def make_sgd(
     decay_norm_and_bias: bool,
     lr_multipliers: Mapping[nn.Parameter, float] | None = None,
 ) -> Optimizer:
-    """Return SGD with momentum over all parameters of `model` that train.
+    """Return SGD with momentum over all trainable parameters of `model` (paper Sec. 3.4 and 4.2).
 
-    lr_multipliers: what the learning rate of each parameter is multiplied by (`lr_scale` of its group); 1 by default.
+    The update is v = momentum * v + g + weight_decay * w; w -= lr * v, as in torch and fb.resnet.torch. The paper's
+    Caffe multiplies the gradient by lr inside v, which differs for some steps after each change of lr.
 
-    `v = momentum * v + g + weight_decay * w; w -= lr * v`, as torch and fb.resnet.torch have it. The paper's Caffe
-    multiplies the gradient by lr inside v, which differs for some steps after each change of lr.
+    Args:
+        model: The network; parameters with `requires_grad` False are left out.
+        lr: Learning rate.
+        momentum: Momentum.
+        nesterov: Use Nesterov's momentum (not in the paper).
+        weight_decay: Weight decay.
+        decay_norm_and_bias: Decay scales, shifts and biases too.
+        lr_multipliers: Factor on the learning rate of each parameter, 1 by default.
+
+    Returns:
+        The optimizer; each group's `lr_scale` is the factor on the schedule's learning rate.
     """
-    scales = lr_multipliers or {}
+    multipliers = lr_multipliers or {}
 
-    def kind(parameter: nn.Parameter) -> tuple[float, bool]:
+    def group_key(parameter: nn.Parameter) -> tuple[float, bool]:
         # scales, shifts and biases are the parameters with one dimension
-        return scales.get(parameter, 1.0), not decay_norm_and_bias and parameter.ndim <= 1
+        return multipliers.get(parameter, 1.0), not decay_norm_and_bias and parameter.ndim <= 1
 
-    parameters = sorted((parameter for parameter in model.parameters() if parameter.requires_grad), key=kind)
-    groups: list[dict[str, Any]] = []
-    for (scale, is_free), members in groupby(parameters, kind):
-        groups.append({"params": list(members), "lr": lr * scale, "lr_scale": scale})
-        if is_free:
-            groups[-1]["weight_decay"] = 0.0
+    parameters = sorted((parameter for parameter in model.parameters() if parameter.requires_grad), key=group_key)
+    groups = [
+        {
+            "params": list(members),
+            "lr": lr * multiplier,
+            "lr_scale": multiplier,
+            "weight_decay": 0.0 if is_free_of_decay else weight_decay,
+        }
+        for (multiplier, is_free_of_decay), members in groupby(parameters, group_key)
+    ]
     is_cuda = parameters[0].is_cuda
     return SGD(
         groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True if is_cuda else None

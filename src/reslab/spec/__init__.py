@@ -1,4 +1,4 @@
-"""What a network and its inputs *are*, as data without torch."""
+"""The specs of networks and their inputs, as data without torch."""
 
 from .families import model_names, model_spec
 from .specs import (

@@ -1,4 +1,4 @@
-"""What a network and its inputs *are*: everything needed to rebuild them, without torch.
+"""The specs that a model file carries: enough to rebuild a network and to prepare its inputs.
 
 Specs are not configuration: they live in the model file and outlive the run that made it.
 """
@@ -24,22 +24,27 @@ BOTTLENECK_EXPANSION = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec:
-    """A plain, residual or VGG network, completely.
+    """The architecture of a plain, residual or VGG network.
 
-    family: which of the paper's tables it belongs to ("imagenet": Table 1, "cifar": Sec. 4.2, "vgg": comparison only).
-    block: two 3x3 layers ("basic"), 1x1-3x3-1x1 ("bottleneck"), or a single layer ("conv", VGG).
-    num_blocks: blocks in each stage.
-    widths: channels of the 3x3 layers in each stage (a bottleneck's output has four times as many).
-    shortcut: "A" zero-padded identity, "B" projection where dimensions change, "C" projection everywhere,
-        "none" a plain net (paper Sec. 3.3 and 4.1).
-    zero_pad: where option A puts the zero channels; the paper does not say.
-    stride_on: which layer of a bottleneck takes the stride: "1x1" is the paper's, "3x3" torchvision's ("v1.5").
-        A basic block always has it on its first 3x3.
-    norm: batch normalization after every convolution, or none (convolutions then have biases).
-    zero_init_residual: start with the last batch-norm scale of every block at zero (not in the paper).
-    stem: 7x7/2 convolution and 3x3/2 max-pool ("imagenet"), one 3x3 convolution ("cifar"), or none (VGG).
+    Attributes:
+        family: The paper's table: "imagenet" (Table 1), "cifar" (Sec. 4.2), or "vgg" (for comparison).
+        block: Two 3x3 layers ("basic"), 1x1-3x3-1x1 ("bottleneck"), or a single layer ("conv", VGG).
+        num_blocks: Blocks in each stage.
+        widths: Channels of the 3x3 layers in each stage. A bottleneck's output has four times as many.
+        shortcut: "A" zero-padded identity, "B" projection where dimensions change, "C" projection everywhere,
+            "none" a plain network (paper Sec. 3.3 and 4.1).
+        stride_on: The bottleneck layer with the stride: "1x1" is the paper's, "3x3" torchvision's ("v1.5").
+            A basic block always has it on its first 3x3.
+        stem: 7x7/2 convolution and 3x3/2 max-pool ("imagenet"), one 3x3 convolution ("cifar"), or none (VGG).
+        num_classes: Outputs of the last layer.
+        in_channels: Channels of the input image.
+        zero_pad: Where option A puts the zero channels: after the input's, or half before and half after.
+            The paper does not say.
+        norm: Batch normalization after every convolution, or none; without it convolutions have biases.
+        zero_init_residual: Whether every block's last batch-norm scale starts at zero (not in the paper).
 
-    Raises UsageError for a value or a combination that makes no network.
+    Raises:
+        UsageError: A value is not allowed, or a combination does not make a network.
     """
 
     family: Family
@@ -81,20 +86,20 @@ class ModelSpec:
     def _check_combinations(self) -> None:
         if (self.family == "vgg") != (self.block == "conv") or (self.family == "vgg") != (self.stem == "none"):
             raise UsageError(
-                f"family {self.family!r} with block {self.block!r} and stem {self.stem!r}: "
-                "the family 'vgg' is made of 'conv' blocks without a stem, and no other family is."
+                f"family {self.family!r} does not go with block {self.block!r} and stem {self.stem!r}; "
+                "family 'vgg' needs block='conv' and stem='none', and the other families take neither."
             )
         if self.family == "vgg" and self.shortcut != "none":
             raise UsageError(f"shortcut is {self.shortcut!r}; VGG networks have none: use shortcut='none'.")
         if self.block != "bottleneck" and self.stride_on != "3x3":
             raise UsageError(
-                f"stride_on is {self.stride_on!r} with block {self.block!r}; only a 'bottleneck' has a 1x1 layer to "
-                "stride on: use stride_on='3x3'."
+                f"stride_on is {self.stride_on!r} with block {self.block!r}; only a 'bottleneck' has a 1x1 layer. "
+                "Use stride_on='3x3'."
             )
         if self.zero_init_residual and (self.norm == "none" or self.shortcut == "none"):
             raise UsageError(
-                "zero_init_residual=True needs norm='batch' and a shortcut: without either, the block's output "
-                "would be zero or there is no scale to set."
+                "zero_init_residual=True needs norm='batch' and a shortcut. Without batch norm, no scale can be set; "
+                "without a shortcut, every block would return zero."
             )
         if self.shortcut == "A":
             self._check_zero_padding()
@@ -116,7 +121,7 @@ class ModelSpec:
 
     @property
     def expansion(self) -> int:
-        """Output channels of a block, over its width."""
+        """Output channels of a block divided by its width."""
         return BOTTLENECK_EXPANSION if self.block == "bottleneck" else 1
 
     @property
@@ -131,14 +136,14 @@ class ModelSpec:
 
     @property
     def depth(self) -> int:
-        """Weighted layers on the main path, as the paper counts them (projections are not counted)."""
+        """Weighted layers on the main path, as the paper counts them: without projections."""
         layers_per_block = {"basic": 2, "bottleneck": 3, "conv": 1}[self.block]
         first_and_last = 3 if self.family == "vgg" else 2  # VGG ends in three fully connected layers
         return layers_per_block * sum(self.num_blocks) + first_and_last
 
     @property
     def label(self) -> str:
-        """A name for people that never leaves open which of two look-alike networks it is."""
+        """A name for people that tells look-alike networks apart, such as "ResNet-50 (option B; ...)"."""
         if self.family == "vgg":
             return f"VGG-{self.depth}"
         kind = "plain" if self.is_plain else "ResNet"
@@ -155,12 +160,22 @@ class ModelSpec:
         return f"{kind}-{self.depth}" + (f" ({'; '.join(details)})" if details else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain JSON values."""
+        """Return the spec as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild a spec from `to_dict()` values (lists for tuples are fine)."""
+        """Rebuild a spec from `to_dict()` values.
+
+        Args:
+            values: One value per field, read from JSON; lists stand for tuples.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            UsageError: A value or a combination is not allowed.
+        """
         values = dict(values)
         for key in ("num_blocks", "widths"):
             values[key] = tuple(values[key])
@@ -169,16 +184,24 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreprocessSpec:
-    """From a decoded picture (uint8, any size) to the network's input, completely.
+    """How a decoded picture (uint8, any size) becomes the network's input: (pixel / 255 - mean) / std.
 
-    channels, height, width: the network's input size in pixels.
-    fit: how a picture of another size is shown (the rounding is that of `reslab.data.images.picture.view`):
-        "crop" resizes the shorter side to `short_side` and takes the centre; "letterbox" resizes the whole picture to
-        fit inside and fills the rest with the mean colour; "squash" resizes both sides, whatever the aspect.
-    short_side: in pixels, for "crop" only; None there: pictures must have the size.
-    mean, std: per channel, for pixel values scaled to [0, 1]; input = (pixel / 255 - mean) / std.
-    mean_image: instead of `mean`, a mean for every pixel (paper Sec. 3.4, 4.2: "per-pixel mean subtracted"),
-        float32 little-endian [channels, height, width] in base64; `mean` then holds its average per channel.
+    Attributes:
+        channels: Channels of the input.
+        height: Height of the input in pixels.
+        width: Width of the input in pixels.
+        mean: Mean of each channel, for pixels scaled to [0, 1].
+        std: Standard deviation of each channel, for pixels scaled to [0, 1].
+        short_side: With fit "crop", the length in pixels to which the shorter side is resized first.
+            None: only pictures of exactly height x width are accepted.
+        mean_image: A mean for every pixel, used instead of `mean` (paper Sec. 3.4, 4.2: "per-pixel mean subtracted").
+            float32 little-endian [channels, height, width] in base64; `mean` then holds its average per channel.
+        fit: How a picture of another size becomes height x width. "crop" takes the centre; "letterbox" fits the whole
+            picture inside and fills the rest with the mean colour; "squash" resizes both sides, whatever the aspect.
+            `reslab.data.images.picture.view` documents the rounding.
+
+    Raises:
+        UsageError: A value is not allowed, or does not agree with another.
     """
 
     channels: int
@@ -195,26 +218,33 @@ class PreprocessSpec:
         if self.fit != "crop" and self.short_side is not None:
             raise UsageError(f"short_side is {self.short_side} with fit {self.fit!r}; only 'crop' has one: use None.")
         if min(self.channels, self.height, self.width) < 1:
-            raise UsageError(f"input size {self.channels}x{self.height}x{self.width}: every side must be at least 1.")
+            raise UsageError(
+                f"input size is {self.channels}x{self.height}x{self.width}; channels, height and width must be at "
+                "least 1."
+            )
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise UsageError(
-                f"mean {self.mean} and std {self.std} must have one value for each of {self.channels} channels."
+                f"mean is {self.mean} and std {self.std}; both need one value for each of {self.channels} channels."
             )
         if not all(map(math.isfinite, (*self.mean, *self.std))):
-            raise UsageError(f"mean {self.mean} and std {self.std} must be finite.")
+            raise UsageError(f"mean is {self.mean} and std {self.std}; both must be finite.")
         if min(self.std) <= 0:
-            raise UsageError(f"std is {self.std}; it divides the input and must be positive.")
+            raise UsageError(f"std is {self.std}; it divides the input, so every value must be positive.")
         if self.short_side is not None and self.short_side < max(self.height, self.width):
-            raise UsageError(f"short_side {self.short_side} is smaller than the crop {self.height}x{self.width}.")
+            raise UsageError(
+                f"short_side is {self.short_side}, smaller than the crop {self.height}x{self.width}; "
+                f"use {max(self.height, self.width)} or more."
+            )
         if self.mean_image is not None:
             num_bytes = len(base64.b64decode(self.mean_image))
             if num_bytes != 4 * self.channels * self.height * self.width:
                 raise UsageError(
-                    f"mean_image has {num_bytes} bytes, not 4 x {self.channels} x {self.height} x {self.width}."
+                    f"mean_image has {num_bytes} bytes; float32 values for {self.channels} x {self.height} x "
+                    f"{self.width} pixels are {4 * self.channels * self.height * self.width} bytes."
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain JSON values; `fit` only where it is not "crop", as before there was any other."""
+        """Return the spec as JSON values, without `fit` where it is "crop"."""
         values = asdict(self)
         if self.fit == "crop":
             del values["fit"]
@@ -222,5 +252,18 @@ class PreprocessSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild a spec from `to_dict()` values."""
-        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        """Rebuild a spec from `to_dict()` values.
+
+        Args:
+            values: One value per field, read from JSON; lists stand for tuples. Missing fields take their defaults.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            UsageError: A value is not allowed, or does not agree with another.
+        """
+        values = dict(values)
+        for key in ("mean", "std"):
+            values[key] = tuple(values[key])
+        return cls(**values)
