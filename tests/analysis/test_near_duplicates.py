@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 from scipy.fft import dctn
-from tests.data.plant import COPIES
 
 from reslab.analysis import near_duplicates, small_copies
 from reslab.analysis.near_duplicates import _Frequencies
 from reslab.data.dataset import ArrayDataset, FileDataset
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
+from tests.data.plant import COPIES
 
 
 def noise(count: int, channels: int = 3, seed: int = 0) -> torch.Tensor:

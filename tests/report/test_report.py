@@ -17,8 +17,7 @@ from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import RunError
 from reslab.models import create_model
-from reslab.report import comparison_page as compare
-from reslab.report import save_figure, write_comparison, write_report
+from reslab.report import compare, save_figure, write_comparison, write_report
 from reslab.report.comparison_page import comparison_figure
 from reslab.report.figures.curves import Curve, draw
 from reslab.report.run_page import _whole_windows
