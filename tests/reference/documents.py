@@ -1,0 +1,64 @@
+"""Two documents compared value by value: JSON, rows of JSON, CSV, TOML."""
+
+import csv
+import io
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tests.reference.comparison import Comparison
+from tests.reference.renamed import CLOCK_KEYS, Renames
+from tests.reference.texts import numbers_in, read_text
+from tests.reference.translate import Flat, flatten, is_in, translate_document
+
+
+def compare_flat(old: Flat, new: Flat, file: str, renames: Renames, *, is_config: bool = False) -> Comparison:
+    """Compare two documents, value by value, under today's keys."""
+    old = translate_document(old, file, renames, is_config=is_config)
+    ignored = (*CLOCK_KEYS, *(() if renames.strict else renames.hashes))
+    keys = [key for key in dict.fromkeys([*old, *new]) if not is_in(ignored, file, key)]
+    differences = []
+    for key in keys:
+        if key not in new:
+            if not is_in(renames.removed, file, key):
+                differences.append(f"{key}: only the reference has it ({_short(old[key])})")
+        elif key not in old:
+            if not is_in(renames.added, file, key):
+                differences.append(f"{key}: only the current tree has it ({_short(new[key])})")
+        elif not _is_same(old[key], new[key], is_words=is_in(renames.words, file, key)):
+            differences.append(f"{key}: reference {_short(old[key])}, current {_short(new[key])}")
+    return Comparison(file, len(keys), tuple(differences))
+
+
+def _is_same(old: Any, new: Any, *, is_words: bool) -> bool:
+    if is_words and isinstance(old, str) and isinstance(new, str):
+        return numbers_in(old) == numbers_in(new)
+    return type(old) is type(new) and (old == new or (old != old and new != new))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 90 else f"{text[:60]} ... {text[-20:]}"
+
+
+def compare_json(old: Path, new: Path, name: str, renames: Renames) -> Comparison:
+    documents = [flatten(json.loads(read_text(path))) for path in (old, new)]
+    return compare_flat(documents[0], documents[1], name, renames, is_config=Path(name).name == "config.json")
+
+
+def compare_json_lines(old: Path, new: Path, name: str, renames: Renames) -> Comparison:
+    rows = [flatten([json.loads(line) for line in read_text(path).splitlines()]) for path in (old, new)]
+    return compare_flat(rows[0], rows[1], name, renames)
+
+
+def compare_csv(old: Path, new: Path, name: str, renames: Renames) -> Comparison:
+    tables = [flatten(list(csv.DictReader(io.StringIO(read_text(path), newline="")))) for path in (old, new)]
+    return compare_flat(tables[0], tables[1], name, renames)
+
+
+def compare_toml(old: Path, new: Path, name: str, renames: Renames) -> Comparison:
+    texts = [read_text(path) for path in (old, new)]
+    settings = [flatten(tomllib.loads(re.sub(r"(?m)^# (\w+) = none$", r'\1 = "none"', text))) for text in texts]
+    return compare_flat(settings[0], settings[1], name, renames, is_config=True)
