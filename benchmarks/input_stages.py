@@ -1,10 +1,8 @@
 """Each stage of the input of Imagenette's photos, alone and together, as `reslab bench input` measures them."""
 
 from reslab import override, recipe
-from reslab.builders import choose_device
-from reslab.distributed import World
-from reslab.runs.context import prepare
-from reslab.runs.input_benchmark import bench_input, describe_setting
+from reslab.runs.context import context_for_timing
+from reslab.runs.input_benchmark import bench_input, describe_context
 
 from .contest import save
 from .work import PHOTO_BATCH, PHOTOS, photos_folder
@@ -17,8 +15,8 @@ def main() -> None:
         "train": {"batch_size": PHOTO_BATCH},
     }
     config = override(recipe("imagenet-resnet18").make(), changes)
-    setting = prepare(config, choose_device(config.train, World()), World())
-    save("input", {"title": describe_setting(config, setting), **bench_input(setting).to_dict()})
+    context = context_for_timing(config)
+    save("input", {"title": describe_context(context), **bench_input(context).to_dict()})
 
 
 if __name__ == "__main__":

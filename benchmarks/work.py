@@ -14,17 +14,15 @@ import torch
 import reslab
 from reslab import PreprocessSpec, create_model, override, recipe
 from reslab.artifacts.model_file import ModelCard, load_model, save_model
-from reslab.builders import choose_device
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.photos import centre_views
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources import open_splits
 from reslab.data.stream import Batch
-from reslab.distributed import World
 from reslab.engines.inference import onnx_bytes
 from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet
-from reslab.runs.context import RunContext, prepare
+from reslab.runs.context import RunContext, context_for_timing
 from reslab.runs.input_benchmark import FixedStream
 from reslab.runs.train import make_trainer
 from reslab.system.memory import keep_freed_memory
@@ -59,13 +57,13 @@ def _peer(
 def _ours(changes: dict[str, Any], name: str) -> tuple[RunContext, Trainer]:
     keep_freed_memory()
     config = override(recipe(name).make(), changes)
-    setting = prepare(config, choose_device(config.train, World()), World())
-    return setting, make_trainer(setting)
+    context = context_for_timing(config)
+    return context, make_trainer(context)
 
 
-def _trainer_work(setting: RunContext, trainer: Trainer) -> Work:
-    engine = {"engine": setting.engine.label, "reason": setting.engine.reason, "rates": setting.engine.rates}
-    return Work(trainer.train_step, setting.config.train.batch_size, engine)
+def _trainer_work(context: RunContext, trainer: Trainer) -> Work:
+    engine = {"engine": context.engine.label, "reason": context.engine.reason, "rates": context.engine.rates}
+    return Work(trainer.train_step, context.config.train.batch_size, engine)
 
 
 def cifar_public() -> Work:
@@ -129,11 +127,11 @@ def large_reslab() -> Work:
         "train": {"batch_size": LARGE_BATCH, "monitor": "none"},
         "schedule": {"kind": "constant"},
     }
-    setting, trainer = _ours(changes, "imagenet-resnet50")
+    context, trainer = _ours(changes, "imagenet-resnet50")
     trainer.stream.close()
     images, labels = _noise(LARGE_BATCH)
     trainer.stream = FixedStream(Batch(images, labels))
-    return _trainer_work(setting, trainer)
+    return _trainer_work(context, trainer)
 
 
 # --- inference --------------------------------------------------------------------------------------------------------

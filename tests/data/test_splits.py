@@ -22,7 +22,7 @@ from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
 from reslab.errors import RunError, UsageError
 from reslab.recipes import recipe
-from reslab.runs.context import prepare
+from reslab.runs.context import context_for_timing
 from reslab.runs.data import begin_data, data_of_run
 
 COUNTS = {"ant": 40, "bee": 20, "cat": 10}
@@ -169,8 +169,8 @@ def test_a_part_that_the_data_lacks_is_held_out_when_a_run_begins(idx: str) -> N
 
 def test_a_part_to_monitor_that_is_missing_is_said_with_the_setting_that_makes_it(idx: str) -> None:
     config = override(recipe("digits-resnet20").make(), {"data": {"path": idx, "kind": "idx"}})
-    with pytest.raises(RunError, match=r"no split 'validation'; .* train.monitor .* --data.validation_size N, or set"):
-        prepare(config, torch.device("cpu"), World())
+    with pytest.raises(RunError, match=r"no split 'validation'; .* train.monitor .* data.validation_size, or set"):
+        context_for_timing(config)
 
 
 def test_a_recipe_may_carry_a_size_to_hold_out_for_folders_without_the_part(

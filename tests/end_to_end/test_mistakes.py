@@ -190,7 +190,7 @@ def test_resuming_with_another_config_names_what_differs(capsys: pytest.CaptureF
     said = complain(
         capsys, "train", "digits-resnet20", *FAST, "--optim.lr", "0.2", "--resume", "--run-dir", "run", code=2
     )
-    assert "optim.lr: 0.05 there, 0.2 now" in said
+    assert "optim.lr: 0.05 in the run, 0.2 given" in said
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from reslab.data import Dataset
 from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
-from reslab.runs.context import RunContext, evaluate_split
+from reslab.runs.context import RunContext
 
 TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
 SMALL_CROPS = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
@@ -79,11 +79,13 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
 ) -> None:
     evaluated: list[Dataset] = []
 
-    def counting(model: nn.Module, dataset: Dataset, setting: RunContext) -> Evaluation:
-        evaluated.append(dataset)
-        return evaluate_split(model, dataset, setting)
+    evaluate = RunContext.evaluate
 
-    monkeypatch.setattr("reslab.runs.train.evaluate_split", counting)
+    def counting(context: RunContext, model: nn.Module, dataset: Dataset) -> Evaluation:
+        evaluated.append(dataset)
+        return evaluate(context, model, dataset)
+
+    monkeypatch.setattr(RunContext, "evaluate", counting)
     config = override(recipe("digits-resnet20").make(), {"train": {**TINY, **changes}, "seed": 1})
     folder = train_run(config, tmp_path / "run")
     result = folder.result()
@@ -115,9 +117,9 @@ def test_a_resume_computes_as_the_run_began_and_says_what_is_not_as_before(
         return folder.environment()["sessions"][-1]
 
     assert not resume_after(fused_norm=False)["fused_norm"]
-    assert "not as before" not in caplog.text
+    assert "changed since the last session" not in caplog.text
     assert resume_after(threads=99)["fused_norm"]
-    assert "not as before: threads. The run goes on, but not to the same last bit." in caplog.text
+    assert "changed since the last session: threads. The run continues, but not bit for bit." in caplog.text
 
 
 @pytest.mark.slow

@@ -5,21 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from reslab import override, recipe
 from reslab.cli.main import run
 from reslab.data.stream import Batch
-from reslab.distributed import World
-from reslab.runs.context import prepare
+from reslab.runs.context import context_for_timing
 from reslab.runs.input_benchmark import FixedStream, _bottleneck, bench_input
-
-CPU = torch.device("cpu")
 
 
 def test_images_in_memory_have_two_stages() -> None:
-    found = bench_input(prepare(recipe("digits-resnet20").make(), CPU, World()), seconds=0.1)
+    found = bench_input(context_for_timing(recipe("digits-resnet20").make()), seconds=0.1)
     assert set(found.rates) == {"augment", "model"}
     assert found.bottleneck in ("model", "cores")
     assert 0 <= found.waited < 1
@@ -47,10 +43,10 @@ def test_files_are_read_and_decoded_alone_too_and_the_model_sees_pictures_of_ful
     augment = {"min_short_side": 34, "max_short_side": 40, "crop_size": 32}
     changes: dict[str, Any] = {
         "data": {"path": str(tmp_path), "augment": augment, "first_size": 16, "mean": "channel"},
-        "train": {"batch_size": 8, "iterations": 10},
+        "train": {"batch_size": 8, "iterations": 10, "device": "cpu"},
     }
     config = override(recipe("imagenet-resnet18").make(), changes)
-    found = bench_input(prepare(config, CPU, World()), seconds=0.1)
+    found = bench_input(context_for_timing(config), seconds=0.1)
     assert set(found.rates) == {"disk", "decode", "augment", "model"}
     assert all(rate > 0 for rate in found.rates.values())
     assert shown == [(32, 32)]  # as together, and not as small as at first

@@ -1,26 +1,19 @@
 """From config to objects: the one place that knows RunConfig and the classes."""
 
-from .data import build_preprocess, build_splits, check_views, largest_short_side, match_model_to_data
-from .network import (
-    build_network,
-    check_pieces,
-    check_sizes,
+from .checks import (
+    check_image_size,
+    check_micro_batches,
+    check_views,
     check_weights,
-    choose_device,
-    choose_engine,
-    load_weights,
-    synchronize_batch_norm,
     warn_of_large_groups,
-)
-from .stream import build_stream
-from .training import (
-    build_average,
-    build_learning_rate,
-    build_optimizer,
-    build_train_options,
     warn_of_late_drops,
     warn_of_long_warmup,
+    warn_of_vain_settings,
 )
+from .data import build_preprocess, build_splits, largest_short_side, match_model_to_data
+from .network import build_network, choose_engine, load_weights, synchronize_batch_norm
+from .stream import build_stream
+from .training import build_average, build_learning_rate, build_optimizer, build_train_options
 
 __all__ = [
     "build_average",
@@ -31,11 +24,10 @@ __all__ = [
     "build_splits",
     "build_stream",
     "build_train_options",
-    "check_pieces",
-    "check_sizes",
+    "check_image_size",
+    "check_micro_batches",
     "check_views",
     "check_weights",
-    "choose_device",
     "choose_engine",
     "largest_short_side",
     "load_weights",
@@ -44,4 +36,5 @@ __all__ = [
     "warn_of_large_groups",
     "warn_of_late_drops",
     "warn_of_long_warmup",
+    "warn_of_vain_settings",
 ]

@@ -10,9 +10,11 @@ from reslab.data.dataset import hold_out
 from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
-from reslab.errors import RunError, UsageError
+from reslab.errors import UsageError
 from reslab.spec import PreprocessSpec
 from reslab.weights.transfer import preprocess_like, read_start
+
+from .checks import check_classes, check_held_out
 
 log = logging.getLogger(__name__)
 
@@ -37,63 +39,14 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
     if config.val_is == "test":
         validation, test = None, _validation_as_test(splits)
     if begins:
-        _check_classes(config, train)
-        _check_held_out("validation", config.validation_size, validation, train)
-        _check_held_out("test", config.test_size, test, train)
+        check_classes(config, train)
+        check_held_out("validation", config.validation_size, validation, train)
+        check_held_out("test", config.test_size, test, train)
     if test is None and config.test_size:
         train, test = hold_out(train, config.test_size, config.validation_seed, "test_size")
     if validation is None and config.validation_size:
         train, validation = hold_out(train, config.validation_size, config.validation_seed)
     return Splits(train, validation, test)
-
-
-def _check_classes(config: DataConfig, train: Dataset) -> None:
-    if len(train.class_names) < 2:
-        only = ", ".join(map(repr, train.class_names))
-        raise RunError(
-            f"{config.path or train.name}: all its training images are of class {only}; a classifier needs at least 2 "
-            "classes."
-        )
-
-
-def _check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -> None:
-    if own is None or not size:
-        return
-    has = f"data.{split}_size is {size}, but {train.name} has a {split} part of its own ({len(own):,} images)"
-    if isinstance(train, ArrayDataset):
-        raise UsageError(f"{has}, so that nothing is held out: leave it out, or set it to 0.")
-    # no error: recipes for image folders carry a size for folders without the part
-    log.info("%s: that is used, and nothing is held out for it.", has)
-
-
-def check_views(config: DataConfig, train: Dataset) -> None:
-    """Raise UsageError for settings of files and their views that would have no effect on this data.
-
-    For runs that begin: one that has begun is opened as it is, and other data is judged by the settings of a run.
-    """
-    if isinstance(train, ArrayDataset):
-        skips = config.skip_unreadable or None
-        given = {"size": config.size, "short_side": config.short_side, "skip_unreadable": skips}
-        given["fit"] = None if config.fit == "crop" else config.fit
-        for name, value in given.items():
-            if value is not None:
-                usual = {"skip_unreadable": "false", "fit": "crop"}.get(name, "none")
-                raise UsageError(
-                    f"data.{name} is {value!r}, but {train.name} has images of one size in memory, and it is for image "
-                    f"files: leave it out, or set it to {usual}."
-                )
-    elif config.fit != "crop" and config.short_side not in (None, _square(config)):
-        raise UsageError(
-            f"data.short_side is {config.short_side}, but data.fit is {config.fit!r}, and only 'crop' has a shorter "
-            "side to crop from: leave it out, or set it to none."
-        )
-
-
-def _square(config: DataConfig) -> int | None:
-    """The side of the square that evaluation shows, of photos; a shorter side as long as it crops nothing."""
-    if config.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
-        return config.augment.crop_size
-    return config.size
 
 
 def _validation_as_test(splits: Splits) -> Dataset:

@@ -6,24 +6,17 @@ from pathlib import Path
 import torch
 
 from reslab.artifacts.model_file import ModelCard
-from reslab.config import ResizedCrop, RunConfig, ScaleCrop, TrainConfig
-from reslab.data import ArrayDataset, Dataset
+from reslab.config import RunConfig
 from reslab.distributed import World
 from reslab.engines import training as engine
-from reslab.engines.hardware import pick_device
 from reslab.engines.training import Engine
 from reslab.errors import RunError, UsageError
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
 from reslab.spec import PreprocessSpec
-from reslab.weights.transfer import check_same_body, read_start, transfer
+from reslab.weights.transfer import read_start, transfer
 
 log = logging.getLogger(__name__)
-
-
-def choose_device(config: TrainConfig, world: World) -> torch.device:
-    """Return the device that the config names; see `pick_device`."""
-    return pick_device(config.device, world.local_rank)
 
 
 def choose_engine(
@@ -86,66 +79,6 @@ def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Ne
     if config.train.sync_bn:
         model = synchronize_batch_norm(model, device)
     return engine.prepare(model, chosen)
-
-
-def check_pieces(config: RunConfig, train: Dataset, world: World) -> None:
-    """Raise UsageError where a piece of a batch, or a group of batch norm's, is too small to have a variance."""
-    count = config.train.batch_size // world.size // config.train.accumulation
-    group = config.train.bn_group_size or count
-    smallest = count % group or group
-    if smallest > 1 or config.model.norm == "none" or config.train.bn == "frozen":
-        return
-    side = config.data.first_size or _side(config, train)
-    with torch.device("meta"):  # shapes alone: nothing is computed, and no random number drawn
-        model = build(config.model).train()
-        images = torch.empty(1, config.model.in_channels, side, side)
-    freeze(model, num_stages=config.train.freeze_stages)
-    try:
-        model(images)
-    except ValueError:  # of batch norm's
-        raise UsageError(
-            f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation "
-            f"{config.train.accumulation} and train.bn_group_size {config.train.bn_group_size}: that leaves a single "
-            f"image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} pixels, "
-            "which has no variance. Give more images at a time, or larger ones."
-        ) from None
-
-
-def check_sizes(config: RunConfig, preprocess: PreprocessSpec, train: Dataset) -> None:
-    """Raise UsageError for a VGG that would be shown images of another size than its own; other networks take any."""
-    if config.model.family != "vgg":
-        return
-    with torch.device("meta"):
-        model = build(config.model)
-        side = _side(config, train)
-        for height, width in ((side, side), (preprocess.height, preprocess.width)):
-            model(torch.empty(1, config.model.in_channels, height, width))
-
-
-def warn_of_large_groups(config: RunConfig, world: World) -> None:
-    """Warn, for a run that begins, of groups of batch norm larger than what goes through the network."""
-    count = config.train.batch_size // world.size // config.train.accumulation
-    group = config.train.bn_group_size
-    if group is not None and group > count:
-        log.warning(
-            "train.bn_group_size is %d, and %d image(s) go through the network together: batch norm takes its "
-            "statistics over all of them, as without the setting.",
-            group, count,
-        )  # fmt: skip
-
-
-def _side(config: RunConfig, train: Dataset) -> int:
-    if isinstance(config.data.augment, ScaleCrop | ResizedCrop):
-        return config.data.augment.crop_size
-    assert isinstance(train, ArrayDataset)
-    return min(train.images.shape[-2:])
-
-
-def check_weights(config: RunConfig) -> None:
-    """Refuse weights that cannot start the run, as far as is known without the data."""
-    if config.weights is not None:
-        path = Path(config.weights)
-        check_same_body(path, read_start(path).spec, config.model)
 
 
 def load_weights(config: RunConfig, model: Network, card: ModelCard) -> None:

@@ -30,33 +30,6 @@ from reslab.train import TrainOptions
 log = logging.getLogger(__name__)
 
 
-def warn_of_late_drops(config: RunConfig) -> None:
-    """Warn, for a run that begins, of milestones that it never reaches: fewer iterations do not move them."""
-    iterations = config.train.iterations
-    if not isinstance(config.schedule, StepDecay):
-        return
-    late = [at for at in config.schedule.milestones if at >= iterations]
-    if not late:
-        return
-    half, three_quarters = iterations // 2, iterations * 3 // 4  # where the paper has its drops
-    instead = f"--schedule.milestones [{half},{three_quarters}] or " if 0 < half < three_quarters else ""
-    log.warning(
-        "the schedule's drops of the learning rate at %s lie at or beyond the end of the run (train.iterations is %d) "
-        "and never happen; set %s--schedule.kind cosine, which ends with the run.",
-        ", ".join(map(str, late)), iterations, instead,
-    )  # fmt: skip
-
-
-def warn_of_long_warmup(config: RunConfig) -> None:
-    """Warn, for a run that begins, of a linear warm-up that its end cuts off."""
-    if isinstance(config.warmup, LinearWarmup) and config.warmup.iterations > config.train.iterations:
-        log.warning(
-            "the warm-up takes %d iterations and the run has %d (train.iterations): the learning rate never gets to "
-            "%s; set --warmup.iterations, or --warmup.kind none.",
-            config.warmup.iterations, config.train.iterations, config.optim.lr,
-        )  # fmt: skip
-
-
 def build_learning_rate(config: RunConfig) -> LearningRate:
     """Return the learning rate at each step: base x schedule x warm-up."""
     schedule = _build_schedule(config.schedule, config.train.iterations)

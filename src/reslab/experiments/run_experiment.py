@@ -11,10 +11,7 @@ import torch
 
 from reslab.artifacts.record import RecordedRun, write_record
 from reslab.artifacts.run_folder import RunFolder
-from reslab.builders import choose_device
-from reslab.config import TrainConfig
-from reslab.distributed import World
-from reslab.engines.hardware import collect_environment
+from reslab.engines.hardware import collect_environment, pick_device
 from reslab.errors import RunError, UsageError
 from reslab.system.files import to_json
 from reslab.system.memory import failing_for_memory
@@ -74,7 +71,7 @@ def conduct(experiment: Experiment, size: Size, setup: Setup) -> Evidence:
     trained = runner.train(plan.here, recorder)
     folders = {(arm.name, seed): folder for (arm, seed), folder in zip(plan.here, trained, strict=True)}
     records = {arm.name: [recorder.records[arm.name, seed] for seed in plan.seeds] for arm in plan.arms}
-    bench = Bench(size, setup.data, choose_device(TrainConfig(iterations=1), World()))
+    bench = Bench(size, setup.data, pick_device())
     with failing_for_memory(
         f"{experiment.name}: what is measured", "The runs are kept; the same command measures again."
     ):

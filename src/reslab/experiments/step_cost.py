@@ -14,11 +14,9 @@ from typing import Any
 
 import torch
 
-from reslab.builders import choose_device
 from reslab.config import RunConfig, from_dict, to_dict
-from reslab.distributed import World
 from reslab.errors import RunError
-from reslab.runs.context import prepare
+from reslab.runs.context import context_for_timing
 from reslab.runs.train import make_trainer
 from reslab.system.memory import is_want_of_memory, keep_freed_memory
 
@@ -48,9 +46,9 @@ def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
 
 
 def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
-    device = choose_device(config.train, World())
-    setting = prepare(config, device, World())
-    trainer = make_trainer(setting)
+    context = context_for_timing(config)
+    device = context.device
+    trainer = make_trainer(context)
     keep_freed_memory()  # not before: the steps would take, unseen, what reading the data had given back
     _forget_peak(device)
     before = peak_gb(device)
@@ -62,7 +60,7 @@ def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
         "depth": config.model.depth,
         "checkpoint_activations": config.train.checkpoint_activations,
         "device": device.type,
-        "engine": setting.engine.label,
+        "engine": context.engine.label,
         "seconds_per_step": round((_now(device) - start) / steps, 4),
         "peak_gb": peak_gb(device),
         "peak_gb_before_training": before,

@@ -10,6 +10,7 @@ from reslab import builders
 from reslab.config import RunConfig
 from reslab.data import Dataset, Splits
 from reslab.distributed import World
+from reslab.engines.hardware import pick_device
 from reslab.engines.training import Engine
 from reslab.errors import RunError
 from reslab.evaluation.evaluate import evaluate_on
@@ -22,7 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run is made of, once its config met its data and its machine."""
+    """A config fitted to its data, and what this machine computes it with.
+
+    Attributes:
+        config: with the classes and channels of the data.
+        data: what the run trains and is judged on.
+        preprocess: how its images become the network's input.
+        device: what the network is computed on.
+        world: this process's place among all that train together.
+        engine: how the training step is computed.
+    """
 
     config: RunConfig
     data: RunData
@@ -35,48 +45,58 @@ class RunContext:
     def splits(self) -> Splits:
         return self.data.splits
 
+    def evaluate(self, model: nn.Module, dataset: Dataset) -> Evaluation:
+        """Evaluate a network on one part of the run's data."""
+        return evaluate_on(model, dataset, self.preprocess, self.device, self.world)[0]
 
-def prepare(
-    config: RunConfig,
-    device: torch.device,
-    world: World,
-    *,
-    data: RunData | None = None,
-    engine: Engine | None = None,
+
+def make_context(
+    config: RunConfig, data: RunData, device: torch.device, world: World, *, engine: Engine | None = None
 ) -> RunContext:
-    """Fit the config's network to its data, and pick the engine, unless it is the one of an earlier start.
+    """Fit the config's network to the data, and pick the engine.
 
-    data: what the run settled on; None opens it as it is, without looking at each file.
+    Args:
+        config: What to train, as asked for.
+        data: What the run trains on.
+        device: What the network is computed on.
+        world: This process's place among all that train together.
+        engine: The engine of the run's last session, kept where this machine still has it.
+
+    Raises:
+        RunError: `evaluation.monitor` names a part that the data does not have, or the engine does not work here.
+        UsageError: The data does not take a setting.
     """
-    data = data or RunData(builders.build_splits(config.data))
     splits = data.splits
-    matched = builders.match_model_to_data(config, splits.train)
-    if matched.model != config.model:
+    fitted = builders.match_model_to_data(config, splits.train)
+    if fitted.model != config.model:
         log.info("%s has %d classes and %d channel(s): the network was given as many.",
-                 splits.train.name, matched.model.num_classes, matched.model.in_channels)  # fmt: skip
-    if config.train.monitor != "none":
-        _check_monitor(config.train.monitor, splits)  # say now, not after hours, that it is missing
+                 splits.train.name, fitted.model.num_classes, fitted.model.in_channels)  # fmt: skip
+    _check_monitor(config.train.monitor, splits)
     preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
-    chosen = builders.choose_engine(matched, preprocess, device, world, before=engine)
-    log.info("engine: %s (%s)%s", chosen.label, chosen.reason, _in_words(chosen.rates))
-    return RunContext(matched, data, preprocess, device, world, chosen)
+    engine = builders.choose_engine(fitted, preprocess, device, world, before=engine)
+    log.info("engine: %s (%s)%s", engine.label, engine.reason, _in_words(engine.rates))
+    return RunContext(fitted, data, preprocess, device, world, engine)
+
+
+def context_for_timing(config: RunConfig) -> RunContext:
+    """Return the context of a config that this process times and does not run; its data is opened as it is."""
+    data = RunData(builders.build_splits(config.data))
+    return make_context(config, data, pick_device(config.train.device), World())
 
 
 def _check_monitor(split: str, splits: Splits) -> None:
+    """Say at the start, not after hours, that the part to monitor is missing."""
+    if split == "none":
+        return
     try:
         splits.part(split)
     except RunError as error:
         raise RunError(
-            f"{error} train.monitor is {split!r}: hold the part out of the training images with --data.{split}_size N, "
-            "or set another --train.monitor."
+            f"{error} train.monitor is {split!r}: hold the part out of the training images with data.{split}_size, or "
+            "set train.monitor to another part or none."
         ) from None
 
 
 def _in_words(rates: dict[str, float]) -> str:
     listed = "; ".join(f"{label}: {rate:.0f} images/s" for label, rate in rates.items())
     return f": {listed}." if listed else "."
-
-
-def evaluate_split(model: nn.Module, dataset: Dataset, setting: RunContext) -> Evaluation:
-    """Evaluate a network on one part of the run's data."""
-    return evaluate_on(model, dataset, setting.preprocess, setting.device, setting.world)[0]

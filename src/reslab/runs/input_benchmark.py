@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from reslab.config import RunConfig
 from reslab.data import ArrayDataset, Dataset
 from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
@@ -58,28 +57,28 @@ class FixedStream(Stream):
         return self._batch
 
 
-def bench_input(setting: RunContext, *, seconds: float = 5.0) -> InputBench:
+def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
     """Measure each stage for about `seconds`, in turn, in one process. Weights are trained on and thrown away."""
-    trainer = make_trainer(setting)
-    stream, size = trainer.stream, setting.config.train.batch_size
-    end = setting.config.train.iterations  # all steps are beyond it, where images that grow have their full size
+    trainer = make_trainer(context)
+    stream, size = trainer.stream, context.config.train.batch_size
+    end = context.config.train.iterations  # all steps are beyond it, where images that grow have their full size
     fixed = FixedStream(stream.batch(end))
     steps = {"stream": iter(range(end + 1, end + 10**6)), "together": iter(range(end + 10**6, end + 10**9))}
 
     def stream_only() -> None:
         stream.batch(next(steps["stream"]))
-        _wait(setting.device)
+        _wait(context.device)
 
     def train_on(source: Stream) -> None:
         trainer.stream, trainer.state.step = source, next(steps["together"])
         trainer.train_step()
-        _wait(setting.device)
+        _wait(context.device)
 
-    stages: dict[str, tuple[Callable[[], object], int]] = _file_stages(setting.splits.train, size)
+    stages: dict[str, tuple[Callable[[], object], int]] = _file_stages(context.splits.train, size)
     stages["augment"] = (stream_only, size)
-    if setting.device.type == "cuda" and not isinstance(setting.splits.train, ArrayDataset):  # those lie there already
+    if context.device.type == "cuda" and not isinstance(context.splits.train, ArrayDataset):  # those lie there already
         pixels = torch.zeros(fixed.batch(0).images.shape, dtype=torch.uint8)  # normalised only there
-        stages["transfer"] = (lambda: _transfer(pixels, setting.device), size)
+        stages["transfer"] = (lambda: _transfer(pixels, context.device), size)
     stages["model"] = (lambda: train_on(fixed), size)
     rates = dict.fromkeys(stages, 0.0)
     for _ in range(_ROUNDS):
@@ -148,9 +147,10 @@ def _seconds_per_call(call: Callable[[], object], seconds: float) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def describe_setting(config: RunConfig, setting: RunContext) -> str:
+def describe_context(context: RunContext) -> str:
     """Say in one line what was measured."""
+    config = context.config
     return (
-        f"{config.recipe} on {setting.splits.train.name}: batches of {config.train.batch_size}, {setting.device.type}, "
-        f"{torch.get_num_threads()} threads, engine {setting.engine.label}"
+        f"{config.recipe} on {context.splits.train.name}: batches of {config.train.batch_size}, {context.device.type}, "
+        f"{torch.get_num_threads()} threads, engine {context.engine.label}"
     )

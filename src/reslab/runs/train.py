@@ -1,9 +1,12 @@
 """From a config to a complete run folder: the one place that composes build, train and evaluate."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from reslab import builders
 from reslab.artifacts.model_file import ModelCard, save_model
@@ -11,12 +14,13 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig
 from reslab.data import Dataset
 from reslab.data.views import protocol
-from reslab.distributed import barrier, check_batch, process_group, world_from_environment
+from reslab.distributed import World, barrier, check_batch, process_group, world_from_environment
+from reslab.engines.hardware import pick_device
 from reslab.evaluation.metrics import Evaluation
 from reslab.models import Network
-from reslab.runs.context import RunContext, evaluate_split, prepare
+from reslab.runs.context import RunContext, make_context
 from reslab.runs.data import begin_data, data_of_run
-from reslab.runs.session import create_folder, engine_before, note_session, open_folder
+from reslab.runs.session import add_session, check_same_run, create_folder, last_engine
 from reslab.system.files import sha256_of
 from reslab.system.memory import failing_for_memory, keep_freed_memory
 from reslab.train import Monitor, Observer, Records, Trainer
@@ -24,59 +28,102 @@ from reslab.train import Monitor, Observer, Records, Trainer
 log = logging.getLogger(__name__)
 
 _WITH_LESS_MEMORY = (
-    "'reslab train' takes less with --train.checkpoint_activations true, or with --train.accumulation N, each batch in "
-    "N parts; in a new --run-dir."
+    "A new run takes less with train.checkpoint_activations, or with a larger train.accumulation, which divides each "
+    "batch into so many parts."
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that this process trains: what it is made of, its folder, locked, and its trainer."""
+
+    context: RunContext
+    folder: RunFolder
+    trainer: Trainer
+
+
 def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers: Sequence[Observer] = ()) -> RunFolder:
-    """Train `config` into the run folder at `path`, evaluate the result, and write its model file.
+    """Train a config into a run folder, evaluate the result, and write its model file.
 
-    resume: go on with what is in the folder, from its newest whole checkpoint; the config must be the same.
+    Args:
+        config: What to train. A resumed run needs the config that it was started with.
+        path: The run folder: a new one, or the one to resume.
+        resume: Continue from the newest checkpoint in the folder that is whole.
+        observers: What watches the training, such as a progress bar.
 
-    Raises UsageError for a folder that is not empty (without `resume`) or a config that differs from the folder's;
-    RunError for missing data, a full disk, a loss that is not finite; Interrupted after Ctrl-C or SIGTERM, saved.
+    Returns:
+        The finished run's folder.
+
+    Raises:
+        UsageError: The folder is not empty (without `resume`), or the config differs from the folder's.
+        RunError: Data is missing, the disk or the memory is full, or the loss is not finite.
+        Interrupted: After Ctrl-C or SIGTERM, with the state saved.
     """
     world = world_from_environment()
     check_batch(config.train.batch_size, world.size, config.train.accumulation)
-    device = builders.choose_device(config.train, world)
+    device = pick_device(config.train.device, world.local_rank)
     keep_freed_memory()
-    if not resume:
-        RunFolder.check_is_free(path)  # before any data is read
-        builders.check_weights(config)
-        if world.is_main:
-            builders.warn_of_late_drops(config)
-            builders.warn_of_long_warmup(config)
-            builders.warn_of_large_groups(config, world)
-    with process_group(world, device):
-        data = data_of_run(RunFolder.open(path), config.data) if resume else begin_data(config.data, world)
-        setting = prepare(config, device, world, data=data, engine=engine_before(path) if resume else None)
-        folder = open_folder(path, setting) if resume else RunFolder(path)
-        if resume and folder.result() is not None:
-            log.info("%s is complete already.", path)
-        else:
-            with failing_for_memory(f"the training of {path}", _WITH_LESS_MEMORY):
-                _train(setting, folder, resume, observers)
-    return folder
+    open_run = resume_run if resume else start_run
+    with process_group(world, device), failing_for_memory(f"the training of {path}", _WITH_LESS_MEMORY):
+        _fit_and_finish(open_run(config, path, device, world, observers))
+    return RunFolder(path)
 
 
-def _train(setting: RunContext, folder: RunFolder, resume: bool, observers: Sequence[Observer]) -> None:
-    trainer = make_trainer(setting, Records(folder.metrics, folder.timing, folder.checkpoints), observers)
-    if not resume:
-        builders.check_pieces(setting.config, setting.splits.train, setting.world)
-        builders.check_sizes(setting.config, setting.preprocess, setting.splits.train)
-        _load_weights(trainer, setting.config)
-        create_folder(folder, setting)  # only now, when nothing is left that could be wrong with the config
-    with folder.locked() if setting.world.is_main else nullcontext():
-        if resume:
-            if not _restore(trainer, folder):
-                _load_weights(trainer, setting.config)
-            note_session(folder, setting, trainer.state.step)
-        try:
-            trainer.fit()
-            _finish(trainer, setting, folder)
-        finally:
-            trainer.stream.close()
+def _fit_and_finish(opened: AbstractContextManager[OpenRun | None]) -> None:
+    """In a function of its own: no replica of the network may outlive the process group."""
+    with opened as run:
+        if run is None:
+            return
+        run.trainer.fit()
+        _finish(run)
+
+
+@contextmanager
+def start_run(
+    config: RunConfig, path: Path, device: torch.device, world: World, observers: Sequence[Observer] = ()
+) -> Iterator[OpenRun]:
+    """Check a config against its data and machine, and make its run folder once nothing is left to fail."""
+    RunFolder.check_is_free(path)  # before any data is read
+    builders.check_weights(config)
+    if world.is_main:
+        builders.warn_of_vain_settings(config, world)
+    context = make_context(config, begin_data(config.data, world), device, world)
+    builders.check_micro_batches(context.config, context.splits.train, world)
+    builders.check_image_size(context.config, context.preprocess, context.splits.train)
+    folder = RunFolder(path)
+    trainer = make_trainer(context, _records(folder), observers)
+    _load_weights(trainer, context.config)
+    create_folder(path, context)
+    with _lock(folder, world), closing(trainer.stream):
+        yield OpenRun(context, folder, trainer)
+
+
+@contextmanager
+def resume_run(
+    config: RunConfig, path: Path, device: torch.device, world: World, observers: Sequence[Observer] = ()
+) -> Iterator[OpenRun | None]:
+    """Open a run with its own data and engine, at its newest checkpoint; None for a run that is complete."""
+    folder = RunFolder.open(path)
+    context = make_context(config, data_of_run(folder, config.data), device, world, engine=last_engine(folder))
+    check_same_run(folder, context)
+    if folder.result() is not None:
+        log.info("%s is complete already.", path)
+        yield None
+        return
+    trainer = make_trainer(context, _records(folder), observers)
+    with _lock(folder, world), closing(trainer.stream):
+        if not _restore(trainer, folder):
+            _load_weights(trainer, context.config)
+        add_session(folder, context, trainer.state.step)
+        yield OpenRun(context, folder, trainer)
+
+
+def _records(folder: RunFolder) -> Records:
+    return Records(folder.metrics, folder.timing, folder.checkpoints)
+
+
+def _lock(folder: RunFolder, world: World) -> AbstractContextManager[None]:
+    return folder.locked() if world.is_main else nullcontext()
 
 
 def _load_weights(trainer: Trainer, config: RunConfig) -> None:
@@ -87,7 +134,7 @@ def _load_weights(trainer: Trainer, config: RunConfig) -> None:
 
 
 def _restore(trainer: Trainer, folder: RunFolder) -> bool:
-    """Go on from the newest whole checkpoint, if there is one."""
+    """Restore the newest whole checkpoint, if there is one."""
     checkpoint, problems = folder.checkpoints.load_newest()
     for problem in problems:
         log.warning("%s The checkpoint before it is used.", problem)
@@ -100,60 +147,61 @@ def _restore(trainer: Trainer, folder: RunFolder) -> bool:
     return True
 
 
-def make_trainer(setting: RunContext, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
+def make_trainer(context: RunContext, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
     """Return the trainer of a run, at step 0; without `records` it writes nothing."""
-    config, splits, device = setting.config, setting.splits, setting.device
-    model = builders.build_network(config, device, setting.engine)
+    config, splits, device = context.config, context.splits, context.device
+    model = builders.build_network(config, device, context.engine)
     return Trainer(
         model,
         builders.build_optimizer(config, model),
         builders.build_learning_rate(config),
-        builders.build_stream(config, splits.train, setting.preprocess, device, setting.world),
-        builders.build_train_options(config, setting.engine, splits.train),
-        card=ModelCard(preprocess=setting.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
+        builders.build_stream(config, splits.train, context.preprocess, device, context.world),
+        builders.build_train_options(config, context.engine, splits.train),
+        card=ModelCard(preprocess=context.preprocess, class_names=splits.train.class_names, recipe=config.recipe),
         device=device,
-        world=setting.world,
+        world=context.world,
         average=builders.build_average(config.train, model),
-        monitor=_make_monitor(setting),
+        monitor=_make_monitor(context),
         records=records,
         observers=observers,
     )
 
 
-def _make_monitor(setting: RunContext) -> Monitor | None:
-    split = setting.config.train.monitor
+def _make_monitor(context: RunContext) -> Monitor | None:
+    split = context.config.train.monitor
     if split == "none":
         return None
-    dataset = setting.splits.part(split)
+    dataset = context.splits.part(split)
     # the test set may be watched for a figure, but nothing may be chosen by it
-    return Monitor(split, lambda model: evaluate_split(model, dataset, setting), may_choose=split != "test")
+    return Monitor(split, lambda model: context.evaluate(model, dataset), may_choose=split != "test")
 
 
-def _finish(trainer: Trainer, setting: RunContext, folder: RunFolder) -> None:
-    """Choose the result, evaluate it once, write result.json and then the model file."""
-    model, selected_step = _select(trainer, setting, folder)
+def _finish(run: OpenRun) -> None:
+    """Select the result, evaluate it once, write the model file and then result.json."""
+    trainer, context, folder = run.trainer, run.context, run.folder
+    model, selected_step = _select(trainer, context, folder)
     final = {
-        name: _known(trainer, setting, name, selected_step) or evaluate_split(model, dataset, setting)
-        for name, dataset in _final_splits(setting).items()
+        name: _known(trainer, context, name, selected_step) or context.evaluate(model, dataset)
+        for name, dataset in _final_splits(context).items()
     }
     reported = next((name for name in ("test", "validation") if name in final), None)
     counts = {name: {**evaluation.to_dict(), "error": evaluation.error} for name, evaluation in final.items()}
     result = {
-        "recipe": setting.config.recipe,
-        "model": setting.config.model.label,
-        "seed": setting.config.seed,
+        "recipe": context.config.recipe,
+        "model": context.config.model.label,
+        "seed": context.config.seed,
         "iterations": trainer.state.step,
-        "selection": _selection_in_words(setting, selected_step),
+        "selection": _selection_in_words(context, selected_step),
         "selected_step": selected_step,
-        "protocol": protocol(setting.splits.train, setting.preprocess),
+        "protocol": protocol(context.splits.train, context.preprocess),
         "reported_split": reported,
         "final": counts,
         "confusion": None if reported is None else final[reported].confusion.tolist(),
-        "monitor": setting.config.train.monitor,
+        "monitor": context.config.train.monitor,
         "minutes": round(trainer.state.seconds / 60, 2),
         "waited_for_data": round(trainer.state.waited_seconds / max(trainer.state.seconds, 1e-9), 4),
     }
-    if setting.world.is_main:
+    if context.world.is_main:
         metrics = {"split": reported, "protocol": result["protocol"], **counts.get(reported or "", {})}
         card = ModelCard(
             preprocess=trainer.card.preprocess,
@@ -166,36 +214,36 @@ def _finish(trainer: Trainer, setting: RunContext, folder: RunFolder) -> None:
     barrier()
 
 
-def _known(trainer: Trainer, setting: RunContext, split: str, step: int) -> Evaluation | None:
+def _known(trainer: Trainer, context: RunContext, split: str, step: int) -> Evaluation | None:
     """Return what training counted on `split` already, with the very weights of the result; None if it did not."""
-    if trainer.latest is None or split != setting.config.train.monitor or setting.config.train.bn_reestimate_batches:
+    if trainer.latest is None or split != context.config.train.monitor or context.config.train.bn_reestimate_batches:
         return None
     evaluated_step, evaluation = trainer.latest
     return evaluation if evaluated_step == step else None
 
 
-def _final_splits(setting: RunContext) -> dict[str, Dataset]:
-    splits = setting.splits
+def _final_splits(context: RunContext) -> dict[str, Dataset]:
+    splits = context.splits
     parts = {"test": splits.test, "validation": splits.validation}
-    if setting.config.train.final_training_error:
+    if context.config.train.final_training_error:
         parts["train"] = splits.train
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _select(trainer: Trainer, setting: RunContext, folder: RunFolder) -> tuple[Network, int]:
+def _select(trainer: Trainer, context: RunContext, folder: RunFolder) -> tuple[Network, int]:
     step = trainer.state.step
-    if setting.config.train.select == "best" and trainer.state.best_step is not None:
+    if context.config.train.select == "best" and trainer.state.best_step is not None:
         step = trainer.state.best_step
         trainer.load_weights(folder.checkpoints.load(step))
     if trainer.average is not None:
         trainer.model.load_state_dict(trainer.average.state_dict(), strict=False)
-    if count := setting.config.train.bn_reestimate_batches:
+    if count := context.config.train.bn_reestimate_batches:
         log.info("batch norm takes its running statistics anew, over %d training batches.", count)
         trainer.reestimate_running_statistics(count)
     return trainer.model, step
 
 
-def _selection_in_words(setting: RunContext, step: int) -> str:
-    if setting.config.train.select == "best":
+def _selection_in_words(context: RunContext, step: int) -> str:
+    if context.config.train.select == "best":
         return f"lowest validation error (step {step})"
     return "none: the last weights"

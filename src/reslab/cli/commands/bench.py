@@ -41,20 +41,18 @@ def bench_input(
     """
     if not 0 < seconds < float("inf"):
         raise UsageError(f"--seconds is {seconds:g}; allowed: a time above 0, like 5.")
-    from reslab.builders import choose_device
-    from reslab.distributed import World
-    from reslab.runs.context import prepare
+    from reslab.runs.context import context_for_timing
     from reslab.runs.input_benchmark import bench_input as measure
-    from reslab.runs.input_benchmark import describe_setting
+    from reslab.runs.input_benchmark import describe_context
 
     with redirect_stdout(sys.stderr) if json else nullcontext():  # the reasons of a plan are no JSON
         chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))
-    setting = prepare(chosen, choose_device(chosen.train, World()), World())
-    found = measure(setting, seconds=seconds)
+    context = context_for_timing(chosen)
+    found = measure(context, seconds=seconds)
     if json:
         print(jsonlib.dumps(found.to_dict(), indent=2))
         return 0
-    print(describe_setting(chosen, setting))
+    print(describe_context(context))
     for name, rate in found.rates.items():
         print(f"  {name + ' alone':<16}{rate:>10.0f} images/s")
     print(

@@ -27,9 +27,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
         What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
     """
     from reslab.artifacts.model_file import load_model, save_model
-    from reslab.builders import choose_device
-    from reslab.config import TrainConfig
-    from reslab.distributed import World
+    from reslab.engines.hardware import pick_device
     from reslab.evaluation import answer, calibration, fit_temperature, recalibrated
     from reslab.evaluation.calibration import TEMPERATURES
     from reslab.system.progress import counting
@@ -45,7 +43,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
             f"{known} of these {len(dataset)} images are the run's own test or training images, which a temperature "
             "may not be fitted on; give others (--data FOLDER)."
         )
-    device = choose_device(TrainConfig(iterations=1), World())
+    device = pick_device()
     with counting("validation images", len(dataset)) as on_progress:
         answers = answer(
             loaded.model.to(device), loaded.card.preprocess, dataset, split="validation", on_progress=on_progress

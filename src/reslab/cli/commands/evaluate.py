@@ -91,14 +91,12 @@ def evaluate(
 
 
 def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, fit: "Fit | None") -> "Answers":
-    from reslab.builders import choose_device
-    from reslab.config import TrainConfig
     from reslab.data.images.picture import with_fit
-    from reslab.distributed import World
+    from reslab.engines.hardware import pick_device
     from reslab.evaluation import answer
     from reslab.system.progress import counting
 
-    model = member.model.to(choose_device(TrainConfig(iterations=1), World()))
+    model = member.model.to(pick_device())
     preprocess = with_fit(member.card.preprocess, fit)
     with counting(f"{split} images", len(dataset) * protocol.num_views) as on_progress:
         return answer(

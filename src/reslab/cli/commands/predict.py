@@ -108,15 +108,13 @@ def _heat_folder(
 def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     import logging
 
-    from reslab.builders import choose_device
-    from reslab.config import TrainConfig
-    from reslab.distributed import World
+    from reslab.engines.hardware import pick_device
     from reslab.engines.inference import MAKERS
     from reslab.inference import load
 
     check_choice("--engine", engine, (_AS_TRAINED, "auto", *MAKERS))
     runs_on_cpu = engine in ("onnxruntime", "openvino")  # also beside a GPU
-    device = choose_device(TrainConfig(iterations=1, device="cpu" if runs_on_cpu else "auto"), World())
+    device = pick_device("cpu" if runs_on_cpu else "auto")
     if engine == _AS_TRAINED:
         return load(path, device=device)
     if batch_size < 1:

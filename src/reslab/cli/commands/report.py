@@ -122,9 +122,7 @@ def _report_model(given: _Given, output: Path | None) -> Path:
 def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     """Open model and data, judge, and write a use of the test set down."""
     from reslab.artifacts.model_file import load_model
-    from reslab.builders import choose_device
-    from reslab.config import TrainConfig
-    from reslab.distributed import World
+    from reslab.engines.hardware import pick_device
     from reslab.report import judge
     from reslab.system.progress import counting
 
@@ -132,7 +130,7 @@ def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
     splits = open_data(given.subject, loaded, given.data, given.kind)
     dataset = numbered_as(splits.part(split), loaded)
     say_known_images(given.subject, given.data, dataset, split)
-    model = loaded.model.to(choose_device(TrainConfig(iterations=1), World()))
+    model = loaded.model.to(pick_device())
     train = None if split == "train" else splits.train
     found = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
     if is_test_use(path, dataset, split, given.data):

@@ -1,0 +1,159 @@
+"""What must hold before a run begins: each check raises for a value that cannot work, each warning names a vain one."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from reslab.config import DataConfig, LinearWarmup, ResizedCrop, RunConfig, ScaleCrop, StepDecay
+from reslab.data import ArrayDataset, Dataset
+from reslab.distributed import World
+from reslab.errors import RunError, UsageError
+from reslab.models import build, freeze
+from reslab.spec import PreprocessSpec
+from reslab.weights.transfer import check_same_body, read_start
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_vain_settings(config: RunConfig, world: World) -> None:
+    """Warn, for a run that begins, of settings that will have no effect."""
+    warn_of_late_drops(config)
+    warn_of_long_warmup(config)
+    warn_of_large_groups(config, world)
+
+
+def check_weights(config: RunConfig) -> None:
+    """Refuse weights that cannot start the run, as far as is known without the data."""
+    if config.weights is not None:
+        path = Path(config.weights)
+        check_same_body(path, read_start(path).spec, config.model)
+
+
+def check_classes(config: DataConfig, train: Dataset) -> None:
+    if len(train.class_names) < 2:
+        only = ", ".join(map(repr, train.class_names))
+        raise RunError(
+            f"{config.path or train.name}: all its training images are of class {only}; a classifier needs at least 2 "
+            "classes."
+        )
+
+
+def check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -> None:
+    if own is None or not size:
+        return
+    has = f"data.{split}_size is {size}, but {train.name} has a {split} part of its own ({len(own):,} images)"
+    if isinstance(train, ArrayDataset):
+        raise UsageError(f"{has}, so that nothing is held out: leave it out, or set it to 0.")
+    # no error: recipes for image folders carry a size for folders without the part
+    log.info("%s: that is used, and nothing is held out for it.", has)
+
+
+def check_views(config: DataConfig, train: Dataset) -> None:
+    """Raise UsageError for settings of files and their views that would have no effect on this data.
+
+    For runs that begin: one that has begun is opened as it is, and other data is judged by the settings of a run.
+    """
+    if isinstance(train, ArrayDataset):
+        skips = config.skip_unreadable or None
+        given = {"size": config.size, "short_side": config.short_side, "skip_unreadable": skips}
+        given["fit"] = None if config.fit == "crop" else config.fit
+        for name, value in given.items():
+            if value is not None:
+                usual = {"skip_unreadable": "false", "fit": "crop"}.get(name, "none")
+                raise UsageError(
+                    f"data.{name} is {value!r}, but {train.name} has images of one size in memory, and it is for image "
+                    f"files: leave it out, or set it to {usual}."
+                )
+    elif config.fit != "crop" and config.short_side not in (None, _square(config)):
+        raise UsageError(
+            f"data.short_side is {config.short_side}, but data.fit is {config.fit!r}, and only 'crop' has a shorter "
+            "side to crop from: leave it out, or set it to none."
+        )
+
+
+def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None:
+    """Raise UsageError where a piece of a batch, or a group of batch norm's, is too small to have a variance."""
+    count = config.train.batch_size // world.size // config.train.accumulation
+    group = config.train.bn_group_size or count
+    smallest = count % group or group
+    if smallest > 1 or config.model.norm == "none" or config.train.bn == "frozen":
+        return
+    side = config.data.first_size or _side(config, train)
+    with torch.device("meta"):  # shapes alone: nothing is computed, and no random number drawn
+        model = build(config.model).train()
+        images = torch.empty(1, config.model.in_channels, side, side)
+    freeze(model, num_stages=config.train.freeze_stages)
+    try:
+        model(images)
+    except ValueError:  # of batch norm's
+        raise UsageError(
+            f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation "
+            f"{config.train.accumulation} and train.bn_group_size {config.train.bn_group_size}: that leaves a single "
+            f"image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} pixels, "
+            "which has no variance. Give more images at a time, or larger ones."
+        ) from None
+
+
+def check_image_size(config: RunConfig, preprocess: PreprocessSpec, train: Dataset) -> None:
+    """Raise UsageError for a VGG that would be shown images of another size than its own; other networks take any."""
+    if config.model.family != "vgg":
+        return
+    with torch.device("meta"):
+        model = build(config.model)
+        side = _side(config, train)
+        for height, width in ((side, side), (preprocess.height, preprocess.width)):
+            model(torch.empty(1, config.model.in_channels, height, width))
+
+
+def _square(config: DataConfig) -> int | None:
+    """The side of the square that evaluation shows, of photos; a shorter side as long as it crops nothing."""
+    if config.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
+        return config.augment.crop_size
+    return config.size
+
+
+def _side(config: RunConfig, train: Dataset) -> int:
+    if isinstance(config.data.augment, ScaleCrop | ResizedCrop):
+        return config.data.augment.crop_size
+    assert isinstance(train, ArrayDataset)
+    return min(train.images.shape[-2:])
+
+
+def warn_of_late_drops(config: RunConfig) -> None:
+    """Warn, for a run that begins, of milestones that it never reaches: fewer iterations do not move them."""
+    iterations = config.train.iterations
+    if not isinstance(config.schedule, StepDecay):
+        return
+    late = [at for at in config.schedule.milestones if at >= iterations]
+    if not late:
+        return
+    half, three_quarters = iterations // 2, iterations * 3 // 4  # where the paper has its drops
+    instead = f"--schedule.milestones [{half},{three_quarters}] or " if 0 < half < three_quarters else ""
+    log.warning(
+        "the schedule's drops of the learning rate at %s lie at or beyond the end of the run (train.iterations is %d) "
+        "and never happen; set %s--schedule.kind cosine, which ends with the run.",
+        ", ".join(map(str, late)), iterations, instead,
+    )  # fmt: skip
+
+
+def warn_of_long_warmup(config: RunConfig) -> None:
+    """Warn, for a run that begins, of a linear warm-up that its end cuts off."""
+    if isinstance(config.warmup, LinearWarmup) and config.warmup.iterations > config.train.iterations:
+        log.warning(
+            "the warm-up takes %d iterations and the run has %d (train.iterations): the learning rate never gets to "
+            "%s; set --warmup.iterations, or --warmup.kind none.",
+            config.warmup.iterations, config.train.iterations, config.optim.lr,
+        )  # fmt: skip
+
+
+def warn_of_large_groups(config: RunConfig, world: World) -> None:
+    """Warn, for a run that begins, of groups of batch norm larger than what goes through the network."""
+    count = config.train.batch_size // world.size // config.train.accumulation
+    group = config.train.bn_group_size
+    if group is not None and group > count:
+        log.warning(
+            "train.bn_group_size is %d, and %d image(s) go through the network together: batch norm takes its "
+            "statistics over all of them, as without the setting.",
+            group, count,
+        )  # fmt: skip
