@@ -111,7 +111,7 @@ def test_recomputed_blocks_freeze_as_kept_ones_do() -> None:
 
 
 def test_more_stages_than_there_are_cannot_be_frozen() -> None:
-    with pytest.raises(UsageError, match=r"freeze_stages is 4; ResNet-8 .* has 3 stages"):
+    with pytest.raises(UsageError, match=r"num_stages is 4; allowed for ResNet-8 .*: 0 to 3"):
         freeze(_network(), num_stages=4)
 
 

@@ -183,7 +183,7 @@ def test_frozen_batch_norm_keeps_the_answers_in_training_mode_too() -> None:
         ("cifar_plain14", torch.zeros(4, 1, 32, 32), r"shape \[4, 1, 32, 32\]"),
         ("cifar_plain14", torch.zeros(3, 32, 32), r"shape \[3, 32, 32\]"),
         ("cifar_plain14", torch.full((4, 3, 32, 32), torch.nan), "not finite"),
-        ("plain18", torch.zeros(1, 3, 32, 32), "a single value has no variance; give more images"),
+        ("plain18", torch.zeros(1, 3, 32, 32), "no variance; give more images"),
     ],
 )  # fmt: skip
 def test_images_that_cannot_be_measured_are_refused(name: str, images: torch.Tensor, words: str) -> None:
@@ -206,11 +206,11 @@ def test_the_logits_stay_with_an_eps_that_is_not_torchs() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda model: setattr(model, "fc", nn.Identity()), "fc is Identity, by its spec Linear"),
-        (lambda model: setattr(model, "fc", nn.Linear(64, 5)), "fc.weight is [5, 64], by its spec [10, 64]"),
+        (lambda model: setattr(model, "fc", nn.Identity()), "fc is Identity, expected Linear"),
+        (lambda model: setattr(model, "fc", nn.Linear(64, 5)), "fc.weight is [5, 64], expected [10, 64]"),
         (lambda model: setattr(model, "fc", nn.Sequential(nn.Dropout(), nn.Linear(64, 10))), "fc is Sequential"),
         (lambda model: setattr(model.layer1[0], "bn2", nn.Identity()), "layer1.0.bn2 is Identity"),
-        (lambda model: model.layer2.append(nn.ReLU()), "layer2.2 is ReLU, by its spec missing"),
+        (lambda model: model.layer2.append(nn.ReLU()), "layer2.2 is ReLU, expected missing"),
     ],
 )
 def test_a_network_with_other_layers_than_its_spec_says_is_refused(change: Any, said: str) -> None:
@@ -221,5 +221,5 @@ def test_a_network_with_other_layers_than_its_spec_says_is_refused(change: Any, 
 
 
 def test_a_network_with_batch_norm_folded_away_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"bn1 is Identity, by its spec GroupedBatchNorm2d"):
+    with pytest.raises(UsageError, match=r"bn1 is Identity, expected GroupedBatchNorm2d"):
         reslab.deepen(fold_batch_norm(create_model("cifar_resnet14")))

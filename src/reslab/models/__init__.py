@@ -1,4 +1,4 @@
-"""Networks: `create_model` by name, `build` from a spec."""
+"""Plain, residual and VGG networks."""
 
 from .build import Network, build, create_model
 from .finetune import freeze, lr_multipliers

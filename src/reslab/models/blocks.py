@@ -14,9 +14,15 @@ from .normalization import make_norm, norm_relu
 
 
 class ZeroPad(nn.Module):
-    """Option A: the identity, subsampled by `stride`, with zeros for the channels it lacks; no parameters.
+    """Shortcut option A: the subsampled identity with zeros for the missing channels (paper Sec. 3.3).
 
-    [batch, in_channels, h, w] -> [batch, out_channels, ceil(h / stride), ceil(w / stride)]
+    It has no parameters. [batch, in_channels, h, w] -> [batch, out_channels, ceil(h / stride), ceil(w / stride)].
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Every how many pixels one is taken.
+        split: Put half of the zero channels before the input's, instead of all after them.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, split: bool) -> None:
@@ -27,23 +33,25 @@ class ZeroPad(nn.Module):
         self.after = missing - self.before
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, in_channels, h, w] to [batch, out_channels, ceil(h / stride), ceil(w / stride)]."""
         if self.stride > 1:
             x = x[:, :, :: self.stride, :: self.stride]
         return F.pad(x, (0, 0, 0, 0, self.before, self.after))
 
 
-_ONEDNN_BLOCK = 16  # input channels that a kernel takes together: 8 with AVX2, 16 with AVX-512
+_ONEDNN_BLOCK = 16  # input channels that a kernel processes together: 8 with AVX2, 16 with AVX-512
 
 
 class SubsampledConv1x1(nn.Conv2d):
-    """A 1x1 convolution with a stride that takes its pixels first, and is then one without.
+    """A strided 1x1 convolution that subsamples its input first, then convolves without a stride.
 
-    The same numbers, without the trap: in channels_last and with fewer input channels than oneDNN takes together, its
-    kernel for the gradient of strided 1x1 weights writes outside its memory (oneDNN issue 6035), which gives wrong
-    gradients or ends the process.
+    The numbers are the same. It avoids a bug in oneDNN (its issue 6035): in channels_last, with fewer input channels
+    than a kernel processes together, the gradient of strided 1x1 weights is written outside its memory. That gives
+    wrong gradients or ends the process.
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        """Map [batch, in_channels, h, w] to [batch, out_channels, ceil(h / stride), ceil(w / stride)]."""
         stride = self.stride[0]
         return F.conv2d(input[:, :, ::stride, ::stride], self.weight, self.bias)
 
@@ -54,7 +62,17 @@ def _pointwise(in_channels: int, out_channels: int, stride: int, *, bias: bool) 
 
 
 def make_shortcut(spec: ModelSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
-    """Return what stands between x and the addition; None for the identity itself and for a plain block."""
+    """Build the module on a block's shortcut (paper Sec. 3.3).
+
+    Args:
+        spec: The network; its `shortcut` is option A, B, C or none.
+        in_channels: Channels of the block's input.
+        out_channels: Channels of the block's output.
+        stride: Stride of the block.
+
+    Returns:
+        The padding or the projection W_s; None for the identity and for a plain block.
+    """
     changes_dimensions = stride != 1 or in_channels != out_channels
     if spec.shortcut == "C" or (spec.shortcut == "B" and changes_dimensions):
         projection = _pointwise(in_channels, out_channels, stride, bias=spec.norm == "none")  # W_s
@@ -65,7 +83,7 @@ def make_shortcut(spec: ModelSpec, in_channels: int, out_channels: int, stride: 
 
 
 class _Block(nn.Module):
-    """What basic blocks and bottlenecks share: the shortcut."""
+    """The shortcut, which basic blocks and bottlenecks share."""
 
     downsample: nn.Module | None
 
@@ -75,14 +93,21 @@ class _Block(nn.Module):
         self.is_plain = spec.is_plain
 
     def shortcut(self, x: Tensor) -> Tensor | None:
-        """What is added to F(x): x itself, padded x (option A) or W_s x; None in a plain block."""
+        """Return what is added to F(x): x, padded x (option A) or W_s x; None in a plain block."""
         if self.is_plain:
             return None
         return x if self.downsample is None else self.downsample(x)
 
 
 class BasicBlock(_Block):
-    """F(x) = W_2 relu(W_1 x) with two 3x3 layers, batch norm after each (paper Fig. 5 left)."""
+    """A block of two 3x3 layers, batch norm after each: F(x) = W_2 relu(W_1 x) (paper Fig. 5 left).
+
+    Args:
+        spec: The network that the block belongs to.
+        in_channels: Channels of the input.
+        width: Channels of both layers.
+        stride: Stride of the first layer.
+    """
 
     def __init__(self, spec: ModelSpec, in_channels: int, width: int, stride: int) -> None:
         super().__init__(spec, width)
@@ -94,14 +119,22 @@ class BasicBlock(_Block):
         self.downsample = make_shortcut(spec, in_channels, width, stride)  # last, as torchvision orders its keys
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, in_channels, h, w] to [batch, width, ceil(h / stride), ceil(w / stride)]."""
         f = norm_relu(self.bn1, self.conv1(x))
         return norm_relu(self.bn2, self.conv2(f), self.shortcut(x))
 
 
 class Bottleneck(_Block):
-    """F(x) = W_3 relu(W_2 relu(W_1 x)): 1x1 reduces, 3x3, 1x1 restores four times the width (paper Fig. 5 right).
+    """A block of 1x1, 3x3 and 1x1 layers: F(x) = W_3 relu(W_2 relu(W_1 x)) (paper Fig. 5 right).
 
-    The stride is on the first 1x1 (the paper's networks) or on the 3x3 (torchvision's): `spec.stride_on`.
+    The first 1x1 reduces to `width` channels, the last restores 4 x width.
+
+    Args:
+        spec: The network that the block belongs to; `stride_on` says which layer has the stride, the first 1x1 (the
+            paper's networks) or the 3x3 (torchvision's).
+        in_channels: Channels of the input.
+        width: Channels of the 3x3 layer.
+        stride: Stride of the block.
     """
 
     def __init__(self, spec: ModelSpec, in_channels: int, width: int, stride: int) -> None:
@@ -118,6 +151,7 @@ class Bottleneck(_Block):
         self.downsample = make_shortcut(spec, in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, in_channels, h, w] to [batch, 4 x width, ceil(h / stride), ceil(w / stride)]."""
         f = norm_relu(self.bn1, self.conv1(x))
         f = norm_relu(self.bn2, self.conv2(f))
         return norm_relu(self.bn3, self.conv3(f), self.shortcut(x))
@@ -127,6 +161,6 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 
 
 def zero_init_last_scale(block: BasicBlock | Bottleneck) -> None:
-    """Make F(x) = 0 at the start, so that a block begins as its shortcut (not in the paper)."""
+    """Set a block's last batch-norm scale to zero, so that it starts as its shortcut (not in the paper)."""
     last = block.bn2 if isinstance(block, BasicBlock) else block.bn3
     torch.nn.init.zeros_(last.weight)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""From a spec, or a name, to a network."""
+"""Networks built from a spec or a name."""
 
 from typing import Any
 
@@ -14,14 +14,22 @@ Network = ResNet | VGG
 
 
 def build(spec: ModelSpec, *, bn_group_size: int | None = None, checkpoint_activations: bool = False) -> Network:
-    """Return the network that `spec` describes, He-initialised from torch's default generator.
+    """Build the network that a spec describes, He-initialised from torch's default generator.
 
-    bn_group_size: take batch-norm statistics in training over groups of this many samples; None: the whole batch.
-    checkpoint_activations: recompute activations block by block in the backward pass, to save memory.
+    Args:
+        spec: The network.
+        bn_group_size: Samples over which batch norm takes its statistics in training; None: the whole batch.
+        checkpoint_activations: Recompute activations block by block in the backward pass, to save memory.
+
+    Returns:
+        The network, in training mode.
+
+    Raises:
+        UsageError: `checkpoint_activations` is set for a VGG network, which has no blocks.
     """
     if spec.family == "vgg":
         if checkpoint_activations:
-            raise UsageError("checkpoint_activations=True works block by block, and VGG has no blocks; leave it out.")
+            raise UsageError("checkpoint_activations is True, but VGG has no blocks to recompute; use False.")
         return VGG(spec)
     model = ResNet(spec, checkpoint_activations=checkpoint_activations)
     set_bn_group_size(model, bn_group_size)
@@ -36,12 +44,21 @@ def create_model(
     checkpoint_activations: bool = False,
     **options: Any,
 ) -> Network:
-    """Return a network by name, for example `create_model("resnet50", num_classes=10)`.
+    """Build a network by name, for example `create_model("resnet50", num_classes=10)`.
 
-    The names and `options` (in_channels, shortcut, zero_pad, norm, zero_init_residual, stem) are those of
-    `reslab.spec.families.model_spec`; the two keywords above are those of `build`.
+    Args:
+        name: A name that `reslab.spec.model_spec` knows.
+        num_classes: Outputs of the last layer; by default the family's own.
+        bn_group_size: Samples over which batch norm takes its statistics in training; None: the whole batch.
+        checkpoint_activations: Recompute activations block by block in the backward pass, to save memory.
+        **options: `in_channels`, `shortcut`, `zero_pad`, `norm`, `zero_init_residual` and `stem`, as in
+            `reslab.spec.model_spec`.
 
-    Raises UsageError (a ValueError) that names the value, what is allowed and the nearest valid choice.
+    Returns:
+        The network, in training mode.
+
+    Raises:
+        UsageError: A name, value or option is not known; the error names the nearest valid choice.
     """
     try:
         spec = model_spec(name, num_classes=num_classes, **options)

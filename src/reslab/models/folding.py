@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it: the same function in eval mode, with half the operations."""
+"""Batch norm folded into the convolution before it, for inference."""
 
 import copy
 
@@ -9,10 +9,15 @@ from .build import Network
 
 
 def fold_batch_norm(model: Network) -> Network:
-    """Return a copy of `model` for inference: every batch norm is part of its convolution's weights and bias.
+    """Copy a network for inference, with every batch norm folded into its convolution's weights and bias.
 
     Running statistics are constants in eval mode, so W' = W * scale and b' = shift give the same logits up to rounding.
-    The copy is in eval mode and cannot be trained on; the model given stays as it is.
+
+    Args:
+        model: The network; not changed.
+
+    Returns:
+        The copy, in eval mode; it cannot be trained.
     """
     folded = copy.deepcopy(model).eval()
     for module in list(folded.modules()):
@@ -27,5 +32,5 @@ def fold_batch_norm(model: Network) -> Network:
 
 
 def _norm_after(name: str, parent: nn.Module) -> str:
-    """conv1 -> bn1 in stems and blocks; 0 -> 1 in a projection."""
+    """Map conv1 to bn1 in stems and blocks, and 0 to 1 in a projection."""
     return str(int(name) + 1) if isinstance(parent, nn.Sequential) else name.replace("conv", "bn")

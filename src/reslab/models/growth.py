@@ -1,4 +1,4 @@
-"""The paper's construction (Sec. 1): a deeper network that computes what a shallower one does, by identity layers.
+"""The paper's construction (Sec. 1): a deeper network that equals a shallower one, by added identity layers.
 
 "There exists a solution by construction to the deeper model: the added layers are identity mapping, and the other
 layers are copied from the learned shallower model."
@@ -18,38 +18,42 @@ from .resnet import ResNet
 
 
 def deepen(model: Network, *, stage: str | None = None, blocks: int = 1, calibrate: Tensor | None = None) -> ResNet:
-    """Return a deeper network with the same logits in eval mode: `blocks` identity blocks at the end of the stages.
-
-    stage: "layer1", ...; by default every stage grows.
-    calibrate: normalised images, float32 [n, channels, h, w]. An identity that has to pass through batch norm (in a
-        plain net, and in the projections of option C) is one in eval mode only, unless the norm's scale and shift
-        are those of the signal itself; these images measure it, so that training goes on where the shallow net stood.
+    """Copy a network and append identity blocks to its stages; in eval mode the logits stay the same (paper Sec. 1).
 
     A residual block becomes the identity by F(x) = 0: its last batch-norm scale (without batch norm, its last
-    convolution) is zero. A plain block does by convolutions that copy their input. Either needs inputs of at least
-    zero, and every block's input comes from a ReLU. The model given stays as it is. What is frozen in it (see
-    `freeze`) is frozen in the deeper network, with the blocks that are added to a stage of which nothing is trained.
+    convolution) is zero. A plain block becomes the identity by convolutions that copy their input. Both need inputs
+    that are not negative, which the ReLU before every block ensures. Logits agree up to rounding, 1e-5 of the largest
+    in float32. On a GPU set `torch.backends.cudnn.allow_tf32 = False`: otherwise cuDNN convolves with 10-bit mantissas.
 
-    The same up to rounding, 1e-5 of the largest logit in float32. On a GPU that takes
-    `torch.backends.cudnn.allow_tf32 = False`: cuDNN's convolutions are in TF32 otherwise, of 10 bits.
+    What is frozen in the network (see `freeze`) is frozen in the copy, and so are blocks added to a stage in which
+    nothing trains.
 
-    Raises UsageError for a network without stages, a stage it does not have, less than one block, images that batch
-    norm cannot be measured with (other channels, too few values for a variance, not finite), for plain bottlenecks
-    (their narrow layer cannot carry all of their input, so they have no identity), and for a network whose layers are
-    no longer those of its spec: with another head, say, or with batch norm folded into the convolutions.
+    Args:
+        model: A plain or residual network; not changed.
+        stage: The stage to extend, "layer1" and so on; by default every stage.
+        blocks: How many blocks to append to each stage.
+        calibrate: Normalised images, float32 [n, channels, h, w], for identities that pass through batch norm: in a
+            plain network and in the projections of option C. Without them these are identities in eval mode only; the
+            images measure the signal for the norm's scale and shift, so that training continues from the same function.
+
+    Returns:
+        The deeper network, in the mode of `model`.
+
+    Raises:
+        UsageError: The network has no stages, consists of plain bottlenecks (the narrow layer cannot carry the whole
+            input), or no longer has the layers of its spec (another head, or folded batch norm); the stage does not
+            exist; `blocks` is less than 1; or the images have other channels, are too few or are not finite.
     """
     if not isinstance(model, ResNet):
-        raise UsageError(
-            f"{model.spec.label} has no stages to add blocks to; deepen() takes plain and residual networks."
-        )
+        raise UsageError(f"{model.spec.label} has no stages to extend; deepen() takes plain and residual networks.")
     if blocks < 1:
         raise UsageError(f"blocks is {blocks}; allowed: 1 or more.")
     if stage is not None:
         check_choice("stage", stage, model.stage_names)
     if model.spec.is_plain and model.spec.block == "bottleneck":
         raise UsageError(
-            f"{model.spec.label}: a plain bottleneck squeezes {model.spec.expansion} n channels through n, so it "
-            "cannot be made an identity; use a network of basic blocks, or the residual twin."
+            f"{model.spec.label} cannot be deepened: a plain bottleneck squeezes {model.spec.expansion} n channels "
+            "through n, so it cannot be an identity. Use a network of basic blocks, or the residual twin."
         )
     _check_layers(model)
     grown = _grow(model, stage, blocks)
@@ -67,7 +71,7 @@ def deepen(model: Network, *, stage: str | None = None, blocks: int = 1, calibra
 
 
 def _grow(model: ResNet, stage: str | None, blocks: int) -> ResNet:
-    """The deeper network, with the shallower one's weights where it has them."""
+    """Build the deeper network with the shallower one's weights."""
     added = [blocks if stage in (None, name) else 0 for name in model.stage_names]
     sizes = tuple(old + new for old, new in zip(model.spec.num_blocks, added, strict=True))
     grown = build(
@@ -87,16 +91,17 @@ def _grow(model: ResNet, stage: str | None, blocks: int) -> ResNet:
 
 
 def _check_layers(model: ResNet) -> None:
-    """UsageError unless a network has the layers of its spec: the deeper one is built of that, and loses any others."""
+    """Raise UsageError unless a network has the layers of its spec; the copy is built from the spec alone."""
     with torch.device("meta"):
-        expected = build(model.spec)
-    for of in (_types, _shapes):
-        there, due = of(model), of(expected)
-        for name in [*there, *due]:
-            if there.get(name) != due.get(name):
+        built = build(model.spec)
+    for describe in (_types, _shapes):
+        actual, expected = describe(model), describe(built)
+        for name in [*actual, *expected]:
+            if actual.get(name) != expected.get(name):
                 raise UsageError(
-                    f"{model.spec.label} is not as it was built: {name} is {there.get(name, 'missing')}, by its spec "
-                    f"{due.get(name, 'missing')}. Deepen the network first, and then change its layers."
+                    f"{model.spec.label} no longer has the layers of its spec: {name} is "
+                    f"{actual.get(name, 'missing')}, expected {expected.get(name, 'missing')}. Deepen the network "
+                    "first, then change its layers."
                 )
 
 
@@ -109,7 +114,7 @@ def _shapes(model: nn.Module) -> dict[str, list[int]]:
 
 
 def _normalize_alike(grown: ResNet, model: ResNet) -> None:
-    """Take over what batch norm has beside its tensors; added blocks take it from their stage."""
+    """Copy batch norm's constants, which no state dict holds; added blocks take their stage's."""
     for name, stage in model.stages().items():
         for block in list(getattr(grown, name))[len(stage) :]:
             for norm in _norms(block):
@@ -145,7 +150,7 @@ def _check_images(model: ResNet, images: Tensor) -> None:
             f"calibrate has shape {list(images.shape)}; allowed: normalised images [n, {channels}, h, w], one or more."
         )
     if not images.isfinite().all():
-        raise UsageError("calibrate holds values that are not finite; allowed: normalised images.")
+        raise UsageError("calibrate contains values that are not finite; allowed: normalised images.")
 
 
 @torch.no_grad()
@@ -168,7 +173,7 @@ def _make_identity(block: nn.Module, signal: tuple[Tensor, Tensor] | None) -> No
 
 
 def _copy_input(conv: nn.Conv2d, norm: nn.Module, signal: tuple[Tensor, Tensor] | None) -> None:
-    """Let `norm(conv(x))` be x: a Dirac convolution, and the scale and shift that undo the normalisation."""
+    """Make `norm(conv(x))` return x: a Dirac convolution, and the scale and shift that undo the normalisation."""
     nn.init.dirac_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
@@ -185,14 +190,15 @@ def _copy_input(conv: nn.Conv2d, norm: nn.Module, signal: tuple[Tensor, Tensor] 
 
 @torch.no_grad()
 def _measure_signals(model: ResNet, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return mean and variance per channel of each stage's output, with batch norm as in training.
-
-    Training mode moves running statistics, so a copy runs: built anew, because hooks and compiled code stay behind.
-    """
+    """Return mean and variance per channel of each stage's output, with batch norm as in training."""
+    # training mode moves running statistics, so a copy runs; a new one has no hooks and no compiled code
     copy = _grow(model, None, 0)
     weight = model.conv1.weight
     outputs = copy.eval().forward_features(images[:1].to(weight))
     if any(len(images) * outputs[name][0, 0].numel() < 2 for name in model.stage_names):
-        raise UsageError(f"calibrate has shape {list(images.shape)}: a single value has no variance; give more images.")
+        raise UsageError(
+            f"calibrate has shape {list(images.shape)}, which leaves one value per channel and no variance; "
+            "give more images."
+        )
     features = copy.train().forward_features(images.to(weight))
     return {name: (features[name].mean((0, 2, 3)), features[name].var((0, 2, 3))) for name in model.stage_names}

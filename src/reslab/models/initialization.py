@@ -6,11 +6,14 @@ from torch import nn
 
 
 def he_initialize(model: nn.Module) -> None:
-    """Draw every weight from the torch default generator, in the order of the modules.
+    """Draw every weight from torch's default generator, in the order of the modules (paper Sec. 3.4, ref. 13).
 
-    Convolutions: normal with variance 2 / fan_in (ref. 13, Eq. 10). Fully connected layers: the same when a ReLU
-    follows, variance 1 / fan_in for the last one, whose output is linear. Biases start at zero, batch norm at the
+    Convolutions are normal with variance 2 / fan_in (ref. 13, Eq. 10). Fully connected layers are too where a ReLU
+    follows; the last one, whose output is linear, has variance 1 / fan_in. Biases start at zero, batch norm at the
     identity.
+
+    Args:
+        model: The network; changed in place.
     """
     linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
     for module in model.modules():

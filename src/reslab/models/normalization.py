@@ -1,4 +1,4 @@
-"""Batch normalization, also over groups smaller than the batch, as several GPUs would do it."""
+"""Batch normalization over the batch or over groups of it, as several GPUs would do it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,22 +15,28 @@ from reslab.spec import ModelSpec
 
 
 class GroupedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose training statistics come from groups of `bn_group_size` samples ("ghost batches").
+    """Batch norm whose training statistics come from groups of samples ("ghost batches").
 
-    The paper trains CIFAR nets with batch 128 on two GPUs, so its statistics are over 64 samples (Sec. 4.2). One
-    process with groups of 64 equals two processes with 64 samples each: the running statistics take the mean of the
-    groups' updates. Without a group size, and in eval mode, it is `nn.BatchNorm2d`; keys and shapes are the same.
+    The paper trains CIFAR networks with batch 128 on two GPUs, so its statistics are over 64 samples (Sec. 4.2). One
+    process with groups of 64 equals two processes with 64 samples each: running statistics take the mean of the
+    groups' updates. Without a group size, and in eval mode, it is `nn.BatchNorm2d`. Keys and shapes are the same.
+
+    Attributes:
+        bn_group_size: Samples of a group; None: the whole batch.
+        use_kernel: Whether training uses `reslab.models.kernels.fused_norm` where it can.
+        is_frozen: Whether training also normalises by the running statistics and leaves them unchanged.
     """
 
     bn_group_size: int | None = None
-    use_kernel: bool = False  # take `reslab.models.kernels.fused_norm` in training, where it can be taken
-    is_frozen: bool = False  # normalise by the running statistics in training too, and leave them as they are
+    use_kernel: bool = False
+    is_frozen: bool = False
 
     def train(self, mode: bool = True) -> Self:
         """Enter training or eval mode; a frozen batch norm stays in eval mode."""
         return super().train(mode and not self.is_frozen)
 
     def forward(self, input: Tensor) -> Tensor:
+        """Normalise [batch, channels, h, w]; in training, also update the running statistics."""
         if _takes_kernel(self, input):
             return fused_norm(input, self, None, relu=False)
         size = self.bn_group_size
@@ -39,7 +45,7 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
         outputs, means, variances = [], [], []
         for group in input.split(size):
             mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)  # type: ignore[arg-type]
-            # momentum 1 writes this group's own (unbiased) statistics into the scratch buffers
+            # momentum 1 writes this group's (unbiased) statistics into the scratch buffers
             outputs.append(F.batch_norm(group, mean, variance, self.weight, self.bias, True, 1.0, self.eps))
             means.append(mean)
             variances.append(variance)
@@ -55,9 +61,17 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
 
 
 def norm_relu(norm: nn.Module, x: Tensor, addend: Tensor | None = None) -> Tensor:
-    """Return relu(norm(x) + addend), the end of every layer; without an addend, relu(norm(x)).
+    """Compute relu(norm(x) + addend), the end of every layer.
 
-    [batch, channels, h, w], both alike. One operation where a kernel was chosen (`use_fused_norm`), else three.
+    It is one operation after `use_fused_norm`, else up to three.
+
+    Args:
+        norm: Batch norm, or the identity.
+        x: [batch, channels, h, w].
+        addend: The shortcut, of the shape of `x`; None for a layer without an addition.
+
+    Returns:
+        [batch, channels, h, w].
     """
     if _takes_kernel(norm, x):
         return fused_norm(x, norm, addend, relu=True)  # type: ignore[arg-type]
@@ -72,16 +86,25 @@ def _takes_kernel(norm: nn.Module, x: Tensor) -> bool:
     return not has_groups and norm.track_running_stats and fits(x)
 
 
-def use_fused_norm(model: nn.Module, choice: bool = True) -> None:
-    """Let every batch norm of `model` train with the kernel, or (False) with torch's operations."""
+def use_fused_norm(model: nn.Module, enabled: bool = True) -> None:
+    """Choose between the fused kernel and torch's operations for every batch norm in training.
+
+    Args:
+        model: The network; changed in place.
+        enabled: Use the kernel where it can run; False: use torch's operations.
+    """
     for module in model.modules():
         if isinstance(module, GroupedBatchNorm2d):
-            module.use_kernel = choice
+            module.use_kernel = enabled
 
 
 @contextmanager
 def without_fused_norm(model: nn.Module) -> Iterator[None]:
-    """Let torch's operations run inside the block, for hooks that must see each norm's output."""
+    """Use torch's operations inside a `with` block, so that hooks receive each norm's output.
+
+    Args:
+        model: The network.
+    """
     norms = [norm for norm in model.modules() if isinstance(norm, GroupedBatchNorm2d) and norm.use_kernel]
     for norm in norms:
         norm.use_kernel = False
@@ -93,19 +116,36 @@ def without_fused_norm(model: nn.Module) -> Iterator[None]:
 
 
 def make_norm(spec: ModelSpec, channels: int) -> nn.Module:
-    """Return batch norm, or nothing at all for `norm="none"`."""
+    """Build the batch norm after a convolution, or the identity for `norm="none"`.
+
+    Args:
+        spec: The network.
+        channels: Channels of the convolution's output.
+
+    Returns:
+        The module.
+    """
     return GroupedBatchNorm2d(channels) if spec.norm == "batch" else nn.Identity()
 
 
 def set_bn_group_size(model: nn.Module, size: int | None) -> None:
-    """Let every batch norm of `model` take its training statistics over groups of `size` samples."""
+    """Make every batch norm take its training statistics over groups of samples.
+
+    Args:
+        model: The network; changed in place.
+        size: Samples of a group; None: the whole batch.
+    """
     for module in model.modules():
         if isinstance(module, GroupedBatchNorm2d):
             module.bn_group_size = size
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
-    """Let every batch norm in `module` normalise by its running statistics, and keep them, in training too."""
+    """Make every batch norm normalise by its running statistics in training too, without updating them.
+
+    Args:
+        module: The network, or a part of it; changed in place.
+    """
     for norm in module.modules():
         if isinstance(norm, GroupedBatchNorm2d):
             norm.is_frozen = True
@@ -116,10 +156,15 @@ def freeze_batch_norm(module: nn.Module) -> None:
 def reestimate_running_statistics(
     model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object] | None = None
 ) -> None:
-    """Give every batch norm that is not frozen the plain average of the statistics of `batches`, one weight for each.
+    """Replace the running statistics by the plain average over some batches, as He's released models have them.
 
-    Running statistics otherwise lag behind the weights, and those of averaged weights are of other weights.
-    batches: images [n, channels, h, w], as in training; forward: how they go through the network; `model` by default.
+    Running statistics otherwise lag behind the weights, and those of averaged weights belong to other weights. Frozen
+    batch norms keep theirs.
+
+    Args:
+        model: The network; left in training mode.
+        batches: Training images, each [n, channels, h, w]; every batch has the same weight.
+        forward: Function that runs the network; by default `model` itself.
     """
     model.train()
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
@@ -129,7 +174,7 @@ def reestimate_running_statistics(
     count = 0
     try:
         for norm in norms:
-            norm.momentum = 1.0  # the running statistics are then those of the last batch alone
+            norm.momentum = 1.0  # the running statistics then equal those of the last batch
         for images in batches:
             (forward or model)(images)
             for buffer, total in zip(buffers, sums, strict=True):
@@ -144,12 +189,15 @@ def reestimate_running_statistics(
 
 @contextmanager
 def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
-    """Run batch norms in training mode without updating their running statistics.
+    """Keep batch norms from updating their running statistics inside a `with` block, in training mode.
 
-    Activation checkpointing runs a block's forward pass twice; without this its statistics would move twice.
+    Activation checkpointing runs a block's forward pass twice; without this its statistics would be updated twice.
+
+    Args:
+        module: The network, or a part of it.
     """
-    # Copies take the updates. Without any buffers, autograd would save other tensors than in the first pass.
-    # `_BatchNorm`: synchronised batch norm is no `nn.BatchNorm2d`.
+    # Copies receive the updates. Without any buffers, autograd would save other tensors than in the first pass.
+    # `_BatchNorm`, because synchronised batch norm is not an `nn.BatchNorm2d`.
     originals = [(norm, dict(norm._buffers)) for norm in module.modules() if isinstance(norm, _BatchNorm)]
     for norm, buffers in originals:
         norm._buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in buffers.items()})

@@ -15,12 +15,17 @@ from .normalization import frozen_running_statistics, make_norm, norm_relu
 
 
 class ResNet(nn.Module):
-    """A plain or residual network (paper Table 1 and Sec. 4.2), built from its spec.
+    """A plain or residual network (paper Table 1 and Sec. 4.2).
 
-    Parameter names are torchvision's: `conv1, bn1, layer1.0.conv1, ..., layer1.0.downsample.0, ..., fc`; the paper's
+    Parameter names are torchvision's: `conv1, bn1, layer1.0.conv1, ..., layer1.0.downsample.0, ..., fc`. The paper's
     conv2_x is `layer1`, and so on.
 
-    checkpoint_activations: recompute each block's activations in the backward pass instead of keeping them.
+    Args:
+        spec: The architecture, of the "imagenet" or "cifar" family.
+        checkpoint_activations: Recompute each block's activations in the backward pass instead of keeping them.
+
+    Attributes:
+        stage_names: "layer1", "layer2" and so on, in order.
     """
 
     def __init__(self, spec: ModelSpec, *, checkpoint_activations: bool = False) -> None:
@@ -57,21 +62,35 @@ class ResNet(nn.Module):
         return {name: getattr(self, name) for name in self.stage_names}
 
     def parts(self) -> dict[str, list[nn.Module]]:
-        """Return the modules of the network from the images to the logits: the stem, each stage, the head."""
+        """Return the network's modules in order, under "stem", each stage's name and "head"."""
         stages: dict[str, list[nn.Module]] = {name: [stage] for name, stage in self.stages().items()}
         return {"stem": [self.conv1, self.bn1], **stages, "head": [self.fc]}
 
     def blocks(self) -> list[nn.Module]:
-        """Return every block in order of depth."""
+        """Return every block, in order of depth."""
         return [block for stage in self.stages().values() for block in stage]
 
     def forward_stem(self, images: Tensor) -> Tensor:
-        """images [batch, in_channels, h, w] -> [batch, stem channels, h', w']"""
+        """Run the stem.
+
+        Args:
+            images: [batch, in_channels, h, w].
+
+        Returns:
+            [batch, stem_channels, h', w']: a quarter of the height and width with the ImageNet stem, all with CIFAR's.
+        """
         x = norm_relu(self.bn1, self.conv1(images))
         return F.max_pool2d(x, 3, 2, padding=1) if self.spec.stem == "imagenet" else x
 
     def forward_features(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the outputs of the stem and the stages: {"stem": [batch, channels, h, w], "layer1": ..., ...}."""
+        """Run the stem and the stages, and keep each one's output.
+
+        Args:
+            images: [batch, in_channels, h, w].
+
+        Returns:
+            Outputs [batch, channels, h', w'] under "stem", "layer1", "layer2" and so on.
+        """
         features = {"stem": self.forward_stem(images)}
         x = features["stem"]
         for name, stage in self.stages().items():
@@ -81,11 +100,25 @@ class ResNet(nn.Module):
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """images [batch, in_channels, h, w] -> logits [batch, num_classes]"""
+        """Run the whole network.
+
+        Args:
+            images: [batch, in_channels, h, w].
+
+        Returns:
+            Logits [batch, num_classes].
+        """
         return self.forward_head(self.forward_features(images)[self.stage_names[-1]])
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """The last stage's output [batch, channels, h, w] -> logits [batch, num_classes]"""
+        """Run global average pooling and the fully connected layer.
+
+        Args:
+            features: The last stage's output, [batch, channels, h, w].
+
+        Returns:
+            Logits [batch, num_classes].
+        """
         return self.fc(features.mean((2, 3)))
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19, for the comparison of complexity in the paper's Table 1 and Fig. 3 only."""
+"""VGG-16 and VGG-19, to compare their complexity as the paper's Sec. 3.3 and Fig. 3 do."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,10 +12,13 @@ _POOLED_SIZE = 7  # VGG's classifier is fully connected over 7x7 positions: inpu
 
 
 class VGG(nn.Module):
-    """3x3 convolutions in stages that end in a 2x2 max-pool, then three fully connected layers.
+    """A VGG network: stages of 3x3 convolutions, each ended by a 2x2 max-pool, then three fully connected layers.
 
-    Parameter names are torchvision's without batch norm: `features.0.weight, ..., classifier.0.weight, ...`. Dropout
-    is left out, as in every network of this package.
+    Parameter names are torchvision's without batch norm: `features.0.weight, ..., classifier.0.weight, ...`. It has no
+    dropout, like every network of this package.
+
+    Args:
+        spec: The architecture, of the "vgg" family.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -38,7 +41,7 @@ class VGG(nn.Module):
         he_initialize(self)
 
     def parts(self) -> dict[str, list[nn.Module]]:
-        """Return the modules of the network from the images to the logits: no stem, each stage, the classifier."""
+        """Return the network's modules in order, under "stem" (empty), each stage's name and "head"."""
         stages: list[list[nn.Module]] = [[]]
         for layer in self.features:
             stages[-1].append(layer)
@@ -48,7 +51,14 @@ class VGG(nn.Module):
         return {"stem": [], **named, "head": [self.classifier]}
 
     def forward_features(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the output of each stage by name: "stage1", ... each [batch, channels, h, w], after its pooling."""
+        """Run the stages, and keep each one's output after its pooling.
+
+        Args:
+            images: [batch, in_channels, h, w].
+
+        Returns:
+            Outputs [batch, channels, h', w'] under "stage1", "stage2" and so on.
+        """
         features: dict[str, Tensor] = {}
         x = images
         for layer in self.features:
@@ -58,12 +68,29 @@ class VGG(nn.Module):
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """images [batch, in_channels, 224, 224] -> logits [batch, num_classes]; UsageError for another size."""
+        """Run the whole network.
+
+        Args:
+            images: [batch, in_channels, 224, 224].
+
+        Returns:
+            Logits [batch, num_classes].
+
+        Raises:
+            UsageError: The images have another size.
+        """
         pooled = 2 ** len(self.spec.num_blocks)
         if any(side // pooled != _POOLED_SIZE for side in images.shape[-2:]):
             raise UsageError(f"VGG takes images of 224x224 pixels, not {images.shape[-2]}x{images.shape[-1]}.")
         return self.forward_head(self.features(images))
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """The last stage's output [batch, channels, h, w] -> logits [batch, num_classes]"""
+        """Run the three fully connected layers.
+
+        Args:
+            features: The last stage's output, [batch, channels, h, w].
+
+        Returns:
+            Logits [batch, num_classes].
+        """
         return self.classifier(F.adaptive_avg_pool2d(features, _POOLED_SIZE).flatten(1))

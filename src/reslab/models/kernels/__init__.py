@@ -1,4 +1,4 @@
-"""Kernels in C++ for what costs most beside the convolutions; built when first needed, and never required."""
+"""C++ kernels for the element-wise part of a training step, compiled when first needed and never required."""
 
 from .fused_norm import fused_norm, fused_norm_problem
 

@@ -1,4 +1,4 @@
-"""Building a C++ source into a library that ctypes loads: once for each machine, kept in the user's cache folder."""
+"""Compilation of a C++ source into a library for ctypes, once for each machine."""
 
 import ctypes
 import hashlib
@@ -17,7 +17,7 @@ _SECONDS = 120
 
 
 def compiler() -> str | None:
-    """Return the C++ compiler: $CXX, or g++ or clang++ on the path; None where there is none."""
+    """Find the C++ compiler: $CXX, else g++ or clang++ on the path; None without any."""
     return next(
         (path for name in (os.environ.get("CXX"), "g++", "clang++") if name and (path := shutil.which(name))), None
     )
@@ -30,16 +30,23 @@ def cache_folder() -> Path:
 
 
 def load_library(source: Path) -> ctypes.CDLL:
-    """Return the library of `source`, built unless this machine has built the same before.
+    """Load the library of a C++ source, compiled unless this machine has compiled the same before.
 
-    Raises RunError, with the reason, where it cannot be built; nothing half-written stays.
+    Args:
+        source: The C++ file.
+
+    Returns:
+        The loaded library.
+
+    Raises:
+        RunError: No compiler was found, or it failed; no half-written file is left.
     """
     command = compiler()
     if command is None:
-        raise RunError("there is no C++ compiler (g++ or clang++) here")
+        raise RunError("no C++ compiler found (g++ or clang++)")
     flags = [*_FLAGS, "-mprefer-vector-width=512"] if platform.machine() == "x86_64" else _FLAGS
     runtime = _openmp_runtime()
-    # -march=native: a home folder may be shared by machines with other processors
+    # the processor is part of the key: a home folder may be shared by machines, and -march=native differs
     parts = [source.read_text(), command, *flags, str(runtime), platform.machine(), *sorted(cpu_flags())]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     target = cache_folder() / "kernels" / f"{source.stem}-{key}.so"
@@ -53,7 +60,7 @@ def load_library(source: Path) -> ctypes.CDLL:
 
 
 def _openmp_runtime() -> Path | None:
-    """Return the OpenMP library that torch brought along: a second one would have threads of its own, spinning."""
+    """Return the OpenMP library that torch loaded: a second one would add threads of its own, spinning."""
     try:
         lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
@@ -64,11 +71,11 @@ def _openmp_runtime() -> Path | None:
 def _build(command: str, flags: list[str], source: Path, runtime: Path | None, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        piece, library = Path(folder, "kernel.o"), Path(folder, "kernel.so")
+        compiled, library = Path(folder, "kernel.o"), Path(folder, "kernel.so")
         link = [str(runtime)] if runtime else ["-fopenmp"]
         for arguments in (
-            [command, *flags, "-c", str(source), "-o", str(piece)],
-            [command, "-shared", str(piece), "-o", str(library), *link],
+            [command, *flags, "-c", str(source), "-o", str(compiled)],
+            [command, "-shared", str(compiled), "-o", str(library), *link],
         ):
             subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=_SECONDS)
-        library.replace(target)  # another process may build the same: the last one wins, both are whole
+        library.replace(target)  # another process may build the same library: the last one wins, both are complete

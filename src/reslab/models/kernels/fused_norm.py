@@ -1,7 +1,7 @@
-"""Batch norm, addition and ReLU as one operation on CPUs: the element-wise half of a training step.
+"""Batch norm, addition and ReLU fused into one operation on CPUs.
 
-torch runs them as three operations, each of which reads and writes the whole activation; here the forward pass reads
-it twice and writes once, and the backward pass needs no separate passes for the ReLU and the addition.
+torch runs them as three operations, each of which reads and writes the whole activation. The fused forward pass reads
+it twice and writes it once, and the backward pass needs no separate passes for the ReLU and the addition.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ _POINTER, _LONG, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, c
 
 @cache
 def _library() -> ctypes.CDLL | str:
-    """The library, or why there is none."""
+    """Load the library, or return why it cannot be loaded."""
     try:
         library = load_library(Path(__file__).with_name("norm.cpp"))
     except RunError as problem:
@@ -37,13 +37,20 @@ def _library() -> ctypes.CDLL | str:
 
 
 def fused_norm_problem() -> str | None:
-    """Return why `fused_norm` cannot be used on this machine; None where it can."""
+    """Return why `fused_norm` cannot run on this machine; None if it can."""
     library = _library()
     return library if isinstance(library, str) else None
 
 
 def fits(x: Tensor) -> bool:
-    """Return whether `fused_norm` takes `x`: a channels-last CPU tensor in bfloat16 or float32, more than one pixel."""
+    """Check whether `fused_norm` accepts a tensor.
+
+    Args:
+        x: [batch, channels, height, width].
+
+    Returns:
+        True for a channels-last CPU tensor in bfloat16 or float32 with more than one pixel in the batch.
+    """
     return (
         x.device.type == "cpu"
         and x.dtype in _NAMES
@@ -53,10 +60,18 @@ def fits(x: Tensor) -> bool:
 
 
 def fused_norm(x: Tensor, norm: torch.nn.BatchNorm2d, addend: Tensor | None, *, relu: bool) -> Tensor:
-    """Return relu(norm(x) + addend), each part as asked for, with `norm` in training mode.
+    """Compute norm(x), plus the addend, then the ReLU, in training mode.
 
-    x: [batch, channels, height, width] such that `fits(x)`; addend: the same shape, or None. The running statistics
-    of `norm` move as `torch.nn.BatchNorm2d` moves them.
+    The running statistics of `norm` are updated as in `torch.nn.BatchNorm2d`.
+
+    Args:
+        x: [batch, channels, height, width] such that `fits(x)`.
+        norm: The batch norm, in training mode.
+        addend: A tensor of the shape of `x`, or None.
+        relu: Whether a ReLU follows.
+
+    Returns:
+        A tensor of the shape, layout and type of `x`.
     """
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
@@ -86,20 +101,20 @@ class _FusedNorm(torch.autograd.Function):
         eps: float,
     ) -> Tensor:
         channels = x.shape[1]
-        y, kept = torch.empty_like(x), torch.empty(4, channels)
+        y, statistics = torch.empty_like(x), torch.empty(4, channels)
         _call(
-            "forward", x.dtype, x, addend, y, x.numel() // channels, channels, weight, bias, kept,
+            "forward", x.dtype, x, addend, y, x.numel() // channels, channels, weight, bias, statistics,
             running_mean, running_var, momentum, eps, relu,
         )  # fmt: skip
         ctx.adds, ctx.relu = addend is not None, relu
-        # the output is needed for the ReLU's mask only where an addend had a say in it
-        ctx.save_for_backward(x, weight, kept, y if ctx.adds and relu else None)
+        # the output is needed for the ReLU's mask only after an addition
+        ctx.save_for_backward(x, weight, statistics, y if ctx.adds and relu else None)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, kept, y = ctx.saved_tensors
+        x, weight, statistics, y = ctx.saved_tensors
         dy = dy.contiguous(memory_format=torch.channels_last)
         channels = x.shape[1]
         dx, d_weight, d_bias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
@@ -108,6 +123,6 @@ class _FusedNorm(torch.autograd.Function):
             d_addend = torch.empty_like(x) if ctx.relu else dy
         _call(
             "backward", x.dtype, dy, y, x, dx, d_addend if ctx.relu else None, x.numel() // channels, channels,
-            weight, kept, d_weight, d_bias, ctx.adds, ctx.relu,
+            weight, statistics, d_weight, d_bias, ctx.adds, ctx.relu,
         )  # fmt: skip
         return dx, d_weight, d_bias, d_addend, None, None, None, None, None
