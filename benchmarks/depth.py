@@ -14,8 +14,12 @@ def main() -> None:
     rows = []
     for depth in CIFAR_PAPER_DEPTHS:
         for checkpoints in (False, True):
-            changes = {"iterations": 1000, "monitor": "none", "checkpoint_activations": checkpoints}
-            settings = {"train": {**changes, "batch_size": BATCH}, "schedule": {"kind": "constant"}}
+            settings = {
+                "train": {"iterations": 1000, "batch_size": BATCH},
+                "compute": {"checkpoint_activations": checkpoints},
+                "evaluation": {"monitor": "none"},
+                "schedule": {"kind": "constant"},
+            }
             config = override(recipe(f"cifar-resnet{depth}").make(), settings)
             rows.append(step_cost(config, steps=max(2, 600 // depth)))
             print(rows[-1], flush=True)

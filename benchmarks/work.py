@@ -84,7 +84,7 @@ def cifar_compiled() -> Work:
 
 
 def cifar_reslab() -> Work:
-    return _trainer_work(*_ours({"train": {"monitor": "none"}}, "cifar-resnet20"))
+    return _trainer_work(*_ours({"evaluation": {"monitor": "none"}}, "cifar-resnet20"))
 
 
 def photos_peer() -> Work:
@@ -96,7 +96,8 @@ def photos_peer() -> Work:
 def photos_reslab() -> Work:
     changes = {
         "data": {"path": str(photos_folder()), "kind": "folder", "augment": {**PHOTOS, "color_std": 0.0}},
-        "train": {"batch_size": PHOTO_BATCH, "monitor": "none"},
+        "train": {"batch_size": PHOTO_BATCH},
+        "evaluation": {"monitor": "none"},
         "schedule": {"kind": "constant"},
     }
     return _trainer_work(*_ours(changes, "imagenet-resnet18"))
@@ -124,7 +125,8 @@ def large_reslab() -> Work:
     changes = {
         "data": {"path": str(photos_folder()), "kind": "folder"},
         "model": {"stride_on": "3x3"},
-        "train": {"batch_size": LARGE_BATCH, "monitor": "none"},
+        "train": {"batch_size": LARGE_BATCH},
+        "evaluation": {"monitor": "none"},
         "schedule": {"kind": "constant"},
     }
     context, trainer = _ours(changes, "imagenet-resnet50")

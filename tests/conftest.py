@@ -67,7 +67,12 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     config = override(
         recipe("digits-resnet20").make(),
-        {"train": {"iterations": 40, "log_every": 10, "evaluate_every": 20, "precision": "fp32"}, "seed": 3},
+        {
+            "train": {"iterations": 40, "log_every": 10},
+            "evaluation": {"every": 20},
+            "compute": {"precision": "fp32"},
+            "seed": 3,
+        },
     )
     path = tmp_path_factory.mktemp("runs") / "digits"
     train_run(config, path)

@@ -14,11 +14,12 @@ from reslab.evaluation.evaluate import evaluate_on
 
 pytestmark = pytest.mark.gpu
 
-_SHORT = {"iterations": 8, "log_every": 2, "evaluate_every": 8, "checkpoint_every": 4, "compile": "off"}
+_SHORT = {"train": {"iterations": 8, "log_every": 2, "checkpoint_every": 4}, "evaluation": {"every": 8}}
 
 
 def _train(path: Path, device: str, precision: str = "fp32", *, resume: bool = False) -> RunFolder:
-    changes: dict[str, Any] = {"train": {**_SHORT, "device": device, "precision": precision}, "optim": {"lr": 0.01}}
+    compute = {"device": device, "precision": precision, "compile": "off"}
+    changes: dict[str, Any] = {**_SHORT, "compute": compute, "optim": {"lr": 0.01}}
     return train_run(override(recipe("digits-resnet20").make(), changes), path, resume=resume)
 
 

@@ -125,7 +125,16 @@ def test_metadata_with_anything_missing_or_of_another_type_is_damaged(tmp_path: 
 
 def _without_each(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Copies that lack one key that nothing stands in for, also of the parts."""
-    has_default = {"temperature", "metrics", "short_side", "mean_image", "in_channels", "zero_pad", "norm"}
+    has_default = {
+        "temperature",
+        "metrics",
+        "resize_mode",
+        "short_side",
+        "mean_image",
+        "in_channels",
+        "zero_pad",
+        "norm",
+    }
     for key in set(values) - has_default - {"zero_init_residual"}:
         yield {name: value for name, value in values.items() if name != key}
     for part in ("model", "preprocess"):

@@ -14,7 +14,7 @@ from reslab.errors import RunError, UsageError
 from reslab.optim import PlateauDecay
 
 RESULTS = Path(__file__).parents[2] / "results"
-_STEP = {"kind": "step", "milestones": [23, 35], "factor": 0.1}
+_STEP = {"kind": "step", "milestones": [23, 35], "gamma": 0.1}
 
 
 def _run(path: Path, *, windows: int = 5, loss: float = 2.0, schedule: dict[str, Any] = _STEP) -> RunFolder:
@@ -24,7 +24,7 @@ def _run(path: Path, *, windows: int = 5, loss: float = 2.0, schedule: dict[str,
         "data": {"path": "/somewhere"},
         "schedule": schedule,
         "weights": None,
-        "train": {"monitor": "test"},
+        "evaluation": {"monitor": "test"},
     }
     environment = {"data": {"name": "x", "sizes": {"train": 8}}, "sessions": []}
     folder = RunFolder.create(path, config, environment)
@@ -189,9 +189,7 @@ def test_drops_at_a_plateau_are_found_for_any_factor_and_a_warmup_is_none(factor
 def test_the_drops_in_committed_records_are_those_that_the_schedule_makes_of_their_errors(path: Path) -> None:
     record = RecordedRun.open(path)
     schedule = record.config()["schedule"]
-    decay = PlateauDecay(
-        schedule["factor"], schedule["patience_evaluations"], schedule["min_improvement"], schedule["max_drops"]
-    )
+    decay = PlateauDecay(schedule["factor"], schedule["patience"], schedule["min_delta"], schedule["max_drops"])
     factors = {}
     for row in record.rows("validation"):
         decay.observe(row["error"])

@@ -82,7 +82,7 @@ def test_every_setting_of_padded_crops_reaches_the_batch(settings: dict[str, Any
 def test_images_that_begin_small_grow_to_their_own_size() -> None:
     images = torch.zeros(80, 1, 16, 16, dtype=torch.uint8)
     data = ArrayDataset("black", images, torch.arange(80) % 10, DIGITS.class_names)
-    config = digits_config({"augment": {"kind": "none"}, "first_size": 8, "full_size_from": 0.5})
+    config = digits_config({"augment": {"kind": "none"}, "initial_size": 8, "full_size_from": 0.5})
     stream = build_stream(config, data, measure_preprocess(data, mean="pixel", scale="none"), CPU, World())
     sizes = [stream.batch(step).images.shape[-1] for step in (0, 127, 128, 254, 255, 509)]  # of 510
     assert sizes == [8, 8, 12, 12, 16, 16]
@@ -174,7 +174,7 @@ def test_photos_are_erased_and_worked_on(photos: FileDataset) -> None:
 
 
 def test_photos_that_begin_small_grow_to_the_size_of_the_crop(photos: FileDataset) -> None:
-    data = {"augment": {**SCALED, "min_short_side": 40, "max_short_side": 48, "crop_size": 40}, "first_size": 16}
+    data = {"augment": {**SCALED, "min_short_side": 40, "max_short_side": 48, "crop_size": 40}, "initial_size": 16}
     sizes = [photo_batch(photos, data, step).shape[-1] for step in (0, 599_999)]  # of 600,000
     assert sizes == [16, 40]
 
@@ -192,10 +192,10 @@ def _draws(photos: FileDataset) -> Draws:
     ("schedule", "warmup", "expected"),
     [
         ({"kind": "constant"}, {"kind": "none"}, {0: 0.2, 99: 0.2}),
-        ({"kind": "step", "milestones": [50, 80], "factor": 0.5}, {"kind": "none"}, {49: 0.2, 50: 0.1, 80: 0.05}),
+        ({"kind": "step", "milestones": [50, 80], "gamma": 0.5}, {"kind": "none"}, {49: 0.2, 50: 0.1, 80: 0.05}),
         ({"kind": "cosine", "final_factor": 0.1}, {"kind": "none"}, {0: 0.2, 50: 0.11, 100: 0.02}),
         (
-            {"kind": "one_cycle", "rise": 0.2, "start_factor": 0.5, "final_factor": 0.1},
+            {"kind": "one_cycle", "pct_start": 0.2, "start_factor": 0.5, "final_factor": 0.1},
             {"kind": "none"},
             {0: 0.1, 10: 0.15, 20: 0.2, 60: 0.11, 100: 0.02},
         ),
@@ -212,7 +212,7 @@ def test_the_learning_rate_is_that_of_the_configs_numbers(
 
 def test_a_plateau_has_the_configs_numbers() -> None:
     plateau = {
-        "kind": "plateau", "factor": 0.5, "patience_evaluations": 2, "min_improvement": 1.0, "max_drops": 1,
+        "kind": "plateau", "factor": 0.5, "patience": 2, "min_delta": 1.0, "max_drops": 1,
     }  # fmt: skip
     rate = build_learning_rate(_with_rate(plateau, {"kind": "none"}))
     rates = []

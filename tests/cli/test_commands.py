@@ -29,7 +29,7 @@ from reslab.recipes import RECIPES
     [
         (["--optim.lr", "0.05"], {"optim": {"lr": 0.05}}),
         (["--optim.lr=1e-3", "--seed=2"], {"optim": {"lr": 0.001}, "seed": 2}),
-        (["--train.clip-norm", "none"], {"train": {"clip_norm": "none"}}),
+        (["--train.grad-clip-norm", "none"], {"train": {"grad_clip_norm": "none"}}),
         (["--schedule.milestones", "[1, 2]"], {"schedule": {"milestones": [1, 2]}}),
         (["--optim.nesterov", "true", "--optim.lr", "-1"], {"optim": {"nesterov": True, "lr": -1}}),
         (["--data.path", "a b/c"], {"data": {"path": "a b/c"}}),

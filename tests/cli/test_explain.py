@@ -22,7 +22,7 @@ NAMES = ("ant", "bee", "café 犬")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(1)
-    spec = PreprocessSpec(channels=3, height=16, width=16, fit="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
+    spec = PreprocessSpec(channels=3, height=16, width=16, resize_mode="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
     save_model(
         path, create_model("cifar_resnet8", num_classes=3), ModelCard(preprocess=spec, class_names=NAMES, recipe="x")

@@ -148,7 +148,7 @@ def test_an_output_file_is_there_whole_or_not_at_all(
         (["{photo}", "--batch-size", "0", "--engine", "torch-fp32"], 2, "batch_size is 0"),
         (["{photo}", "--engine", "openvin"], 2, "Did you mean 'openvino'"),
         (["{photo}", "--engine", "foo"], 2, "--engine is 'foo'; allowed: 'fp32', 'auto', 'torch-fp32', "),
-        (["{photo}", "--fit", "stretch"], 2, "stretch"),
+        (["{photo}", "--resize-mode", "stretch"], 2, "stretch"),
         (["{photo}", "--topk", "3"], 2, "--topk is no option of predict. Did you mean '--top-k'?"),
     ],
 )
@@ -166,10 +166,10 @@ def test_another_engine_and_another_fit_come_from_options(
 ) -> None:
     path = str(photos / "train/bee/0.png")
     network = reslab.load(model)
-    for options, fit in ([["--engine", "torch-fp32"], None], [["--fit", "squash"], "squash"]):
+    for options, resize_mode in ([["--engine", "torch-fp32"], None], [["--resize-mode", "squash"], "squash"]):
         assert run(["predict", model, path, "--format", "json", *options]) == 0
         out, err = capsys.readouterr()
-        expected = network.predict(path, fit=fit).top  # type: ignore[arg-type]
+        expected = network.predict(path, resize_mode=resize_mode).top  # type: ignore[arg-type]
         found = [(answer["label"], answer["probability"]) for answer in json.loads(out)["top"]]
         assert [name for name, _ in found] == [name for name, _ in expected]
         assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-4)
@@ -183,7 +183,7 @@ def test_the_folder_of_a_run_is_its_model(digits_run: Path, tmp_path: Path, caps
     assert len(read_json(capsys)[0]["top"]) == 5
     assert run(["predict", str(digits_run), str(tmp_path / "wrong.png")]) == 1
     assert "wrong.png: is 20x10 pixels; this model takes 8x8 only. To resize it" in capsys.readouterr().err
-    assert run(["predict", str(digits_run), str(tmp_path / "wrong.png"), "--fit", "letterbox"]) == 0
+    assert run(["predict", str(digits_run), str(tmp_path / "wrong.png"), "--resize-mode", "letterbox"]) == 0
 
 
 # --- evaluate ---------------------------------------------------------------------------------------------------------
@@ -254,16 +254,16 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
     parts = [evaluate([*arguments, "--split", split], capsys) for split in ("train", "validation", "all")]
     assert [part["total"] for part in parts] == [6, 3, 9]
     assert parts[0]["correct"] + parts[1]["correct"] == parts[2]["correct"]
-    squashed = evaluate([*arguments, "--split", "all", "--fit", "squash"], capsys)
+    squashed = evaluate([*arguments, "--split", "all", "--resize-mode", "squash"], capsys)
     assert squashed["protocol"] == "single whole picture squashed to 16x16, fp32"
-    whole = ["--split", "all", "--protocol", "multi-scale", "--sides", "16", "--fit", "squash"]
+    whole = ["--split", "all", "--protocol", "multi-scale", "--sides", "16", "--resize-mode", "squash"]
     assert run(["evaluate", *arguments, *whole]) == 2
-    assert "--fit is 'squash', but protocol 'multi-scale' shows whole pictures" in capsys.readouterr().err
+    assert "--resize-mode is 'squash', but protocol 'multi-scale' shows whole pictures" in capsys.readouterr().err
 
 
 def test_a_fit_is_for_photos(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["evaluate", str(digits_run), "--fit", "squash"]) == 2
-    assert "--fit is 'squash', but digits has images of one size in memory" in capsys.readouterr().err
+    assert run(["evaluate", str(digits_run), "--resize-mode", "squash"]) == 2
+    assert "--resize-mode is 'squash', but digits has images of one size in memory" in capsys.readouterr().err
 
 
 def test_all_parts_of_images_in_memory_are_all_images(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from reslab.config import to_dict
 from reslab.errors import UsageError
 from reslab.recipes import recipe as find_recipe
 
-_TINY = ["--train.iterations", "4", "--train.log_every", "2", "--train.precision", "fp32"]
+_TINY = ["--train.iterations", "4", "--train.log_every", "2", "--compute.precision", "fp32"]
 
 
 @contextmanager

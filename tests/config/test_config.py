@@ -24,19 +24,19 @@ from reslab.errors import UsageError
 from reslab.recipes import RECIPES, recipe
 
 _OTHER_WORDS = {
-    "train.device": "cpu", "train.precision": "fp32", "train.compile": "off", "train.fused_norm": "off",
-    "train.monitor": "validation", "train.select": "last", "data.kind": "idx", "data.mean": "channel",
-    "data.scale": "std", "data.val_is": "test", "data.path": "elsewhere", "data.augment.fill": "black",
+    "compute.device": "cpu", "compute.precision": "fp32", "compute.compile": "off", "compute.fused_norm": "off",
+    "evaluation.monitor": "validation", "evaluation.select": "last", "data.kind": "idx", "data.mean": "channel",
+    "data.scale": "std", "data.validation_is": "test", "data.path": "elsewhere", "data.augment.fill": "black",
     "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none",
     "model.stem": "cifar", "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
-    "data.augment.max_aspect": 2.0, "data.fit": "squash", "data.sampling": "balanced",
+    "data.augment.max_aspect": 2.0, "data.photos.resize_mode": "squash", "data.sampling": "balanced",
     "train.class_weights": "balanced",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with
     "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks",
-    "model.zero_init_residual", "data.size", "data.short_side", "data.augment.crop_size",
+    "model.zero_init_residual", "data.photos.size", "data.photos.short_side", "data.augment.crop_size",
     "data.augment.min_short_side", "data.augment.max_short_side", "optim.nesterov", "train.freeze_stages",
-    "train.bn",
+    "batch_norm.frozen",
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_one_flag_changes_exactly_one_leaf(name: str) -> None:
         other = _another(path, value)
         if other is None or other == value:
             continue
-        if path == "train.monitor" and config.schedule.kind == "plateau":
+        if path == "evaluation.monitor" and config.schedule.kind == "plateau":
             continue
         if path == "model.norm" and config.optim.kind == "muon":
             continue
@@ -113,17 +113,18 @@ def test_another_kind_replaces_the_part_by_its_defaults() -> None:
 
 def test_the_same_kind_keeps_the_rest_of_the_part() -> None:
     config = recipe("cifar-resnet20").make()
-    assert override(config, {"schedule": {"kind": "step", "factor": 0.2}}).schedule == StepDecay(
-        milestones=(32_000, 48_000), factor=0.2
+    assert override(config, {"schedule": {"kind": "step", "gamma": 0.2}}).schedule == StepDecay(
+        milestones=(32_000, 48_000), gamma=0.2
     )
     data = override(config, {"data": {"kind": "cifar100"}}).data
     assert (data.kind, data.mean, data.augment) == ("cifar100", "pixel", config.data.augment)
 
 
 def test_none_stands_for_nothing_only_where_a_setting_may_be_nothing() -> None:
-    config = override(recipe("cifar-resnet20").make(), {"train": {"clip_norm": 1.0}})
-    changed = override(config, {"train": {"clip_norm": "none", "monitor": "none"}, "model": {"norm": "none"}})
-    assert (changed.train.clip_norm, changed.train.monitor, changed.model.norm) == (None, "none", "none")
+    config = override(recipe("cifar-resnet20").make(), {"train": {"grad_clip_norm": 1.0}})
+    changes = {"train": {"grad_clip_norm": "none"}, "evaluation": {"monitor": "none"}, "model": {"norm": "none"}}
+    changed = override(config, changes)
+    assert (changed.train.grad_clip_norm, changed.evaluation.monitor, changed.model.norm) == (None, "none", "none")
 
 
 @pytest.mark.parametrize(
@@ -134,20 +135,22 @@ def test_none_stands_for_nothing_only_where_a_setting_may_be_nothing() -> None:
         ({"data": {"augment": {"pading": 1}}}, r"'data\.augment\.pading'; there are: kind, padding, flip, fill"),
         ({"schedule": {"kind": "cosine", "milestones": [1]}}, r"'schedule\.milestones'; there are: kind, final_factor"),
         ({"schedule": {"kind": "stepp"}}, r"schedule\.kind is 'stepp'; allowed: constant, step, .*Did you mean 'step'"),
-        ({"train": {"precision": "fp16"}}, r"train\.precision is 'fp16'; allowed: auto, fp32, bf16"),
+        ({"compute": {"precision": "fp16"}}, r"compute\.precision is 'fp16'; allowed: auto, fp32, bf16"),
         ({"train": {"iterations": "many"}}, r"train\.iterations is 'many'; it should be a valid integer"),
         ({"train": {"iterations": True}}, r"train\.iterations is True"),
-        ({"train": {"iterations": 0}}, r"iterations is 0; allowed: 1 or more"),
+        ({"train": {"iterations": 0}}, r"^train\.iterations is 0; allowed: 1 or more"),
         ({"train": "fast"}, r"train is 'fast'; it should be an object"),
-        ({"optim": {"momentum": 1.0}}, r"momentum is 1\.0; allowed: 0 <= momentum < 1"),
-        ({"schedule": {"milestones": [5, 3]}}, r"milestones is .*ascending"),
-        ({"model": {"num_classes": 1}}, r"num_classes is 1"),
+        ({"optim": {"momentum": 1.0}}, r"^optim\.momentum is 1\.0; allowed: 0 <= momentum < 1"),
+        ({"data": {"augment": {"padding": -1}}}, r"^data\.augment\.padding is -1; allowed: 0 or more pixels"),
+        ({"data": {"photos": {"size": 4}}}, r"^data\.photos\.size is 4; allowed: 8 pixels or more"),
+        ({"schedule": {"milestones": [5, 3]}}, r"^schedule\.milestones is .*ascending"),
+        ({"model": {"num_classes": 1}}, r"^model: num_classes is 1"),
         ({"seed": -1}, r"seed is -1"),
         ({"seed": 10**20}, r"seed is 10{20}; allowed: 0 to 2\^63 - 1"),
-        ({"train": {"clip_norm": float("inf")}}, r"train\.clip_norm is inf; allowed: finite numbers"),
+        ({"train": {"grad_clip_norm": float("inf")}}, r"train\.grad_clip_norm is inf; allowed: finite numbers"),
         ({"optim": {"lr": float("nan")}}, r"optim\.lr is nan"),
-        ({"train": {"select": "best"}}, r"Nothing may be chosen by the test set"),
-        ({"train": {"patience_evaluations": 3}}, r"Nothing may be chosen by the test set"),
+        ({"evaluation": {"select": "best"}}, r"evaluation\.select.*Nothing may be chosen by the test set"),
+        ({"evaluation": {"patience": 3}}, r"evaluation\.patience.*Nothing may be chosen by the test set"),
         ({"schedule": {"kind": "plateau"}}, r"Nothing may be chosen by the test set"),
     ],
 )
@@ -157,7 +160,7 @@ def test_a_mistake_is_named_with_what_is_allowed(changes: dict[str, Any], messag
 
 
 def test_a_validation_part_may_choose() -> None:
-    changes = {"train": {"monitor": "validation", "select": "best"}, "schedule": {"kind": "plateau"}}
+    changes = {"evaluation": {"monitor": "validation", "select": "best"}, "schedule": {"kind": "plateau"}}
     assert override(recipe("cifar-resnet20").make(), changes).schedule == Plateau()
 
 
@@ -166,6 +169,6 @@ def test_what_differs_from_the_defaults_is_told_and_nothing_else() -> None:
     told = without_defaults(config)
     rebuilt = from_dict({**told, "model": to_dict(config)["model"]})
     assert rebuilt == config
-    assert "clip_norm" not in told["train"]
+    assert "grad_clip_norm" not in told["train"]
     assert told["optim"]["kind"] == "sgd"
-    assert without_defaults(override(config, {"train": {"clip_norm": 1.0}}))["train"]["clip_norm"] == 1.0
+    assert without_defaults(override(config, {"train": {"grad_clip_norm": 1.0}}))["train"]["grad_clip_norm"] == 1.0

@@ -11,17 +11,25 @@ from PIL import Image
 from reslab.data.dataset import FileDataset
 from reslab.data.images.decode import decode
 from reslab.data.images.photos import measure_photo_preprocess
-from reslab.data.images.picture import read_picture, view, view_of, with_fit
+from reslab.data.images.picture import read_picture, view, view_of, with_resize_mode
 from reslab.data.views import protocol
 from reslab.errors import RunError, UsageError
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec import PreprocessSpec, ResizeMode
 
 MEAN = (0.485, 0.456, 0.406)
 
 
-def make_spec(fit: Fit = "crop", short_side: int | None = None, height: int = 12, width: int = 16) -> PreprocessSpec:
+def make_spec(
+    resize_mode: ResizeMode = "crop", short_side: int | None = None, height: int = 12, width: int = 16
+) -> PreprocessSpec:
     return PreprocessSpec(
-        channels=3, height=height, width=width, mean=MEAN, std=(0.2,) * 3, short_side=short_side, fit=fit
+        channels=3,
+        height=height,
+        width=width,
+        mean=MEAN,
+        std=(0.2,) * 3,
+        short_side=short_side,
+        resize_mode=resize_mode,
     )
 
 
@@ -70,12 +78,11 @@ def test_a_letterbox_holds_the_whole_picture_and_the_mean_around_it(
 def test_a_file_from_before_there_was_a_fit_means_crop() -> None:
     stored = {"channels": 3, "height": 8, "width": 8, "mean": [0.5] * 3, "std": [0.2] * 3, "short_side": 9}
     spec = PreprocessSpec.from_dict({**stored, "mean_image": None})
-    assert spec.fit == "crop"
-    assert "fit" not in spec.to_dict()  # and a reslab from before reads it
-    for fit in ("letterbox", "squash"):
-        assert PreprocessSpec.from_dict(make_spec(fit).to_dict()) == make_spec(fit)
-    with pytest.raises(UsageError, match="fit"):
-        PreprocessSpec.from_dict({**stored, "fit": "stretch"})
+    assert spec.resize_mode == "crop"
+    for resize_mode in ("letterbox", "squash"):
+        assert PreprocessSpec.from_dict(make_spec(resize_mode).to_dict()) == make_spec(resize_mode)
+    with pytest.raises(UsageError, match="resize_mode"):
+        PreprocessSpec.from_dict({**stored, "resize_mode": "stretch"})
     with pytest.raises(UsageError, match="only 'crop' has one"):
         make_spec("squash", short_side=20)
 
@@ -84,24 +91,24 @@ def test_another_fit_resizes_what_had_to_have_the_size() -> None:
     pixels, exact = make_pixels(30, 50), make_spec()
     with pytest.raises(RunError, match=r"^x: is 50x30 pixels; this model takes 16x12 only\. .*'letterbox' or 'squash'"):
         view(pixels, exact, "x")
-    assert with_fit(exact, "crop").short_side == 16
-    for fit in ("crop", "letterbox", "squash"):
-        assert view(pixels, with_fit(exact, fit), "x").shape == (3, 12, 16)
+    assert with_resize_mode(exact, "crop").short_side == 16
+    for resize_mode in ("crop", "letterbox", "squash"):
+        assert view(pixels, with_resize_mode(exact, resize_mode), "x").shape == (3, 12, 16)
     kept = make_spec(short_side=20)
-    assert with_fit(kept, "crop") is kept
-    assert with_fit(kept, None) is kept
-    assert with_fit(make_spec("squash"), "squash") == make_spec("squash")
+    assert with_resize_mode(kept, "crop") is kept
+    assert with_resize_mode(kept, None) is kept
+    assert with_resize_mode(make_spec("squash"), "squash") == make_spec("squash")
 
 
 def test_a_picture_too_thin_to_crop_is_refused_before_it_fills_the_memory() -> None:
-    with pytest.raises(RunError, match=r"thin: is 200000x1 pixels, so long .* use fit 'letterbox' or 'squash'"):
+    with pytest.raises(RunError, match=r"thin: is 200000x1 pixels, so long .* use resize_mode 'letterbox' or 'squash'"):
         view(torch.zeros(3, 1, 200_000, dtype=torch.uint8), make_spec(short_side=256), "thin")
 
 
-@pytest.mark.parametrize("fit", ["crop", "letterbox", "squash"])
+@pytest.mark.parametrize("resize_mode", ["crop", "letterbox", "squash"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".npy"])
-def test_a_picture_of_every_kind_gives_the_same_bits(tmp_path: Path, suffix: str, fit: Fit) -> None:
-    spec, path = with_fit(make_spec(short_side=20), fit), tmp_path / f"a{suffix}"
+def test_a_picture_of_every_kind_gives_the_same_bits(tmp_path: Path, suffix: str, resize_mode: ResizeMode) -> None:
+    spec, path = with_resize_mode(make_spec(short_side=20), resize_mode), tmp_path / f"a{suffix}"
     values = make_pixels(61, 43).permute(1, 2, 0).numpy()
     np.save(path, values) if suffix == ".npy" else Image.fromarray(values).save(path)
     expected = view_of(path, spec)
@@ -150,9 +157,9 @@ def test_the_mean_for_letterboxes_is_measured_without_their_borders(tmp_path: Pa
     Image.new("RGB", (40, 10), (200, 100, 50)).save(tmp_path / "a.png")
     data = FileDataset("one", (tmp_path / "a.png",), torch.tensor([0]), ("a",))
     spec = measure_photo_preprocess(
-        data, mean="channel", scale="none", size=8, short_side=None, seed=0, fit="letterbox"
+        data, mean="channel", scale="none", size=8, short_side=None, seed=0, resize_mode="letterbox"
     )
-    assert spec.fit == "letterbox"
+    assert spec.resize_mode == "letterbox"
     assert spec.mean == pytest.approx((200 / 255, 100 / 255, 50 / 255), abs=1e-6)
     found = view_of(tmp_path / "a.png", spec)  # so border and picture are of one colour
     assert torch.equal(found, torch.tensor([200, 100, 50], dtype=torch.uint8)[:, None, None].expand(3, 8, 8))

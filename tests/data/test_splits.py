@@ -14,7 +14,7 @@ from PIL import Image
 
 from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
-from reslab.config import DataConfig, ResizedCrop, override
+from reslab.config import DataConfig, PhotoConfig, ResizedCrop, override
 from reslab.data import FileDataset, Splits
 from reslab.data.checks.preflight import Verdict, conflicts, image_paths, settle
 from reslab.data.dataset import stratified_indices
@@ -114,7 +114,7 @@ def test_a_recorded_split_keeps_the_classes_that_have_no_training_image(tmp_path
 def test_the_validation_split_can_be_the_test_split(tmp_path: Path, classes: Path) -> None:
     (tmp_path / "train").symlink_to(classes, target_is_directory=True)
     (tmp_path / "val").symlink_to(classes, target_is_directory=True)
-    splits = build_splits(DataConfig(path=str(tmp_path), val_is="test", validation_size=7))
+    splits = build_splits(DataConfig(path=str(tmp_path), validation_is="test", validation_size=7))
     assert (len(splits.train), len(splits.part("validation")), len(splits.part("test"))) == (63, 7, 70)
     assert {path.parts[-3] for path in paths_of(splits.test)} == {"val"}
     assert {path.parts[-3] for path in paths_of(splits.validation)} == {"train"}
@@ -122,8 +122,8 @@ def test_the_validation_split_can_be_the_test_split(tmp_path: Path, classes: Pat
 
 
 def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> None:
-    with pytest.raises(UsageError, match=r"val_is is 'test', but .* has no validation part"):
-        build_splits(DataConfig(path=str(classes), val_is="test"))
+    with pytest.raises(UsageError, match=r"validation_is is 'test', but .* has no validation part"):
+        build_splits(DataConfig(path=str(classes), validation_is="test"))
     with pytest.raises(UsageError, match="channels is 3, but digits has images with 1 channel"):
         build_splits(DataConfig(kind="digits", channels=3))
 
@@ -131,10 +131,19 @@ def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 32}, "data.size is 32, but digits has images of one size in memory, .* or set it to none"),
-        ({"short_side": 40}, "data.short_side is 40, but digits"),
-        ({"fit": "squash"}, "data.fit is 'squash', but digits .* or set it to crop"),
-        ({"skip_unreadable": True}, "data.skip_unreadable is True, but digits .* or set it to false"),
+        (
+            {"photos": PhotoConfig(size=32)},
+            "data.photos.size is 32, but digits has images of one size in memory, .* or set it to none",
+        ),
+        ({"photos": PhotoConfig(short_side=40)}, "data.photos.short_side is 40, but digits"),
+        (
+            {"photos": PhotoConfig(resize_mode="squash")},
+            "data.photos.resize_mode is 'squash', but digits .* or set it to crop",
+        ),
+        (
+            {"photos": PhotoConfig(skip_unreadable=True)},
+            "data.photos.skip_unreadable is True, but digits .* or set it to false",
+        ),
         ({"validation_size": 50}, r"data.validation_size is 50, but digits has a validation .* own \(360 .* to 0"),
         ({"test_size": 50}, r"data.test_size is 50, but digits has a test part of its own \(359 .* to 0"),
     ],
@@ -169,7 +178,7 @@ def test_a_part_that_the_data_lacks_is_held_out_when_a_run_begins(idx: str) -> N
 
 def test_a_part_to_monitor_that_is_missing_is_said_with_the_setting_that_makes_it(idx: str) -> None:
     config = override(recipe("digits-resnet20").make(), {"data": {"path": idx, "kind": "idx"}})
-    with pytest.raises(RunError, match=r"no split 'validation'; .* train.monitor .* data.validation_size, or set"):
+    with pytest.raises(RunError, match=r"no split 'validation'; .* evaluation.monitor .* data.validation_size, or set"):
         context_for_timing(config)
 
 
@@ -189,11 +198,18 @@ def test_a_recipe_may_carry_a_size_to_hold_out_for_folders_without_the_part(
 
 def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:
     photos, augment = str(classes), ResizedCrop(crop_size=32)
-    with pytest.raises(UsageError, match=r"data.short_side is 40, but data.fit is 'letterbox'.*set it to none"):
-        begin_data(DataConfig(path=photos, augment=augment, short_side=40, fit="letterbox"), World())
+    with pytest.raises(
+        UsageError, match=r"data.photos.short_side is 40, but data.photos.resize_mode is 'letterbox'.*set it to none"
+    ):
+        begin_data(
+            DataConfig(path=photos, augment=augment, photos=PhotoConfig(short_side=40, resize_mode="letterbox")),
+            World(),
+        )
     # as `train folder` plans it: as long as the square, so that nothing is cropped anyway
     for settings in ({"size": 40, "short_side": 40}, {"short_side": 32}, {}):
-        begin_data(DataConfig(path=photos, augment=augment, fit="squash", **settings), World())
+        begin_data(
+            DataConfig(path=photos, augment=augment, photos=PhotoConfig(resize_mode="squash", **settings)), World()
+        )
 
 
 def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(

@@ -14,15 +14,15 @@ from reslab.artifacts.metrics_log import read_rows
 from reslab.cli.main import run
 
 _COMMON = [
-    "train", "digits-resnet20", "--train.precision", "fp32", "--train.log_every", "4", "--train.evaluate_every", "4",
+    "train", "digits-resnet20", "--compute.precision", "fp32", "--train.log_every", "4", "--evaluation.every", "4",
     "--train.iterations", "8", "--train.checkpoint_every", "4", "--warmup.kind", "none",
 ]  # fmt: skip
 # two pieces for each process: gradients are exchanged with the last one only
-_NO_NORM = ["--model.norm", "none", "--optim.lr", "0.005", "--train.accumulation", "2"]
+_NO_NORM = ["--model.norm", "none", "--optim.lr", "0.005", "--train.accumulation_steps", "2"]
 # more or larger steps blow up the last bits, in which sums over another order differ
 _SMALL_STEPS = ["--optim.lr", "0.001", "--train.iterations", "4"]
 _PAIR = [*_SMALL_STEPS, "--train.checkpoint_every", "2"]
-_GHOST = ["--train.bn_group_size", "32"]  # half of the batch of 64
+_GHOST = ["--batch_norm.group_size", "32"]  # half of the batch of 64
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,7 +130,7 @@ def test_two_processes_equal_one_with_a_frozen_stage_and_statistics_taken_anew(
     digits_run: Path, tmp_path: Path
 ) -> None:
     weights = digits_run / "model.safetensors"
-    tuning = ["--train.freeze_stages", "1", "--train.bn_reestimate_batches", "2", "--weights", str(weights)]
+    tuning = ["--train.freeze_stages", "1", "--batch_norm.reestimate_batches", "2", "--weights", str(weights)]
     one = run_one(tmp_path / "one", *_SMALL_STEPS, *_GHOST, *tuning)
     two = run_two(tmp_path / "two", *_SMALL_STEPS, *tuning)
     assert_equal_runs(one, two)

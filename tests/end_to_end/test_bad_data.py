@@ -18,13 +18,13 @@ from reslab.data.sources import open_splits
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
-TRAIN = {"iterations": 2, "batch_size": 4, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 1}
+TRAIN = {"iterations": 2, "batch_size": 4, "log_every": 1, "checkpoint_every": 1}
 WIDTHS = [8, 16, 32, 64]  # an eighth of the paper's: what is asked is which files are read
 AUGMENT = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
 FAST = [
     *(text for name, value in TRAIN.items() for text in (f"--train.{name}", str(value))),
     *(text for name, value in AUGMENT.items() for text in (f"--data.augment.{name}", str(value))),
-    "--train.precision", "fp32", "--model.widths", str(WIDTHS),
+    "--evaluation.every", "2", "--compute.precision", "fp32", "--model.widths", str(WIDTHS),
 ]  # fmt: skip
 UNUSABLE = {"zero-byte", "truncated", "not-an-image", "unsupported-format", "bomb", "damaged", "unknown-range",
             "missing-file", "unreadable"}  # fmt: skip
@@ -32,8 +32,8 @@ UNUSABLE = {"zero-byte", "truncated", "not-an-image", "unsupported-format", "bom
 
 def make_config(data: Path, **changes: Any) -> Any:
     changes = {"path": str(data), "augment": AUGMENT, **changes}
-    parts = {"data": changes, "train": {**TRAIN, "precision": "fp32"}, "model": {"widths": WIDTHS}}
-    return override(recipe("imagenet-resnet18").make(), parts)
+    parts = {"data": changes, "train": TRAIN, "evaluation": {"every": 2}, "compute": {"precision": "fp32"}}
+    return override(recipe("imagenet-resnet18").make(), parts, {"model": {"widths": WIDTHS}})
 
 
 def read(path: Path) -> list[list[str]]:
@@ -109,7 +109,7 @@ def test_every_skipped_file_is_recorded_with_its_reason(
 
 def test_training_changes_nothing_in_the_data(bad: tuple[Path, dict[str, list[Path]]], tmp_path: Path) -> None:
     before = snapshot(bad[0])
-    train_run(make_config(bad[0], skip_unreadable=True), tmp_path / "run")
+    train_run(make_config(bad[0], photos={"skip_unreadable": True}), tmp_path / "run")
     assert snapshot(bad[0]) == before
 
 

@@ -23,12 +23,16 @@ from reslab.models import freeze
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
-SHORT = {"iterations": 8, "log_every": 4, "evaluate_every": 4, "checkpoint_every": 4, "precision": "fp32"}
+SHORT: dict[str, Any] = {
+    "train": {"iterations": 8, "log_every": 4, "checkpoint_every": 4},
+    "evaluation": {"every": 4, "final_training_error": False},
+    "compute": {"precision": "fp32"},
+}
 FROZEN = {"freeze_stages": 2}
 
 
 def _config(weights: Path | None, *changes: dict[str, Any]) -> Any:
-    start = {"train": {**SHORT, "final_training_error": False}, "weights": None if weights is None else str(weights)}
+    start = {**SHORT, "weights": None if weights is None else str(weights)}
     return override(recipe("digits-resnet20").make(), start, *changes)
 
 
@@ -65,7 +69,7 @@ def test_frozen_stages_of_a_run_are_the_files_to_the_bit(weights: Path, tmp_path
 
 
 def test_frozen_batch_norm_keeps_the_files_statistics(weights: Path, tmp_path: Path) -> None:
-    folder = train_run(_config(weights, {"train": {"bn": "frozen"}}), tmp_path / "run")
+    folder = train_run(_config(weights, {"batch_norm": {"frozen": True}}), tmp_path / "run")
     kept = {name for name in _state(weights) if "running" in name or "num_batches" in name}
     assert _same(folder.model_path, weights) == kept
 
@@ -73,9 +77,9 @@ def test_frozen_batch_norm_keeps_the_files_statistics(weights: Path, tmp_path: P
 @pytest.mark.parametrize(
     "settings",
     [
-        {"train": {**FROZEN, "ema_decay": 0.9, "bn_reestimate_batches": 3}},
+        {"train": {**FROZEN, "ema_decay": 0.9}, "batch_norm": {"reestimate_batches": 3}},
         {"train": {"freeze_stages": 3}, "optim": {"layer_decay": 0.7}},
-        {"train": {"bn": "frozen"}, "optim": {"layer_decay": 0.7, "decay_norm_and_bias": False}},
+        {"batch_norm": {"frozen": True}, "optim": {"layer_decay": 0.7, "decay_norm_and_bias": False}},
         {"train": FROZEN, "optim": {"kind": "muon"}},
     ],
     ids=["average and statistics", "head only", "batch norm", "muon"],
@@ -93,9 +97,9 @@ def test_a_run_with_frozen_parts_is_gone_on_with_to_the_same_bits(
 
 
 def test_statistics_taken_anew_are_those_of_the_batches_that_would_come_next(weights: Path, tmp_path: Path) -> None:
-    settings = {"train": {"ema_decay": 0.9, "accumulation": 2}}
+    settings = {"train": {"ema_decay": 0.9, "accumulation_steps": 2}}
     without = train_run(_config(weights, settings), tmp_path / "without")
-    anew = train_run(_config(weights, settings, {"train": {"bn_reestimate_batches": 3}}), tmp_path / "anew")
+    anew = train_run(_config(weights, settings, {"batch_norm": {"reestimate_batches": 3}}), tmp_path / "anew")
     changed = set(_state(weights)) - _same(anew.model_path, without.model_path)
     assert changed == {name for name in _state(weights) if "running" in name or "num_batches" in name}
 
@@ -164,7 +168,7 @@ def test_photos_of_other_classes_get_a_head_of_their_own(colours: Path, tmp_path
     first = train_run(_config(None, data, small), tmp_path / "first")
     (colours / "train" / "zero").rename(colours / "train" / "eight")
     (colours / "val" / "zero").rename(colours / "val" / "eight")
-    tuning = {"train": {"freeze_stages": 3, "bn_reestimate_batches": 0}, "data": {"mean": "weights"}}
+    tuning = {"train": {"freeze_stages": 3}, "data": {"mean": "weights"}}
     tuned = train_run(_config(first.model_path, data, small, tuning), tmp_path / "tuned")
     assert load_model(tuned.model_path).card.class_names == ("1", "7", "eight")
     assert load_model(tuned.model_path).card.preprocess == load_model(first.model_path).card.preprocess
@@ -185,15 +189,28 @@ def test_grey_weights_start_no_network_for_colour(weights: Path, colours: Path, 
         ({"train": {"freeze_stages": 4}}, r"train\.freeze_stages is 4; allowed: 0 to 3, the stages of ResNet-20"),
         ({"train": {"freeze_stages": -1}}, "freeze_stages is -1; allowed: 0 or more"),
         ({"train": {"freeze_stages": 1}, "weights": None}, r"freeze_stages is 1, but the run starts from random"),
-        ({"train": {"bn": "frozen"}, "weights": None}, r"train\.bn is 'frozen', but the run starts from random"),
-        ({"data": {"mean": "weights"}, "weights": None}, r"data\.mean is 'weights', but .* give weights"),
-        ({"train": {"bn": "frozen", "bn_reestimate_batches": 2}}, "bn is 'frozen' and bn_reestimate_batches is 2"),
-        ({"train": {"bn": "frozen", "bn_group_size": 8}}, "bn is 'frozen' and bn_group_size is 8"),
-        ({"train": {"bn_reestimate_batches": 2}, "model": {"norm": "none"}}, r"model\.norm is 'none'"),
-        ({"train": {"bn_group_size": 8}, "model": {"norm": "none"}}, r"bn_group_size is 8: it is for batch norm"),
-        ({"train": {"sync_bn": True}, "model": {"norm": "none"}}, r"sync_bn is True: it is for batch norm"),
-        ({"train": {"freeze_stages": 3, "bn_reestimate_batches": 2}}, "all batch norm is frozen"),
-        ({"train": {"bn": "frozen"}, "optim": {"kind": "muon"}}, r"'muon' .*frozen batch norm"),
+        (
+            {"batch_norm": {"frozen": True}, "weights": None},
+            r"batch_norm\.frozen is True, but the run starts from random",
+        ),
+        (
+            {"data": {"mean": "weights"}, "weights": None},
+            r"data\.mean is 'weights', but .* set weights to a model file",
+        ),
+        (
+            {"batch_norm": {"frozen": True, "reestimate_batches": 2}},
+            r"batch_norm\.frozen is true and batch_norm\.reestimate_batches is 2",
+        ),
+        (
+            {"batch_norm": {"frozen": True, "group_size": 8}},
+            r"batch_norm\.frozen is true and batch_norm\.group_size is 8",
+        ),
+        ({"batch_norm": {"group_size": 8, "sync": True}}, r"batch_norm\.group_size is 8 and batch_norm\.sync is true"),
+        ({"batch_norm": {"reestimate_batches": 2}, "model": {"norm": "none"}}, r"model\.norm is 'none'"),
+        ({"batch_norm": {"group_size": 8}, "model": {"norm": "none"}}, r"group_size is 8, but .* has no batch norm"),
+        ({"batch_norm": {"sync": True}, "model": {"norm": "none"}}, r"sync is True, but .* has no batch norm"),
+        ({"train": {"freeze_stages": 3}, "batch_norm": {"reestimate_batches": 2}}, "all batch norm is frozen"),
+        ({"batch_norm": {"frozen": True}, "optim": {"kind": "muon"}}, r"'muon' .*frozen batch norm"),
         ({"optim": {"layer_decay": 0.0}}, "layer_decay is 0.0; allowed: 0 < layer_decay <= 1"),
     ],
 )

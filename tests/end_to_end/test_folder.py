@@ -14,7 +14,7 @@ from reslab.cli.main import run
 pytestmark = pytest.mark.usefixtures("no_reports")
 
 COLORS = {"blau": (30, 60, 200), "grün": (40, 170, 60), "rot": (200, 40, 30)}
-QUICK = ["--epochs", "2", "--train.log_every", "2", "--train.evaluate_every", "4", "--train.checkpoint_every", "4"]
+QUICK = ["--epochs", "2", "--train.log_every", "2", "--evaluation.every", "4", "--train.checkpoint_every", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
     ):
         assert words in said
     (own,) = [line for line in said.splitlines() if line.startswith("your settings come before the plan's: ")]
-    assert "train.evaluate_every 4 (planned: " in own
+    assert "evaluation.every 4 (planned: " in own
     assert "data.path" not in own
     folder = RunFolder.open(tmp_path / "run")
     result = folder.result()
@@ -200,7 +200,7 @@ def test_a_setting_that_no_plan_can_be_made_with_is_named(
 
 def test_settings_are_held_against_the_plan_and_not_against_a_usual_one(photos: Path, tmp_path: Path) -> None:
     # of three stages, and smaller than the usual size
-    flags = ["--model.num_blocks", "[1,1,1]", "--data.short_side", "40", "--train.iterations", "2"]
+    flags = ["--model.num_blocks", "[1,1,1]", "--data.photos.short_side", "40", "--train.iterations", "2"]
     assert train(photos, tmp_path / "run", *flags) == 0
     assert RunFolder.open(tmp_path / "run").config()["model"]["num_blocks"] == [1, 1, 1]
 
@@ -221,7 +221,9 @@ def test_a_runs_own_test_images_are_no_validation_images_under_another_name(
             (tmp_path / "data" / part / name).mkdir(parents=True)
             for number in numbers:
                 shutil.copy(photos / name / f"{number}.png", tmp_path / "data" / part / name)
-    assert train(tmp_path / "data", tmp_path / "run", "--data.val_is", "test", "--data.validation_size", "6") == 0
+    assert (
+        train(tmp_path / "data", tmp_path / "run", "--data.validation_is", "test", "--data.validation_size", "6") == 0
+    )
     assert run(["calibrate", str(tmp_path / "run"), "--data", str(tmp_path / "data")]) == 1
     assert "12 of these 12 images are the run's own test or training images" in capsys.readouterr().err
     for given in (tmp_path / "run", tmp_path / "run" / "model.safetensors"):

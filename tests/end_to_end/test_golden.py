@@ -11,8 +11,13 @@ GOLDEN = Path(__file__).with_name("golden_digits_resnet20.json")
 
 
 def train(path: Path) -> list[dict[str, float]]:
-    settings = {"iterations": 60, "log_every": 10, "evaluate_every": 30, "precision": "fp32", "compile": "off"}
-    config = override(recipe("digits-resnet20").make(), {"train": settings, "seed": 7})
+    settings = {
+        "train": {"iterations": 60, "log_every": 10},
+        "evaluation": {"every": 30},
+        "compute": {"precision": "fp32", "compile": "off"},
+        "seed": 7,
+    }
+    config = override(recipe("digits-resnet20").make(), settings)
     return train_run(config, path).rows()
 
 

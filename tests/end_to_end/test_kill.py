@@ -70,7 +70,7 @@ def test_a_digits_run_killed_three_times_ends_with_the_same_bits(
     tmp_path: Path, without_report_extra: dict[str, str]
 ) -> None:
     options = (
-        "--train.iterations", "160", "--train.log_every", "7", "--train.evaluate_every", "40",
+        "--train.iterations", "160", "--train.log_every", "7", "--evaluation.every", "40",
         "--train.checkpoint_every", "8",
     )  # fmt: skip
     env = without_report_extra
@@ -85,8 +85,8 @@ def test_a_digits_run_killed_three_times_ends_with_the_same_bits(
 def test_a_cifar_run_killed_ten_times_ends_with_the_same_bits(tmp_path: Path, data_root: Path) -> None:
     assert os.environ["RESLAB_DATA"] == str(data_root)
     options = (
-        "--train.iterations", "260", "--train.log_every", "20", "--train.evaluate_every", "100",
-        "--train.checkpoint_every", "10", "--train.final_training_error", "false",
+        "--train.iterations", "260", "--train.log_every", "20", "--evaluation.every", "100",
+        "--train.checkpoint_every", "10", "--evaluation.final_training_error", "false",
     )  # fmt: skip
     subprocess.run(_command("cifar-resnet20", tmp_path / "whole", *options), check=True, capture_output=True)
     steps = kill_and_resume(

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from reslab import RunError, UsageError, load_model, override, recipe, train_run
+from reslab import RunConfig, RunError, UsageError, load_model, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
@@ -21,7 +21,10 @@ from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
 from reslab.runs.context import RunContext
 
-TINY = {"iterations": 4, "batch_size": 8, "log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
+TINY: dict[str, Any] = {
+    "train": {"iterations": 4, "batch_size": 8, "log_every": 2, "checkpoint_every": 2},
+    "evaluation": {"every": 2},
+}
 SMALL_CROPS = {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}
 
 
@@ -40,11 +43,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _imagenet(name: str, photos: Path, **changes: Any) -> Any:
+def _digits(*changes: dict[str, Any]) -> RunConfig:
+    return override(recipe("digits-resnet20").make(), TINY, *changes)
+
+
+def _imagenet(name: str, photos: Path, changes: dict[str, Any] | None = None) -> RunConfig:
     data = {"path": str(photos), "augment": SMALL_CROPS}
     network = {"widths": [8, 16, 32, 64]}  # an eighth of the paper's
-    settings = {"data": data, "model": network, "train": {**TINY, **changes}, "optim": {"lr": 0.01}}
-    return override(recipe(name).make(), settings)
+    settings = {"data": data, "model": network, "optim": {"lr": 0.01}}
+    return override(recipe(name).make(), TINY, settings, changes or {})
 
 
 @pytest.mark.parametrize("name", ["imagenet-plain18", "imagenet-resnet18", "imagenet-resnet50"])
@@ -71,7 +78,13 @@ def test_a_photo_run_is_gone_on_with_to_the_same_bits(photos: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"ema_decay": 0.5}, {"select": "best"}, {"evaluate_every": 3}, {"bn_reestimate_batches": 2}],
+    [
+        {},
+        {"train": {"ema_decay": 0.5}},
+        {"evaluation": {"select": "best"}},
+        {"evaluation": {"every": 3}},
+        {"batch_norm": {"reestimate_batches": 2}},
+    ],
     ids=str,
 )
 def test_what_training_evaluated_last_is_not_evaluated_again(
@@ -86,12 +99,11 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
         return evaluate(context, model, dataset)
 
     monkeypatch.setattr(RunContext, "evaluate", counting)
-    config = override(recipe("digits-resnet20").make(), {"train": {**TINY, **changes}, "seed": 1})
-    folder = train_run(config, tmp_path / "run")
+    folder = train_run(_digits(changes, {"seed": 1}), tmp_path / "run")
     result = folder.result()
     assert result is not None
     validation = evaluated[0]
-    has_other_weights = result["selected_step"] < 4 or "bn_reestimate_batches" in changes
+    has_other_weights = result["selected_step"] < 4 or "batch_norm" in changes
     assert sum(one is validation for one in evaluated) == (3 if has_other_weights else 2)
     saved = load_model(folder.model_path)
     again = evaluate_on(saved.model, validation, saved.card.preprocess, torch.device("cpu"))[0]
@@ -102,7 +114,7 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
 def test_a_resume_computes_as_the_run_began_and_says_what_is_not_as_before(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = override(recipe("digits-resnet20").make(), {"train": TINY})
+    config = _digits()
     folder = train_run(config, tmp_path / "run")
     began = folder.environment()
     assert began["sessions"][-1]["fused_norm"]
@@ -124,7 +136,7 @@ def test_a_resume_computes_as_the_run_began_and_says_what_is_not_as_before(
 
 @pytest.mark.slow
 def test_imagenette_photos_train_and_every_one_is_judged_once(imagenette: Path, tmp_path: Path) -> None:
-    folder = train_run(_imagenet("imagenet-resnet18", imagenette, evaluate_every=4), tmp_path / "run")
+    folder = train_run(_imagenet("imagenet-resnet18", imagenette, {"evaluation": {"every": 4}}), tmp_path / "run")
     result = folder.result()
     assert result is not None
     assert result["final"]["validation"]["total"] == 3925
@@ -132,8 +144,12 @@ def test_imagenette_photos_train_and_every_one_is_judged_once(imagenette: Path, 
 
 
 def test_the_best_checkpoint_by_validation_is_the_result_when_asked_for(tmp_path: Path) -> None:
-    changes = {"train": {**TINY, "iterations": 12, "select": "best", "ema_decay": 0.5}, "optim": {"lr": 0.2}}
-    folder = train_run(override(recipe("digits-resnet20").make(), changes), tmp_path / "run")
+    changes = {
+        "train": {"iterations": 12, "ema_decay": 0.5},
+        "evaluation": {"select": "best"},
+        "optim": {"lr": 0.2},
+    }
+    folder = train_run(_digits(changes), tmp_path / "run")
     result = folder.result()
     assert result is not None
     errors = {row["step"]: row["error"] for row in folder.rows("validation")}
@@ -144,7 +160,10 @@ def test_the_best_checkpoint_by_validation_is_the_result_when_asked_for(tmp_path
 
 def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path, tmp_path: Path) -> None:
     assert data_root.is_dir()
-    changes = {"train": {"iterations": 16, "log_every": 4, "evaluate_every": 16, "final_training_error": False}}
+    changes = {
+        "train": {"iterations": 16, "log_every": 4},
+        "evaluation": {"every": 16, "final_training_error": False},
+    }
     folder = train_run(override(recipe("cifar-resnet20").make(), changes), tmp_path / "run")
     rows = folder.rows("train")
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -160,9 +179,13 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"train": {"sync_bn": True, "device": "cpu"}}, RunError, "synchronised batch norm is CUDA only"),
         (
-            {"train": {"monitor": "test"}, "data": {"augment": {"kind": "scale_crop"}}},
+            {"batch_norm": {"sync": True}, "compute": {"device": "cpu"}},
+            RunError,
+            "synchronised batch norm is CUDA only",
+        ),
+        (
+            {"evaluation": {"monitor": "test"}, "data": {"augment": {"kind": "scale_crop"}}},
             UsageError,
             "digits needs 'none' or 'pad_crop'",
         ),
@@ -172,7 +195,12 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
             "padding is 8; digits has images of 8 pixels, of which 'reflect' repeats at most 7",
         ),
         (
-            {"train": {"batch_size": 3, "bn_group_size": 2}, "data": {"first_size": 8}, "model": {"stem": "imagenet"}},
+            {
+                "train": {"batch_size": 3},
+                "batch_norm": {"group_size": 2},
+                "data": {"initial_size": 8},
+                "model": {"stem": "imagenet"},
+            },
             UsageError,
             "that leaves a single image for a batch norm",
         ),
@@ -194,7 +222,7 @@ def test_what_cannot_be_built_is_said_and_leaves_nothing(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="this torch sees no such device"):
-        train_run(override(recipe("digits-resnet20").make(), {"train": {"device": "cuda"}}), tmp_path / "run")
+        train_run(override(recipe("digits-resnet20").make(), {"compute": {"device": "cuda"}}), tmp_path / "run")
 
 
 @pytest.mark.slow
@@ -202,8 +230,9 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_compiled_blocks_train_as_eager_ones_do(tmp_path: Path) -> None:
     rows = {}
     for choice in ("off", "on"):
-        changes = {"train": {**TINY, "iterations": 6, "compile": choice, "precision": "fp32"}, "optim": {"lr": 0.005}}
-        folder = train_run(override(recipe("digits-resnet20").make(), changes), tmp_path / choice)
+        compute = {"compile": choice, "precision": "fp32"}
+        config = _digits({"train": {"iterations": 6}, "compute": compute, "optim": {"lr": 0.005}})
+        folder = train_run(config, tmp_path / choice)
         rows[choice] = folder.rows("train")
         assert RunFolder.open(folder.path).environment()["sessions"][0]["is_compiled"] is (choice == "on")
     for ours, theirs in zip(rows["on"], rows["off"], strict=True):
@@ -211,7 +240,7 @@ def test_compiled_blocks_train_as_eager_ones_do(tmp_path: Path) -> None:
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
-    config = override(recipe("digits-resnet20").make(), {"train": TINY})
+    config = _digits()
     folder = train_run(config, tmp_path / "run")
     (folder.path / "result.json").unlink()
     holder = subprocess.Popen(

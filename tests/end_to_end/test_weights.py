@@ -12,13 +12,15 @@ from reslab.cli.main import run
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
-SHORT = {"iterations": 20, "log_every": 10, "evaluate_every": 10, "checkpoint_every": 10, "precision": "fp32"}
+SHORT: dict[str, Any] = {
+    "train": {"iterations": 20, "log_every": 10, "checkpoint_every": 10},
+    "evaluation": {"every": 10},
+    "compute": {"precision": "fp32"},
+}
 
 
 def _config(weights: Path | None, name: str = "digits-resnet20", **changes: Any) -> Any:
-    return override(
-        recipe(name).make(), {"train": SHORT, "weights": None if weights is None else str(weights), **changes}
-    )
+    return override(recipe(name).make(), {**SHORT, "weights": None if weights is None else str(weights), **changes})
 
 
 def _first_loss(folder: RunFolder) -> float:

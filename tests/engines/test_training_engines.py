@@ -10,6 +10,7 @@ import torch
 
 from reslab import model_spec
 from reslab.builders import choose_engine
+from reslab.config import BatchNormConfig, override
 from reslab.distributed import World
 from reslab.engines import training as engine
 from reslab.engines.rate_cache import cached_rates
@@ -71,7 +72,7 @@ def test_the_kernel_is_the_first_candidate_where_it_can_be_built(monkeypatch: py
     assert _labels() == ["fp32, fused norm", "fp32"]
     _machine(monkeypatch, kernel="there is no C++ compiler")
     assert _labels() == ["fp32"]
-    with pytest.raises(RunError, match=r"train\.fused_norm is 'on', but there is no C"):
+    with pytest.raises(RunError, match=r"compute\.fused_norm is 'on', but there is no C"):
         _labels(fused_norm="on")
 
 
@@ -86,37 +87,39 @@ def test_a_kernel_that_is_asked_for_is_what_computes(monkeypatch: pytest.MonkeyP
 
 def test_choices_that_exclude_one_another_or_the_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _machine(monkeypatch, "amx_tile")
-    with pytest.raises(UsageError, match=r"train\.compile is 'on' and train\.fused_norm is 'on'.*set one of the two"):
+    with pytest.raises(
+        UsageError, match=r"compute\.compile is 'on' and compute\.fused_norm is 'on'.*set one of the two"
+    ):
         _labels(compile="on", fused_norm="on")
-    with pytest.raises(UsageError, match=r"train\.compile is 'on', but this network has no blocks"):
+    with pytest.raises(UsageError, match=r"compute\.compile is 'on', but this network has no blocks"):
         _labels(compile="on", has_blocks=False)
 
 
 @pytest.mark.parametrize(
-    ("model", "train", "reason"),
+    ("model", "batch_norm", "reason"),
     [
-        (model_spec("vgg16"), {}, "has no batch norm"),
-        (model_spec("cifar_resnet8", norm="none"), {}, "has no batch norm"),
-        (SPEC, {"bn": "frozen"}, "train.bn is 'frozen'"),
-        (SPEC, {"bn_group_size": 16}, "train.bn_group_size is 16"),
+        (model_spec("vgg16"), BatchNormConfig(), "has no batch norm"),
+        (model_spec("cifar_resnet8", norm="none"), BatchNormConfig(), "has no batch norm"),
+        (SPEC, BatchNormConfig(frozen=True), "batch_norm.frozen is true"),
+        (SPEC, BatchNormConfig(group_size=16), "batch_norm.group_size is 16"),
     ],
 )
 def test_a_kernel_that_nothing_would_use_is_refused(
-    model: ModelSpec, train: dict[str, object], reason: str, monkeypatch: pytest.MonkeyPatch
+    model: ModelSpec, batch_norm: BatchNormConfig, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _machine(monkeypatch)
     made = recipe("digits-resnet20").make()
     inputs = PreprocessSpec(channels=3, height=32, width=32, mean=(0.5,) * 3, std=(0.2,) * 3)
 
-    def chosen(**changes: object) -> Engine:
-        options = replace(made.train, **{"iterations": 10, "batch_size": 32, **train, **changes})  # type: ignore[arg-type]
-        config = replace(made, model=model, weights="any.safetensors", train=options)
+    def chosen(fused_norm: str, batch_size: int = 32) -> Engine:
+        changes = {"train": {"iterations": 10, "batch_size": batch_size}, "compute": {"fused_norm": fused_norm}}
+        config = replace(override(made, changes), model=model, weights="any.safetensors", batch_norm=batch_norm)
         return choose_engine(config, inputs, CPU, World())
 
-    with pytest.raises(UsageError, match=f"train.fused_norm is 'on', but .*{reason}.*use .* auto or off"):
+    with pytest.raises(UsageError, match=f"compute.fused_norm is 'on', but .*{reason}.*use .* auto or off"):
         chosen(fused_norm="on")
     assert not chosen(fused_norm="auto").fused_norm
-    if "bn_group_size" in train:
+    if batch_norm.group_size:
         assert chosen(fused_norm="on", batch_size=16).fused_norm  # then the group is the batch
 
 

@@ -17,14 +17,18 @@ from reslab.experiments.book import read_chapters, write_book
 from reslab.experiments.claims import complexity
 from reslab.recipes.digits import digits
 
-SHORT = {"iterations": 6, "log_every": 2, "evaluate_every": 3, "checkpoint_every": 3, "batch_size": 16}
+SHORT: dict[str, Any] = {
+    "train": {"iterations": 6, "log_every": 2, "checkpoint_every": 3, "batch_size": 16},
+    "evaluation": {"every": 3},
+    "schedule": {"kind": "step", "milestones": [3], "gamma": 0.1},
+    "warmup": {"kind": "none"},
+}
 
 
 @pytest.fixture
 def short_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     def short(kind: str, depth: int) -> RunConfig:
-        changes: dict[str, Any] = {"train": SHORT, "schedule": {"kind": "step", "milestones": [3], "factor": 0.1}}
-        return override(digits(kind, depth), {**changes, "warmup": {"kind": "none"}})
+        return override(digits(kind, depth), SHORT)
 
     monkeypatch.setitem(arms._RECIPES, "digits", short)
 

@@ -42,7 +42,7 @@ def test_the_legend_says_which_split_is_bold(monitor: str, title: str) -> None:
     arm = shortcuts.EXPERIMENT.arms("digits")[0]
     evidence = made_up("shortcuts", {arm: [(5, 6), (6, 7)]})
     for record in evidence.records[arm.name]:
-        record.values["config"]["train"]["monitor"] = monitor
+        record.values["config"]["evaluation"]["monitor"] = monitor
         record.values["curve"]["test"] = record.values["curve"]["validation"]
 
     def draw_on(panels: Sequence[Axes]) -> None:

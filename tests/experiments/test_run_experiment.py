@@ -28,11 +28,14 @@ from reslab.experiments.runner import Runner
 from reslab.runs.data import begin_data, data_facts
 from reslab.system.files import sha256_of
 
-SHORT = {"iterations": 2, "log_every": 1, "evaluate_every": 2, "checkpoint_every": 2, "batch_size": 16}
+SHORT: dict[str, Any] = {
+    "train": {"iterations": 2, "log_every": 1, "checkpoint_every": 2, "batch_size": 16},
+    "evaluation": {"every": 2},
+}
 
 
 def _tiny(suffix: str = "", **changes: Any) -> Arm:
-    one = arm("digits", "resnet", 20, {"train": SHORT, "warmup": {"kind": "none"}, **changes}, suffix=suffix)
+    one = arm("digits", "resnet", 20, {**SHORT, "warmup": {"kind": "none"}, **changes}, suffix=suffix)
     return replace(one, config=override(one.config, {"model": {"num_blocks": [1, 1, 1]}}))
 
 
@@ -351,7 +354,7 @@ def test_a_want_of_memory_is_told_without_a_traceback(tmp_path: Path, monkeypatc
         conduct(one, "digits", _setup(tmp_path))
     monkeypatch.setattr("reslab.train.Trainer.fit", exhaust)
     with pytest.raises(
-        RunError, match=r"the training of .* does not fit into memory: .*--train.checkpoint_activations"
+        RunError, match=r"the training of .* does not fit into memory: .*--compute.checkpoint_activations"
     ):
         conduct(_experiment(_tiny("-other")), "digits", _setup(tmp_path))
 
@@ -375,7 +378,9 @@ def test_a_run_is_measured_on_its_data_where_that_is_now(tmp_path: Path) -> None
             for number in range(4):
                 picture = np.full((side, side, 3), number, np.uint8)
                 Image.fromarray(picture).save(tmp_path / place / "train" / name / f"{number}.png")
-    config = override(_tiny().config, {"data": {"kind": "folder", "path": str(tmp_path / "old"), "size": 8}})
+    config = override(
+        _tiny().config, {"data": {"kind": "folder", "path": str(tmp_path / "old"), "photos": {"size": 8}}}
+    )
     facts = data_facts(begin_data(config.data, World()))
     folder = RunFolder.create(tmp_path / "run", to_dict(config), {"data": facts, "sessions": []})
     shutil.move(tmp_path / "old", tmp_path / "new")

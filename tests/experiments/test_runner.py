@@ -24,11 +24,12 @@ from reslab.runs.parallel import STOPPED
 from reslab.system.files import sha256_of
 from reslab.train import Observer
 
-SHORT = {"iterations": 12, "log_every": 4, "evaluate_every": 6, "checkpoint_every": 6, "precision": "fp32"}
+SHORT = {"iterations": 12, "log_every": 4, "checkpoint_every": 6}
 
 
 def _short(kind: str = "resnet", *, suffix: str = "", **changes: Any) -> Arm:
-    one = arm("digits", kind, 20, {"train": {**SHORT, **changes}}, suffix=suffix)
+    settings = {"train": {**SHORT, **changes}, "evaluation": {"every": 6}, "compute": {"precision": "fp32"}}
+    one = arm("digits", kind, 20, settings, suffix=suffix)
     return replace(one, config=override(one.config, {"model": {"num_blocks": [1, 1, 1]}}))
 
 
@@ -76,7 +77,7 @@ def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_
     del older["train"]["class_weights"], older["data"]["sampling"]
     folder.write("config.json", older)
     assert _train(runner, [arm], [0])[arm.name][0].path == folder.path
-    folder.write("config.json", {**older, "train": {**older["train"], "clip_norm": 2.0}})
+    folder.write("config.json", {**older, "train": {**older["train"], "grad_clip_norm": 2.0}})
     with pytest.raises(RunError, match="trained with other settings"):
         _train(runner, [arm], [0])
 

@@ -35,8 +35,12 @@ def test_the_peak_is_not_that_of_the_process_which_asks() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is the whole process's")
 def test_training_takes_at_least_every_convolutions_output_and_not_much_more() -> None:
     batch = 1024
-    train = {"iterations": 100, "batch_size": batch, "precision": "fp32", "fused_norm": "off"}
-    config = arm("digits", "plain", 20, {"train": train, "schedule": {"kind": "constant"}}).config
+    changes = {
+        "train": {"iterations": 100, "batch_size": batch},
+        "compute": {"precision": "fp32", "fused_norm": "off"},
+        "schedule": {"kind": "constant"},
+    }
+    config = arm("digits", "plain", 20, changes).config
     cost = step_cost.step_cost(config, steps=1)
     assert (cost["depth"], cost["checkpoint_activations"], cost["device"]) == (20, False, "cpu")
     assert cost["seconds_per_step"] > 0

@@ -172,7 +172,7 @@ def test_plateau(rise: float, drops: int, outcome: str) -> None:
 
 def test_a_short_training_has_the_evaluations_to_find_two_plateaus() -> None:
     for arm in plateau.EXPERIMENT.arms("small"):
-        assert arm.config.train.iterations // arm.config.train.evaluate_every == 23
+        assert arm.config.train.iterations // arm.config.evaluation.every == 23
 
 
 def _grown(errors: dict[str, float], change: float = 1e-7, moved: int = 0, seeds: int = 3) -> Evidence:
@@ -389,8 +389,8 @@ def test_a_start_of_thousand_layers_is_no_verdict(last: float, found: str) -> No
 
 def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     def cost(config: RunConfig, steps: int) -> dict[str, Any]:
-        facts = {"depth": config.model.depth, "checkpoint_activations": config.train.checkpoint_activations}
-        if config.model.depth == 1202 and not config.train.checkpoint_activations:
+        facts = {"depth": config.model.depth, "checkpoint_activations": config.compute.checkpoint_activations}
+        if config.model.depth == 1202 and not config.compute.checkpoint_activations:
             raise OutOfMemoryError("the training steps do not fit into memory")
         return {**facts, "seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
 

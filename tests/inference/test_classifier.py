@@ -28,7 +28,7 @@ from reslab import (
 )
 from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.builders import build_preprocess
-from reslab.config import DataConfig, ResizedCrop
+from reslab.config import DataConfig, PhotoConfig, ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset
 from reslab.data.preprocess import Normalizer
@@ -37,21 +37,23 @@ from reslab.evaluation.metrics import Evaluation
 from reslab.inference import Classifier
 from reslab.inference.loaded import with_card
 from reslab.models import build
-from reslab.spec import Fit
+from reslab.spec import ResizeMode
 
 CPU = torch.device("cpu")
 NAMES = ("ant", "bee", "cat")
 FITS = ("crop", "letterbox", "squash")
 
 
-def save(folder: Path, fit: Fit = "crop", short_side: int | None = 36, temperature: float | None = None) -> Path:
+def save(
+    folder: Path, resize_mode: ResizeMode = "crop", short_side: int | None = 36, temperature: float | None = None
+) -> Path:
     torch.manual_seed(1)
     spec = PreprocessSpec(
-        channels=3, height=32, width=32, short_side=short_side if fit == "crop" else None, fit=fit,
-        mean=(0.48, 0.45, 0.4), std=(0.2, 0.21, 0.22),
+        channels=3, height=32, width=32, short_side=short_side if resize_mode == "crop" else None,
+        resize_mode=resize_mode, mean=(0.48, 0.45, 0.4), std=(0.2, 0.21, 0.22),
     )  # fmt: skip
     card = ModelCard(preprocess=spec, class_names=NAMES, recipe="x", temperature=temperature)
-    path = folder / f"{fit}.safetensors"
+    path = folder / f"{resize_mode}.safetensors"
     model = create_model("cifar_resnet20", num_classes=3)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # so that folding has something to fold
@@ -127,20 +129,20 @@ def spy_on_validation(model: torch.nn.Module, data: FileDataset) -> tuple[torch.
     return torch.cat(shown), torch.cat(given).detach()
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("resize_mode", FITS)
 def test_every_path_shows_the_network_the_same_bits(
-    tmp_path: Path, odd_photos: list[Path], fit: Fit, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, odd_photos: list[Path], resize_mode: ResizeMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_one_preprocessing(save(tmp_path, fit), odd_photos, monkeypatch)
+    assert_one_preprocessing(save(tmp_path, resize_mode), odd_photos, monkeypatch)
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("resize_mode", FITS)
 def test_every_path_shows_real_photos_with_the_same_bits(
-    tmp_path: Path, imagenette: Path, fit: Fit, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, imagenette: Path, resize_mode: ResizeMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classes = [inner for inner in sorted((imagenette / "val").iterdir()) if inner.is_dir()]
     paths = [next(iter(sorted(inner.iterdir()))) for inner in classes]
-    assert_one_preprocessing(save(tmp_path, fit), paths, monkeypatch)
+    assert_one_preprocessing(save(tmp_path, resize_mode), paths, monkeypatch)
 
 
 def test_the_loaded_module_is_the_network_and_knows_its_classes(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_a_vgg_network_predicts_too() -> None:
         family="vgg", block="conv", num_blocks=(1,) * 5, widths=(2,) * 5, shortcut="none", stride_on="3x3", stem="none",
         num_classes=3,
     )  # fmt: skip
-    inputs = PreprocessSpec(channels=3, height=224, width=224, fit="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
+    inputs = PreprocessSpec(channels=3, height=224, width=224, resize_mode="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
     network = build(spec).eval()
     model = with_card(ModelFile(network, ModelCard(preprocess=inputs, class_names=NAMES, recipe="x")))
     answer = model.predict(np.zeros((9, 7, 3), np.uint8))
@@ -171,16 +173,18 @@ def test_a_vgg_network_predicts_too() -> None:
         assert torch.equal(answer.logits, network(torch.full((1, 3, 224, 224), -2.5))[0])
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("resize_mode", FITS)
 @pytest.mark.parametrize("mean", ["channel", "weights"])
 def test_a_training_hands_its_fit_to_the_model_file(
-    tmp_path: Path, odd_photos: list[Path], fit: Fit, mean: Literal["channel", "weights"]
+    tmp_path: Path, odd_photos: list[Path], resize_mode: ResizeMode, mean: Literal["channel", "weights"]
 ) -> None:
     data = FileDataset("photos", tuple(odd_photos), torch.zeros(len(odd_photos), dtype=torch.int64), NAMES)
-    config = DataConfig(mean=mean, fit=fit, size=28, augment=ResizedCrop(crop_size=24))
+    config = DataConfig(
+        mean=mean, photos=PhotoConfig(resize_mode=resize_mode, size=28), augment=ResizedCrop(crop_size=24)
+    )
     spec = build_preprocess(config, data, str(save(tmp_path)) if mean == "weights" else None)
-    assert (spec.fit, spec.height, spec.width) == (fit, 28, 28)
-    assert spec.short_side == (32 if fit == "crop" else None)
+    assert (spec.resize_mode, spec.height, spec.width) == (resize_mode, 28, 28)
+    assert spec.short_side == (32 if resize_mode == "crop" else None)
     assert (spec.mean == (0.48, 0.45, 0.4)) == (mean == "weights")
 
 
@@ -264,15 +268,15 @@ def test_a_picture_of_another_size_says_what_to_do(tmp_path: Path) -> None:
     picture = np.zeros((40, 50, 3), np.uint8)
     with pytest.raises(
         RunError,
-        match=r"picture 0: is 50x40 pixels; .* choose how: fit \(--fit in commands\) 'crop', 'letterbox' or 'squash'",
+        match=r"picture 0: is 50x40 pixels; .* choose how: resize_mode \(--resize-mode in commands\) 'crop'",
     ):
         model.predict(picture)
-    for fit in FITS:
-        assert model.prepare(picture, fit=fit).shape == (1, 3, 32, 32)
-        assert model.predict(picture, fit=fit).label in NAMES
+    for resize_mode in FITS:
+        assert model.prepare(picture, resize_mode=resize_mode).shape == (1, 3, 32, 32)
+        assert model.predict(picture, resize_mode=resize_mode).label in NAMES
 
 
-@pytest.mark.parametrize("wrong", [{"top_k": 0}, {"batch_size": 0}, {"fit": "stretch"}])
+@pytest.mark.parametrize("wrong", [{"top_k": 0}, {"batch_size": 0}, {"resize_mode": "stretch"}])
 def test_wrong_settings_are_refused_at_once(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} is "):
         reslab.load(save(tmp_path)).predict_files([], **wrong)  # type: ignore[arg-type]
@@ -281,7 +285,7 @@ def test_wrong_settings_are_refused_at_once(tmp_path: Path, wrong: dict[str, obj
 def test_one_lazily_opened_picture_may_be_given_many_times(model_path: Path, photo: Path) -> None:
     model = load(model_path)
     with Image.open(photo) as picture:
-        answers = list(model.predict_files([picture] * 40, batch_size=8, fit="squash"))
+        answers = list(model.predict_files([picture] * 40, batch_size=8, resize_mode="squash"))
     assert all(isinstance(answer, Prediction) for answer in answers)
 
 
@@ -290,7 +294,7 @@ def test_answers_before_an_interruption_are_not_lost(model_path: Path, photo: Pa
         yield from [photo] * 5
         raise KeyboardInterrupt
 
-    answers = load(model_path).predict_files(paths(), batch_size=2, fit="squash")
+    answers = load(model_path).predict_files(paths(), batch_size=2, resize_mode="squash")
     assert len([next(answers) for _ in range(5)]) == 5
     with pytest.raises(KeyboardInterrupt):
         next(answers)
@@ -300,7 +304,7 @@ def test_predicting_leaves_every_modules_mode_and_gives_logits_to_compute_with(m
     model = load(model_path)
     model.train()
     model.bn1.eval()
-    answer = model.predict(photo, fit="squash")
+    answer = model.predict(photo, resize_mode="squash")
     assert model.training
     assert not model.bn1.training
     answer.logits.add_(1)
@@ -310,7 +314,7 @@ def test_predicting_leaves_every_modules_mode_and_gives_logits_to_compute_with(m
 def test_all_kinds_of_bytes_are_one_picture(model_path: Path, photo: Path) -> None:
     model, content = load(model_path), photo.read_bytes()
     first, *others = [
-        model.predict(kind(content), fit="squash").logits
+        model.predict(kind(content), resize_mode="squash").logits
         for kind in (bytes, bytearray, memoryview)  # type: ignore[call-overload]
     ]
     assert all(torch.equal(first, other) for other in others)
@@ -336,17 +340,18 @@ def test_predictions_one_by_one_count_what_training_counted(tmp_path: Path, monk
     config = override(
         recipe("cifar-resnet20").make(),
         {
-            "data": {"kind": "folder", "path": str(tmp_path / "photos"), "fit": "letterbox", "mean": "channel",
-                     "validation_size": 0, "augment": {"kind": "resized_crop", "crop_size": 16}},
-            "train": {"iterations": 2, "batch_size": 4, "evaluate_every": 2, "log_every": 1, "precision": "fp32",
-                      "monitor": "validation"},
+            "data": {"kind": "folder", "path": str(tmp_path / "photos"), "mean": "channel",
+                     "photos": {"resize_mode": "letterbox"}, "validation_size": 0,
+                     "augment": {"kind": "resized_crop", "crop_size": 16}},
+            "train": {"iterations": 2, "batch_size": 4, "log_every": 1}, "compute": {"precision": "fp32"},
+            "evaluation": {"every": 2, "monitor": "validation"},
         },
     )  # fmt: skip
     train_run(config, tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     counted = next(row for row in rows if row["split"] == "validation")
     model = reslab.load(tmp_path / "run" / "model.safetensors")
-    assert model.card.preprocess.fit == "letterbox"
+    assert model.card.preprocess.resize_mode == "letterbox"
     paths = sorted((tmp_path / "photos" / "val").glob("*/*.png"))
     normalize = Normalizer(model.card.preprocess, CPU)
     assert any(torch.equal(normalize(images), model.prepare(paths)) for images in shown if len(images) == len(paths))

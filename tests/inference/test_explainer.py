@@ -42,7 +42,7 @@ def vgg() -> LoadedResNet | LoadedVGG:
         family="vgg", block="conv", num_blocks=(1,) * 5, widths=(4,) * 5, shortcut="none", stride_on="3x3", stem="none",
         num_classes=3,
     )  # fmt: skip
-    inputs = PreprocessSpec(channels=3, height=224, width=224, fit="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
+    inputs = PreprocessSpec(channels=3, height=224, width=224, resize_mode="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
     return with_card(ModelFile(build(spec).eval(), ModelCard(preprocess=inputs, class_names=NAMES, recipe="x")))
 
 
@@ -151,13 +151,13 @@ def test_one_picture_gives_one_explanation_and_several_a_list(
     assert isinstance(model.explain(pictures[0]), Explanation)
     assert [one.name for one in model.explain(iter(pictures[:2]))] == ["picture 0", "picture 1"]
     assert model.explain([]) == []
-    assert torch.equal(model.explain(pictures[0], fit="squash").view[0], _squashed(pictures[0], model))
+    assert torch.equal(model.explain(pictures[0], resize_mode="squash").view[0], _squashed(pictures[0], model))
     with pytest.raises(RunError, match=r"absent\.png: does not exist"):
         model.explain([pictures[0], tmp_path / "absent.png"])
 
 
 def _squashed(picture: np.ndarray, model: LoadedResNet) -> Tensor:
-    return view_of(picture, replace(model.card.preprocess, fit="squash", short_side=None))[0]
+    return view_of(picture, replace(model.card.preprocess, resize_mode="squash", short_side=None))[0]
 
 
 def test_an_endless_iterator_is_read_only_a_little_ahead(model: LoadedResNet, pictures: list[np.ndarray]) -> None:

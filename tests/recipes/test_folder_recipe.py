@@ -41,15 +41,15 @@ def test_every_folder_gets_a_config_that_is_valid_and_holds_out_enough(
     assert (config.data.test_size > 0) == (parts == ())
     assert held < num_images / 2
     assert config.train.batch_size <= num_images - held
-    assert config.data.size is not None
-    assert config.data.size <= max(short_side, 32)
-    assert config.train.monitor == "validation"
+    assert config.data.photos.size is not None
+    assert config.data.photos.size <= max(short_side, 32)
+    assert config.evaluation.monitor == "validation"
     assert len(plan.reasons) >= 6
 
 
 def test_val_without_test_is_the_test_set_and_the_plan_says_so() -> None:
     plan = planned(parts=("validation",))
-    assert plan.config.data.val_is == "test"
+    assert plan.config.data.validation_is == "test"
     assert "val is kept as the test set" in plan.reasons[0]
 
 
@@ -57,7 +57,7 @@ def test_small_pictures_get_a_cifar_network_and_large_data_on_a_gpu_a_deeper_one
     assert planned(short_side=32).config.model.family == "cifar"
     assert planned(short_side=128).config.model.depth == 18
     assert planned(num_images=1_000_000, has_gpu=True, short_side=375).config.model.depth == 50
-    assert planned(num_images=1_000_000, has_gpu=True, short_side=375).config.data.size == 224
+    assert planned(num_images=1_000_000, has_gpu=True, short_side=375).config.data.photos.size == 224
 
 
 def test_a_slow_machine_trains_fewer_epochs_and_says_how_long() -> None:
@@ -73,7 +73,7 @@ def test_a_slow_machine_trains_fewer_epochs_and_says_how_long() -> None:
 def test_wishes_come_first() -> None:
     plan = planned(FolderOptions(model="resnet34", epochs=3, size=96, batch_size=50), parts=("validation", "test"))
     assert plan.config.model.depth == 34
-    assert plan.config.data.size == 96
+    assert plan.config.data.photos.size == 96
     assert plan.config.train.batch_size == 50
     assert plan.config.train.iterations == 3 * 10_000 // 50
 
@@ -90,7 +90,7 @@ def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() ->
     plan = planned(FolderOptions(start=start, start_size=224, weights="w.safetensors"))
     config = plan.config
     assert config.model == replace(start, num_classes=10)
-    assert (config.data.size, config.data.mean, config.weights) == (224, "weights", "w.safetensors")
+    assert (config.data.photos.size, config.data.mean, config.weights) == (224, "weights", "w.safetensors")
     assert config.optim.lr < planned().config.optim.lr
     assert config.train.iterations < planned().config.train.iterations
 

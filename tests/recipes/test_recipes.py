@@ -27,8 +27,8 @@ def test_cifar_recipes_are_section_4_2(kind: str, depth: int) -> None:
     optim, train = config.optim, config.train
     assert (optim.lr, optim.momentum, optim.nesterov, optim.weight_decay) == (0.1, 0.9, False, 1e-4)
     assert optim.decay_norm_and_bias
-    assert (train.batch_size, train.iterations, train.select) == (128, 64_000, "last")
-    assert config.schedule == StepDecay(milestones=(32_000, 48_000), factor=0.1)
+    assert (train.batch_size, train.iterations, config.evaluation.select) == (128, 64_000, "last")
+    assert config.schedule == StepDecay(milestones=(32_000, 48_000), gamma=0.1)
     assert config.data.augment == PadCrop(padding=4, flip=True)
     assert (config.data.mean, config.data.validation_size) == ("pixel", 0)
     assert config.model.depth == depth
@@ -48,7 +48,7 @@ def test_imagenet_recipes_are_section_3_4(name: str) -> None:
     assert isinstance(config.schedule, Plateau)
     assert config.schedule.factor == 0.1
     assert config.data.augment == ScaleCrop(min_short_side=256, max_short_side=480, crop_size=224, color_std=0.1)
-    assert config.train.monitor == "validation"
+    assert config.evaluation.monitor == "validation"
     if config.model.block == "bottleneck":
         assert config.model.stride_on == "1x1"
         assert config.model.shortcut == "B"

@@ -120,7 +120,7 @@ def test_a_last_window_of_a_few_iterations_is_not_drawn_as_a_spike() -> None:
 
 def test_a_test_curve_is_declared(finished: RunFolder) -> None:
     config = json.loads((finished.path / "config.json").read_text())
-    config["train"]["monitor"] = "test"
+    config["evaluation"]["monitor"] = "test"
     (finished.path / "config.json").write_text(json.dumps(config))
     assert (
         "The test curve is drawn for the figure only: nothing was chosen by it." in write_report(finished).read_text()

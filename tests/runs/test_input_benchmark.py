@@ -42,8 +42,9 @@ def test_files_are_read_and_decoded_alone_too_and_the_model_sees_pictures_of_ful
                 Image.fromarray(pixels).save(folder / f"{number}.jpg")
     augment = {"min_short_side": 34, "max_short_side": 40, "crop_size": 32}
     changes: dict[str, Any] = {
-        "data": {"path": str(tmp_path), "augment": augment, "first_size": 16, "mean": "channel"},
-        "train": {"batch_size": 8, "iterations": 10, "device": "cpu"},
+        "data": {"path": str(tmp_path), "augment": augment, "initial_size": 16, "mean": "channel"},
+        "train": {"batch_size": 8, "iterations": 10},
+        "compute": {"device": "cpu"},
     }
     config = override(recipe("imagenet-resnet18").make(), changes)
     found = bench_input(context_for_timing(config), seconds=0.1)
@@ -68,7 +69,7 @@ def test_the_slowest_stage_is_named_or_the_cores_that_two_share(
 
 
 def test_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", "input", "digits-resnet20", "--train.precision", "fp32", "--seconds", "0.1"]) == 0
+    assert run(["bench", "input", "digits-resnet20", "--compute.precision", "fp32", "--seconds", "0.1"]) == 0
     text = capsys.readouterr().out
     assert "bottleneck: " in text
     assert "What to do: " in text

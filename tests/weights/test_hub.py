@@ -255,7 +255,7 @@ def test_a_run_starts_from_a_name_on_the_hub(
     flags = ["--model.family", "imagenet", "--model.stem", "imagenet", "--model.shortcut", "B"]
     flags += ["--model.num_blocks", "[2, 2, 2, 2]", "--model.widths", "[64, 128, 256, 512]"]
     flags += ["--train.iterations", "1", "--train.freeze_stages", "4", "--data.mean", "weights"]
-    flags += ["--train.batch_size", "4", "--train.final_training_error", "false"]
+    flags += ["--train.batch_size", "4", "--evaluation.final_training_error", "false"]
     assert run(["train", "digits-resnet20", *flags, "--run-dir", str(tmp_path / "run"), "--weights", NAME]) == 0
     said = capsys.readouterr().err
     assert "2 rows of the head are the file's, by name; new: 2, 3, 4, 5, 6 and 3 more" in said

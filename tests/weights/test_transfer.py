@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -212,14 +213,16 @@ def test_grey_images_take_the_average_over_the_channels() -> None:
         preprocess_like(grey, INPUTS)
 
 
-@pytest.mark.parametrize(("data", "keeps_it"), [({}, True), ({"first_size": 24}, False), ({"size": 40}, False)])
+@pytest.mark.parametrize(
+    ("data", "keeps_it"), [({}, True), ({"initial_size": 24}, False), ({"photos": {"size": 40}}, False)]
+)
 def test_a_mean_image_of_the_weights_is_taken_only_where_all_views_have_its_size(
-    data: dict[str, int], keeps_it: bool, tmp_path: Path
+    data: dict[str, Any], keeps_it: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
     Image.new("RGB", (50, 50), (200, 30, 90)).save(tmp_path / "a" / "1.png")
     photos = FileDataset("photos", (tmp_path / "a" / "1.png",), torch.zeros(1, dtype=torch.int64), ("a",))
-    size = data.get("size", 32)
+    size = data.get("photos", {"size": 32})["size"]
     image = base64.b64encode(torch.full((3, size, size), 0.4).numpy().tobytes()).decode()
     known = PreprocessSpec(channels=3, height=size, width=size, mean=(0.4,) * 3, std=(1.0,) * 3, mean_image=image)
     card = ModelCard(preprocess=known, class_names=("a", "b"), recipe="r")

@@ -15,12 +15,13 @@ import safetensors.torch
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from reslab.artifacts.upgrade import upgrade_model_file
 from reslab.errors import RunError, UsageError
 from reslab.models import Network, build
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.system.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KEY = "reslab"
 _CARD_KEYS = ("preprocess", "class_names", "recipe", "metrics", "temperature")
 T = TypeVar("T")
@@ -116,11 +117,10 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dic
             "reslab reads model files that reslab wrote."
         )
     document = _document(path, metadata[_KEY])
-    if document.get("format_version") != FORMAT_VERSION:
-        raise RunError(
-            f"{path}: has format version {document.get('format_version')}; this reslab reads version {FORMAT_VERSION}."
-        )
-    return document, tensors
+    version = document.get("format_version")
+    if version not in (1, FORMAT_VERSION):
+        raise RunError(f"{path}: has format version {version}; this reslab reads versions 1 and {FORMAT_VERSION}.")
+    return upgrade_model_file(document) if version == 1 else document, tensors
 
 
 def _document(path: Path, text: str) -> dict[str, Any]:

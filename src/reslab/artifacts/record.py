@@ -8,11 +8,12 @@ from typing import Any
 
 from reslab.artifacts.metrics_log import rate_drops, read_rows
 from reslab.artifacts.run_folder import RunFolder
+from reslab.artifacts.upgrade import upgrade_record
 from reslab.errors import RunError, UsageError
 from reslab.evaluation.metrics import error_percent
 from reslab.system.files import read_json, sha256_of, to_json, write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_CURVE_POINTS = 700
 _KEYS = ("recipe", "network", "dataset", "seed", "iterations", "final", "config", "environment", "minutes")
 MAX_MODEL_BYTES = 12_000_000  # of a small network, whose model file goes beside the record
@@ -81,13 +82,14 @@ class RecordedRun:
     def open(cls, path: Path) -> "RecordedRun":
         """Read a record; RunError when the file is none."""
         values = read_json(path)
-        if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION or "curve" not in values:
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if version not in (1, FORMAT_VERSION) or "curve" not in values:
             raise RunError(f"{path}: not a record; 'reslab record RUN' writes one.")
         if missing := [key for key in _KEYS if key not in values]:
             raise RunError(
                 f"{path}: not a whole record, without {', '.join(missing)}; make it anew: 'reslab record RUN'."
             )
-        return cls(path, values)
+        return cls(path, upgrade_record(values) if version == 1 else values)
 
     def config(self) -> dict[str, Any]:
         return self.values["config"]

@@ -26,10 +26,11 @@ from filelock import FileLock, Timeout
 
 from reslab.artifacts.checkpoint import CheckpointFolder
 from reslab.artifacts.metrics_log import RowLog, rate_drops, read_rows
+from reslab.artifacts.upgrade import upgrade_config
 from reslab.errors import RunError, UsageError
 from reslab.system.files import read_json, sweep_temporaries, to_json, write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FIRST, _BETWEEN, _LAST = "environment.json", ("split.csv", "skipped.csv"), "config.json"  # in which a run is made
 
 
@@ -113,9 +114,9 @@ class RunFolder:
         path = self.path / name
         values = read_json(path)
         version = values.pop("format_version", None) if isinstance(values, dict) else None
-        if version != FORMAT_VERSION:
-            raise RunError(f"{path}: format version is {version}; this reslab reads version {FORMAT_VERSION}.")
-        return values
+        if version not in (1, FORMAT_VERSION):
+            raise RunError(f"{path}: format version is {version}; this reslab reads versions 1 and {FORMAT_VERSION}.")
+        return upgrade_config(values) if version == 1 and name == "config.json" else values
 
     def config(self) -> dict[str, Any]:
         """Return the configuration as nested JSON values."""
@@ -152,7 +153,7 @@ class RunFolder:
     def rate_drops(self) -> list[int]:
         """Return the steps after which the learning rate dropped; see `reslab.artifacts.metrics_log.rate_drops`."""
         config = self.config()
-        return rate_drops(config["schedule"], self.rows("train"), self.rows(config["train"]["monitor"]))
+        return rate_drops(config["schedule"], self.rows("train"), self.rows(config["evaluation"]["monitor"]))
 
     @property
     def metrics(self) -> RowLog:
@@ -180,9 +181,10 @@ class RunFolder:
                 f"{self.path} is not finished and has no model file yet; "
                 f"go on with: reslab train --resume --run-dir {self.path}"
             )
-        train, weights = self.config()["train"], self.checkpoints.model_path(result["selected_step"])
+        config, weights = self.config(), self.checkpoints.model_path(result["selected_step"])
         # an average of weights, and statistics taken anew, are in the model file alone
-        is_same = train.get("ema_decay") is None and not train.get("bn_reestimate_batches")
+        is_averaged = config["train"].get("ema_decay") is not None
+        is_same = not is_averaged and not config["batch_norm"].get("reestimate_batches")
         still = f" Its weights are still in {weights}, a model file too." if is_same and weights.exists() else ""
         raise RunError(f"{self.path} is finished, but its {self.model_path.name} is missing; put it back.{still}")
 
@@ -211,4 +213,4 @@ def _is_ours(path: Path) -> bool:
         values = read_json(path)
     except RunError:
         return False
-    return isinstance(values, dict) and values.get("format_version") == FORMAT_VERSION and "sessions" in values
+    return isinstance(values, dict) and values.get("format_version") in (1, FORMAT_VERSION) and "sessions" in values

@@ -1,11 +1,12 @@
 """What must hold before a run begins: each check raises for a value that cannot work, each warning names a vain one."""
 
 import logging
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 
-from reslab.config import DataConfig, LinearWarmup, ResizedCrop, RunConfig, ScaleCrop, StepDecay
+from reslab.config import DataConfig, LinearWarmup, PhotoConfig, ResizedCrop, RunConfig, ScaleCrop, StepDecay
 from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
 from reslab.errors import RunError, UsageError
@@ -55,31 +56,30 @@ def check_views(config: DataConfig, train: Dataset) -> None:
     For runs that begin: one that has begun is opened as it is, and other data is judged by the settings of a run.
     """
     if isinstance(train, ArrayDataset):
-        skips = config.skip_unreadable or None
-        given = {"size": config.size, "short_side": config.short_side, "skip_unreadable": skips}
-        given["fit"] = None if config.fit == "crop" else config.fit
-        for name, value in given.items():
-            if value is not None:
-                usual = {"skip_unreadable": "false", "fit": "crop"}.get(name, "none")
+        for field in fields(PhotoConfig):
+            value = getattr(config.photos, field.name)
+            if value != field.default:
+                usual = "none" if field.default is None else str(field.default).lower()
                 raise UsageError(
-                    f"data.{name} is {value!r}, but {train.name} has images of one size in memory, and it is for image "
-                    f"files: leave it out, or set it to {usual}."
+                    f"data.photos.{field.name} is {value!r}, but {train.name} has images of one size in memory, and it "
+                    f"is for image files: leave it out, or set it to {usual}."
                 )
-    elif config.fit != "crop" and config.short_side not in (None, _square(config)):
+    elif config.photos.resize_mode != "crop" and config.photos.short_side not in (None, _square(config)):
         raise UsageError(
-            f"data.short_side is {config.short_side}, but data.fit is {config.fit!r}, and only 'crop' has a shorter "
-            "side to crop from: leave it out, or set it to none."
+            f"data.photos.short_side is {config.photos.short_side}, but data.photos.resize_mode is "
+            f"{config.photos.resize_mode!r}, and only 'crop' has a shorter side to crop from: leave it out, or set it "
+            "to none."
         )
 
 
 def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None:
     """Raise UsageError where a piece of a batch, or a group of batch norm's, is too small to have a variance."""
-    count = config.train.batch_size // world.size // config.train.accumulation
-    group = config.train.bn_group_size or count
+    count = config.train.batch_size // world.size // config.train.accumulation_steps
+    group = config.batch_norm.group_size or count
     smallest = count % group or group
-    if smallest > 1 or config.model.norm == "none" or config.train.bn == "frozen":
+    if smallest > 1 or config.model.norm == "none" or config.batch_norm.frozen:
         return
-    side = config.data.first_size or _side(config, train)
+    side = config.data.initial_size or _side(config, train)
     with torch.device("meta"):  # shapes alone: nothing is computed, and no random number drawn
         model = build(config.model).train()
         images = torch.empty(1, config.model.in_channels, side, side)
@@ -88,10 +88,10 @@ def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None
         model(images)
     except ValueError:  # of batch norm's
         raise UsageError(
-            f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation "
-            f"{config.train.accumulation} and train.bn_group_size {config.train.bn_group_size}: that leaves a single "
-            f"image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} pixels, "
-            "which has no variance. Give more images at a time, or larger ones."
+            f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation_steps "
+            f"{config.train.accumulation_steps} and batch_norm.group_size {config.batch_norm.group_size}: that leaves "
+            f"a single image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} "
+            "pixels, which has no variance. Give more images at a time, or larger ones."
         ) from None
 
 
@@ -108,9 +108,9 @@ def check_image_size(config: RunConfig, preprocess: PreprocessSpec, train: Datas
 
 def _square(config: DataConfig) -> int | None:
     """The side of the square that evaluation shows, of photos; a shorter side as long as it crops nothing."""
-    if config.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
+    if config.photos.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
         return config.augment.crop_size
-    return config.size
+    return config.photos.size
 
 
 def _side(config: RunConfig, train: Dataset) -> int:
@@ -149,11 +149,11 @@ def warn_of_long_warmup(config: RunConfig) -> None:
 
 def warn_of_large_groups(config: RunConfig, world: World) -> None:
     """Warn, for a run that begins, of groups of batch norm larger than what goes through the network."""
-    count = config.train.batch_size // world.size // config.train.accumulation
-    group = config.train.bn_group_size
+    count = config.train.batch_size // world.size // config.train.accumulation_steps
+    group = config.batch_norm.group_size
     if group is not None and group > count:
         log.warning(
-            "train.bn_group_size is %d, and %d image(s) go through the network together: batch norm takes its "
+            "batch_norm.group_size is %d, and %d image(s) go through the network together: batch norm takes its "
             "statistics over all of them, as without the setting.",
             group, count,
         )  # fmt: skip

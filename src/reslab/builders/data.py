@@ -36,7 +36,7 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
         raise UsageError(
             f"data.channels is {config.channels}, but {train.name} has images with {train.num_channels} channel(s)."
         )
-    if config.val_is == "test":
+    if config.validation_is == "test":
         validation, test = None, _validation_as_test(splits)
     if begins:
         check_classes(config, train)
@@ -52,7 +52,7 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
 def _validation_as_test(splits: Splits) -> Dataset:
     if splits.validation is None or splits.test is not None:
         what = "no validation part" if splits.validation is None else "a test part of its own"
-        raise UsageError(f"data.val_is is 'test', but {splits.train.name} has {what}; leave it out.")
+        raise UsageError(f"data.validation_is is 'test', but {splits.train.name} has {what}; leave it out.")
     return splits.validation
 
 
@@ -81,20 +81,26 @@ def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = N
         size=size,
         short_side=short_side,
         seed=config.validation_seed,
-        fit=config.fit,
+        resize_mode=config.photos.resize_mode,
     )
 
 
 def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
     """The sizes of the run, with nothing subtracted and nothing divided."""
     if isinstance(train, ArrayDataset):
-        (height, width), short_side, fit = train.images.shape[-2:], None, "crop"
+        (height, width), short_side, resize_mode = train.images.shape[-2:], None, "crop"
     else:
         height, short_side = _photo_view(config, train)
-        width, fit = height, config.fit
+        width, resize_mode = height, config.photos.resize_mode
     mean, std = (0.0,) * train.num_channels, (1.0,) * train.num_channels
     return PreprocessSpec(
-        channels=train.num_channels, height=height, width=width, short_side=short_side, mean=mean, std=std, fit=fit
+        channels=train.num_channels,
+        height=height,
+        width=width,
+        short_side=short_side,
+        mean=mean,
+        std=std,
+        resize_mode=resize_mode,
     )
 
 
@@ -102,8 +108,9 @@ def largest_short_side(config: DataConfig) -> int | None:
     """Return the longest that the shorter side of a photo is made, in training or evaluation; None if it never is."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         return None
-    shown = config.short_side or round((config.size or config.augment.crop_size) * _RESIZE_OVER_CROP)
-    sides = [shown] if config.fit == "crop" else []
+    photos = config.photos
+    shown = photos.short_side or round((photos.size or config.augment.crop_size) * _RESIZE_OVER_CROP)
+    sides = [shown] if photos.resize_mode == "crop" else []
     sides += [config.augment.max_short_side] if isinstance(config.augment, ScaleCrop) else []
     return max(sides, default=None)
 
@@ -112,7 +119,7 @@ def _has_several_sizes(config: DataConfig, size: int) -> bool:
     """Whether there are views of other sizes than the evaluation's, for which a mean image has no values."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         return False  # images in memory become smaller after the mean was subtracted
-    return config.first_size is not None or size != config.augment.crop_size
+    return config.initial_size is not None or size != config.augment.crop_size
 
 
 def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
@@ -122,12 +129,12 @@ def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
             f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop' "
             "or 'resized_crop'."
         )
-    size = config.size or config.augment.crop_size
+    size = config.photos.size or config.augment.crop_size
     if config.mean == "pixel" and _has_several_sizes(config, size):
         raise UsageError(
             "data.mean is 'pixel', a mean for each place in views of one size, but training and evaluation have views "
             "of several sizes; use data.mean='channel'."
         )
-    if config.fit != "crop":
+    if config.photos.resize_mode != "crop":
         return size, None
-    return size, config.short_side or round(size * _RESIZE_OVER_CROP)
+    return size, config.photos.short_side or round(size * _RESIZE_OVER_CROP)

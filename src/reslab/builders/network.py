@@ -29,15 +29,15 @@ def choose_engine(
 
     Raises UsageError and RunError for choices that cannot be had, see `reslab.engines.training.candidates`.
     """
-    train = config.train
-    batch_size = train.batch_size // world.size // train.accumulation
+    train, compute = config.train, config.compute
+    batch_size = train.batch_size // world.size // train.accumulation_steps
     reason = _why_no_kernel(config, batch_size)
-    if train.fused_norm == "on" and reason:
-        raise UsageError(f"train.fused_norm is 'on', but {reason}; use --train.fused_norm auto or off.")
+    if compute.fused_norm == "on" and reason:
+        raise UsageError(f"compute.fused_norm is 'on', but {reason}; use --compute.fused_norm auto or off.")
     found = engine.candidates(
-        precision=train.precision,
-        fused_norm="off" if reason else train.fused_norm,
-        compile=train.compile,
+        precision=compute.precision,
+        fused_norm="off" if reason else compute.fused_norm,
+        compile=compute.compile,
         device=device,
         iterations=train.iterations,
         has_blocks=config.model.family != "vgg",
@@ -56,13 +56,13 @@ def choose_engine(
 
 def _why_no_kernel(config: RunConfig, batch_size: int) -> str | None:
     """Why no batch norm of this training could take the fused kernel; None where one can."""
-    size = config.train.bn_group_size
+    size = config.batch_norm.group_size
     if config.model.norm != "batch" or config.model.family == "vgg":
         return "this network has no batch norm"
-    if config.train.bn == "frozen":
-        return "train.bn is 'frozen': the kernel is of batch norm that takes its statistics from the batch"
+    if config.batch_norm.frozen:
+        return "batch_norm.frozen is true: the kernel is of batch norm that takes its statistics from the batch"
     if size is not None and batch_size > size:
-        return f"train.bn_group_size is {size}: the kernel takes its statistics over the whole batch of {batch_size}"
+        return f"batch_norm.group_size is {size}: the kernel takes its statistics over the whole batch of {batch_size}"
     return None
 
 
@@ -71,12 +71,12 @@ def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Ne
     torch.manual_seed(config.seed)
     model = build(
         config.model,
-        bn_group_size=config.train.bn_group_size,
-        checkpoint_activations=config.train.checkpoint_activations,
+        bn_group_size=config.batch_norm.group_size,
+        checkpoint_activations=config.compute.checkpoint_activations,
     )
-    freeze(model, num_stages=config.train.freeze_stages, batch_norm=config.train.bn == "frozen")
+    freeze(model, num_stages=config.train.freeze_stages, batch_norm=config.batch_norm.frozen)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.train.sync_bn:
+    if config.batch_norm.sync:
         model = synchronize_batch_norm(model, device)
     return engine.prepare(model, chosen)
 
@@ -110,7 +110,7 @@ def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
     """
     if device.type != "cuda":
         raise RunError(
-            f"train.sync_bn is true, but the device is {device.type}: synchronised batch norm is CUDA only. "
+            f"batch_norm.sync is true, but the device is {device.type}: synchronised batch norm is CUDA only. "
             "Leave it out; statistics are then over each process's part of the batch."
         )
     for parent in list(model.modules()):

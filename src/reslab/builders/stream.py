@@ -67,12 +67,12 @@ def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer
 
 
 def _memory_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int] | None:
-    first, own = config.data.first_size, train.images.shape[-1]
+    first, own = config.data.initial_size, train.images.shape[-1]
     if first is None:
         return None
     if train.images.shape[-2] != own or first > own:
         raise UsageError(
-            f"data.first_size is {first}; {train.name} has images of {train.images.shape[-2]}x{own}: "
+            f"data.initial_size is {first}; {train.name} has images of {train.images.shape[-2]}x{own}: "
             "it must be their side or less, and they must be square."
         )
     return growing_size(first, own, _full_size_step(config))
@@ -113,11 +113,11 @@ def _photo_sizes(config: RunConfig) -> Callable[[int], int]:
     data: DataConfig = config.data
     assert isinstance(data.augment, ScaleCrop | ResizedCrop)
     full = data.augment.crop_size
-    if data.first_size is None:
+    if data.initial_size is None:
         return lambda step: full
-    if data.first_size > full:
-        raise UsageError(f"data.first_size is {data.first_size}; it must be data.augment.crop_size, {full}, or less.")
-    return growing_size(data.first_size, full, _full_size_step(config), multiple=_STEP)
+    if data.initial_size > full:
+        raise UsageError(f"data.initial_size is {data.initial_size}; allowed: {full} (data.augment.crop_size) or less.")
+    return growing_size(data.initial_size, full, _full_size_step(config), multiple=_STEP)
 
 
 def _full_size_step(config: RunConfig) -> int:

@@ -41,15 +41,13 @@ def _build_schedule(schedule: Schedule, iterations: int) -> schedules.Factor | P
         case Constant():
             return schedules.constant()
         case StepDecay():
-            return schedules.step_decay(schedule.milestones, schedule.factor)
+            return schedules.step_decay(schedule.milestones, schedule.gamma)
         case Plateau():
-            return PlateauDecay(
-                schedule.factor, schedule.patience_evaluations, schedule.min_improvement, schedule.max_drops
-            )
+            return PlateauDecay(schedule.factor, schedule.patience, schedule.min_delta, schedule.max_drops)
         case Cosine():
             return schedules.cosine(iterations, schedule.final_factor)
         case OneCycle():
-            return schedules.one_cycle(iterations, schedule.rise, schedule.start_factor, schedule.final_factor)
+            return schedules.one_cycle(iterations, schedule.pct_start, schedule.start_factor, schedule.final_factor)
 
 
 def _build_warmup(warmup: Warmup) -> schedules.Factor | ErrorWarmup:
@@ -80,8 +78,8 @@ def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
                 model,
                 lr=optim.lr,
                 momentum=optim.momentum,
-                sgd_lr=optim.other_lr,
-                sgd_momentum=optim.other_momentum,
+                sgd_lr=optim.sgd_lr,
+                sgd_momentum=optim.sgd_momentum,
                 weight_decay=optim.weight_decay,
             )
 
@@ -91,20 +89,20 @@ def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
     return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
 
 
-def build_train_options(run: RunConfig, chosen: Engine, train: Dataset) -> TrainOptions:
+def build_train_options(config: RunConfig, chosen: Engine, train: Dataset) -> TrainOptions:
     """Return the loop's numbers, with the engine's precision and the weights of the training part's classes."""
-    config = run.train
+    options = config.train
     return TrainOptions(
-        iterations=config.iterations,
-        accumulation=config.accumulation,
+        iterations=options.iterations,
+        accumulation=options.accumulation_steps,
         use_bf16=chosen.precision == "bf16",
-        clip_norm=config.clip_norm,
-        label_smoothing=config.label_smoothing,
-        class_weights=_class_weights(run, train) if config.class_weights == "balanced" else None,
-        log_every=config.log_every,
-        evaluate_every=config.evaluate_every,
-        checkpoint_every=config.checkpoint_every,
-        patience_evaluations=config.patience_evaluations,
+        clip_norm=options.grad_clip_norm,
+        label_smoothing=options.label_smoothing,
+        class_weights=_class_weights(config, train) if options.class_weights == "balanced" else None,
+        log_every=options.log_every,
+        evaluate_every=config.evaluation.every,
+        checkpoint_every=options.checkpoint_every,
+        patience_evaluations=config.evaluation.patience,
     )
 
 

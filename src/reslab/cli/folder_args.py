@@ -32,7 +32,7 @@ def plan_config(
     from reslab.recipes.folder import NOMINAL, FolderOptions, plan_folder
     from reslab.runs.auto_config import plan
 
-    data, train = _merged(settings, "data"), _merged(settings, "train")
+    data, train, compute = (_merged(settings, part) for part in ("data", "train", "compute"))
     weights = next((changes["weights"] for changes in reversed(settings) if "weights" in changes), None)
     if data.get("path") is None:
         raise UsageError(
@@ -42,7 +42,8 @@ def plan_config(
     # what is no setting is said at once; what the plan needs is checked, the rest may depend on what is planned
     nominal = plan_folder(NOMINAL, None, FolderOptions(model=model, epochs=epochs, size=size)).config
     check_form(nominal, *settings)
-    override(nominal, {"train": _only(train, "batch_size", "device"), "data": _only(data, "channels")})
+    known = {"train": _only(train, "batch_size"), "compute": _only(compute, "device"), "data": _only(data, "channels")}
+    override(nominal, known)
     wishes = FolderOptions(model=model, epochs=epochs, size=size, batch_size=train.get("batch_size"), weights=weights)
     world = world_from_environment()
     made = plan(
@@ -51,7 +52,7 @@ def plan_config(
         kind=data.get("kind", "auto"),
         channels=data.get("channels"),
         is_alone=world.size == 1,
-        device=train.get("device", "auto"),
+        device=compute.get("device", "auto"),
     )
     config = override(made.config, *settings)
     own = _changed(made.config, config, settings)

@@ -63,7 +63,7 @@ def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str 
         kind=kind or "auto",  # type: ignore[arg-type]
         validation_size=0,
         test_size=0,
-        val_is="validation",
+        validation_is="validation",
     )
 
 

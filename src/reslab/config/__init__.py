@@ -1,35 +1,43 @@
-"""What a run is: frozen, typed, validated configuration, and the one way to override it. No torch here."""
+"""What a run is: frozen, typed, validated configuration, and the one way to change it. No torch here."""
 
-from .data import Augment, DataConfig, NoAugment, PadCrop, ResizedCrop, ScaleCrop
+from .augment import Augment, NoAugment, PadCrop, ResizedCrop, ScaleCrop
+from .batch_norm import BatchNormConfig
+from .compute import ComputeConfig
+from .data import DataConfig, PhotoConfig
+from .evaluation import EvaluationConfig
 from .merge import check_form, differences, from_dict, override, read_toml, to_dict, without_defaults
-from .optim import (
+from .optim import Muon, Optim, Sgd
+from .run import RunConfig
+from .schedule import (
     Constant,
     Cosine,
     LinearWarmup,
-    Muon,
     NoWarmup,
     OneCycle,
     Plateau,
     Schedule,
-    Sgd,
     StepDecay,
     UntilTrainingError,
     Warmup,
 )
-from .run import RunConfig
 from .train import TrainConfig
 
 __all__ = [
     "Augment",
+    "BatchNormConfig",
+    "ComputeConfig",
     "Constant",
     "Cosine",
     "DataConfig",
+    "EvaluationConfig",
     "LinearWarmup",
     "Muon",
     "NoAugment",
     "NoWarmup",
     "OneCycle",
+    "Optim",
     "PadCrop",
+    "PhotoConfig",
     "Plateau",
     "ResizedCrop",
     "RunConfig",

@@ -1,8 +1,9 @@
-"""What every part of a configuration does with a bad value."""
+"""The check of a single setting."""
 
 from reslab.errors import UsageError
 
 
-def require(condition: bool, field_name: str, value: object, allowed: str) -> None:
+def require(condition: bool, key: str, value: object, allowed: str) -> None:
+    """Raise UsageError, which names the setting and what it may be, unless `condition` holds."""
     if not condition:
-        raise UsageError(f"{field_name} is {value!r}; allowed: {allowed}.")
+        raise UsageError(f"{key} is {value!r}; allowed: {allowed}.")

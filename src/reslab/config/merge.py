@@ -1,99 +1,121 @@
-"""The one way to change a configuration, and to read one: deep merge, strict validation, errors in words."""
+"""The one way to read a configuration and to change one: deep merge, then strict validation."""
 
 import dataclasses
 import json
 import math
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from reslab.errors import UsageError, did_you_mean
+from reslab.errors import UsageError
 
+from .explain import TAGGED_PARTS, explain, settings_at
 from .run import RunConfig
+from .upgrade import FORMAT_VERSION, upgrade
 
 
-def to_dict(config: RunConfig) -> dict[str, Any]:
+def to_dict(config: RunConfig) -> dict[str, JsonValue]:
     """Return the config as plain JSON values, tuples as lists."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-    return plain(asdict(config))
+    return json.loads(json.dumps(asdict(config)))
 
 
 def without_defaults(config: RunConfig) -> dict[str, Any]:
-    """Return only what differs from the defaults, and every `kind`: a setting that came later changes nothing here."""
-
-    def told(part: Any) -> dict[str, Any]:
-        found = {}
-        for item in dataclasses.fields(part):
-            value, default = getattr(part, item.name), _default(item)
-            if dataclasses.is_dataclass(value):
-                found[item.name] = told(value)
-            elif item.name == "kind" or value != default:
-                found[item.name] = value
-        return found
-
-    return told(config)
+    """Return what differs from the defaults, and every `kind`; a setting that is added later changes nothing in it."""
+    return _told(config)
 
 
-def _default(item: "dataclasses.Field[Any]") -> Any:
-    return item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+def _told(part: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if dataclasses.is_dataclass(value):
+            values[field.name] = _told(value)
+        elif field.name == "kind" or value != _default(field):
+            values[field.name] = value
+    return values
 
 
-def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """Return the config that `to_dict` wrote; UsageError names the first wrong key or value."""
-    return _validate(dict(values))
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+
+
+def from_dict(values: Mapping[str, JsonValue]) -> RunConfig:
+    """Return the config that `to_dict` wrote.
+
+    Args:
+        values: Nested JSON values. A key "format_version" says by which version they were written; version 1 is
+            upgraded, and without the key they are of today.
+
+    Raises:
+        UsageError: A key or a value is wrong (the first is named), or the format version is unknown.
+    """
+    settings = {key: value for key, value in values.items() if key != "format_version"}
+    version = values.get("format_version", FORMAT_VERSION)
+    if version not in (1, FORMAT_VERSION):
+        raise UsageError(f"the config has format version {version}; this reslab reads 1 and {FORMAT_VERSION}.")
+    return _validate(upgrade(settings) if version == 1 else settings)
 
 
 def override(config: RunConfig, *changes: Mapping[str, Any]) -> RunConfig:
-    """Return `config` with nested `changes`, for example `{"optim": {"lr": 0.05}}`; of several, the last has its way.
+    """Return `config` with nested changes.
 
-    Naming another `kind` replaces the whole part by that kind's defaults. Raises UsageError for a key that does not
-    exist (with the nearest that does), a value of the wrong type, or one out of range. The text "none" stands for
-    nothing where a setting may be nothing (`clip_norm`, `ema_decay`, ...).
+    Args:
+        config: The config to start from; it stays as it is.
+        changes: Nested settings, for example `{"optim": {"lr": 0.05}}`; where several set the same, the last wins.
+            Another `kind` replaces the whole part by that kind's defaults. The text "none" stands for None where a
+            setting may be None (`train.grad_clip_norm`, `train.ema_decay`, ...).
+
+    Returns:
+        A new config, checked as a whole.
+
+    Raises:
+        UsageError: A key does not exist (the nearest one is named) or was renamed (its new name is given), or a value
+            has the wrong type or is out of range.
     """
-    merged = reduce(_merge, changes, to_dict(config))  # checked once, because one may need what another sets
-    return _validate(_with_nones(merged, merged, []))
+    return _validate(_merged(config, changes))  # once, because a change may need what another one sets
 
 
 def check_form(config: RunConfig, *changes: Mapping[str, Any]) -> None:
-    """Raise UsageError for a setting that does not exist or is of the wrong type, whatever the other settings are.
+    """Check names and types of changes alone, where the settings that they depend on are still open.
 
-    What `override` refuses beyond that may depend on values that are still open.
+    Args:
+        config: A config that has the parts to be changed.
+        changes: Nested settings, as for `override`.
+
+    Raises:
+        UsageError: A key does not exist or was renamed, or a value has the wrong type.
     """
-    merged = reduce(_merge, changes, to_dict(config))
-    values = _with_nones(merged, merged, [])
+    values = _merged(config, changes)
     try:
         _ADAPTER.validate_json(_as_json(values), strict=True, extra="forbid")
     except ValidationError as error:
-        wrong = [problem for problem in error.errors() if problem["type"] != "value_error"]
-        if wrong:
-            raise UsageError(_explain(wrong[0], values)) from None
+        if problems := [problem for problem in error.errors() if problem["type"] != "value_error"]:
+            raise UsageError(explain(problems, values)) from None
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return every leaf that differs between two config dicts: {"optim.lr": (0.1, 0.05)}; None where one lacks it."""
-    found: dict[str, tuple[Any, Any]] = {}
+    """Return every leaf that differs between two nested dicts: {"optim.lr": (0.1, 0.05)}; None where one lacks it."""
+    pairs: dict[str, tuple[Any, Any]] = {}
     for key in [*a, *(key for key in b if key not in a)]:
         left, right = a.get(key), b.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found.update(differences(left, right, f"{prefix}{key}."))
+            pairs.update(differences(left, right, f"{prefix}{key}."))
         elif left != right:
-            found[prefix + key] = (left, right)
-    return found
+            pairs[prefix + key] = (left, right)
+    return pairs
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the nested changes in a TOML file; UsageError names the file and the line."""
+    """Return the nested settings in a TOML file.
+
+    Raises:
+        UsageError: The file cannot be read, or is not TOML (the line is named).
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -102,108 +124,31 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not a TOML file: {error}.") from None
 
 
+def _merged(config: RunConfig, changes: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+    values = reduce(_merge, changes, to_dict(config))
+    return _with_nones(values, values, [])
+
+
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
         if not isinstance(value, Mapping) or not isinstance(old, dict):
             merged[key] = list(value) if isinstance(value, tuple) else value
-        elif "kind" in value and value["kind"] != old.get("kind") and key in _TAGGED_PARTS:
+        elif "kind" in value and value["kind"] != old.get("kind") and key in TAGGED_PARTS:
             merged[key] = dict(value)
         else:
             merged[key] = _merge(old, value)
     return merged
 
 
-# parts that are one of several dataclasses, told apart by `kind`; the data's `kind` is an ordinary value
-_TAGGED_PARTS = ("augment", "optim", "schedule", "warmup")
-
-
-def _validate(values: dict[str, Any]) -> RunConfig:
-    """Turn nested values into a RunConfig, strictly, or say in one sentence what is wrong with the first bad one."""
-    try:
-        return _ADAPTER.validate_json(_as_json(values), strict=True, extra="forbid")
-    except ValidationError as error:
-        raise UsageError(_explain(error.errors()[0], values)) from None
-
-
-def _as_json(values: dict[str, Any]) -> str:
-    """JSON, because there a list is a tuple and a dict a dataclass even in strict mode."""
-    try:
-        return json.dumps(values, default=str, allow_nan=False)
-    except ValueError:
-        raise UsageError(_not_finite(values)) from None
-
-
-def _not_finite(values: Mapping[str, Any], prefix: str = "") -> str:
-    """Name the first setting that is infinite or no number, which JSON, and so a run folder, has no word for."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            if found := _not_finite(value, f"{prefix}{key}."):
-                return found
-        elif any(isinstance(one, float) and not math.isfinite(one) for one in (value, *_items(value))):
-            return f"{prefix}{key} is {value}; allowed: finite numbers ('none' where a setting may be nothing)."
-    return ""
-
-
-def _items(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else ()
-
-
-def _explain(problem: Any, values: dict[str, Any]) -> str:
-    """Put a pydantic error into words, with the key as a user writes it."""
-    path = _user_path(problem["loc"], values)
-    key = ".".join(path)
-    match problem["type"]:
-        case "unexpected_keyword_argument":
-            siblings = setting_names(path[:-1], values)
-            hint = did_you_mean(path[-1], siblings)
-            return f"no setting is called {key!r}; there are: {', '.join(siblings)}.{hint}"
-        case "missing":
-            return f"{key!r} is missing."
-        case "union_tag_invalid" | "union_tag_not_found":
-            tags = [str(tag).strip(" '") for tag in problem["ctx"].get("expected_tags", "").split(",")]
-            given = _get(values, [*path, "kind"])
-            allowed = ", ".join(filter(None, tags))
-            return f"{key}.kind is {given!r}; allowed: {allowed or 'see the documentation'}.{did_you_mean(given, tags)}"
-        case "literal_error":
-            choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-            given = problem["input"]
-            return f"{key} is {given!r}; allowed: {', '.join(choices)}.{did_you_mean(given, choices)}"
-        case "tuple_type":
-            given = str(problem["input"])
-            form = f"[{given}]" if re.fullmatch(r"\d+(, ?\d+)*", given) else "[1,2,3]"
-            return f"{key} is {problem['input']!r}; it should be a list in brackets, like '{form}'."
-        case "value_error":
-            return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
-        case _:
-            wanted = problem["msg"].removeprefix("Input should be ").removesuffix(" without decimal")
-            return f"{key} is {problem['input']!r}; it should be {wanted}."
-
-
-def setting_names(path: list[str], values: dict[str, Any]) -> list[str]:
-    """Return the names of the settings in the part at `path`, as the `kind`s in `values` choose it."""
-    return [item.name for item in dataclasses.fields(_part_at(path, values))]
-
-
-def _part_at(path: list[str], values: dict[str, Any]) -> Any:
-    """The dataclass of the part at `path`."""
-    part: Any = RunConfig
-    for number, key in enumerate(path, start=1):
-        hint = get_type_hints(part)[key]
-        members = get_args(hint) or (hint,)
-        kind = _get(values, [*path[:number], "kind"])
-        part = next((member for member in members if _kind(member) == kind), members[0])
-    return part
-
-
 def _with_nones(values: dict[str, Any], part: dict[str, Any], path: list[str]) -> dict[str, Any]:
-    """Let the word "none" stand for nothing where a setting may be nothing; TOML and flags have no other."""
+    """Replace the word "none" where a setting may be None; TOML and flags have no other word for it."""
     filled = dict(part)
-    hints = get_type_hints(_part_at(path, values))
+    hints = settings_at(path, values)
     for key, value in part.items():
         if key not in hints:
-            continue  # the validation says so in better words
+            continue  # validation explains it
         if isinstance(value, dict):
             filled[key] = _with_nones(values, value, [*path, key])
         elif value == "none" and type(None) in get_args(hints[key]):
@@ -211,24 +156,33 @@ def _with_nones(values: dict[str, Any], part: dict[str, Any], path: list[str]) -
     return filled
 
 
-def _kind(part: Any) -> Any:
-    return next((item.default for item in dataclasses.fields(part) if item.name == "kind"), None)
+def _validate(values: dict[str, Any]) -> RunConfig:
+    try:
+        return _ADAPTER.validate_json(_as_json(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        raise UsageError(explain(error.errors(), values)) from None
 
 
-def _user_path(location: tuple[Any, ...], values: dict[str, Any]) -> list[str]:
-    """Drop the union tags that pydantic puts between the keys."""
-    path: list[str] = []
-    for part in location:
-        in_tagged_part = path and path[-1] in _TAGGED_PARTS
-        if not (in_tagged_part and part == _get(values, [*path, "kind"])):
-            path.append(str(part))
-    return path
+def _as_json(values: dict[str, Any]) -> str:
+    """Return JSON, because there a list is a tuple and a dict a dataclass even in strict mode."""
+    try:
+        return json.dumps(values, default=str, allow_nan=False)
+    except ValueError:
+        key, value = next(_not_finite(values))
+        raise UsageError(f"{key} is {value}; allowed: finite numbers ('none' where a setting may be None).") from None
 
 
-def _get(values: Any, path: list[str]) -> Any:
-    for key in path:
-        values = values.get(key) if isinstance(values, dict) else None
-    return values
+def _not_finite(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings that are infinite or not a number, for which JSON has no word."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _not_finite(value, f"{prefix}{key}.")
+        elif any(isinstance(item, float) and not math.isfinite(item) for item in _items(value)):
+            yield f"{prefix}{key}", value
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 _ADAPTER = TypeAdapter(RunConfig)

@@ -1,4 +1,4 @@
-"""How the weights change: the optimizer, its learning rate over the run, and the beginning of it."""
+"""The optimizer."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -7,15 +7,24 @@ from pydantic import Discriminator
 
 from .checks import require
 
-_LARGEST = 1e30  # learning rate: far beyond any use, and still a number in float32
+_LARGEST_LR = 1e30  # far beyond any use, and still a number in float32
+_LR_ALLOWED = f"a number above 0, at most {_LARGEST_LR}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sgd:
-    """Stochastic gradient descent with momentum; `v = momentum * v + g + weight_decay * w; w -= lr * v`.
+    """Stochastic gradient descent with momentum: `v = momentum * v + g + weight_decay * w; w -= lr * v`.
 
-    decay_norm_and_bias: whether weight decay also acts on batch-norm scales, shifts and biases. The paper does not say.
-    layer_decay: the head has the learning rate; each stage below it, down to the stem, has it times this once more.
+    Attributes:
+        kind: "sgd".
+        lr: Learning rate before schedule and warm-up.
+        momentum: Share of the last step's `v` that is kept.
+        nesterov: Whether to look ahead by one step of momentum (Nesterov).
+        weight_decay: Decay of the weights, added to the gradient.
+        decay_norm_and_bias: Whether weight decay also acts on biases and on the scales and shifts of batch norm. The
+            paper does not say.
+        layer_decay: Factor of the learning rate from each stage to the one below it, from the head down to the stem;
+            1 trains all of them at `lr`.
     """
 
     kind: Literal["sgd"] = "sgd"
@@ -27,147 +36,42 @@ class Sgd:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        require(0 < self.lr <= _LARGEST, "lr", self.lr, f"a number above 0, at most {_LARGEST}")
-        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "0 < layer_decay <= 1")
-        require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= momentum < 1")
-        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
-        require(not self.nesterov or self.momentum > 0, "nesterov", self.nesterov, "true only with momentum above 0")
+        require(0 < self.lr <= _LARGEST_LR, "optim.lr", self.lr, _LR_ALLOWED)
+        require(0 < self.layer_decay <= 1, "optim.layer_decay", self.layer_decay, "0 < layer_decay <= 1")
+        require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "0 <= momentum < 1")
+        require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        is_possible = not self.nesterov or self.momentum > 0
+        require(is_possible, "optim.nesterov", self.nesterov, "true only with momentum above 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Muon:
     """Muon on the convolutions inside the network, SGD with Nesterov momentum on the rest (Jordan et al. 2024).
 
-    lr: size of a step of an inner convolution, relative to its weight, which is held at a fixed norm.
-    other_lr, other_momentum, weight_decay: of the rest: the stem, batch norm, the last layer.
+    Attributes:
+        kind: "muon".
+        lr: Learning rate of the inner convolutions, relative to their weights, which are held at a fixed norm.
+        momentum: Momentum of the inner convolutions.
+        sgd_lr: Learning rate of the rest: the stem, batch norm and the last layer.
+        sgd_momentum: Momentum of the rest.
+        weight_decay: Weight decay of the rest.
     """
 
     kind: Literal["muon"] = "muon"
     lr: float = 0.1
     momentum: float = 0.6
-    other_lr: float = 0.1
-    other_momentum: float = 0.9
+    sgd_lr: float = 0.1
+    sgd_momentum: float = 0.9
     weight_decay: float = 5e-4
 
     def __post_init__(self) -> None:
-        for name in ("lr", "other_lr"):
-            require(
-                0 < getattr(self, name) <= _LARGEST, name, getattr(self, name), f"a number above 0, at most {_LARGEST}"
-            )
-        for name in ("momentum", "other_momentum"):
-            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 <= momentum < 1")
-        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        for name in ("lr", "sgd_lr"):
+            lr = getattr(self, name)
+            require(0 < lr <= _LARGEST_LR, f"optim.{name}", lr, _LR_ALLOWED)
+        for name in ("momentum", "sgd_momentum"):
+            momentum = getattr(self, name)
+            require(0 <= momentum < 1, f"optim.{name}", momentum, f"0 <= {name} < 1")
+        require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
 
 
 Optim = Annotated[Sgd | Muon, Discriminator("kind")]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Constant:
-    """The learning rate stays where it is."""
-
-    kind: Literal["constant"] = "constant"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepDecay:
-    """Multiply the learning rate by `factor` at each milestone, in iterations (paper Sec. 4.2)."""
-
-    kind: Literal["step"] = "step"
-    milestones: tuple[int, ...] = ()
-    factor: float = 0.1
-
-    def __post_init__(self) -> None:
-        ascending = all(a < b for a, b in zip((0, *self.milestones), self.milestones, strict=False))
-        require(ascending, "milestones", self.milestones, "iterations above 0 in ascending order")
-        require(0 < self.factor < 1, "factor", self.factor, "0 < factor < 1")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plateau:
-    """Multiply by `factor` when the validation error has not improved for a while (paper Sec. 3.4).
-
-    patience_evaluations: evaluations without improvement before a drop.
-    min_improvement: how many points of error (in %) count as an improvement.
-    max_drops: drop at most this often.
-    """
-
-    kind: Literal["plateau"] = "plateau"
-    factor: float = 0.1
-    patience_evaluations: int = 5
-    min_improvement: float = 0.1
-    max_drops: int = 3
-
-    def __post_init__(self) -> None:
-        require(0 < self.factor < 1, "factor", self.factor, "0 < factor < 1")
-        require(self.patience_evaluations >= 1, "patience_evaluations", self.patience_evaluations, "1 or more")
-        require(self.min_improvement >= 0, "min_improvement", self.min_improvement, "0 or more")
-        require(self.max_drops >= 1, "max_drops", self.max_drops, "1 or more")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cosine:
-    """Fall along half a cosine from the learning rate to `final_factor` times it over the whole run."""
-
-    kind: Literal["cosine"] = "cosine"
-    final_factor: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OneCycle:
-    """Rise linearly from `start_factor` to 1 over the part `rise` of the run, then fall linearly to `final_factor`."""
-
-    kind: Literal["one_cycle"] = "one_cycle"
-    rise: float = 0.3
-    start_factor: float = 0.1
-    final_factor: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(0 < self.rise < 1, "rise", self.rise, "a part of the run, 0 < rise < 1")
-        require(0 <= self.start_factor <= 1, "start_factor", self.start_factor, "0 to 1")
-        require(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
-
-
-Schedule = Annotated[Constant | StepDecay | Plateau | Cosine | OneCycle, Discriminator("kind")]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoWarmup:
-    """Start at the schedule's learning rate."""
-
-    kind: Literal["none"] = "none"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LinearWarmup:
-    """Rise linearly to the schedule's learning rate over `iterations`."""
-
-    kind: Literal["linear"] = "linear"
-    iterations: int = 500
-
-    def __post_init__(self) -> None:
-        require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UntilTrainingError:
-    """Use `factor` times the learning rate until the training error is below a bound (paper Sec. 4.2, 110 layers).
-
-    The training error is that of the augmented batches, averaged over each `window_iterations` iterations.
-    """
-
-    kind: Literal["until_error"] = "until_error"
-    factor: float = 0.1
-    below_percent: float = 80.0
-    window_iterations: int = 100
-
-    def __post_init__(self) -> None:
-        require(0 < self.factor < 1, "factor", self.factor, "0 < factor < 1")
-        require(0 < self.below_percent < 100, "below_percent", self.below_percent, "0 < below_percent < 100")
-        require(self.window_iterations >= 1, "window_iterations", self.window_iterations, "1 or more")
-
-
-Warmup = Annotated[NoWarmup | LinearWarmup | UntilTrainingError, Discriminator("kind")]

@@ -26,8 +26,8 @@ def batches(
     """Yield every sample once over all processes: rank r takes samples r, r + world_size, ...
 
     Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos as
-    `spec.fit` says (see `reslab.data.images.picture.view`). RunError when images in memory do not have the size that
-    the spec asks for.
+    `spec.resize_mode` says (see `reslab.data.images.picture.view`). RunError when images in memory do not have the size
+    that the spec asks for.
     """
     normalize = Normalizer(spec, device)
     chosen = torch.arange(len(dataset))[rank::world_size]
@@ -51,8 +51,8 @@ def _check_size(images: Tensor, name: str, spec: PreprocessSpec) -> None:
 def protocol(dataset: Dataset, spec: PreprocessSpec) -> str:
     """Say in words how each image is shown to the network."""
     size = f"{spec.height}x{spec.width}"
-    match spec.fit:
-        case _ if isinstance(dataset, ArrayDataset) or (spec.fit == "crop" and spec.short_side is None):
+    match spec.resize_mode:
+        case _ if isinstance(dataset, ArrayDataset) or (spec.resize_mode == "crop" and spec.short_side is None):
             return "single original view, fp32"
         case "crop":
             return f"single centre crop {size} of short side {spec.short_side}, fp32"

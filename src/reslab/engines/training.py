@@ -77,13 +77,13 @@ def candidates(
 def _check_together(fused_norm: str, compile: str, has_blocks: bool) -> None:
     if compile == "on" and fused_norm == "on":
         raise UsageError(
-            "train.compile is 'on' and train.fused_norm is 'on': the compiler fuses by itself, without "
+            "compute.compile is 'on' and compute.fused_norm is 'on': the compiler fuses by itself, without "
             "the kernel; set one of the two to auto or off."
         )
     if compile == "on" and not has_blocks:
         raise UsageError(
-            "train.compile is 'on', but this network has no blocks, which are what is compiled; use --train.compile "
-            "auto or off."
+            "compute.compile is 'on', but this network has no blocks, which are what is compiled; use "
+            "--compute.compile auto or off."
         )
 
 
@@ -93,7 +93,7 @@ def _precision_choices(choice: str, device: torch.device) -> list[str]:
     else:
         is_native = bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
     if choice == "bf16" and not is_native:
-        raise RunError(f"train.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
+        raise RunError(f"compute.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
     if choice == "auto":
         return ["bf16", "fp32"] if is_native else ["fp32"]
     return [choice]
@@ -102,7 +102,7 @@ def _precision_choices(choice: str, device: torch.device) -> list[str]:
 def _kernel_choices(choice: str, device: torch.device) -> list[bool]:
     problem = "it runs on CPUs only" if device.type != "cpu" else fused_norm_problem() if choice != "off" else None
     if choice == "on" and problem:
-        raise RunError(f"train.fused_norm is 'on', but {problem}; use --train.fused_norm auto or off.")
+        raise RunError(f"compute.fused_norm is 'on', but {problem}; use --compute.fused_norm auto or off.")
     if choice == "auto":
         return [False] if problem else [True, False]
     return [choice == "on"]
@@ -114,7 +114,7 @@ def _compile_choices(choice: str, device: torch.device, iterations: int) -> list
     has_compiler = compiler() is not None and has_triton  # a GPU's kernels are launched by compiled code too
     if choice == "on" and not has_compiler:
         missing = "C++ compiler (g++)" if has_triton else "triton"
-        raise RunError(f"train.compile is 'on', but there is no {missing} here; use --train.compile auto or off.")
+        raise RunError(f"compute.compile is 'on', but there is no {missing} here; use --compute.compile auto or off.")
     if choice != "auto":
         return [choice == "on"]
     if not has_compiler or iterations < COMPILE_FROM_ITERATIONS:

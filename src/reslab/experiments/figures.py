@@ -27,7 +27,7 @@ def draw_curves(
         records = evidence.records[arm]
         color = COLORS[number % len(COLORS)]
         train = tuple(points(record.rows("train")) for record in records)
-        monitor = records[0].config()["train"]["monitor"]
+        monitor = records[0].config()["evaluation"]["monitor"]
         draw(axes, Curve("", color, THIN, train))
         if monitor != "none" and all(record.rows(monitor) for record in records):
             draw(axes, Curve(label, color, BOLD, tuple(points(record.rows(monitor)) for record in records)))

@@ -41,9 +41,7 @@ def _warmup_in_words(config: RunConfig) -> str:
 def _schedule_in_words(config: RunConfig) -> str:
     match config.schedule:
         case StepDecay() as schedule:
-            return (
-                f", divided by {1 / schedule.factor:g} at {' and '.join(f'{step:,}' for step in schedule.milestones)}"
-            )
+            return f", divided by {1 / schedule.gamma:g} at {' and '.join(f'{step:,}' for step in schedule.milestones)}"
         case Plateau() as schedule:
             return f", divided by {1 / schedule.factor:g} when the validation error plateaus"
         case Constant():

@@ -58,7 +58,7 @@ def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
         trainer.train_step()
     return {
         "depth": config.model.depth,
-        "checkpoint_activations": config.train.checkpoint_activations,
+        "checkpoint_activations": config.compute.checkpoint_activations,
         "device": device.type,
         "engine": context.engine.label,
         "seconds_per_step": round((_now(device) - start) / steps, 4),

@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.artifacts.model_file import ModelCard
-from reslab.data.images.picture import Picture, view_of, with_fit
+from reslab.data.images.picture import Picture, view_of, with_resize_mode
 from reslab.data.preprocess import Normalizer
 from reslab.errors import RunError, UsageError
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec import PreprocessSpec, ResizeMode
 
 Answer = TypeVar("Answer")
 NamedView = tuple[str, "Tensor | BadFile"]
@@ -64,7 +64,7 @@ class Classifier:
     """What the network of `reslab.load(path)` and the Predictor of `reslab.load(path, engine=...)` share.
 
     Pictures are of any kind that `reslab.data.images.picture.read_picture` takes, and are shown to the network exactly
-    as in evaluation. `fit` shows them another way than the model file says: "crop", "letterbox" or "squash".
+    as in evaluation. `resize_mode` shows them another way than the model file says: "crop", "letterbox" or "squash".
     """
 
     card: ModelCard
@@ -82,12 +82,12 @@ class Classifier:
         """Return the device that the inputs have to be on."""
         raise NotImplementedError
 
-    def prepare(self, images: Picture | Iterable[Picture], *, fit: Fit | None = None) -> Tensor:
+    def prepare(self, images: Picture | Iterable[Picture], *, resize_mode: ResizeMode | None = None) -> Tensor:
         """Return the network's input for one picture or several: float32 [n, channels, height, width], on its device.
 
         RunError names a picture that cannot be read.
         """
-        spec = with_fit(self.card.preprocess, fit)
+        spec = with_resize_mode(self.card.preprocess, resize_mode)
         views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(several(images))]
         if not views:
             return torch.empty(0, spec.channels, spec.height, spec.width, device=self.place())
@@ -95,14 +95,19 @@ class Classifier:
 
     @overload
     def predict(
-        self, images: Picture, *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+        self, images: Picture, *, top_k: int = 5, batch_size: int = 32, resize_mode: ResizeMode | None = None
     ) -> Prediction: ...
     @overload
     def predict(
-        self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+        self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, resize_mode: ResizeMode | None = None
     ) -> list[Prediction]: ...
     def predict(
-        self, images: Picture | Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        top_k: int = 5,
+        batch_size: int = 32,
+        resize_mode: ResizeMode | None = None,
     ) -> Prediction | list[Prediction]:
         """Return the `top_k` most probable classes of a picture; of several, a list in their order.
 
@@ -112,14 +117,14 @@ class Classifier:
         `top_k` or `batch_size` below 1.
         """
         found: list[Prediction] = []
-        for answer in self.predict_files(several(images), top_k=top_k, batch_size=batch_size, fit=fit):
+        for answer in self.predict_files(several(images), top_k=top_k, batch_size=batch_size, resize_mode=resize_mode):
             if isinstance(answer, BadFile):
                 raise RunError(answer.reason)
             found.append(answer)
         return found[0] if is_one(images) else found
 
     def predict_files(
-        self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, fit: Fit | None = None
+        self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, resize_mode: ResizeMode | None = None
     ) -> Iterator[Prediction | BadFile]:
         """Yield the answer for each picture in turn; for one that cannot be read, a BadFile, and go on.
 
@@ -128,7 +133,7 @@ class Classifier:
         raised after the answers that come before it.
         """
         check_counts(top_k=top_k, batch_size=batch_size)
-        spec = with_fit(self.card.preprocess, fit)
+        spec = with_resize_mode(self.card.preprocess, resize_mode)
         return self._stream(images, batch_size, spec, partial(self._answers, top_k=top_k, spec=spec))
 
     def _stream(

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.analysis import enlarged, head_maps, in_eval_mode, last_map, overlay, picture_of, side_by_side, upsampled
-from reslab.data.images.picture import Picture, with_fit
+from reslab.data.images.picture import Picture, with_resize_mode
 from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.models import Network
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec import PreprocessSpec, ResizeMode
 
 from .classifier import BadFile, Classifier, NamedView, Prediction, check_counts, is_one, several
 
@@ -79,7 +79,7 @@ class Explainer(Classifier):
         class_name: str | None = None,
         top_k: int = 5,
         batch_size: int = 32,
-        fit: Fit | None = None,
+        resize_mode: ResizeMode | None = None,
     ) -> Explanation: ...
     @overload
     def explain(
@@ -89,7 +89,7 @@ class Explainer(Classifier):
         class_name: str | None = None,
         top_k: int = 5,
         batch_size: int = 32,
-        fit: Fit | None = None,
+        resize_mode: ResizeMode | None = None,
     ) -> list[Explanation]: ...
     def explain(
         self,
@@ -98,7 +98,7 @@ class Explainer(Classifier):
         class_name: str | None = None,
         top_k: int = 5,
         batch_size: int = 32,
-        fit: Fit | None = None,
+        resize_mode: ResizeMode | None = None,
     ) -> Explanation | list[Explanation]:
         """Return the answer for a picture with its heat map; of several, a list in their order.
 
@@ -106,7 +106,9 @@ class Explainer(Classifier):
         where a picture cannot be read.
         """
         found: list[Explanation] = []
-        stream = self.explain_files(several(images), class_name=class_name, top_k=top_k, batch_size=batch_size, fit=fit)
+        stream = self.explain_files(
+            several(images), class_name=class_name, top_k=top_k, batch_size=batch_size, resize_mode=resize_mode
+        )
         for one in stream:
             if isinstance(one, BadFile):
                 raise RunError(one.reason)
@@ -120,7 +122,7 @@ class Explainer(Classifier):
         class_name: str | None = None,
         top_k: int = 5,
         batch_size: int = 32,
-        fit: Fit | None = None,
+        resize_mode: ResizeMode | None = None,
     ) -> Iterator[Explanation | BadFile]:
         """Yield the answer for each picture in turn with its heat map; for one that cannot be read, a BadFile.
 
@@ -130,7 +132,7 @@ class Explainer(Classifier):
         Raises UsageError at once for a class that the model does not have, and for counts below 1.
         """
         check_counts(top_k=top_k, batch_size=batch_size)
-        spec = with_fit(self.card.preprocess, fit)
+        spec = with_resize_mode(self.card.preprocess, resize_mode)
         candidates = None if class_name is None else self._classes_named(class_name)
         explain = partial(self._explanations, top_k=top_k, spec=spec, candidates=candidates)
         return self._stream(images, batch_size, spec, explain)

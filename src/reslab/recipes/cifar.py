@@ -2,6 +2,7 @@
 
 from reslab.config import (
     DataConfig,
+    EvaluationConfig,
     NoWarmup,
     PadCrop,
     RunConfig,
@@ -26,9 +27,8 @@ def cifar(kind: str, depth: int) -> RunConfig:
         model=model_spec(f"cifar_{kind}{depth}"),
         data=DataConfig(kind="cifar10", mean="pixel", scale="none", augment=PadCrop(padding=4, flip=True, fill="mean")),
         optim=Sgd(lr=0.1, momentum=0.9, nesterov=False, weight_decay=1e-4, decay_norm_and_bias=True),
-        schedule=StepDecay(milestones=(32_000, 48_000), factor=0.1),
+        schedule=StepDecay(milestones=(32_000, 48_000), gamma=0.1),
         warmup=UntilTrainingError(factor=0.1, below_percent=80.0) if depth >= _NEEDS_WARMUP_FROM else NoWarmup(),
-        train=TrainConfig(
-            iterations=64_000, batch_size=128, log_every=100, evaluate_every=2000, checkpoint_every=500, monitor="test"
-        ),
+        train=TrainConfig(iterations=64_000, batch_size=128, log_every=100, checkpoint_every=500),
+        evaluation=EvaluationConfig(every=2000, monitor="test"),
     )

@@ -1,6 +1,6 @@
 """The paper's CIFAR networks, unchanged, at the paper's error in minutes: everything but the network is free."""
 
-from reslab.config import DataConfig, Muon, OneCycle, PadCrop, RunConfig, TrainConfig
+from reslab.config import DataConfig, EvaluationConfig, Muon, OneCycle, PadCrop, RunConfig, TrainConfig
 from reslab.spec.families import model_spec
 
 _BATCH_SIZE = 128
@@ -19,18 +19,17 @@ def cifar_fast(kind: str, depth: int) -> RunConfig:
             kind="cifar10",
             mean="channel",
             scale="std",
-            first_size=20,
+            initial_size=20,
             full_size_from=0.75,
             augment=PadCrop(padding=4, flip=True, fill="reflect", flip_order="alternating"),
         ),
-        optim=Muon(lr=0.07, momentum=0.6, other_lr=0.07, other_momentum=0.9, weight_decay=5e-4),
-        schedule=OneCycle(rise=0.05, start_factor=0.2, final_factor=0.0),
+        optim=Muon(lr=0.07, momentum=0.6, sgd_lr=0.07, sgd_momentum=0.9, weight_decay=5e-4),
+        schedule=OneCycle(pct_start=0.05, start_factor=0.2, final_factor=0.0),
         train=TrainConfig(
             iterations=EPOCHS * 50_000 // _BATCH_SIZE,
             batch_size=_BATCH_SIZE,
             log_every=100,
-            evaluate_every=1000,
             checkpoint_every=1000,
-            monitor="none",
         ),
+        evaluation=EvaluationConfig(every=1000, monitor="none"),
     )

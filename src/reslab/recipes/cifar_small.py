@@ -20,7 +20,8 @@ def cifar_small(kind: str, depth: int) -> RunConfig:
     return replace(
         config,
         recipe=f"cifar-{kind}{depth}-small",
-        schedule=StepDecay(milestones=(ITERATIONS // 2, ITERATIONS * 3 // 4), factor=0.1),
+        schedule=StepDecay(milestones=(ITERATIONS // 2, ITERATIONS * 3 // 4), gamma=0.1),
         warmup=LinearWarmup(iterations=_WARMUP),
-        train=replace(config.train, iterations=ITERATIONS, log_every=50, evaluate_every=293, checkpoint_every=293),
+        train=replace(config.train, iterations=ITERATIONS, log_every=50, checkpoint_every=293),
+        evaluation=replace(config.evaluation, every=293),
     )

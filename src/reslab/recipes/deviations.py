@@ -65,7 +65,7 @@ DIFFERENCES = (
         'not said; Table 6 has single numbers, and "best (mean±std)" of five runs for 110 layers',
         "the last weights, always; a test curve is for the figure only",
         "choosing by the test error is no result",
-        lambda config: config.train.select == "last",
+        lambda config: config.evaluation.select == "last",
     ),
     Difference(
         "padding of the crops",
@@ -78,15 +78,15 @@ DIFFERENCES = (
         "batch norm on CIFAR",
         "two GPUs, so over 64 samples",
         "over the batch of 128",
-        "one process is the usual case; `--train.bn_group_size 64` computes the paper's",
-        lambda config: _is_cifar(config) and config.train.bn_group_size is None,
+        "one process is the usual case; `--batch_norm.group_size 64` computes the paper's",
+        lambda config: _is_cifar(config) and config.batch_norm.group_size is None,
     ),
     Difference(
         "batch norm on photos",
         "ImageNet on eight GPUs, so over 32 samples (the authors' notes to their models)",
         "over each process's part of the batch",
-        "one process is the usual case; `--train.bn_group_size 32` computes the paper's",
-        lambda config: _has_images_of_files(config) and config.train.bn_group_size is None,
+        "one process is the usual case; `--batch_norm.group_size 32` computes the paper's",
+        lambda config: _has_images_of_files(config) and config.batch_norm.group_size is None,
     ),
     Difference(
         "batch norm at test time",
@@ -141,8 +141,8 @@ DIFFERENCES = (
         "precision",
         "not said; Caffe's is fp32",
         "bf16 autocast where the device has it natively and is not slower by it; weights and reported errors in fp32",
-        "speed; `--train.precision fp32` does without",
-        lambda config: config.train.precision == "auto",
+        "speed; `--compute.precision fp32` does without",
+        lambda config: config.compute.precision == "auto",
     ),
     Difference(
         "warm-up of 1202 layers",
@@ -169,7 +169,8 @@ DIFFERENCES = (
         "ImageNet's plateau",
         'of "the error", not said which',
         "of the validation part: the folder's `val`, which the result is reported on too, else 50,000 held out",
-        "ImageNet's test labels are not public; `--data.val_is test` keeps `val` for the end and holds validation out",
+        "ImageNet's test labels are not public; `--data.validation_is test` keeps `val` for the end and holds "
+        "validation out",
         lambda config: isinstance(config.schedule, Plateau),
     ),
     Difference(

@@ -1,6 +1,6 @@
 """The embedded digits: minutes on a laptop, the paper's effect in small."""
 
-from reslab.config import DataConfig, LinearWarmup, NoAugment, RunConfig, Sgd, StepDecay, TrainConfig
+from reslab.config import DataConfig, EvaluationConfig, LinearWarmup, NoAugment, RunConfig, Sgd, StepDecay, TrainConfig
 from reslab.spec.families import model_spec
 
 DIGITS_DEPTHS = (20, 56)
@@ -14,14 +14,8 @@ def digits(kind: str, depth: int) -> RunConfig:
         model=model_spec(f"cifar_{kind}{depth}", in_channels=1),
         data=DataConfig(kind="digits", mean="pixel", scale="none", augment=NoAugment()),
         optim=Sgd(lr=0.05, momentum=0.9, nesterov=False, weight_decay=1e-4, decay_norm_and_bias=True),
-        schedule=StepDecay(milestones=(306, 434), factor=0.1),
+        schedule=StepDecay(milestones=(306, 434), gamma=0.1),
         warmup=LinearWarmup(iterations=85),
-        train=TrainConfig(
-            iterations=_ITERATIONS,
-            batch_size=64,
-            log_every=17,
-            evaluate_every=34,
-            checkpoint_every=102,
-            monitor="validation",
-        ),
+        train=TrainConfig(iterations=_ITERATIONS, batch_size=64, log_every=17, checkpoint_every=102),
+        evaluation=EvaluationConfig(every=34, monitor="validation"),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from reslab.config import DataConfig, OneCycle, ResizedCrop, RunConfig, Sgd, TrainConfig
+from reslab.config import DataConfig, EvaluationConfig, OneCycle, PhotoConfig, ResizedCrop, RunConfig, Sgd, TrainConfig
 from reslab.errors import RunError, UsageError
 from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
@@ -82,14 +82,16 @@ def plan_folder(facts: FolderFacts, path: str | None, wishes: FolderOptions, rat
     batch_size = wishes.batch_size or _batch_size(num_train)
     data = _views(data, size, facts, wishes)
     epochs, epochs_reason = _epochs(num_train, model, data, batch_size, facts, wishes, rate)
+    iterations = max(1, epochs * num_train // batch_size)
     is_skewed = facts.largest_class > _SKEWED * facts.smallest_class
     config = RunConfig(
         recipe="folder",
         model=model,
         data=data,
         optim=_optimizer(batch_size, wishes),
-        schedule=OneCycle(rise=0.15, start_factor=0.1, final_factor=0.0),
-        train=_loop(max(1, epochs * num_train // batch_size), batch_size, is_skewed),
+        schedule=OneCycle(pct_start=0.15, start_factor=0.1, final_factor=0.0),
+        train=_loop(iterations, batch_size, is_skewed),
+        evaluation=_evaluation(iterations),
         weights=wishes.weights,
     )
     reasons = [held, size_reason, model_reason, f"batch {batch_size}: {_why_batch(num_train, wishes)}", epochs_reason]
@@ -108,11 +110,16 @@ def _loop(iterations: int, batch_size: int, is_skewed: bool) -> TrainConfig:
         label_smoothing=0.1,
         class_weights="balanced" if is_skewed else "none",
         log_every=max(1, min(50, iterations // 20)),
-        evaluate_every=max(1, iterations // _EVALUATIONS),
         checkpoint_every=max(1, iterations // _EVALUATIONS),
+    )
+
+
+def _evaluation(iterations: int) -> EvaluationConfig:
+    return EvaluationConfig(
+        every=max(1, iterations // _EVALUATIONS),
         monitor="validation",
         select="best",
-        patience_evaluations=_PATIENCE,
+        patience=_PATIENCE,
         final_training_error=False,
     )
 
@@ -153,9 +160,10 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     if facts.parts == ("validation",):
         text = (
             f"parts: val is kept as the test set, and {held} of train's images are held out for validation, so that "
-            "the final number is of images by which nothing was chosen (--data.val_is validation uses val for that)."
+            "the final number is of images by which nothing was chosen (--data.validation_is validation uses val for "
+            "that)."
         )
-        return replace(data, val_is="test"), count - held, text
+        return replace(data, validation_is="test"), count - held, text
     text = f"parts: the folder has none, so {held} images are held out for validation and {held} for the test."
     return replace(data, test_size=held), count - 2 * held, text
 
@@ -223,9 +231,8 @@ def _views(data: DataConfig, size: int, facts: FolderFacts, wishes: FolderOption
         channels=None if facts.channels == 3 else facts.channels,
         mean="channel" if wishes.weights is None else "weights",
         scale="std",
-        size=size,
-        short_side=size,
-        first_size=None if first == crop else first,
+        photos=PhotoConfig(size=size, short_side=size),
+        initial_size=None if first == crop else first,
         full_size_from=0.6,
         augment=ResizedCrop(crop_size=crop, min_area=area, color_std=0.1 if facts.channels == 3 else 0.0),
     )
@@ -262,9 +269,9 @@ def _relative_cost(data: DataConfig) -> float:
     """Pixels of the mean training view over those of the largest."""
     assert isinstance(data.augment, ResizedCrop)
     full = data.augment.crop_size
-    if data.first_size is None:
+    if data.initial_size is None:
         return 1.0
-    sizes = range(data.first_size, full, 16)
+    sizes = range(data.initial_size, full, 16)
     small = sum(side**2 for side in sizes) / max(len(sizes), 1) / full**2
     return data.full_size_from * small + 1 - data.full_size_from
 

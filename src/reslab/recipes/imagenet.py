@@ -1,6 +1,6 @@
 """The paper's ImageNet set-up (Sec. 3.4); it works on any image folder."""
 
-from reslab.config import DataConfig, Plateau, RunConfig, ScaleCrop, Sgd, TrainConfig
+from reslab.config import DataConfig, EvaluationConfig, Plateau, RunConfig, ScaleCrop, Sgd, TrainConfig
 from reslab.spec.families import model_spec
 
 IMAGENET_NETS = (
@@ -25,14 +25,7 @@ def imagenet(kind: str, depth: int) -> RunConfig:
             augment=ScaleCrop(min_short_side=256, max_short_side=480, crop_size=224, flip=True, color_std=0.1),
         ),
         optim=Sgd(lr=0.1, momentum=0.9, nesterov=False, weight_decay=1e-4, decay_norm_and_bias=True),
-        schedule=Plateau(factor=0.1, patience_evaluations=5, min_improvement=0.1, max_drops=3),
-        train=TrainConfig(
-            iterations=600_000,
-            batch_size=256,
-            log_every=100,
-            evaluate_every=5000,
-            checkpoint_every=1000,
-            monitor="validation",
-            final_training_error=False,
-        ),
+        schedule=Plateau(factor=0.1, patience=5, min_delta=0.1, max_drops=3),
+        train=TrainConfig(iterations=600_000, batch_size=256, log_every=100, checkpoint_every=1000),
+        evaluation=EvaluationConfig(every=5000, monitor="validation", final_training_error=False),
     )

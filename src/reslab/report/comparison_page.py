@@ -150,7 +150,7 @@ def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
     for number, group in enumerate(groups):
         color = COLORS[number % len(COLORS)]
         name = f"{group.spec.depth} layers" if len({g.spec.depth for g in groups}) == len(groups) else group.label
-        monitor = group.folders[0].config()["train"]["monitor"]
+        monitor = group.folders[0].config()["evaluation"]["monitor"]
         if train := _curves_of(group, "train"):
             draw(axes, Curve(f"{name}, training", color, THIN, train))
         if monitor != "none" and (bold := _curves_of(group, monitor)):
@@ -182,7 +182,7 @@ def _top(comparison: Comparison) -> float:
     """The top of the axis: room for what each run's curves do after the first third, at most 100."""
     later: list[float] = []
     for folder in (folder for group in comparison.groups for folder in group.folders):
-        for split in ("train", folder.config()["train"]["monitor"]):
+        for split in ("train", folder.config()["evaluation"]["monitor"]):
             curve = points(folder.rows(split))
             later += [error for _, error in curve[len(curve) // 3 :]]
     return min(100.0, max(10.0, 1.15 * max(later, default=80)))

@@ -67,9 +67,10 @@ def _settings_of_all(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _settings(run: Run, names: dict[str, str]) -> dict[str, Any]:
     try:
-        settings = to_dict(from_dict(run.config()))  # a setting that came later counts with its default
+        config = from_dict(run.config())
     except UsageError as error:
         raise RunError(f"{run.path}: its config is not one of this reslab: {error}") from None
+    settings: dict[str, Any] = to_dict(config)  # a setting that came later counts with its default
     del settings["data"]["path"]
     data = run.environment()["data"]
     fingerprint = data["fingerprint"]

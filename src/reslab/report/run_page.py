@@ -7,7 +7,7 @@ from typing import Any
 
 from reslab.artifacts.metrics_log import rate_drops
 from reslab.artifacts.model_file import load_card
-from reslab.artifacts.run_folder import RunFolder
+from reslab.artifacts.run_folder import FORMAT_VERSION, RunFolder
 from reslab.evaluation import wilson
 from reslab.evaluation.metrics import error_percent
 from reslab.system.files import to_json
@@ -31,7 +31,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
     config, environment, result = folder.config(), folder.environment(), folder.result()
     if config.get("weights") is not None:
         config["weights"] = Path(config["weights"]).name  # as little of others' business as where the data lay
-    train, monitored = folder.rows("train"), folder.rows(config["train"]["monitor"])
+    train, monitored = folder.rows("train"), folder.rows(config["evaluation"]["monitor"])
     sections = _judged(folder, result)
     return write_page(
         "report.html",
@@ -51,7 +51,7 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
         class_sizes=class_sizes(folder, None if _judged_elsewhere(sections["judgement"]) else sections["judged"]),
         settings=_flatten(config),
         # a page is passed on, and where the data lay on this machine is no business of others
-        config_json=to_json({"format_version": 1, **config, "data": {**config["data"], "path": None}}),
+        config_json=to_json({"format_version": FORMAT_VERSION, **config, "data": {**config["data"], "path": None}}),
         sessions=environment["sessions"],
         command=f"reslab train {shlex.quote(folder.path.resolve().name)}/config.json --run-dir NEW-FOLDER",
     )
@@ -114,7 +114,7 @@ def _final_rows(result: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _notes(result: dict[str, Any] | None, config: dict[str, Any], uses: list[dict[str, Any]]) -> list[str]:
-    monitor = config["train"]["monitor"]
+    monitor = config["evaluation"]["monitor"]
     notes = [
         "The training error in the curve is that of the batches as trained on (augmented, before each update), "
         f"averaged over windows of {config['train']['log_every']} iterations."
@@ -138,7 +138,7 @@ def _figures(
     if not train:
         return []
     train = _whole_windows(train, config["train"]["log_every"])
-    split = config["train"]["monitor"]
+    split = config["evaluation"]["monitor"]
     bold = f", {split} bold" if monitored else ""
     caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
     drops = rate_drops(config["schedule"], train, monitored)

@@ -35,7 +35,7 @@ def plan(
 
     kind: what the data is, instead of recognising it.
     wishes: what is decided already; its `weights` is a model file, whose network and size are then taken.
-    device: auto, cpu or cuda, as in `train.device`.
+    device: auto, cpu or cuda, as in `compute.device`.
     is_alone: no other process trains with this one; with others, nothing is measured, so that all make the same plan.
 
     Raises RunError for data that is missing or damaged, or a model file that is none; UsageError for data that is no

@@ -71,7 +71,7 @@ def make_context(
     if fitted.model != config.model:
         log.info("%s has %d classes and %d channel(s): the network was given as many.",
                  splits.train.name, fitted.model.num_classes, fitted.model.in_channels)  # fmt: skip
-    _check_monitor(config.train.monitor, splits)
+    _check_monitor(config.evaluation.monitor, splits)
     preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
     engine = builders.choose_engine(fitted, preprocess, device, world, before=engine)
     log.info("engine: %s (%s)%s", engine.label, engine.reason, _in_words(engine.rates))
@@ -81,7 +81,7 @@ def make_context(
 def context_for_timing(config: RunConfig) -> RunContext:
     """Return the context of a config that this process times and does not run; its data is opened as it is."""
     data = RunData(builders.build_splits(config.data))
-    return make_context(config, data, pick_device(config.train.device), World())
+    return make_context(config, data, pick_device(config.compute.device), World())
 
 
 def _check_monitor(split: str, splits: Splits) -> None:
@@ -92,8 +92,8 @@ def _check_monitor(split: str, splits: Splits) -> None:
         splits.part(split)
     except RunError as error:
         raise RunError(
-            f"{error} train.monitor is {split!r}: hold the part out of the training images with data.{split}_size, or "
-            "set train.monitor to another part or none."
+            f"{error} evaluation.monitor is {split!r}: hold the part out of the training images with "
+            f"data.{split}_size, or set evaluation.monitor to another part or none."
         ) from None
 
 

@@ -54,7 +54,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     short_side = builders.largest_short_side(config)
     lists = gather_lists(read_all(mine, splits.train.num_channels, short_side=short_side, on_file=on_file))
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
-    kept, skipped = settle(splits, verdicts, skip_unreadable=config.skip_unreadable)
+    kept, skipped = settle(splits, verdicts, skip_unreadable=config.photos.skip_unreadable)
     if world.is_main:
         _say(splits, verdicts, skipped)
         _say_unused(config.path)

@@ -28,8 +28,8 @@ from reslab.train import Monitor, Observer, Records, Trainer
 log = logging.getLogger(__name__)
 
 _WITH_LESS_MEMORY = (
-    "A new run takes less with train.checkpoint_activations, or with a larger train.accumulation, which divides each "
-    "batch into so many parts."
+    "A new run takes less with compute.checkpoint_activations, or with a larger train.accumulation_steps, which "
+    "divides each batch into so many parts."
 )
 
 
@@ -60,8 +60,8 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
         Interrupted: After Ctrl-C or SIGTERM, with the state saved.
     """
     world = world_from_environment()
-    check_batch(config.train.batch_size, world.size, config.train.accumulation)
-    device = pick_device(config.train.device, world.local_rank)
+    check_batch(config.train.batch_size, world.size, config.train.accumulation_steps)
+    device = pick_device(config.compute.device, world.local_rank)
     keep_freed_memory()
     open_run = resume_run if resume else start_run
     with process_group(world, device), failing_for_memory(f"the training of {path}", _WITH_LESS_MEMORY):
@@ -168,7 +168,7 @@ def make_trainer(context: RunContext, records: Records | None = None, observers:
 
 
 def _make_monitor(context: RunContext) -> Monitor | None:
-    split = context.config.train.monitor
+    split = context.config.evaluation.monitor
     if split == "none":
         return None
     dataset = context.splits.part(split)
@@ -197,7 +197,7 @@ def _finish(run: OpenRun) -> None:
         "reported_split": reported,
         "final": counts,
         "confusion": None if reported is None else final[reported].confusion.tolist(),
-        "monitor": context.config.train.monitor,
+        "monitor": context.config.evaluation.monitor,
         "minutes": round(trainer.state.seconds / 60, 2),
         "waited_for_data": round(trainer.state.waited_seconds / max(trainer.state.seconds, 1e-9), 4),
     }
@@ -216,7 +216,11 @@ def _finish(run: OpenRun) -> None:
 
 def _known(trainer: Trainer, context: RunContext, split: str, step: int) -> Evaluation | None:
     """Return what training counted on `split` already, with the very weights of the result; None if it did not."""
-    if trainer.latest is None or split != context.config.train.monitor or context.config.train.bn_reestimate_batches:
+    if (
+        trainer.latest is None
+        or split != context.config.evaluation.monitor
+        or context.config.batch_norm.reestimate_batches
+    ):
         return None
     evaluated_step, evaluation = trainer.latest
     return evaluation if evaluated_step == step else None
@@ -225,25 +229,25 @@ def _known(trainer: Trainer, context: RunContext, split: str, step: int) -> Eval
 def _final_splits(context: RunContext) -> dict[str, Dataset]:
     splits = context.splits
     parts = {"test": splits.test, "validation": splits.validation}
-    if context.config.train.final_training_error:
+    if context.config.evaluation.final_training_error:
         parts["train"] = splits.train
     return {name: part for name, part in parts.items() if part is not None}
 
 
 def _select(trainer: Trainer, context: RunContext, folder: RunFolder) -> tuple[Network, int]:
     step = trainer.state.step
-    if context.config.train.select == "best" and trainer.state.best_step is not None:
+    if context.config.evaluation.select == "best" and trainer.state.best_step is not None:
         step = trainer.state.best_step
         trainer.load_weights(folder.checkpoints.load(step))
     if trainer.average is not None:
         trainer.model.load_state_dict(trainer.average.state_dict(), strict=False)
-    if count := context.config.train.bn_reestimate_batches:
+    if count := context.config.batch_norm.reestimate_batches:
         log.info("batch norm takes its running statistics anew, over %d training batches.", count)
         trainer.reestimate_running_statistics(count)
     return trainer.model, step
 
 
 def _selection_in_words(context: RunContext, step: int) -> str:
-    if context.config.train.select == "best":
+    if context.config.evaluation.select == "best":
         return f"lowest validation error (step {step})"
     return "none: the last weights"

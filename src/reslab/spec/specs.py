@@ -16,7 +16,7 @@ Shortcut = Literal["A", "B", "C", "none"]
 ZeroPad = Literal["after", "split"]
 StrideOn = Literal["1x1", "3x3"]
 Norm = Literal["batch", "none"]
-Fit = Literal["crop", "letterbox", "squash"]
+ResizeMode = Literal["crop", "letterbox", "squash"]
 Stem = Literal["imagenet", "cifar", "none"]
 
 BOTTLENECK_EXPANSION = 4
@@ -192,13 +192,13 @@ class PreprocessSpec:
         width: Width of the input in pixels.
         mean: Mean of each channel, for pixels scaled to [0, 1].
         std: Standard deviation of each channel, for pixels scaled to [0, 1].
-        short_side: With fit "crop", the length in pixels to which the shorter side is resized first.
+        short_side: With resize_mode "crop", the length in pixels to which the shorter side is resized first.
             None: only pictures of exactly height x width are accepted.
         mean_image: A mean for every pixel, used instead of `mean` (paper Sec. 3.4, 4.2: "per-pixel mean subtracted").
             float32 little-endian [channels, height, width] in base64; `mean` then holds its average per channel.
-        fit: How a picture of another size becomes height x width. "crop" takes the centre; "letterbox" fits the whole
-            picture inside and fills the rest with the mean colour; "squash" resizes both sides, whatever the aspect.
-            `reslab.data.images.picture.view` documents the rounding.
+        resize_mode: How a picture of another size becomes height x width. "crop" takes the centre; "letterbox" fits
+            the whole picture inside and fills the rest with the mean colour; "squash" resizes both sides, whatever
+            the aspect. `reslab.data.images.picture.view` documents the rounding.
 
     Raises:
         UsageError: A value is not allowed, or does not agree with another.
@@ -211,12 +211,14 @@ class PreprocessSpec:
     std: tuple[float, ...]
     short_side: int | None = None
     mean_image: str | None = None
-    fit: Fit = "crop"
+    resize_mode: ResizeMode = "crop"
 
     def __post_init__(self) -> None:
-        check_choice("fit", self.fit, get_args(Fit))
-        if self.fit != "crop" and self.short_side is not None:
-            raise UsageError(f"short_side is {self.short_side} with fit {self.fit!r}; only 'crop' has one: use None.")
+        check_choice("resize_mode", self.resize_mode, get_args(ResizeMode))
+        if self.resize_mode != "crop" and self.short_side is not None:
+            raise UsageError(
+                f"short_side is {self.short_side} with resize_mode {self.resize_mode!r}; only 'crop' has one: use None."
+            )
         if min(self.channels, self.height, self.width) < 1:
             raise UsageError(
                 f"input size is {self.channels}x{self.height}x{self.width}; channels, height and width must be at "
@@ -244,11 +246,8 @@ class PreprocessSpec:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON values, without `fit` where it is "crop"."""
-        values = asdict(self)
-        if self.fit == "crop":
-            del values["fit"]
-        return values
+        """Return the spec as JSON values."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

@@ -29,5 +29,5 @@ def diverged(what: str, learning_rate: float, checkpoints: CheckpointFolder | No
     )
     return RunError(
         f"{what} (learning rate {learning_rate:g}). {kept} Start anew with a lower --optim.lr, a warm-up "
-        "(--warmup.kind linear), --train.clip_norm 1 or --train.precision fp32."
+        "(--warmup.kind linear), --train.grad_clip_norm 1 or --compute.precision fp32."
     )

@@ -155,5 +155,5 @@ def preprocess_like(given: PreprocessSpec, own: PreprocessSpec) -> PreprocessSpe
         mean=given.mean if same_channels else (sum(given.mean) / given.channels,),
         std=given.std if same_channels else (sum(given.std) / given.channels,),
         mean_image=given.mean_image if same_size else None,
-        fit=own.fit,
+        resize_mode=own.resize_mode,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile
     from reslab.data import Dataset
     from reslab.evaluation import Answers, Protocol
-    from reslab.spec import Fit
+    from reslab.spec import ResizeMode
 
 EVALUATION_BATCH = 500
 DEFAULT_TOP_K = 5
@@ -30,7 +30,7 @@ def evaluate(
     split: Literal["train", "validation", "test", "all"] = "test",
     protocol: Literal["center", "flip", "ten-crop", "multi-scale"] = "center",
     sides: str | None = None,
-    fit: Literal["crop", "letterbox", "squash"] | None = None,
+    resize_mode: Literal["crop", "letterbox", "squash"] | None = None,
     top_k: Whole = DEFAULT_TOP_K,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -54,7 +54,7 @@ def evaluate(
         Which views of each image are averaged: one, that and its mirror image, the paper's 10 crops, or several sizes.
     sides
         The short sides of --protocol multi-scale in pixels, like 224,256; the paper's five by default.
-    fit
+    resize_mode
         Show photos in another way than the model file says: crop the centre, letterbox or squash.
     top_k
         How many answers count for the second error; 1 leaves it out.
@@ -71,16 +71,16 @@ def evaluate(
     _check_same_classes(paths, members)
     dataset = numbered_as(part_of(open_data(run_or_model, members[0], data, data_kind), split), members[0])
     say_known_images(run_or_model, data, dataset, split)
-    _check_fit(fit, dataset, protocol)
+    _check_resize_mode(resize_mode, dataset, protocol)
     ks = _ks(top_k, len(dataset.class_names))
-    found = [_answer(member, dataset, chosen, split, fit) for member in members]
+    found = [_answer(member, dataset, chosen, split, resize_mode) for member in members]
     answers = found[0] if len(found) == 1 else ensemble(found)
     temperature = members[0].card.temperature if len(members) == 1 else None
     scores = summarize(answers, dataset.class_names, ks, temperature)
     for path in paths:
         if is_test_use(path, dataset, split, data):
             flags = {"data": data, "data-kind": data_kind, "split": split, "protocol": protocol}
-            note_test_use(path, scores, _command(given, {**flags, "sides": sides, "fit": fit}))
+            note_test_use(path, scores, _command(given, {**flags, "sides": sides, "resize-mode": resize_mode}))
     network = " + ".join(member.spec.label for member in members)
     if json:
         names = {"model": str(paths[0])} if len(paths) == 1 else {"models": [str(path) for path in paths]}
@@ -90,30 +90,36 @@ def evaluate(
     return 0
 
 
-def _answer(member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, fit: "Fit | None") -> "Answers":
-    from reslab.data.images.picture import with_fit
+def _answer(
+    member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, resize_mode: "ResizeMode | None"
+) -> "Answers":
+    from reslab.data.images.picture import with_resize_mode
     from reslab.engines.hardware import pick_device
     from reslab.evaluation import answer
     from reslab.system.progress import counting
 
     model = member.model.to(pick_device())
-    preprocess = with_fit(member.card.preprocess, fit)
+    preprocess = with_resize_mode(member.card.preprocess, resize_mode)
     with counting(f"{split} images", len(dataset) * protocol.num_views) as on_progress:
         return answer(
             model, preprocess, dataset, protocol, split=split, batch_size=EVALUATION_BATCH, on_progress=on_progress
         )
 
 
-def _check_fit(fit: str | None, dataset: "Dataset", protocol: str) -> None:
-    """UsageError for a fit that would have no effect."""
+def _check_resize_mode(resize_mode: str | None, dataset: "Dataset", protocol: str) -> None:
+    """Refuse a --resize-mode that would have no effect."""
     from reslab.data import ArrayDataset
 
-    if fit is None:
+    if resize_mode is None:
         return
     if isinstance(dataset, ArrayDataset):
-        raise UsageError(f"--fit is {fit!r}, but {dataset.name} has images of one size in memory; leave it out.")
+        raise UsageError(
+            f"--resize-mode is {resize_mode!r}, but {dataset.name} has images of one size in memory; leave it out."
+        )
     if protocol == "multi-scale":
-        raise UsageError(f"--fit is {fit!r}, but protocol 'multi-scale' shows whole pictures; leave it out.")
+        raise UsageError(
+            f"--resize-mode is {resize_mode!r}, but protocol 'multi-scale' shows whole pictures; leave it out."
+        )
 
 
 def _check_same_classes(paths: "list[Path]", members: "list[ModelFile]") -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STDIN = "-"
 _AS_TRAINED = "fp32"
 _OPTIONS = (
-    "--top-k", "--format", "--output", "--engine", "--batch-size", "--fit", "--explain", "--explain-class",
+    "--top-k", "--format", "--output", "--engine", "--batch-size", "--resize-mode", "--explain", "--explain-class",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def predict(
     output: Path | None = None,
     engine: str = _AS_TRAINED,
     batch_size: Whole = 32,
-    fit: Literal["crop", "letterbox", "squash"] | None = None,
+    resize_mode: Literal["crop", "letterbox", "squash"] | None = None,
     explain: Path | None = None,
     explain_class: str | None = None,
 ) -> int:
@@ -58,7 +58,7 @@ def predict(
         What computes: fp32 is the network as it was trained; auto takes the fastest engine here whose answers agree.
     batch_size
         Pictures that go through the network together.
-    fit
+    resize_mode
         Show pictures in another way than the model file says: crop the centre, letterbox or squash.
     explain
         A folder for heat maps: for each picture a PNG with what the network saw and, over it, where it found what
@@ -77,11 +77,13 @@ def predict(
     bad = _BadFiles()
     pictures, total = _pictures(images, bad.on_error)
     if heat is None:
-        plain = classifier.predict_files((path for path, _ in pictures), top_k=top_k, batch_size=batch_size, fit=fit)
+        plain = classifier.predict_files(
+            (path for path, _ in pictures), top_k=top_k, batch_size=batch_size, resize_mode=resize_mode
+        )
         answers = ((answer, None) for answer in plain)
     else:
         explained = cast("Explainer", classifier).explain_files(
-            heat.watch(pictures), class_name=explain_class, top_k=top_k, batch_size=batch_size, fit=fit
+            heat.watch(pictures), class_name=explain_class, top_k=top_k, batch_size=batch_size, resize_mode=resize_mode
         )
         answers = heat.write(explained)
     count = _write(answers, FORMATS[format](classifier.class_names, top_k, heat is not None), total, output, bad)

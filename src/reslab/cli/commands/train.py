@@ -81,7 +81,7 @@ def train(
 
     check_flags(recipe, model=model, epochs=epochs, size=size)
     if skip_unreadable:
-        overrides = (*overrides, "--data.skip_unreadable", "true")
+        overrides = (*overrides, "--data.photos.skip_unreadable", "true")
     if seeds is not None:
         given = {"data": data, "data_kind": data_kind, "weights": weights, "config": config}
         wishes = {"model": model, "epochs": epochs, "size": size}

@@ -11,7 +11,7 @@ from torch import Tensor
 from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.preprocess import PixelSums
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec import PreprocessSpec, ResizeMode
 
 from .picture import view_of
 
@@ -59,7 +59,7 @@ def measure_photo_preprocess(
     size: int,
     short_side: int | None,
     seed: int,
-    fit: Fit = "crop",
+    resize_mode: ResizeMode = "crop",
     max_images: int = 10_000,
 ) -> PreprocessSpec:
     """Return the spec whose mean and deviation are those of the views of at most `max_images` images.
@@ -75,10 +75,10 @@ def measure_photo_preprocess(
         short_side=short_side,
         mean=zero,
         std=one,
-        fit="squash" if fit == "letterbox" else fit,
+        resize_mode="squash" if resize_mode == "letterbox" else resize_mode,
     )
     chosen = permutation(seed, SAMPLE, 0, len(dataset))[:max_images]
     sums = PixelSums(channels, size, size)
     for _, images in centre_views(dataset, chosen, view, 64):
         sums.add(images)
-    return replace(sums.to_spec(mean=mean, scale=scale, short_side=short_side), fit=fit)
+    return replace(sums.to_spec(mean=mean, scale=scale, short_side=short_side), resize_mode=resize_mode)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from reslab.errors import RunError
-from reslab.spec import Fit, PreprocessSpec
+from reslab.spec import PreprocessSpec, ResizeMode
 
 from .decode import MAX_PIXELS, MODES, decode, decode_bytes, decode_pillow, resize, short_side_size
 
@@ -80,7 +80,7 @@ def _wrong_type(name: str, found: str) -> RunError:
 
 
 def view(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
-    """uint8 [channels, h, w] of any size -> uint8 [channels, height, width], as `spec.fit` says.
+    """uint8 [channels, h, w] of any size -> uint8 [channels, height, width], as `spec.resize_mode` says.
 
     crop: the shorter side resized to `short_side`, the longer in proportion (rounded to the nearest pixel, halves to
         even), then the centre; an odd pixel too many is cut off at the bottom or right. Without a `short_side` the
@@ -92,7 +92,7 @@ def view(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
     Resizing is bilinear with antialiasing. RunError names a picture that does not fit.
     """
     pixels = pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # the resize rounds by the layout in memory
-    match spec.fit:
+    match spec.resize_mode:
         case "crop":
             return _cropped(pixels, spec, name)
         case "letterbox":
@@ -107,14 +107,16 @@ def view_of(picture: Picture, spec: PreprocessSpec, name: str | None = None) -> 
     return view(read_picture(picture, spec.channels, name), spec, name)
 
 
-def with_fit(spec: PreprocessSpec, fit: Fit | None) -> PreprocessSpec:
+def with_resize_mode(spec: PreprocessSpec, resize_mode: ResizeMode | None) -> PreprocessSpec:
     """Return a spec that fits pictures of any size another way; None leaves it as it is.
 
     A centre crop where there is no `short_side` resizes the shorter side to the longer side of the input.
     """
-    if fit is None or (fit == spec.fit and (fit != "crop" or spec.short_side is not None)):
+    resizes = spec.resize_mode != "crop" or spec.short_side is not None
+    if resize_mode is None or (resize_mode == spec.resize_mode and resizes):
         return spec
-    return replace(spec, fit=fit, short_side=max(spec.height, spec.width) if fit == "crop" else None)
+    short_side = max(spec.height, spec.width) if resize_mode == "crop" else None
+    return replace(spec, resize_mode=resize_mode, short_side=short_side)
 
 
 def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
@@ -123,14 +125,14 @@ def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
         if (height, width) != (spec.height, spec.width):
             raise RunError(
                 f"{name}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only. "
-                "To resize it, choose how: fit (--fit in commands) 'crop', 'letterbox' or 'squash'."
+                "To resize it, choose how: resize_mode (--resize-mode in commands) 'crop', 'letterbox' or 'squash'."
             )
         return pixels
     size = short_side_size(height, width, spec.short_side)
     if size[0] * size[1] > MAX_PIXELS:
         raise RunError(
             f"{name}: is {width}x{height} pixels, so long that its shorter side cannot be resized to "
-            f"{spec.short_side}; use fit 'letterbox' or 'squash', or take it out of the data."
+            f"{spec.short_side}; use resize_mode 'letterbox' or 'squash', or take it out of the data."
         )
     pixels = resize(pixels, size)
     top, left = (size[0] - spec.height) // 2, (size[1] - spec.width) // 2

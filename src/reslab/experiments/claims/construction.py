@@ -63,9 +63,10 @@ def _trained_on(like: Arm, shallow: Arm, blocks: int) -> Arm:
         config,
         recipe=f"{config.recipe}-{'grown' if blocks else 'further'}",
         optim=replace(config.optim, lr=config.optim.lr / 10),
-        schedule=StepDecay(milestones=(iterations // 2,), factor=0.1),
+        schedule=StepDecay(milestones=(iterations // 2,), gamma=0.1),
         warmup=LinearWarmup(iterations=max(1, iterations // 10)),
-        train=replace(config.train, iterations=iterations, evaluate_every=max(1, iterations // 8)),
+        train=replace(config.train, iterations=iterations),
+        evaluation=replace(config.evaluation, every=max(1, iterations // 8)),
     )
     return Arm(config, Start(shallow, blocks))
 

@@ -22,10 +22,10 @@ _EVALUATE_EVERY = {"small": 98}  # a quarter of an epoch: the recipe's 8 evaluat
 def _roles(size: Size) -> dict[str, Arm]:
     held_out: dict[str, dict[str, Any]] = {}
     if size != "digits":
-        held_out = {"data": {"validation_size": 5000}, "train": {"monitor": "validation"}}
+        held_out = {"data": {"validation_size": 5000}, "evaluation": {"monitor": "validation"}}
     if size in _EVALUATE_EVERY:
-        held_out["train"]["evaluate_every"] = _EVALUATE_EVERY[size]
-    schedule = {"kind": "plateau", "factor": 0.1, "patience_evaluations": _PATIENCE[size], "max_drops": _DROPS}
+        held_out["evaluation"]["every"] = _EVALUATE_EVERY[size]
+    schedule = {"kind": "plateau", "factor": 0.1, "patience": _PATIENCE[size], "max_drops": _DROPS}
     suffix = "" if size == "digits" else "-45k"
     return {
         "fixed milestones": arm(size, "resnet", DEPTH, held_out, suffix=suffix),

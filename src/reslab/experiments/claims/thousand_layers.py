@@ -37,7 +37,9 @@ def _arms(size: Size) -> tuple[Arm, ...]:
             "iterations": iterations,
             "log_every": iterations // 20,
             "checkpoint_every": iterations // 6,
-            "checkpoint_activations": True,
+        },
+        "compute": {"checkpoint_activations": True},
+        "evaluation": {
             "monitor": "none",
             "final_training_error": size == "digits",  # on CIFAR-10 it would take as long as the training
         },
@@ -54,8 +56,13 @@ def _measure(bench: Bench) -> dict[str, Any]:
 
 def _step(bench: Bench, depth: int, checkpoints: bool) -> dict[str, Any]:
     """What training steps cost; without numbers for a depth that could not be trained, for want of memory say."""
-    train = {"iterations": 1000, "monitor": "none", "checkpoint_activations": checkpoints}
-    config = arm(bench.size, "resnet", depth, {"train": train, "schedule": {"kind": "constant"}}).at(bench.data).config
+    changes = {
+        "train": {"iterations": 1000},
+        "compute": {"checkpoint_activations": checkpoints},
+        "evaluation": {"monitor": "none"},
+        "schedule": {"kind": "constant"},
+    }
+    config = arm(bench.size, "resnet", depth, changes).at(bench.data).config
     try:
         return step_cost(config, steps=max(2, 400 // depth))
     except OutOfMemoryError as error:
