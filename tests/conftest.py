@@ -46,7 +46,7 @@ def imagenette(data_root: Path) -> Path:
 def no_reports(without_report_extra: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings by the command, and by processes of it, write no report: it takes longer than a few steps."""
     monkeypatch.setenv("PYTHONPATH", without_report_extra["PYTHONPATH"])
-    monkeypatch.setattr("reslab.cli.commands.train._live_report", lambda folder: [])
+    monkeypatch.setattr("reslab.cli.training._live_report", lambda folder: [])
     monkeypatch.setattr("reslab.report.write_report", lambda folder: folder.report_path)
 
 

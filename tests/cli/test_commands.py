@@ -15,10 +15,9 @@ import torch
 
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
-from reslab.cli.commands.train import say_time
-from reslab.cli.config_args import choose, read_settings
+from reslab.cli.config_args import choose_config, parse_overrides, read_settings
 from reslab.cli.main import run
-from reslab.cli.overrides import parse_overrides
+from reslab.cli.training import print_time
 from reslab.config import to_dict
 from reslab.errors import UsageError
 from reslab.recipes import RECIPES
@@ -72,10 +71,9 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_traceback() -> None:
 def test_a_file_of_settings_comes_before_flags_and_flags_before_named_ones(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("seed = 5\n[optim]\nlr = 0.2\nmomentum = 0.8\n[train]\niterations = 7\n")
-    changes = read_settings(
-        "digits-resnet20", ("--optim.lr", "0.3", "--seed", "6"), seed=7, data="photos", data_kind="folder", config=file
-    )
-    config = choose("digits-resnet20", None, False, changes)
+    overrides = ("--optim.lr", "0.3", "--seed", "6")
+    settings = read_settings(overrides, config=file, seed=7, data="photos", data_kind="folder")
+    config = choose_config("digits-resnet20", settings)
     assert (config.optim.lr, config.optim.momentum, config.train.iterations, config.seed) == (0.3, 0.8, 7, 7)
     assert (config.data.path, config.data.kind) == (str(Path("photos").resolve()), "folder")
 
@@ -216,13 +214,13 @@ def test_a_run_or_a_file_given_in_place_of_a_recipe_is_told_what_takes_it(
 ) -> None:
     assert run(["train", str(digits_run)]) == 2
     said = capsys.readouterr().err
-    assert f"{digits_run} is a run folder: go on with it by 'reslab train --resume --run-dir {digits_run}'" in said
+    assert f"{digits_run} is a run folder. Resume it with 'reslab train --resume --run-dir {digits_run}'" in said
     assert f"'reslab train {digits_run}/config.json --run-dir DIR'" in said
-    for name, words in (("a.json", "called config.json in its folder"), ("a.toml", "reslab train RECIPE --config")):
+    for name, words in (("a.json", "the config.json in its folder"), ("a.toml", "reslab train RECIPE --config")):
         (tmp_path / name).write_text("")
         assert run(["bench", "input", str(tmp_path / name)]) == 2
         said = capsys.readouterr().err
-        assert f"{name} is a file, not a recipe; " in said
+        assert f"{name} is a file, not a recipe. " in said
         assert words in said
 
 
@@ -374,6 +372,6 @@ def test_an_image_too_small_for_vgg_is_a_usage_error(capsys: pytest.CaptureFixtu
 def test_a_run_that_waits_for_its_data_is_measured_by_its_own_config(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    say_time({"minutes": 1.0, "waited_for_data": 0.5}, tmp_path / "my runs" / "config.json")
-    command = capsys.readouterr().out.split("see where with: ")[1].strip()
+    print_time({"minutes": 1.0, "waited_for_data": 0.5}, tmp_path / "my runs" / "config.json")
+    command = capsys.readouterr().out.split("To see where: ")[1].strip()
     assert shlex.split(command) == ["reslab", "bench", "input", str(tmp_path / "my runs" / "config.json")]

@@ -79,7 +79,7 @@ def test_mistakes_are_found_before_anything_starts(
     ("arguments", "what"),
     [
         (["train", "digits-resnet20", "--seeds", "0,1"], "--seeds trains"),
-        (["experiment", "depth"], "'reslab experiment' trains"),
+        (["reproduce", "depth"], "'reslab reproduce' trains"),
     ],
 )
 def test_what_starts_processes_of_its_own_is_refused_under_torchrun(
@@ -151,8 +151,8 @@ def test_seeds_into_the_folder_of_a_run_are_refused_and_leave_it_as_it_is(
 ) -> None:
     folder = RunFolder.create(tmp_path / "run", to_dict(find_recipe("digits-resnet20").make()), {})
     before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
-    data = ["--data", str(photos)] if recipe == "folder" else []
-    assert run(["train", recipe, *data, "--seeds", "0,1", "--run-dir", str(folder.path), *flags]) == 2
+    verb = ["train-folder", str(photos)] if recipe == "folder" else ["train", recipe]
+    assert run([*verb, "--seeds", "0,1", "--run-dir", str(folder.path), *flags]) == 2
     assert "is a run; --seeds makes one for each seed below it" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
 

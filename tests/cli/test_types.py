@@ -30,8 +30,8 @@ def _flags() -> list[list[str]]:
 
 
 def test_the_flags_that_take_numbers_are_found() -> None:
-    assert ["experiment", "--seeds"] in _flags()
-    assert ["train", "--epochs"] in _flags()
+    assert ["reproduce", "--seeds"] in _flags()
+    assert ["train-folder", "--epochs"] in _flags()
 
 
 @pytest.mark.parametrize("flag", _flags(), ids=" ".join)

@@ -31,7 +31,7 @@ def _no_report(without_report_extra: dict[str, str]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**without_report_extra, "OMP_NUM_THREADS": "1"}.items():
             patch.setenv(name, value)
-        patch.setattr("reslab.cli.commands.train._live_report", lambda folder: [])
+        patch.setattr("reslab.cli.training._live_report", lambda folder: [])
         yield
 
 

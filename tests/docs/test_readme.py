@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from reslab.cli.config_args import parse_overrides
 from reslab.cli.main import app
-from reslab.cli.overrides import parse_overrides
 from reslab.config import override
 from reslab.recipes import RECIPES, recipe
 
@@ -42,8 +42,8 @@ def test_the_python_example_runs(
 def test_every_command_shown_is_understood(command: str, tmp_path: Path) -> None:
     words = shlex.split(command.partition("reslab ")[2])
     _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
-    if words[0] == "train" and "overrides" in bound.arguments:
-        name = bound.arguments.get("recipe")
+    if words[0] in ("train", "train-folder") and "overrides" in bound.arguments:
+        name = bound.arguments.get("recipe", "folder")
         override(
             recipe(name if name in RECIPES else "digits-resnet20").make(),
             parse_overrides(bound.arguments["overrides"]),

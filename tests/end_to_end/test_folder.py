@@ -1,4 +1,4 @@
-"""`reslab train folder`: photos to a model file; every choice is said, and nothing is chosen by the test part."""
+"""`reslab train-folder`: photos to a model file; every choice is said, and nothing is chosen by the test part."""
 
 import shutil
 from pathlib import Path
@@ -32,7 +32,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(photos: Path, folder: Path, *flags: str) -> int:
-    return run(["train", "folder", "--data", str(photos), "--run-dir", str(folder), *QUICK, *flags])
+    return run(["train-folder", str(photos), "--run-dir", str(folder), *QUICK, *flags])
 
 
 def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said(
@@ -87,7 +87,7 @@ def test_a_stopped_run_goes_on_to_the_same_last_bit(photos: Path, tmp_path: Path
         checkpoint.rmdir()
     for name in ("result.json", "model.safetensors"):
         (part / name).unlink()
-    assert run(["train", "folder", "--data", str(photos), "--run-dir", str(part), "--resume"]) == 0
+    assert run(["train-folder", str(photos), "--run-dir", str(part), "--resume"]) == 0
     for name in ("metrics.jsonl", "model.safetensors"):
         assert (part / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -96,16 +96,17 @@ def test_what_was_planned_is_not_planned_anew_by_a_resume(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    begin = ["train", "folder", "--data", str(photos), *QUICK]
+    begin = ["train-folder", str(photos), *QUICK]
     assert run(begin) == 0
     folder = RunFolder.open(Path("runs", "folder", "0"))
     before = folder.model_path.read_bytes()
     for path in (folder.path / "result.json", folder.model_path):
         path.unlink()
-    monkeypatch.setattr("reslab.cli.config_args.plan_config", lambda *_, **__: pytest.fail("planned again"))
+    monkeypatch.setattr("reslab.cli.commands.train_folder.plan_config", lambda *_, **__: pytest.fail("planned again"))
     capsys.readouterr()
-    assert run(["train", "folder", "--resume", "--epochs", "3"]) == 0
-    assert "runs/folder/0 goes on by the plan that it began with; not looked at: --epochs." in capsys.readouterr().out
+    assert run(["train-folder", "--resume", "--epochs", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "runs/folder/0 continues with the plan that it was started with; ignored: --epochs." in printed
     assert folder.model_path.read_bytes() == before
 
 
@@ -115,14 +116,14 @@ def test_several_seeds_follow_one_plan_and_those_that_come_later_no_other(
     runs = tmp_path / "runs"
     assert train(photos, runs, "--seeds", "0") == 0
     plan = (runs / "config.json").read_bytes()
-    assert run(["train", "folder", "--data", str(photos), "--run-dir", str(runs), "--seeds", "0,1"]) == 2
+    assert run(["train-folder", str(photos), "--run-dir", str(runs), "--seeds", "0,1"]) == 2
     assert f"{runs / '0'} is there already and not empty" in capfd.readouterr().err
     assert not (runs / "1").exists()
     assert train(photos, runs, "--seeds", "0,1", "--resume", "--train.iterations", "77") == 2
     assert "train.iterations: " in capfd.readouterr().err
     assert not (runs / "1").exists()
     moved = photos.rename(tmp_path / "moved")
-    assert run(["train", "folder", "--data", str(moved), "--run-dir", str(runs), "--seeds", "0,1", "--resume"]) == 0
+    assert run(["train-folder", str(moved), "--run-dir", str(runs), "--seeds", "0,1", "--resume"]) == 0
     moved.rename(photos)
     assert (runs / "config.json").read_bytes() == plan
     first, later = (RunFolder.open(runs / seed).config() for seed in "01")
@@ -148,9 +149,14 @@ def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Pat
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "folder"], 2, "where are the photos?"),
-        (["train", "digits-resnet20", "--epochs", "3"], 2, "--epochs is for 'reslab train folder' only"),
-        (["train", "folder", "--data", "nowhere"], 1, "nowhere does not exist"),
+        (["train-folder"], 2, "where are the photos?"),
+        (
+            ["train-folder", "--optim.lr", "1"],
+            2,
+            "the folder of photos comes first: reslab train-folder DATA",
+        ),
+        (["train-folder", "--resume"], 1, "runs/folder/0 does not exist"),
+        (["train-folder", "nowhere"], 1, "nowhere does not exist"),
     ],
 )
 def test_what_cannot_be_planned_is_said_in_one_line(

@@ -37,12 +37,12 @@ def test_the_command_trains_judges_and_writes_the_book(
     short_digits: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
-    assert run(["experiment", "shortcuts", "plateau", *flags]) == 0
+    assert run(["reproduce", "shortcuts", "plateau", *flags]) == 0
     printed = capsys.readouterr()
     assert "shortcuts (digits): inconclusive." in printed.out
     assert "images/s" in printed.err
     (tmp_path / "book" / "index.html").unlink()
-    assert run(["experiment", "shortcuts", *flags]) == 0
+    assert run(["reproduce", "shortcuts", *flags]) == 0
     assert "images/s" not in capsys.readouterr().err  # nothing was trained again
     page = (tmp_path / "book" / "shortcuts.html").read_text(encoding="utf-8")
     for text in (
@@ -61,7 +61,7 @@ def test_the_command_trains_judges_and_writes_the_book(
 def test_evidence_holds_no_path_and_gives_the_verdict_again(
     short_digits: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["experiment", "shortcuts", "--seeds", "2", "--run-dir", str(tmp_path / "runs")]) == 0
+    assert run(["reproduce", "shortcuts", "--seeds", "2", "--run-dir", str(tmp_path / "runs")]) == 0
     results = tmp_path / "runs" / "results"
     for path in results.rglob("*.json"):
         assert str(tmp_path) not in path.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_evidence_holds_no_path_and_gives_the_verdict_again(
      "landscape"],
 )  # fmt: skip
 def test_every_experiment_runs_from_training_to_page(name: str, short_digits: None, tmp_path: Path) -> None:
-    assert run(["experiment", name, "--seeds", "1", "--run-dir", str(tmp_path)]) == 0
+    assert run(["reproduce", name, "--seeds", "1", "--run-dir", str(tmp_path)]) == 0
     assert (tmp_path / "book" / f"{name}.html").stat().st_size < 3_000_000
     evidence = json.loads((tmp_path / "results" / f"{name}-digits.json").read_text())
     assert evidence["experiment"] == name
@@ -88,7 +88,7 @@ def test_every_experiment_runs_from_training_to_page(name: str, short_digits: No
 def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(complexity, "_BATCH", 1)
     monkeypatch.setattr(complexity, "_ROUNDS", 1)
-    assert run(["experiment", "complexity", "--run-dir", str(tmp_path)]) == 0
+    assert run(["reproduce", "complexity", "--run-dir", str(tmp_path)]) == 0
     (chapter,) = read_chapters(tmp_path / "results")
     assert chapter.verdict.outcome == "reproduced"
     page = (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ def test_one_that_fails_does_not_keep_the_others_from_running(
     failing = replace(complexity.EXPERIMENT, measure=fail)
     monkeypatch.setitem(catalog.EXPERIMENTS, "complexity", failing)
     flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
-    assert run(["experiment", "complexity", "plateau", *flags]) == 1
+    assert run(["reproduce", "complexity", "plateau", *flags]) == 1
     said = capsys.readouterr()
     assert "plateau (digits): " in said.out
     assert "reslab: complexity: the memory is full." in said.err
@@ -116,7 +116,7 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
     short_digits: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
-    assert run(["experiment", "shortcuts", "plateau", *flags]) == 0
+    assert run(["reproduce", "shortcuts", "plateau", *flags]) == 0
     evidence = tmp_path / "results" / "plateau-digits.json"
     whole = evidence.read_text(encoding="utf-8")
     values = json.loads(whole)
@@ -141,14 +141,14 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
     with pytest.raises(RunError, match="a book has room for an experiment once at a size"):
         write_book(tmp_path / "results", tmp_path / "book of two")
     assert sorted(page.name for page in (tmp_path / "book of two").iterdir()) == ["index.html", "shortcuts.html"]
-    assert run(["experiment", "shortcuts", *flags]) == 1
+    assert run(["reproduce", "shortcuts", *flags]) == 1
     assert "not whole" in capsys.readouterr().err
 
 
 def test_a_record_that_is_not_of_this_versions_networks_is_not_shown_under_its_rule(
     short_digits: None, tmp_path: Path
 ) -> None:
-    assert run(["experiment", "plateau", "--seeds", "1", "--run-dir", str(tmp_path)]) == 0
+    assert run(["reproduce", "plateau", "--seeds", "1", "--run-dir", str(tmp_path)]) == 0
     (path,) = (tmp_path / "results" / "records" / "digits-resnet20").iterdir()
     values = json.loads(path.read_text(encoding="utf-8"))
     values["config"]["optim"]["lr"] = 0.02
@@ -165,12 +165,12 @@ def test_the_papers_length_without_a_gpu_is_warned_of(
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("reslab.experiments.run_experiment.conduct", stop)
-    assert run(["experiment", "depth", "--size", "paper", "--run-dir", str(tmp_path)]) == 1
+    assert run(["reproduce", "depth", "--size", "paper", "--run-dir", str(tmp_path)]) == 1
     assert "64,000 iterations, which takes hours for the smallest and days" in caplog.text
 
 
 def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["experiment"]) == 0
+    assert run(["reproduce"]) == 0
     assert "thousand-layers" in capsys.readouterr().out
 
 
@@ -190,7 +190,7 @@ def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture
 def test_mistakes_are_named(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["experiment", *arguments, "--run-dir", str(tmp_path / "runs")]) == 2
+    assert run(["reproduce", *arguments, "--run-dir", str(tmp_path / "runs")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
@@ -209,13 +209,13 @@ def test_a_place_that_cannot_be_written_is_named_before_any_work(
             else []
         ),
     ):
-        assert run(["experiment", "complexity", *flags]) == 1
+        assert run(["reproduce", "complexity", *flags]) == 1
         assert said in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_missing_data_is_said_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--size", "small", "--data", str(tmp_path / "nowhere"), "--run-dir", str(tmp_path / "runs")]
-    assert run(["experiment", "depth", *flags]) == 1
+    assert run(["reproduce", "depth", *flags]) == 1
     assert "nowhere" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

@@ -1,4 +1,4 @@
-"""The `reslab` command: its verbs, and what becomes of errors. Verbs import torch only when they run."""
+"""The `reslab` command: its verbs, and the exit code of each error. Verbs import torch only when they run."""
 
 import io
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from reslab import __version__
 from reslab.errors import Interrupted, RunError, UsageError
@@ -27,32 +27,33 @@ from .commands.predict import predict
 from .commands.recipes import app as recipes
 from .commands.record import record
 from .commands.report import report
-from .commands.reproduce import experiment
+from .commands.reproduce import reproduce
 from .commands.train import train
+from .commands.train_folder import train_folder
+from .renamed import check_words
 
 app = App(
     name="reslab",
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
     suppress_keyboard_interrupt=False,  # said and counted below
+    group_parameters=Group("Options", sort_key=0),
 )
-for verb in (
-    demo,
-    train,
-    experiment,
-    predict,
-    evaluate,
-    calibrate,
-    data,
-    convert,
-    compare,
-    bench,
-    recipes,
-    describe,
-    report,
-    record,
-):
-    app.command(verb)
+_VERBS = {
+    "Train": (demo, train, train_folder, recipes),
+    "Use and judge a network": (predict, evaluate, calibrate, report, compare),
+    "Data and weights": (data, convert),
+    "The paper": (describe, reproduce, record),
+    "This machine": (bench,),
+}
+for number, (title, verbs) in enumerate(_VERBS.items()):
+    group = Group(title, sort_key=number)
+    for verb in verbs:
+        if isinstance(verb, App):
+            verb.group = group
+            app.command(verb)
+        else:
+            app.command(verb, group=group)
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -81,6 +82,7 @@ def _notes_on_stderr() -> Iterator[None]:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
+        check_words(sys.argv[1:] if arguments is None else arguments)
         return app(arguments, exit_on_error=False, result_action="return_value") or 0
     except CycloptsError:  # already printed, with what was meant
         return EXIT_USAGE
@@ -100,7 +102,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
         if not is_want_of_memory(f"{type(error).__name__}: {error}"):
             raise
-        return _say(f"the memory does not suffice: {(str(error).splitlines() or ['MemoryError'])[0]}", EXIT_FAILURE)
+        return _say(f"out of memory: {(str(error).splitlines() or ['MemoryError'])[0]}", EXIT_FAILURE)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -1,15 +1,34 @@
-"""Predictions as text, a row at a time."""
+"""What commands print: tables, JSON, and predictions a row at a time."""
 
 import csv
 import io
 import json
 import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
 
 if TYPE_CHECKING:
     from reslab.inference import Prediction
 
 _WIDEST = 24  # a longer class name pushes its row to the right
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
+    """Print a table whose first `left` columns are text and whose others are numbers, aligned to the right."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 400  # a pipe has no width to wrap at
+    table = RichTable(title=title, title_justify="left", box=box.SIMPLE if console.is_terminal else None)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))  # names may hold what rich takes for markup
+    console.print(table)
 
 
 class Rows(Protocol):

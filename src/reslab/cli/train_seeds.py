@@ -1,16 +1,29 @@
-"""Several seeds by one command: which ones, where each goes, and the plan that they share."""
+"""Several seeds by one command: which ones, and a process and a run folder for each."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reslab.errors import UsageError
 from reslab.runs.parallel import check_no_torchrun, run_side_by_side
 
-from .config_args import begun_by_plan, choose, read_settings
-from .folder_args import RECIPE as PLANNED
+from .training import check_is_free
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig
+
+
+def check_flags(*, seed: int | None, seeds: str | None, jobs: int) -> None:
+    """Raise UsageError for flags that go together with several seeds only, or not at all."""
+    if seeds is None:
+        if jobs != 1:
+            raise UsageError("--jobs is for several seeds: give --seeds 0,1,2 too.")
+        return
+    check_no_torchrun("--seeds")
+    if seed is not None:
+        raise UsageError("--seeds takes the place of --seed: leave --seed out.")
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -24,62 +37,60 @@ def parse_seeds(text: str) -> list[int]:
             raise UsageError(f"--seeds is {text!r}: the range {first}-{last} runs backwards; {last}-{first} is meant?")
         seeds += range(int(first), int(last or first) + 1)
     if len(set(seeds)) != len(seeds) or not seeds:
-        raise UsageError(f"--seeds is {text!r}: every seed once.")
+        raise UsageError(f"--seeds is {text!r}: name every seed once.")
     return seeds
 
 
-def train_seeds(
-    recipe: str | None,
-    overrides: tuple[str, ...],
-    run_dir: Path | None,
-    resume: bool,
-    seed: int | None,
-    seeds: str,
-    jobs: int,
-    given: dict[str, Any],
-    wishes: dict[str, Any],
-) -> int:
-    """Check config and folders once, then train every seed by a command of its own; return the worst exit code.
+def started_seeds(seeds: Sequence[int], folder: Path, *, resume: bool) -> set[int]:
+    """Return the seeds that have a run below `folder` to resume.
 
-    given: what the flags --data, --data-kind, --weights and --config say; wishes: those of `train folder`.
+    Raises:
+        UsageError: The folder is a run itself, or another seed's folder is not empty.
     """
     from reslab.artifacts.run_folder import RunFolder
 
-    check_no_torchrun("--seeds")
-    if recipe is None or seed is not None:
-        raise UsageError("--seeds needs a recipe (reslab train RECIPE --seeds 0,1,2) and takes the place of --seed.")
-    numbers = parse_seeds(seeds)
-    settings = read_settings(recipe, overrides, **given)
-    run_dir = run_dir or begun_by_plan(recipe, resume, Path("runs", PLANNED))
-    chosen = choose(recipe, run_dir, resume, settings, wishes)
-    folder = run_dir or Path("runs") / chosen.recipe
     if RunFolder.is_run(folder):
         raise UsageError(f"{folder} is a run; --seeds makes one for each seed below it: choose another --run-dir.")
-    begun = {number for number in numbers if resume and (folder / str(number) / "config.json").exists()}
-    for number in set(numbers) - begun:
-        RunFolder.check_is_free(folder / str(number))
-    if recipe == PLANNED:  # every seed by one plan
-        recipe, overrides = _keep_plan(chosen, folder, is_begun=bool(begun)), ()
-        given = {key: given[key] for key in ("data", "data_kind")}  # the pictures may have moved since
-    named = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
-    flags = [text for flag, value in named.items() for text in (flag, str(value))]
-    commands = []
-    for number in numbers:
-        place = ["--seed", str(number), "--run-dir", str(folder / str(number))]
-        commands.append(["train", recipe, *overrides, *flags, *place, *(["--resume"] if number in begun else [])])
-    return run_side_by_side(commands, jobs)
+    started = {seed for seed in seeds if resume and (folder / str(seed) / "config.json").exists()}
+    for seed in set(seeds) - started:
+        check_is_free(folder / str(seed))
+    return started
 
 
-def _keep_plan(config: "RunConfig", folder: Path, *, is_begun: bool) -> str:
-    """Write the plan of several seeds, and return its path; one that seeds began by stays, and must be the same."""
+def share_config(config: "RunConfig", folder: Path, *, is_started: bool) -> Path:
+    """Write the config that all seeds have in common, and return its path.
+
+    Raises:
+        UsageError: Seeds were started with a different one, which stays as it is.
+    """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.config import to_dict
     from reslab.runs.session import check_same_config
 
-    path, plan = folder / "config.json", RunFolder(folder)
-    if is_begun and path.is_file():
-        check_same_config(plan, config)
+    shared = RunFolder(folder)
+    path = folder / "config.json"
+    if is_started and path.is_file():
+        check_same_config(shared, config)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        plan.write(path.name, to_dict(config))
-    return str(path)
+        shared.write(path.name, to_dict(config))
+    return path
+
+
+def train_seeds(
+    words: Sequence[str], seeds: Sequence[int], folder: Path, *, started: Collection[int], jobs: int
+) -> int:
+    """Train each seed by a command of its own; return the worst exit code.
+
+    Args:
+        words: What the commands have in common after `reslab train`.
+        seeds: The seeds to train, each into its folder below `folder`.
+        folder: The folder of all.
+        started: Those to resume.
+        jobs: How many train at a time.
+    """
+    commands = []
+    for seed in seeds:
+        place = ["--seed", str(seed), "--run-dir", str(folder / str(seed))]
+        commands.append(["train", *words, *place, *(["--resume"] if seed in started else [])])
+    return run_side_by_side(commands, jobs)

@@ -1,13 +1,18 @@
-"""The type of flags that take a whole number."""
+"""What flags have in common: their types, and the groups in which help shows them."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
+
+RUN = Group("Run", sort_key=1)
+DATA = Group("Data", sort_key=2)
+MODEL = Group("Model", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
 
 
-def _parse(_: object, tokens: Sequence[Token]) -> int:
-    """Return the number; ValueError for all else: the parser of flags by itself makes 2 of "1.5" and 0 of "0.5"."""
+def _parse_whole_number(_: object, tokens: Sequence[Token]) -> int:
+    """Raise ValueError for all but whole numbers: cyclopts by itself makes 2 of "1.5" and 0 of "0.5"."""
     text = tokens[0].value
     try:
         return int(text)
@@ -15,4 +20,7 @@ def _parse(_: object, tokens: Sequence[Token]) -> int:
         raise ValueError(f"{text!r} is not a whole number.") from None
 
 
-Whole = Annotated[int, Parameter(converter=_parse)]
+WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
+Switch = Annotated[bool, Parameter(negative=(), show_default=False)]  # a flag without a value, off unless given
+JsonSwitch = Annotated[bool, Parameter(negative=(), show_default=False, group=OUTPUT)]
+Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]  # --part.name VALUE, for the config

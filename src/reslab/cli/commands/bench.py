@@ -3,12 +3,18 @@
 import json as jsonlib
 import sys
 from contextlib import nullcontext, redirect_stdout
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from reslab.cli.config_args import choose, read_settings
+from reslab.cli.config_args import Settings, choose_config, read_settings
+from reslab.cli.folder_args import plan_config
+from reslab.cli.renamed import FOLDER_RECIPE
+from reslab.cli.types import DATA, JsonSwitch, Overrides
 from reslab.errors import UsageError
+
+if TYPE_CHECKING:
+    from reslab.config import RunConfig
 
 app = App(name="bench", help="Measure how fast this machine is at a recipe.")
 
@@ -16,28 +22,23 @@ app = App(name="bench", help="Measure how fast this machine is at a recipe.")
 @app.command(name="input")
 def bench_input(
     recipe: str,
-    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    data: str | None = None,
-    data_kind: str | None = None,
+    /,
+    *overrides: Overrides,
+    data: Annotated[str | None, Parameter(group=DATA)] = None,
+    data_kind: Annotated[str | None, Parameter(group=DATA)] = None,
     seconds: float = 5.0,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: JsonSwitch = False,
 ) -> int:
     """Measure disk, decoding, augmentation, transfer and network alone and together; name the bottleneck.
 
-    Settings of the recipe can be changed as in 'reslab train'. Nothing is written.
+    Every setting of a recipe has a flag, as in 'reslab train'. Nothing is written.
 
-    Parameters
-    ----------
-    recipe
-        A recipe's name, or the config.json of a run.
-    data
-        A data set's folder or archive; by default it is looked for under RESLAB_DATA.
-    data_kind
-        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
-    seconds
-        About how long to measure each stage.
-    json
-        Print JSON.
+    Args:
+        recipe: A recipe's name, or the config.json of a run; 'folder' for what 'reslab train-folder' plans for --data.
+        data: A data set's folder or archive; looked for under RESLAB_DATA by default.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
+        seconds: About how long to measure each stage.
+        json: Print JSON.
     """
     if not 0 < seconds < float("inf"):
         raise UsageError(f"--seconds is {seconds:g}; allowed: a time above 0, like 5.")
@@ -45,18 +46,21 @@ def bench_input(
     from reslab.runs.input_benchmark import bench_input as measure
     from reslab.runs.input_benchmark import describe_context
 
-    with redirect_stdout(sys.stderr) if json else nullcontext():  # the reasons of a plan are no JSON
-        chosen = choose(recipe, None, False, read_settings(recipe, overrides, data=data, data_kind=data_kind))
-    context = context_for_timing(chosen)
-    found = measure(context, seconds=seconds)
+    with redirect_stdout(sys.stderr) if json else nullcontext():  # the reasons of a plan are not JSON
+        config = _config(recipe, read_settings(overrides, data=data, data_kind=data_kind))
+    context = context_for_timing(config)
+    result = measure(context, seconds=seconds)
     if json:
-        print(jsonlib.dumps(found.to_dict(), indent=2))
+        print(jsonlib.dumps(result.to_dict(), indent=2))
         return 0
     print(describe_context(context))
-    for name, rate in found.rates.items():
+    for name, rate in result.rates.items():
         print(f"  {name + ' alone':<16}{rate:>10.0f} images/s")
-    print(
-        f"  {'together':<16}{found.together:>10.0f} images/s, {100 * found.waited:.0f} % of the time waiting for data"
-    )
-    print(f"bottleneck: {found.bottleneck}. What to do: {found.advice}.")
+    waited = f"{100 * result.waited:.0f} % of the time waiting for data"
+    print(f"  {'together':<16}{result.together:>10.0f} images/s, {waited}")
+    print(f"bottleneck: {result.bottleneck}. What to do: {result.advice}.")
     return 0
+
+
+def _config(recipe: str, settings: Settings) -> "RunConfig":
+    return plan_config(settings) if recipe == FOLDER_RECIPE else choose_config(recipe, settings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from reslab.cli.extras import need_report_extra
-from reslab.cli.tables import print_table
+from reslab.cli.output import print_table
 from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli.types import Whole
+from reslab.cli.types import WholeNumber
 from reslab.errors import RunError, UsageError
 
 
@@ -20,8 +20,8 @@ def convert(
     classes: str | None = None,
     mean: str | None = None,
     std: str | None = None,
-    size: Whole | None = None,
-    short_side: Whole | None = None,
+    size: WholeNumber | None = None,
+    short_side: WholeNumber | None = None,
     ema: bool | None = None,
 ) -> int:
     """Turn weights from torchvision, timm or widely copied CIFAR code into a model file.

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reslab.cli.extras import need_report_extra
-from reslab.cli.tables import print_table
-from reslab.cli.types import Whole
+from reslab.cli.output import print_table
+from reslab.cli.types import WholeNumber
 
 if TYPE_CHECKING:
     from reslab.experiments.demo import Demo
 
 
-def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whole = 5) -> int:
+def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: WholeNumber = 5) -> int:
     """Train plain and residual networks of 20 and 56 layers on real digits, and see the difference.
 
     Parameters

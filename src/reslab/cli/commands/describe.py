@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli.tables import print_table
-from reslab.cli.types import Whole
+from reslab.cli.output import print_table
+from reslab.cli.types import WholeNumber
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ def describe(
     name: str | None = None,
     *,
     all_networks: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    num_classes: Whole | None = None,
-    in_channels: Whole = 3,
+    num_classes: WholeNumber | None = None,
+    in_channels: WholeNumber = 3,
     shortcut: Literal["A", "B", "C"] | None = None,
-    image_size: Whole | None = None,
+    image_size: WholeNumber | None = None,
     layers: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
 from reslab.cli.test_set_log import note_test_use
-from reslab.cli.types import Whole
+from reslab.cli.types import WholeNumber
 from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def evaluate(
     protocol: Literal["center", "flip", "ten-crop", "multi-scale"] = "center",
     sides: str | None = None,
     resize_mode: Literal["crop", "letterbox", "squash"] | None = None,
-    top_k: Whole = DEFAULT_TOP_K,
+    top_k: WholeNumber = DEFAULT_TOP_K,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Count what model files get right, in fp32, on one split of a data set; several answer together.

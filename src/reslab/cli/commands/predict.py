@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from reslab.cli.heatmaps import HeatFolder
 from reslab.cli.model_args import model_path
 from reslab.cli.output import FORMATS, Rows
-from reslab.cli.types import Whole
+from reslab.cli.types import WholeNumber
 from reslab.errors import RunError, UsageError, check_choice, did_you_mean
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def predict(
     model: Path,
     /,
     *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for -, which else would be an option
-    top_k: Whole = 5,
+    top_k: WholeNumber = 5,
     format: Literal["table", "csv", "json"] = "table",
     output: Path | None = None,
     engine: str = _AS_TRAINED,
-    batch_size: Whole = 32,
+    batch_size: WholeNumber = 32,
     resize_mode: Literal["crop", "letterbox", "squash"] | None = None,
     explain: Path | None = None,
     explain_class: str | None = None,

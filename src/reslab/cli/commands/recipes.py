@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from reslab.cli.tables import print_table
+from reslab.cli.output import print_table
 
 if TYPE_CHECKING:
     from reslab.recipes import Recipe

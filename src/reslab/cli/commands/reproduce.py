@@ -1,4 +1,4 @@
-"""`reslab experiment`."""
+"""`reslab reproduce`."""
 
 import logging
 import sys
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 from cyclopts import Parameter
 
 from reslab.cli.extras import need_report_extra
-from reslab.cli.tables import print_table
-from reslab.cli.types import Whole
+from reslab.cli.output import print_table
+from reslab.cli.types import WholeNumber
 from reslab.errors import Interrupted, RunError, UsageError, check_choice
 from reslab.runs.parallel import check_no_torchrun
 from reslab.system.files import check_can_be_written
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def experiment(
+def reproduce(
     *names: str,
     all: Annotated[bool, Parameter(negative=())] = False,
     size: str = "digits",
-    seeds: Whole | None = None,
-    jobs: Whole | None = None,
+    seeds: WholeNumber | None = None,
+    jobs: WholeNumber | None = None,
     data: str | None = None,
     run_dir: Path = Path("runs/experiments"),
     results: Path | None = None,
@@ -73,7 +73,7 @@ def experiment(
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
     check_choice("--size", size, SIZES)
-    check_no_torchrun("'reslab experiment'")
+    check_no_torchrun("'reslab reproduce'")
     if data is not None and size == "digits":
         raise UsageError("--data is where CIFAR-10 lies; the size 'digits' has its data with it: leave --data out.")
     chosen = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]

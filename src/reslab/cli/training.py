@@ -1,0 +1,78 @@
+"""What `train` and `train-folder` do with a config: train it with progress and a live report, and say what came out."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reslab.errors import UsageError
+
+if TYPE_CHECKING:
+    from reslab.artifacts.run_folder import RunFolder
+    from reslab.config import RunConfig
+    from reslab.report import LiveReport
+
+_MUCH_WAITING = 0.2  # of the time of a run
+
+
+def train_config(config: "RunConfig", path: Path, *, resume: bool) -> int:
+    """Train a config into the run folder at `path`, write its report, and print the result; return the exit code."""
+    from reslab.distributed import world_from_environment
+    from reslab.runs.train import train_run
+    from reslab.system.progress import make_progress
+
+    if not resume:
+        check_is_free(path)
+    if not world_from_environment().is_main:
+        train_run(config, path, resume=resume)
+        return 0
+    title = f"{config.recipe} seed {config.seed}"
+    with make_progress(title, config.train.iterations, config.train.batch_size) as progress:
+        run = train_run(config, path, resume=resume, observers=[progress, *_live_report(path)])
+    _print_result(run)
+    return 0
+
+
+def check_is_free(path: Path) -> None:
+    """Raise UsageError, with the flags to use, where a new run would mix with what is at `path`."""
+    from reslab.artifacts.run_folder import RunFolder
+
+    try:
+        RunFolder.check_is_free(path)
+    except UsageError as error:
+        raise UsageError(f"{error} Resume a run with --resume, or choose another folder with --run-dir.") from None
+
+
+def _live_report(path: Path) -> "list[LiveReport]":
+    """Return what keeps the report up to date during the training, if the packages for it are installed."""
+    try:
+        from reslab.report import LiveReport
+    except ImportError:  # said at the end, once
+        return []
+    return [LiveReport(path)]
+
+
+def _print_result(run: "RunFolder") -> None:
+    """Print what came out and where it is, and write the report."""
+    result = run.result()
+    assert result is not None
+    for split, counts in result["final"].items():
+        wrong = counts["total"] - counts["correct"]
+        print(f"{split} error: {counts['error']:.2f} % ({wrong} of {counts['total']} wrong; {result['protocol']})")
+    print(f"selection: {result['selection']}")
+    print_time(result, run.path / "config.json")
+    print(f"model file: {run.model_path}")
+    try:
+        from reslab.report import write_report
+    except ImportError as error:
+        print(f"no report: {error.name} is missing; install it with: pip install 'reslab[report]'", file=sys.stderr)
+        return
+    print(f"report: {write_report(run)}")
+
+
+def print_time(result: dict[str, Any], config: Path) -> None:
+    """Print how long the run took and, if it waited long for its data, how to find out why."""
+    waited = result.get("waited_for_data", 0.0)  # runs from before it was measured have none
+    print(f"time: {result['minutes']:.1f} minutes, {100 * waited:.0f} % of it waiting for data")
+    if waited > _MUCH_WAITING:
+        print(f"The data slows this run down. To see where: reslab bench input {shlex.quote(str(config))}")
