@@ -23,4 +23,6 @@ def _parse_whole_number(_: object, tokens: Sequence[Token]) -> int:
 WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]  # a flag without a value, off unless given
 JsonSwitch = Annotated[bool, Parameter(negative=(), show_default=False, group=OUTPUT)]
+# a first word, which a setting before it is taken for, so that the error can say what comes first
+FirstWord = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]  # --part.name VALUE, for the config

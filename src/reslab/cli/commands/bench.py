@@ -21,7 +21,7 @@ app = App(name="bench", help="Measure how fast this machine is at a recipe.")
 
 @app.command(name="input")
 def bench_input(
-    recipe: str,
+    recipe: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *overrides: Overrides,
     data: Annotated[str | None, Parameter(group=DATA)] = None,

@@ -8,12 +8,12 @@ from cyclopts import Parameter
 from reslab.cli.config_args import choose_config, read_settings
 from reslab.cli.train_seeds import check_flags, parse_seeds, started_seeds, train_seeds
 from reslab.cli.training import train_config
-from reslab.cli.types import DATA, RUN, Overrides, Switch, WholeNumber
+from reslab.cli.types import DATA, RUN, FirstWord, Overrides, Switch, WholeNumber
 from reslab.errors import UsageError
 
 
 def train(
-    recipe: str | None = None,
+    recipe: FirstWord = None,
     /,
     *overrides: Overrides,
     run_dir: Annotated[Path | None, Parameter(group=RUN)] = None,

@@ -10,7 +10,7 @@ from reslab.cli.folder_args import plan_config
 from reslab.cli.renamed import FOLDER_RECIPE
 from reslab.cli.train_seeds import check_flags, parse_seeds, share_config, started_seeds, train_seeds
 from reslab.cli.training import train_config
-from reslab.cli.types import DATA, MODEL, RUN, Overrides, Switch, WholeNumber
+from reslab.cli.types import DATA, MODEL, RUN, FirstWord, Overrides, Switch, WholeNumber
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def train_folder(
-    data: str | None = None,
+    data: FirstWord = None,
     *overrides: Overrides,
     model: Annotated[str | None, Parameter(group=MODEL)] = None,
     size: Annotated[WholeNumber | None, Parameter(group=MODEL)] = None,
