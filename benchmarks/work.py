@@ -20,12 +20,12 @@ from reslab.data.preprocess import Normalizer
 from reslab.data.sources import open_splits
 from reslab.data.stream import Batch
 from reslab.engines.inference import onnx_bytes
-from reslab.models.kernels.compiler import cache_folder
 from reslab.models.resnet import ResNet
 from reslab.runs.context import RunContext, context_for_timing
 from reslab.runs.input_benchmark import FixedStream
 from reslab.runs.train import make_trainer
 from reslab.system.memory import keep_freed_memory
+from reslab.system.paths import cache_folder
 from reslab.train import Trainer
 
 from . import peers

@@ -10,6 +10,7 @@ from PIL import Image
 from reslab.data.sources import data_root, open_splits
 from reslab.data.sources.cifar import LAYOUTS
 from reslab.errors import RunError
+from reslab.system.paths import cache_folder
 
 LAYOUT = replace(LAYOUTS[1], records=(2, 2))  # CIFAR-10, binary
 ONE_RECORD = bytes(1 + 3072)
@@ -48,7 +49,7 @@ def test_the_data_root_is_the_variable_or_else_the_users_cache(root: Path, monke
     monkeypatch.setenv("RESLAB_DATA", "~/data")
     assert data_root() == Path.home() / "data"
     monkeypatch.delenv("RESLAB_DATA")
-    assert data_root() == Path.home() / ".cache" / "reslab"
+    assert data_root() == cache_folder()
 
 
 @pytest.mark.parametrize("is_archive", [False, True], ids=["folder", "archive"])

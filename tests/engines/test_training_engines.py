@@ -32,7 +32,8 @@ def _labels(**choices: object) -> list[str]:
 def _machine(
     monkeypatch: pytest.MonkeyPatch, *flags: str, compiler: str | None = "g++", kernel: str | None = None
 ) -> None:
-    monkeypatch.setattr("reslab.engines.training.cpu_flags", lambda: frozenset(flags))
+    for module in ("hardware", "training"):
+        monkeypatch.setattr(f"reslab.engines.{module}.cpu_flags", lambda: frozenset(flags))
     monkeypatch.setattr("reslab.engines.training.compiler", lambda: compiler)
     monkeypatch.setattr("reslab.engines.training.fused_norm_problem", lambda: kernel)
 
@@ -132,7 +133,7 @@ def test_a_short_run_goes_by_the_rule_and_a_long_one_by_the_measurement(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = [Engine(), Engine(fused_norm=True)]
-    monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 120.0})
+    monkeypatch.setattr(engine, "training_rates", lambda *_: {"fp32": 100.0, "fp32, fused norm": 120.0})
     assert _pick(found, iterations=100).label == "fp32"
     assert _pick(found).label == "fp32, fused norm"
     assert _pick(found).rates == {"fp32": 100.0, "fp32, fused norm": 120.0}
@@ -141,13 +142,13 @@ def test_a_short_run_goes_by_the_rule_and_a_long_one_by_the_measurement(
 def test_a_measurement_is_kept_and_a_toss_up_goes_to_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = [Engine(), Engine(fused_norm=True)]
-    monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 102.0})
+    monkeypatch.setattr(engine, "training_rates", lambda *_: {"fp32": 100.0, "fp32, fused norm": 102.0})
     assert _pick(found).label == "fp32"
-    monkeypatch.setattr(engine, "measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(engine, "training_rates", lambda *_: pytest.fail("measured again"))
     assert _pick(found).label == "fp32"
     for kept in (tmp_path / "reslab" / "engines").iterdir():
         kept.write_text("[damaged")
-    monkeypatch.setattr(engine, "measure", lambda *_: {"fp32": 100.0, "fp32, fused norm": 200.0})
+    monkeypatch.setattr(engine, "training_rates", lambda *_: {"fp32": 100.0, "fp32, fused norm": 200.0})
     assert _pick(found).label == "fp32, fused norm"
 
 
@@ -178,7 +179,7 @@ def test_a_deep_network_is_measured_by_a_shallow_one_of_its_layers(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     measured = []
-    monkeypatch.setattr(engine, "measure", lambda found, spec, *_: measured.append(spec.depth) or {"fp32": 1.0})
+    monkeypatch.setattr(engine, "training_rates", lambda found, spec, *_: measured.append(spec.depth) or {"fp32": 1.0})
     found = [Engine(), Engine(fused_norm=True)]
     for depth in (1202, 110):
         deep = model_spec(f"cifar_resnet{depth}")
@@ -189,21 +190,9 @@ def test_a_deep_network_is_measured_by_a_shallow_one_of_its_layers(
     assert shallow.reason == "measured: the fastest here"
 
 
-def test_a_candidate_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make_step(one: Engine, *_: object) -> object:
-        def fails() -> None:
-            raise RuntimeError("no such instruction")
-
-        return fails if one.compiled else lambda: None
-
-    monkeypatch.setattr(engine, "make_step", make_step)
-    rates = engine.measure([Engine(compiled=True), Engine()], SPEC, (8, 3, 32, 32), CPU)
-    assert list(rates) == ["fp32"]
-
-
 def test_measuring_counts_images_and_leaves_the_random_numbers_alone() -> None:
     before = torch.get_rng_state()
-    rates = engine.measure([Engine()], SPEC, (8, 3, 32, 32), CPU)
+    rates = engine.training_rates([Engine()], SPEC, (8, 3, 32, 32), CPU)
     assert torch.equal(before, torch.get_rng_state())
     assert rates["fp32"] > 0
 

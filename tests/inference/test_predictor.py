@@ -112,7 +112,7 @@ def test_auto_measures_all_engines_once_and_takes_the_fastest(
     found = reslab.load(model_path, engine="auto")
     assert set(found.rates) == {name for name in backends.MAKERS if backends.problem(name, CPU) is None}
     assert found.rates[found.engine] == max(found.rates.values())
-    monkeypatch.setattr(predictor, "measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(backends, "race", lambda *_, **__: pytest.fail("measured again"))
     assert reslab.load(model_path, engine="auto").engine == found.engine
 
 
@@ -122,7 +122,7 @@ def test_auto_leaves_out_an_engine_that_answers_otherwise(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     wrong = {"wrong": lambda model, example: lambda images: -model(images).detach()}
     monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, **wrong})
-    monkeypatch.setattr(predictor, "_by_speed", lambda *_: (["wrong", "torch-fp32"], {"torch-fp32": 2.0, "wrong": 9.0}))
+    monkeypatch.setattr(backends, "inference_rates", lambda *_: {"torch-fp32": 2.0, "wrong": 9.0})
     with caplog.at_level(logging.WARNING):
         assert reslab.load(model_path, engine="auto").engine == "torch-fp32"
     assert "engine 'wrong' answers otherwise than fp32" in caplog.text
@@ -146,22 +146,22 @@ def test_auto_goes_on_where_an_engine_measured_before_no_longer_starts(
 
     monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, "broken": breaks})
     monkeypatch.setattr(backends, "problem", lambda *_: None)
-    monkeypatch.setattr(
-        predictor, "_by_speed", lambda *_: (["broken", "torch-fp32"], {"torch-fp32": 2.0, "broken": 9.0})
-    )
+    monkeypatch.setattr(backends, "inference_rates", lambda *_: {"torch-fp32": 2.0, "broken": 9.0})
     assert reslab.load(model_path, engine="auto").engine == "torch-fp32"
     assert "engine 'broken' was measured here before, and is left out: " in caplog.text
 
 
-def test_auto_leaves_out_an_engine_that_breaks(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_leaves_out_an_engine_that_breaks(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def breaks(*_: object) -> None:
         raise OSError("no such instruction")
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(backends, "MAKERS", {"broken": breaks, "torch-fp32": backends.MAKERS["torch-fp32"]})
-    loaded = load_model(model_path)
-    assert list(predictor.measure(loaded.model, ["broken", "torch-fp32"], predictor.smooth_noise(loaded, 4))) == [
-        "torch-fp32"
-    ]
+    found = reslab.load(model_path, engine="auto")
+    assert list(found.rates) == ["torch-fp32"]
+    assert "engine 'broken' does not run here: no such instruction" in caplog.text
 
 
 def test_a_misspelt_engine_and_a_missing_package_are_said(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Why a network answers as it does, and which images deserve a look."""
 
-from .features import features, in_eval_mode, last_map
+from .features import features, last_map
 from .gradcam import HeatMaps, grad_cam, head_maps, upsampled
 from .label_errors import Ranking, least_certain, mislabelled, neighbour_votes, worst_mistakes
 from .near_duplicates import NearDuplicates, near_duplicates, small_copies
@@ -15,7 +15,6 @@ __all__ = [
     "features",
     "grad_cam",
     "head_maps",
-    "in_eval_mode",
     "last_map",
     "least_certain",
     "mislabelled",

@@ -1,8 +1,7 @@
 """Whether a network's batch norms do their work: channels that say nothing, running statistics of something else."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from reslab.errors import UsageError
 from reslab.models.blocks import BasicBlock, Bottleneck
 from reslab.models.build import Network
+from reslab.models.hooks import recorded_outputs
 from reslab.models.resnet import ResNet
 
 from .signals import in_mode, parts
@@ -96,19 +96,20 @@ def batchnorm_health(model: Network, images: Tensor) -> tuple[BatchNormHealth, .
         spreads[name].add(value)
 
     with torch.no_grad():
-        with _hooked(norms, lambda name, given, output: note_output(name, output)), in_mode(model, training=False):
-            for part in parts(images):
-                model(part)
-        with (
-            _hooked(norms, lambda name, given, output: batches[name].add(given)),
-            in_mode(model, training=True),
-        ):
-            for part in parts(images):
-                model(part)
+        with recorded_outputs(norms, lambda name, given, output: note_output(name, output)):
+            _run(model, images, training=False)
+        with recorded_outputs(norms, lambda name, given, output: batches[name].add(given)):
+            _run(model, images, training=True)
         return tuple(
             _judged(name, norm, largest[name] if norm in before_relu else None, spreads[name], batches[name])
             for name, norm in norms.items()
         )
+
+
+def _run(model: Network, images: Tensor, *, training: bool) -> None:
+    with in_mode(model, training=training):
+        for part in parts(images):
+            model(part)
 
 
 class _Moments:
@@ -183,21 +184,6 @@ def _before_relu(model: Network) -> set[nn.Module]:
             last = block.bn2 if isinstance(block, BasicBlock) else block.bn3
             found |= {norm for norm in (block.bn1, block.bn2, last) if norm is not last or block.is_plain}
     return found
-
-
-@contextmanager
-def _hooked(norms: dict[str, nn.BatchNorm2d], note: Callable[[str, Tensor, Tensor], None]) -> Iterator[None]:
-    """Hand each norm's (name, input, output) to `note` whenever the network runs inside the block."""
-
-    def hook_of(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        return lambda module, inputs, output: note(name, inputs[0], output)
-
-    handles = [norm.register_forward_hook(hook_of(name)) for name, norm in norms.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def health_in_words(layers: Sequence[BatchNormHealth]) -> str:

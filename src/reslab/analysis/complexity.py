@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from reslab.models.build import Network, build
+from reslab.models.build import build
+from reslab.models.hooks import recorded_outputs
 from reslab.spec import ModelSpec
 
 _NATIVE_SIZE = {"imagenet": 224, "cifar": 32, "vgg": 224}
@@ -51,8 +52,13 @@ def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
     with torch.device("meta"):
         model = build(spec).eval()
         image = torch.empty(1, spec.in_channels, size, size)
-    outputs = _watch_outputs(model)
-    with torch.no_grad():
+    weighted = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    outputs: dict[str, tuple[int, ...]] = {}
+
+    def record(name: str, given: Tensor, output: Tensor) -> None:
+        outputs[name] = tuple(output.shape[1:])
+
+    with torch.no_grad(), recorded_outputs(weighted, record):
         model(image)
     layers = tuple(
         Layer(name, _kind(module), outputs[name], _own_parameters(module), _multiply_adds(module, outputs[name]))
@@ -67,22 +73,6 @@ def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
         num_projections=sum(name.endswith("downsample.0") for name in outputs),
         layers=layers,
     )
-
-
-def _watch_outputs(model: Network) -> dict[str, tuple[int, ...]]:
-    """Note the output size of each weighted layer when the model runs."""
-    outputs: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str) -> None:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            outputs[name] = tuple(output.shape[1:])
-
-        model.get_submodule(name).register_forward_hook(hook)
-
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            note(name)
-    return outputs
 
 
 def _kind(module: nn.Module) -> str:

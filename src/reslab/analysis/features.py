@@ -1,26 +1,12 @@
 """What a network knows of an image just before it decides: the input of its last fully connected layer."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from reslab.models import VGG, Network
-
-
-@contextmanager
-def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Let a model compute in eval mode and without autocast inside the block; every module gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    kind = next(model.parameters()).device.type
-    try:
-        with torch.autocast(kind, enabled=False):
-            yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
+from reslab.models.modes import eval_mode
 
 
 def last_map(model: Network, images: Tensor) -> Tensor:
@@ -42,7 +28,7 @@ def features(model: Network, batches: Iterable[Tensor], on_progress: Callable[[i
     """
     found: list[Tensor] = []
     done = 0
-    with in_eval_mode(model):
+    with eval_mode(model):
         for images in batches:
             found.append(_penultimate(model, last_map(model, images)).float().cpu())
             done += len(images)

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from reslab.errors import UsageError
 from reslab.models import Network
+from reslab.models.modes import eval_mode
 
-from .features import in_eval_mode, last_map
+from .features import last_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def grad_cam(model: Network, images: Tensor, classes: Tensor | None = None) -> H
     """
     if classes is not None:
         _check_classes(model, images, classes)
-    with in_eval_mode(model):
+    with eval_mode(model):
         with torch.no_grad():  # only the head is differentiated: nothing before the map is kept
             last = last_map(model, images)
             chosen = model.forward_head(last).argmax(1) if classes is None else classes.to(last.device)
@@ -46,7 +47,7 @@ def grad_cam(model: Network, images: Tensor, classes: Tensor | None = None) -> H
 def head_maps(model: Network, last: Tensor, classes: Tensor) -> Tensor:
     """Return the maps of `grad_cam` from the last stage's output, for who has it already (`last_map`).
 
-    last: [n, channels, h, w]; classes: int64 [n], on its device. To be called in eval mode (`in_eval_mode`).
+    last: [n, channels, h, w]; classes: int64 [n], on its device. To be called in eval mode (`eval_mode`).
     """
     with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         # copies, as nothing that was computed in inference mode can take part

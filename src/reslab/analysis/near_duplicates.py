@@ -7,7 +7,6 @@ the cost of one. Of a crop, the whole picture's coefficients are those of cosine
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from reslab.data.dataset import ArrayDataset, Dataset
 from reslab.data.images.decode import decode
 from reslab.errors import UsageError
+from reslab.system.threads import map_ahead
 
 _SIDE = 32  # of the small copy, whatever the picture's aspect
 _LUMA, _CHROMA = 8, 4  # frequencies kept in each direction
@@ -73,9 +73,8 @@ def _read(dataset: Dataset) -> Iterator[Tensor]:
     def read(path: Path) -> Tensor:
         return _small(decode(path, dataset.num_channels)[None])
 
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(dataset), _READ_AT_ONCE):
-            yield torch.cat(list(pool.map(read, dataset.paths[start : start + _READ_AT_ONCE])))
+    chunks = (dataset.paths[start : start + _READ_AT_ONCE] for start in range(0, len(dataset), _READ_AT_ONCE))
+    yield from map(torch.cat, map_ahead(read, chunks, ahead=1))
 
 
 # --- low frequencies --------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.models.build import Network
+from reslab.models.hooks import recorded_outputs
+from reslab.models.modes import restored_modes
 from reslab.models.normalization import frozen_running_statistics, without_fused_norm
 from reslab.models.vgg import VGG
 
@@ -97,17 +99,13 @@ def num_activations(model: Network, image: Tensor) -> int:
     """
     total = 0
 
-    def note(module: nn.Module, inputs: object, output: Tensor) -> None:
+    def record(name: str, given: Tensor, output: Tensor) -> None:
         nonlocal total
         total += output.numel()
 
-    handles = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, nn.Conv2d)]
-    try:
-        with torch.no_grad(), in_mode(model, training=False):
-            model(image)
-    finally:
-        for handle in handles:
-            handle.remove()
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    with torch.no_grad(), in_mode(model, training=False), recorded_outputs(convolutions, record):
+        model(image)
     return total
 
 
@@ -123,15 +121,15 @@ def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 
     Afterwards every module has its own mode again, and running statistics are what they were.
     """
-    modes = [(module, module.training) for module in model.modules()]
     device = next(model.parameters()).device.type
-    try:
-        with without_fused_norm(model), frozen_running_statistics(model), torch.autocast(device, enabled=False):
-            model.train(training)
-            yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
+    with (
+        restored_modes(model),
+        without_fused_norm(model),
+        frozen_running_statistics(model),
+        torch.autocast(device, enabled=False),
+    ):
+        model.train(training)
+        yield
 
 
 def _layers(model: Network) -> list[tuple[str, nn.Conv2d, nn.Module]]:
@@ -147,13 +145,6 @@ def _layers(model: Network) -> list[tuple[str, nn.Conv2d, nn.Module]]:
 def _watch(model: Network, images: Tensor, note: Callable[[str, Tensor], None], *, training: bool) -> Tensor:
     """Run the model once, in the mode asked for, and hand each layer's response to `note`; return the logits."""
 
-    def hook_of(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda module, inputs, output: note(name, output)
-
-    handles = [response.register_forward_hook(hook_of(name)) for name, _, response in _layers(model)]
-    try:
-        with in_mode(model, training=training):
-            return model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    responses = {name: response for name, _, response in _layers(model)}
+    with recorded_outputs(responses, lambda name, given, output: note(name, output)), in_mode(model, training=training):
+        return model(images)

@@ -6,6 +6,7 @@ import torch
 
 from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.system import environment
+from reslab.system.environment import cpu_flags
 
 
 def collect_environment() -> dict[str, Any]:
@@ -14,6 +15,13 @@ def collect_environment() -> dict[str, Any]:
     if torch.cuda.is_available():
         values["cuda"] = {"name": torch.cuda.get_device_name(), "version": torch.version.cuda}
     return values
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return whether the device itself computes in bfloat16, without emulation."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def pick_device(name: torch.device | str = "auto", local_rank: int = 0) -> torch.device:

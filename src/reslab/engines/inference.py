@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,28 @@ from reslab.errors import RunError
 from reslab.models import Network
 from reslab.models.folding import fold_batch_norm
 from reslab.models.kernels.compiler import compiler
-from reslab.system.environment import cpu_flags
 
-Run = Callable[[Tensor], Tensor]
+from .hardware import has_bf16
+from .race import race
+from .rate_cache import cached_rates
+
+Forward = Callable[[Tensor], Tensor]
+
+_ROUNDS = 4
+_PAUSE_SECONDS = 0.05  # the threads of one engine spin on for a while and would slow the next
 
 
-def _torch_fp32(model: Network, example: Tensor) -> Run:
+def _torch_fp32(model: Network, example: Tensor) -> Forward:
     folded = fold_batch_norm(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _inference(folded)
 
 
-def _torch_bf16(model: Network, example: Tensor) -> Run:
+def _torch_bf16(model: Network, example: Tensor) -> Forward:
     folded = fold_batch_norm(model).to(dtype=torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _inference(folded, torch.bfloat16)
 
 
-def _torch_compiled(model: Network, example: Tensor) -> Run:
+def _torch_compiled(model: Network, example: Tensor) -> Forward:
     import torch._inductor.config as inductor
 
     dtype = torch.bfloat16 if has_bf16(example.device) else torch.float32
@@ -45,7 +52,7 @@ def _torch_compiled(model: Network, example: Tensor) -> Run:
     return frozen
 
 
-def _inference(model: nn.Module, dtype: torch.dtype = torch.float32) -> Run:
+def _inference(model: nn.Module, dtype: torch.dtype = torch.float32) -> Forward:
     @torch.inference_mode()
     def run(images: Tensor) -> Tensor:
         return model(images.to(dtype).contiguous(memory_format=torch.channels_last)).float()
@@ -73,7 +80,7 @@ def onnx_bytes(model: Network, example: Tensor) -> bytes:
         return path.read_bytes()
 
 
-def _onnxruntime(model: Network, example: Tensor) -> Run:
+def _onnxruntime(model: Network, example: Tensor) -> Forward:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -86,7 +93,7 @@ def _onnxruntime(model: Network, example: Tensor) -> Run:
     return run
 
 
-def _openvino(model: Network, example: Tensor) -> Run:
+def _openvino(model: Network, example: Tensor) -> Forward:
     import openvino
 
     core: Any = openvino.Core()
@@ -103,7 +110,7 @@ def _openvino(model: Network, example: Tensor) -> Run:
     return run
 
 
-MAKERS: dict[str, Callable[[Network, Tensor], Run]] = {
+MAKERS: dict[str, Callable[[Network, Tensor], Forward]] = {
     "torch-fp32": _torch_fp32,
     "torch-bf16": _torch_bf16,
     "torch-compiled": _torch_compiled,
@@ -112,13 +119,6 @@ MAKERS: dict[str, Callable[[Network, Tensor], Run]] = {
 }
 _NEEDS = {"onnxruntime": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}
 _EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Return whether the device computes in bfloat16 by itself."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def problem(engine: str, device: torch.device) -> str | None:
@@ -135,7 +135,7 @@ def problem(engine: str, device: torch.device) -> str | None:
     return None
 
 
-def make(engine: str, model: Network, example: Tensor) -> Run:
+def make(engine: str, model: Network, example: Tensor) -> Forward:
     """Return the network on an engine. example: float32 [n, channels, height, width] on the device to run on.
 
     Raises RunError, with the reason, where the engine cannot be used.
@@ -150,3 +150,21 @@ def make(engine: str, model: Network, example: Tensor) -> Run:
     except Exception as error:  # whatever a foreign engine raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(f"engine {engine!r} does not run here: {first}") from error
+
+
+# --- measurement ------------------------------------------------------------------------------------------------------
+
+
+def inference_rates(model: Network, example: Tensor) -> dict[str, float]:
+    """Return images per second of each engine of this machine for batches like `example`; measured once and kept."""
+    engines = [name for name in MAKERS if problem(name, example.device) is None]
+    facts = [model.spec.to_dict(), list(example.shape), engines]
+    return cached_rates("inference", facts, example.device, lambda: _measured_rates(model, engines, example))
+
+
+def _measured_rates(model: Network, engines: list[str], example: Tensor) -> dict[str, float]:
+    def maker(name: str) -> Callable[[], Callable[[], Tensor]]:
+        return lambda: partial(make(name, model, example), example)
+
+    makers = {name: maker(name) for name in engines}
+    return race(makers, example.device, images=len(example), rounds=_ROUNDS, pause_seconds=_PAUSE_SECONDS)

@@ -12,9 +12,9 @@ import torch
 from filelock import FileLock
 
 from reslab.errors import RunError
-from reslab.models.kernels.compiler import cache_folder
 from reslab.system.environment import cpu_flags, cpu_name
 from reslab.system.files import write_atomically
+from reslab.system.paths import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,9 @@
 Every engine computes the same thing. Weights, the loss and all reported errors are float32 whatever is picked here.
 """
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.engines.rate_cache import cached_rates
 from reslab.errors import RunError, UsageError
 from reslab.models import Network, ResNet, build
 from reslab.models.kernels import fused_norm_problem
@@ -23,11 +21,14 @@ from reslab.models.normalization import use_fused_norm
 from reslab.spec import ModelSpec
 from reslab.system.environment import cpu_flags
 
-log = logging.getLogger(__name__)
+from .hardware import has_bf16
+from .race import race
+from .rate_cache import cached_rates
 
 COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
 MEASURE_FROM_ITERATIONS = 2000  # measuring costs about a dozen
 _ROUNDS = 5
+_FAR_BEHIND = 1.3  # times the best engine's seconds: not worth another round
 _MEASURED_BLOCKS = 2  # in each stage
 _TIE = 0.03  # a later candidate must be better by this much, so that a toss-up falls the same way each time
 _PIXELS = 2**20  # of all images together in a measured batch, unless that is fewer than 16 images
@@ -88,10 +89,7 @@ def _check_together(fused_norm: str, compile: str, has_blocks: bool) -> None:
 
 
 def _precision_choices(choice: str, device: torch.device) -> list[str]:
-    if device.type == "cuda":
-        is_native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        is_native = bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+    is_native = has_bf16(device)
     if choice == "bf16" and not is_native:
         raise RunError(f"compute.precision is 'bf16', but this {device.type} has no native bfloat16; use fp32 or auto.")
     if choice == "auto":
@@ -143,7 +141,7 @@ def pick(
     shape = (images, spec.in_channels, *size)
     measured = _stand_in(spec)
     facts = [measured.to_dict(), shape, [engine.label for engine in found]]
-    rates = cached_rates("engines", facts, device, lambda: measure(found, measured, shape, device))
+    rates = cached_rates("engines", facts, device, lambda: training_rates(found, measured, shape, device))
     if not rates:
         return replace(found[0], reason="by rule: nothing could be measured")
     best = found[0]
@@ -179,29 +177,12 @@ def compile_blocks(model: ResNet) -> None:
 # --- measurement ------------------------------------------------------------------------------------------------------
 
 
-def measure(
-    found: list[Engine], spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
+def training_rates(
+    engines: list[Engine], spec: ModelSpec, shape: tuple[int, int, int, int], device: torch.device
 ) -> dict[str, float]:
-    """Return images per second of a training step for each candidate, in turn in one process: {label: rate}.
-
-    A candidate that fails here is left out, with a warning; one that is far behind is not measured again.
-    """
-    log.info("measuring which engine is the fastest here (%d candidates) ...", len(found))
-    steps = {engine.label: make_step(engine, spec, shape, device) for engine in found}
-    seconds: dict[str, float] = {}
-    for number in range(_ROUNDS):
-        for label in list(steps):
-            try:
-                took = time_step(steps[label], device)
-            except RuntimeError as error:
-                log.warning("engine %r does not run here (%s) and is left out.", label, str(error).splitlines()[0])
-                del steps[label]
-                continue
-            if number > 0:  # the first round warms up (and compiles)
-                seconds[label] = min(took, seconds.get(label, took))
-        best = min(seconds.values(), default=0.0)
-        steps = {label: step for label, step in steps.items() if seconds.get(label, 0.0) <= 1.3 * best or not best}
-    return {label: round(shape[0] / took, 1) for label, took in seconds.items()}
+    """Return images per second of a training step for each engine that runs on this machine, by its label."""
+    steps = {engine.label: partial(make_step, engine, spec, shape, device) for engine in engines}
+    return race(steps, device, images=shape[0], rounds=_ROUNDS, far_behind=_FAR_BEHIND)
 
 
 def make_step(
@@ -224,14 +205,3 @@ def make_step(
         return loss.detach()
 
     return step
-
-
-def time_step(step: Callable[[], Tensor], device: torch.device) -> float:
-    """Return how many seconds one step took."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -12,15 +11,15 @@ from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
 from reslab.data.images.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
-from reslab.data.images.photos import centre_views, decoding_threads, full_chunks
+from reslab.data.images.photos import centre_views, full_chunks
 from reslab.data.views import protocol as single_view
 from reslab.errors import RunError, UsageError, check_choice
 from reslab.spec import PreprocessSpec
+from reslab.system.threads import map_ahead
 
 ProtocolName = Literal["center", "flip", "ten-crop", "multi-scale"]
 PAPER_SIDES = (224, 256, 384, 480, 640)  # Sec. 3.4
 
-_AHEAD = 2  # chunks decoded before they are asked for
 _WHOLE_PICTURES = 16  # pictures in a chunk of multi-scale, each of which is kept at every size
 
 T = TypeVar("T")
@@ -153,7 +152,7 @@ def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, batch_size: int) -> I
     def read(path: Path) -> Tensor:
         return ten_crops(_resized(decode(path, spec.channels), side, path), spec.height, spec.width)
 
-    for indices, crops in _in_threads(dataset, batch_size, read):
+    for indices, crops in _read_ahead(dataset, batch_size, read):
         yield Views(indices.repeat_interleave(10), torch.cat(crops))
 
 
@@ -172,7 +171,7 @@ def _multi_scale(dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...],
         pixels = decode(path, spec.channels)
         return [_resized(pixels, side, path) for side in sides]
 
-    for indices, pictures in _in_threads(dataset, _WHOLE_PICTURES, read):
+    for indices, pictures in _read_ahead(dataset, _WHOLE_PICTURES, read):
         yield from _grouped(indices, pictures, budget)
 
 
@@ -199,17 +198,8 @@ def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iter
             yield Views(torch.tensor([index for index, _ in part]), torch.stack([image for _, image in part]))
 
 
-def _in_threads(dataset: FileDataset, batch_size: int, read: Callable[[Path], T]) -> Iterator[tuple[Tensor, list[T]]]:
-    """Yield (indices, what `read` makes of their files) chunk by chunk, some chunks ahead."""
+def _read_ahead(dataset: FileDataset, batch_size: int, read: Callable[[Path], T]) -> Iterator[tuple[Tensor, list[T]]]:
+    """Yield (indices, what `read` makes of their files) chunk by chunk, decoded by threads some chunks ahead."""
     chunks = full_chunks(torch.arange(len(dataset)), batch_size)
-    with decoding_threads() as pool:
-
-        def submit(chunk: Tensor) -> list[Future[T]]:
-            return [pool.submit(read, dataset.paths[index]) for index in chunk.tolist()]
-
-        pending = [submit(chunk) for chunk in chunks[:_AHEAD]]
-        for number, chunk in enumerate(chunks):
-            futures = pending.pop(0)
-            if number + _AHEAD < len(chunks):
-                pending.append(submit(chunks[number + _AHEAD]))
-            yield chunk, [future.result() for future in futures]
+    paths = ([dataset.paths[index] for index in chunk.tolist()] for chunk in chunks)
+    yield from zip(chunks, map_ahead(read, paths), strict=True)

@@ -1,9 +1,7 @@
 """From pictures to class names: what every loaded model can do, whatever it runs on."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,11 +18,10 @@ from reslab.data.images.picture import Picture, view_of, with_resize_mode
 from reslab.data.preprocess import Normalizer
 from reslab.errors import RunError, UsageError
 from reslab.spec import PreprocessSpec, ResizeMode
+from reslab.system.threads import map_ahead
 
 Answer = TypeVar("Answer")
 NamedView = tuple[str, "Tensor | BadFile"]
-
-_AHEAD = 2  # batches decoded before they are asked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,17 +141,10 @@ class Classifier:
         answers: Callable[[list[NamedView]], list[Answer]],
     ) -> Iterator[Answer]:
         source = _Source(images)
-        pending: deque[list[Future[NamedView]]] = deque()
-        pool = ThreadPoolExecutor()
-        try:
-            while True:
-                while len(pending) <= _AHEAD and (chunk := list(islice(source, batch_size))):
-                    pending.append([pool.submit(_read, picture, number, spec) for number, picture in chunk])
-                if not pending:
-                    break
-                yield from answers([future.result() for future in pending.popleft()])
-        finally:
-            pool.shutdown(cancel_futures=True)
+        chunks = iter(lambda: list(islice(source, batch_size)), [])
+        with closing(map_ahead(lambda numbered: _read(*numbered, spec), chunks)) as decoded:
+            for views in decoded:
+                yield from answers(views)
         if source.error is not None:
             raise source.error
 
@@ -225,7 +215,7 @@ def _name(picture: Picture, number: int) -> str:
     return str(picture) if isinstance(picture, str | PathLike) else f"picture {number}"
 
 
-def _read(picture: Picture, number: int, spec: PreprocessSpec) -> NamedView:
+def _read(number: int, picture: Picture, spec: PreprocessSpec) -> NamedView:
     name = _name(picture, number)
     try:
         return name, view_of(picture, spec, name)

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab.analysis import enlarged, head_maps, in_eval_mode, last_map, overlay, picture_of, side_by_side, upsampled
+from reslab.analysis import enlarged, head_maps, last_map, overlay, picture_of, side_by_side, upsampled
 from reslab.data.images.picture import Picture, with_resize_mode
 from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.models import Network
+from reslab.models.modes import eval_mode
 from reslab.spec import PreprocessSpec, ResizeMode
 
 from .classifier import BadFile, Classifier, NamedView, Prediction, check_counts, is_one, several
@@ -163,7 +164,7 @@ class Explainer(Classifier):
     def _maps(self, images: Tensor, top_k: int, candidates: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits [n, num_classes], the classes explained [n] and heat maps [n, height, width], on the CPU."""
         network = cast("Network", self)
-        with in_eval_mode(network):
+        with eval_mode(network):
             with torch.no_grad():
                 last = last_map(network, images)
                 logits = network.forward_head(last).float().cpu()

@@ -1,7 +1,6 @@
 """`reslab.load`: a network as it was trained, or a predictor on the fastest engine for this machine."""
 
 import logging
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
@@ -14,10 +13,8 @@ from reslab.artifacts.model_file import ModelCard, ModelFile, load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.engines import inference as backends
 from reslab.engines.hardware import pick_device
-from reslab.engines.inference import MAKERS, Run
-from reslab.engines.rate_cache import cached_rates
+from reslab.engines.inference import MAKERS, Forward
 from reslab.errors import RunError, UsageError, did_you_mean
-from reslab.models import Network
 from reslab.spec import ModelSpec
 
 from .classifier import Classifier
@@ -27,8 +24,6 @@ log = logging.getLogger(__name__)
 
 _NUM_CHECKED = 64
 _LEAST_AGREEMENT = 0.98  # an engine below this is not picked by "auto"
-_ROUNDS = 4
-_PAUSE_SECONDS = 0.05  # the threads of one engine spin on for a while and would slow the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +43,7 @@ class Predictor(Classifier):
     checked_on: str
     batch_size: int
     rates: dict[str, float] = field(default_factory=dict)
-    _run: Run = field(repr=False)
+    _run: Forward = field(repr=False)
 
     def __call__(self, images: Tensor) -> Tensor:
         """float32 [n, channels, height, width], normalised as `card.preprocess` says -> float32 logits [n, classes]."""
@@ -144,7 +139,8 @@ def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: s
     model = loaded.model.to(images.device)
     example = images[torch.arange(batch_size) % len(images)]
     expected = _answers(backends.make("torch-fp32", model, example), images, batch_size)
-    order, rates = ([engine], {}) if engine != "auto" else _by_speed(loaded, example)
+    rates = backends.inference_rates(model, example) if engine == "auto" else {}
+    order = sorted(rates, key=lambda name: -rates[name]) if engine == "auto" else [engine]
     for name in order:
         try:
             run = backends.make(name, model, example)
@@ -174,47 +170,5 @@ def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: s
     raise RunError("no engine answers as fp32 does; load the model without engine=.")
 
 
-def _answers(run: Run, images: Tensor, batch_size: int) -> Tensor:
+def _answers(run: Forward, images: Tensor, batch_size: int) -> Tensor:
     return torch.cat([run(chunk).argmax(1) for chunk in images.split(batch_size)])
-
-
-# --- speed ------------------------------------------------------------------------------------------------------------
-
-
-def _by_speed(loaded: ModelFile, example: Tensor) -> tuple[list[str], dict[str, float]]:
-    """Return the engines of this machine, the fastest first, with their rates; measured once and kept."""
-    usable = [name for name in MAKERS if backends.problem(name, example.device) is None]
-    facts = [loaded.spec.to_dict(), list(example.shape), usable]
-    rates = cached_rates("inference", facts, example.device, lambda: measure(loaded.model, usable, example))
-    return sorted(rates, key=lambda name: -rates[name]), rates
-
-
-def measure(model: Network, engines: list[str], example: Tensor) -> dict[str, float]:
-    """Return images per second of each engine for batches like `example`, in turn in one process."""
-    log.info("measuring which engine is the fastest here (%s) ...", ", ".join(engines))
-    runs: dict[str, Run] = {}
-    for name in engines:
-        try:
-            runs[name] = backends.make(name, model, example)
-        except Exception as error:  # whatever a foreign engine raises: it is left out, and said
-            log.warning("engine %r does not run here (%s) and is left out.", name, str(error).strip().splitlines()[:1])
-    seconds = dict.fromkeys(runs, float("inf"))
-    for number in range(_ROUNDS):
-        for name, run in runs.items():
-            time.sleep(_PAUSE_SECONDS)
-            took = _time(run, example)
-            if number > 0:  # the first round warms up
-                seconds[name] = min(seconds[name], took)
-    return {name: round(len(example) / took, 1) for name, took in seconds.items()}
-
-
-def _time(run: Run, example: Tensor) -> float:
-    def wait() -> None:
-        if example.is_cuda:
-            torch.cuda.synchronize(example.device)
-
-    wait()
-    start = time.perf_counter()
-    run(example)
-    wait()
-    return time.perf_counter() - start

@@ -13,6 +13,7 @@ from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.decode import decode
 from reslab.engines import training as engine
+from reslab.engines.timing import seconds_of
 from reslab.errors import RunError, UsageError
 from reslab.recipes.folder import FolderFacts, FolderOptions, Plan, plan_folder
 from reslab.spec import ModelSpec
@@ -92,5 +93,5 @@ def measured_rate(spec: ModelSpec, size: int, batch_size: int, *, device: torch.
     )
     count = min(batch_size, _TIMED_IMAGES)
     step = engine.make_step(found[0], spec, (count, spec.in_channels, size, size), device)
-    took = min(engine.time_step(step, device) for _ in range(_TIMED_STEPS))
+    took = min(seconds_of(step, device) for _ in range(_TIMED_STEPS))
     return count / took

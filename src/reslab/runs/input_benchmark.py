@@ -1,9 +1,9 @@
 """How fast images come from the disk to the network, stage by stage; which stage holds a run up, and what to do."""
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +13,10 @@ from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.images.decode import decode
 from reslab.data.stream import Batch, Stream
+from reslab.engines.timing import synchronize
 from reslab.runs.context import RunContext
 from reslab.runs.train import make_trainer
+from reslab.system.threads import map_ahead
 
 _ROUNDS = 3
 _NEAR = 0.9  # together, at this part of the model's own rate, the model is what holds the run up
@@ -67,12 +69,12 @@ def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
 
     def stream_only() -> None:
         stream.batch(next(steps["stream"]))
-        _wait(context.device)
+        synchronize(context.device)
 
     def train_on(source: Stream) -> None:
         trainer.stream, trainer.state.step = source, next(steps["together"])
         trainer.train_step()
-        _wait(context.device)
+        synchronize(context.device)
 
     stages: dict[str, tuple[Callable[[], object], int]] = _file_stages(context.splits.train, size)
     stages["augment"] = (stream_only, size)
@@ -112,14 +114,12 @@ def _file_stages(train: Dataset, size: int) -> dict[str, tuple[Callable[[], obje
     if isinstance(train, ArrayDataset):
         return {}
     files = _batches_of_files(train, size)
-    pool = ThreadPoolExecutor()
-    return {
-        "disk": (lambda: list(pool.map(lambda path: path.read_bytes(), next(files))), size),
-        "decode": (lambda: list(pool.map(lambda path: decode(path, train.num_channels), next(files))), size),
-    }
+    contents = map_ahead(Path.read_bytes, files, ahead=0)
+    pictures = map_ahead(lambda path: decode(path, train.num_channels), files, ahead=0)
+    return {"disk": (lambda: next(contents), size), "decode": (lambda: next(pictures), size)}
 
 
-def _batches_of_files(train: FileDataset, size: int) -> Any:
+def _batches_of_files(train: FileDataset, size: int) -> Iterator[list[Path]]:
     number = 0
     while True:
         order = permutation(0, SAMPLE, number, len(train)).tolist()
@@ -131,12 +131,7 @@ def _batches_of_files(train: FileDataset, size: int) -> Any:
 
 def _transfer(pixels: torch.Tensor, device: torch.device) -> None:
     pixels.to(device)
-    _wait(device)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
 
 
 def _seconds_per_call(call: Callable[[], object], seconds: float) -> float:

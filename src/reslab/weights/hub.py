@@ -15,8 +15,8 @@ from typing import Any
 
 from reslab.artifacts.model_file import FORMAT_VERSION
 from reslab.errors import RunError, UsageError, did_you_mean
-from reslab.models.kernels.compiler import cache_folder
 from reslab.system.files import read_json
+from reslab.system.paths import cache_folder
 from reslab.weights.convert import IMAGENET_MEAN, IMAGENET_STD, Conversion, convert
 
 log = logging.getLogger(__name__)

@@ -4,10 +4,10 @@ import hashlib
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from torch import Tensor
 from reslab.data.images.decode import ADVICE, ARRAY, decode_array, decode_bytes, jpeg_complaint
 from reslab.data.sources.inventory import UNREAD_SUFFIXES
 from reslab.errors import RunError
+from reslab.system.threads import map_ahead
 
-_AT_ONCE = 256  # files that threads have in hand: enough for all of them, and soon done after Ctrl-C
+_IN_HAND = 256  # files that threads have in hand: enough for all of them, and soon done after Ctrl-C
 _WITH_FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # a JPEG's second frame is a preview
 
 
@@ -50,13 +51,13 @@ def inspect_all(
     on_file: Callable[[], None] | None = None,
 ) -> Iterator[FileFacts]:
     """Yield the facts of every file, in order; on_file is called after each. Ctrl-C stops it after some files."""
-    rest = iter(paths)
-    with ThreadPoolExecutor(num_threads) as pool:
-        while chunk := list(islice(rest, _AT_ONCE)):
-            for facts in pool.map(lambda path: inspect(path, num_channels, is_thorough=is_thorough), chunk):
-                if on_file is not None:
-                    on_file()
-                yield facts
+    read = partial(inspect, num_channels=num_channels, is_thorough=is_thorough)
+    single = ([path] for path in paths)
+    with closing(map_ahead(read, single, ahead=_IN_HAND, num_threads=num_threads)) as inspected:
+        for (facts,) in inspected:
+            if on_file is not None:
+                on_file()
+            yield facts
 
 
 def inspect(path: Path, num_channels: int | None = None, *, is_thorough: bool = False) -> FileFacts:

@@ -1,9 +1,10 @@
 """Training batches from photos: views cut out by threads one step ahead, then normalised, coloured and erased."""
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from reslab.data.draws import COLOR, OPERATIONS, draw_uniform
 from reslab.data.order import Order
 from reslab.data.preprocess import Normalizer
 from reslab.data.stream import Batch, Stream
+from reslab.system.threads import map_ahead
 
 from .decode import decode
 from .photo_augment import PhotoView, RandAugment
@@ -22,6 +24,17 @@ from .photo_augment import PhotoView, RandAugment
 # principal components of ImageNet's RGB values in [0, 1] (paper ref. 21, as in fb.resnet.torch)
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)
 _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+_Job = tuple[Tensor, Path, int, Sequence[int]]  # what `_fill` takes
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """Views that threads fill in: pixels uint8 [n, channels, size, size], of samples `index` in `epoch`, int64 [n]."""
+
+    epoch: Tensor
+    index: Tensor
+    pixels: Tensor
 
 
 class PhotoStream(Stream):
@@ -54,55 +67,62 @@ class PhotoStream(Stream):
         self._dataset, self._normalize, self._device = dataset, normalize, device
         self._view, self._size_at, self._operations = view, size_at, operations
         self._color_std, self._erase_probability = color_std, erase_probability
-        self._pool = ThreadPoolExecutor(num_threads)
-        self._ahead: _Pending | None = None
+        self._num_threads = num_threads
+        self._decoded: Generator[_Decoded, None, None] | None = None
+        self._next_step: int | None = None  # that `_decoded` yields
 
     def batch(self, step: int) -> Batch:
-        pending = self._ahead if self._ahead and self._ahead.step == step else self._submit(step)
-        self._ahead = self._submit(step + 1)
-        for future in pending.futures:
-            future.result()  # raises what went wrong
-        images = self._normalize(pending.pixels.to(self._device))
-        draws = Draws(self.seed, pending.epoch, pending.index)
+        if self._decoded is None or step != self._next_step:
+            self.close()
+            self._decoded = self._decode_from(step)
+        self._next_step = None  # an error ends the threads; the next call starts others
+        decoded = next(self._decoded)
+        self._next_step = step + 1
+        images = self._normalize(decoded.pixels.to(self._device))
+        draws = Draws(self.seed, decoded.epoch, decoded.index)
         if self._color_std and images.shape[1] == 3:
             shift = color_shift(draws, self._color_std).to(self._device)
             images = images + shift / self._normalize.std
         if self._erase_probability:
             images = erase(images, self._erase_probability, draws)
-        return Batch(images, self._dataset.labels[pending.index].to(self._device))
+        return Batch(images, self._dataset.labels[decoded.index].to(self._device))
 
     def close(self) -> None:
-        """Stop decoding ahead."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the threads, and drop what they decoded ahead."""
+        if self._decoded is not None:
+            self._decoded.close()
+        self._decoded = None
 
-    def _submit(self, step: int) -> "_Pending":
+    def _decode_from(self, step: int) -> "Generator[_Decoded, None, None]":
+        """Yield the batches of a step and those after it, each with the next one in work."""
+        batches: deque[_Decoded] = deque()
+
+        def jobs() -> Iterator[list[_Job]]:
+            for number in count(step):
+                decoded, chunk = self._planned(number)
+                batches.append(decoded)
+                yield chunk
+
+        for _ in map_ahead(lambda job: self._fill(*job), jobs(), ahead=1, num_threads=self._num_threads):
+            yield batches.popleft()
+
+    def _planned(self, step: int) -> "tuple[_Decoded, list[_Job]]":
         epoch, index = self.positions(step)
         draws = Draws(self.seed, epoch, index)
         # all draws of a batch at once: one by one they would cost as much as a part of the decoding
         purposes = [draws.bits(purpose) for purpose in (OPERATIONS, *self._view.purposes)]
         size, channels = self._size_at(step), self._dataset.num_channels
         pixels = torch.empty(len(index), channels, size, size, dtype=torch.uint8, memory_format=torch.channels_last)
-        futures = [
-            self._pool.submit(self._fill, pixels[row], self._dataset.paths[place], operations, bits)
+        jobs = [
+            (pixels[row], self._dataset.paths[place], operations, bits)
             for row, (place, operations, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
         ]
-        return _Pending(step, epoch, index, pixels, futures)
+        return _Decoded(epoch, index, pixels), jobs
 
     def _fill(self, place: Tensor, path: Path, operations: int, bits: Sequence[int]) -> None:
         """Decode one picture and put its view into its place, uint8 [channels, size, size]."""
         view = self._view(decode(path, self._dataset.num_channels), place.shape[-1], bits)
         place.copy_(view if self._operations is None else self._operations(view, operations))
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A batch that threads are filling."""
-
-    step: int
-    epoch: Tensor
-    index: Tensor
-    pixels: Tensor
-    futures: list[Future[None]]
 
 
 def color_shift(draws: Draws, std: float) -> Tensor:

@@ -1,8 +1,6 @@
 """Photos of any size: the views that evaluation takes, batch by batch."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -12,10 +10,9 @@ from reslab.data.dataset import FileDataset
 from reslab.data.draws import SAMPLE, permutation
 from reslab.data.preprocess import PixelSums
 from reslab.spec import PreprocessSpec, ResizeMode
+from reslab.system.threads import map_ahead
 
 from .picture import view_of
-
-_AHEAD = 2  # batches decoded before they are asked for
 
 
 def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
@@ -23,32 +20,14 @@ def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
     return [chunk for chunk in indices.split(batch_size) if len(chunk)]
 
 
-@contextmanager
-def decoding_threads() -> Iterator[ThreadPoolExecutor]:
-    """Yield a pool of threads; what waits there when the block is left, by Ctrl-C for instance, is not begun."""
-    pool = ThreadPoolExecutor()
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def centre_views(
     dataset: FileDataset, indices: Tensor, spec: PreprocessSpec, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (indices, uint8 [n, channels, height, width]) batch by batch, decoded by threads some batches ahead."""
     chunks = full_chunks(indices, batch_size)
-    with decoding_threads() as pool:
-        pending = [_submit(pool, dataset, chunk, spec) for chunk in chunks[:_AHEAD]]
-        for number, chunk in enumerate(chunks):
-            futures = pending.pop(0)
-            if number + _AHEAD < len(chunks):
-                pending.append(_submit(pool, dataset, chunks[number + _AHEAD], spec))
-            yield chunk, torch.stack([future.result() for future in futures])
-
-
-def _submit(pool: ThreadPoolExecutor, dataset: FileDataset, chunk: Tensor, spec: PreprocessSpec) -> list:
-    return [pool.submit(view_of, dataset.paths[index], spec) for index in chunk.tolist()]
+    paths = ([dataset.paths[index] for index in chunk.tolist()] for chunk in chunks)
+    views = map_ahead(lambda path: view_of(path, spec), paths)
+    yield from ((chunk, torch.stack(pixels)) for chunk, pixels in zip(chunks, views, strict=True))
 
 
 def measure_photo_preprocess(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reslab.data.dataset import Splits
 from reslab.errors import RunError, UsageError, check_choice
+from reslab.system.paths import cache_folder
 
 from .cifar import LAYOUTS, Layout, load_cifar
 from .digits import load_digits
@@ -33,7 +34,7 @@ _UNDERSTOOD = (
 def data_root() -> Path:
     """Return the folder under which data is looked for and downloaded: RESLAB_DATA, or the user's cache."""
     root = os.environ.get("RESLAB_DATA")
-    return Path(root).expanduser() if root else Path.home() / ".cache" / "reslab"
+    return Path(root).expanduser() if root else cache_folder()
 
 
 def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> Splits:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reslab.errors import RunError
 from reslab.system.environment import cpu_flags
+from reslab.system.paths import cache_folder
 
 _FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-std=c++17"]
 _SECONDS = 120
@@ -21,12 +22,6 @@ def compiler() -> str | None:
     return next(
         (path for name in (os.environ.get("CXX"), "g++", "clang++") if name and (path := shutil.which(name))), None
     )
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made anew: $XDG_CACHE_HOME/reslab or ~/.cache/reslab."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "reslab"
 
 
 def load_library(source: Path) -> ctypes.CDLL:
