@@ -113,7 +113,7 @@ class PhotoStream(Stream):
         purposes = [draws.bits(purpose) for purpose in (OPERATIONS, *self._view.purposes)]
         size, channels = self._size_at(step), self._dataset.num_channels
         pixels = torch.empty(len(index), channels, size, size, dtype=torch.uint8, memory_format=torch.channels_last)
-        jobs = [
+        jobs: list[_Job] = [
             (pixels[row], self._dataset.paths[place], operations, bits)
             for row, (place, operations, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
         ]
