@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.waiting import HANG_SECONDS
 
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
@@ -65,7 +66,7 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_traceback() -> None:
     assert process.stderr is not None
     with process.stderr as errors:
         assert errors.read() == ""
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=HANG_SECONDS) == 1
 
 
 def test_a_file_of_settings_comes_before_flags_and_flags_before_named_ones(tmp_path: Path) -> None:
@@ -351,7 +352,7 @@ def test_help_imports_no_torch_and_takes_less_than_a_third_of_its_time(
 
 
 def test_sigterm_ends_any_verb_with_130_and_no_traceback() -> None:
-    verb = "print('begun', flush=True) or time.sleep(120)"
+    verb = "print('begun', flush=True) or time.sleep(3600)"
     program = f"import time, reslab.cli.main as m\nm.app = lambda *_, **__: {verb}\nm.main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -359,7 +360,7 @@ def test_sigterm_ends_any_verb_with_130_and_no_traceback() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=60)[1] == "reslab: interrupted\n"
+    assert process.communicate(timeout=HANG_SECONDS)[1] == "reslab: interrupted\n"
     assert process.returncode == 130
 
 

@@ -5,11 +5,14 @@ import socket
 import subprocess
 import sys
 
+from tests.waiting import HANG_SECONDS
+
 _PROGRAM = """
 import os
 import torch
 from reslab.distributed import barrier, process_group, sum_over_ranks, world_from_environment
 from reslab.errors import RunError
+
 
 world = world_from_environment()
 try:
@@ -39,8 +42,8 @@ def test_a_process_whose_partner_was_killed_says_so() -> None:
         )
         for rank in (0, 1)
     )
-    said, errors = first.communicate(timeout=120)
-    second.communicate(timeout=120)
+    said, errors = first.communicate(timeout=HANG_SECONDS)
+    second.communicate(timeout=HANG_SECONDS)
     assert second.returncode == 9
     assert said == "process 0 of 2 ends because another one did; that one's message says why.\n", errors
     assert first.returncode == 0

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from reslab.artifacts.metrics_log import read_rows
 from reslab.cli.main import run
+from tests.waiting import HANG_SECONDS
 
 from .exact import distance, exact_config, first_weights, relative_distance, train_weights
 
@@ -51,7 +52,7 @@ def _no_report(without_report_extra: dict[str, str]) -> Iterator[None]:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

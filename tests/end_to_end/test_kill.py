@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.waiting import HANG_SECONDS
 
 from reslab.artifacts.checkpoint import CheckpointFolder
-
-_TIMEOUT_SECONDS = 300
 
 
 def _command(recipe: str, path: Path, *options: str) -> list[str]:
@@ -45,7 +44,7 @@ def kill_and_resume(
             stderr=subprocess.PIPE,
             text=True,
         )
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while _newest(path) <= before:
             assert process.poll() is None, f"ended before kill {number + 1}: {process.stderr.read()[-2000:]}"  # type: ignore[union-attr]
             assert time.monotonic() < deadline
@@ -53,7 +52,7 @@ def kill_and_resume(
         time.sleep(random_moments.uniform(0, 0.1))
         assert process.poll() is None, "the run was over before it could be killed"
         process.send_signal(signal.SIGTERM if number >= kills - polite else signal.SIGKILL)
-        said = process.communicate(timeout=_TIMEOUT_SECONDS)[1]
+        said = process.communicate(timeout=HANG_SECONDS)[1]
         assert process.returncode in (-signal.SIGKILL, 130), said[-2000:]
         assert number == 0 or f"resumed at step {before}." in said
     resumed_at.append(_newest(path))

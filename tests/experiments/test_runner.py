@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -23,6 +22,7 @@ from reslab.experiments.runner import Runner
 from reslab.runs.parallel import STOPPED
 from reslab.system.files import sha256_of
 from reslab.train import Observer
+from tests.waiting import until
 
 SHORT = {"iterations": 12, "log_every": 4, "checkpoint_every": 6}
 
@@ -60,13 +60,6 @@ def _train(
     for (one, _), folder in zip(runs, runner.train(runs, on_finished), strict=True):
         found.setdefault(one.name, []).append(folder)
     return found
-
-
-def _until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_is_refused(tmp_path: Path) -> None:
@@ -348,7 +341,7 @@ def finishing_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "__main__.py").write_text(
         "import sys, time\nfrom pathlib import Path\nfolder = Path(sys.argv[sys.argv.index('--run-dir') + 1])\n"
         "if folder.exists():\n    (folder / 'kept.json').rename(folder / 'result.json')\n"
-        "else:\n    folder.mkdir()\n    time.sleep(120)\n"
+        "else:\n    folder.mkdir()\n    time.sleep(3600)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(package.parent))
     return package
@@ -372,7 +365,7 @@ def test_a_stop_of_jobs_that_do_not_listen_yet_is_no_failure(tmp_path: Path, fin
     runner = Runner(tmp_path, 2, _Counting())
 
     def stop(_: RunFolder) -> None:
-        assert _until(runner.folder(new, 0).exists)
+        until(runner.folder(new, 0).exists)
         os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted, match="the same command goes on"):
