@@ -107,7 +107,7 @@ def time_to_error() -> Figure | None:
     }
     if contest is None or not all(folders.values()):
         return None
-    # the paper's recipe ran beside other work: its minutes are its images over the rate of an idle machine
+    # the paper's recipe ran next to other work: its minutes are its images over the rate of an idle machine
     rate = sorted(contest["rows"][-1]["images_per_second"])[len(contest["rows"][-1]["images_per_second"]) // 2]
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = figure.subplots()

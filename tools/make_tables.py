@@ -1,6 +1,6 @@
 """Write the generated blocks in README and docs from the records under results/ and the recipes.
 
-    python tools/make_tables.py            write them anew
+    python tools/make_tables.py            write them
     python tools/make_tables.py --check    exit 1 when one is not what the records say
 
 A block stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; NAME is a key of BLOCKS.
@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name
 
 
 def fill(text: str, sources: dict[str, Any]) -> str:
-    """Return the text with every block made anew; ValueError for a block that nobody makes.
+    """Return the text with every block replaced; ValueError for a block that nobody makes.
 
     sources: what blocks are made from, by the first word of their names: {"results": ..., "bench": ..., ...}.
     """

@@ -26,7 +26,7 @@ def read_records(results: Path) -> list[dict[str, Any]]:
 
 
 def results_table(records: list[dict[str, Any]]) -> str:
-    """Return one row for each recipe, its error over the seeds beside the paper's."""
+    """Return one row for each recipe, with its error over the seeds and the paper's."""
     if not records:
         return "No records yet.\n"
     columns = (

@@ -1,4 +1,4 @@
-"""The table of the book's digits beside the same experiments run once more, with other rounding."""
+"""The table that compares the book's digits with the same experiments, repeated with other rounding."""
 
 from pathlib import Path
 
