@@ -30,6 +30,22 @@ def did_you_mean(value: object, choices: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def first_few(items: Iterable[object], limit: int = 5, separator: str = ", ") -> str:
+    """Join the first items for an error, followed by how many were left out.
+
+    Args:
+        items: What to join, as `str` writes it; pass `map(repr, names)` for names in quotes.
+        limit: How many to show.
+        separator: Text between two items.
+
+    Returns:
+        For example "a, b, c (and 4 more)".
+    """
+    texts = [str(item) for item in items]
+    rest = f" (and {len(texts) - limit} more)" if len(texts) > limit else ""
+    return separator.join(texts[:limit]) + rest
+
+
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
     """Raise `UsageError` unless `value` is one of `choices`."""
     choices = list(choices)

@@ -241,12 +241,12 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
     arguments = [model, "--data", str(photos)]
     assert run(["evaluate", *arguments]) == 1
     said = capsys.readouterr().err
-    assert "photos has no split 'test'; there are: train." in said
+    assert "photos has no split 'test'; it has: train." in said
     assert "--split all takes all parts together" in said
     assert "--data.validation_size" not in said  # a setting of runs, which evaluate does not know
     assert run(["calibrate", *arguments]) == 1
     said = capsys.readouterr().err
-    assert "photos has no split 'validation'; there are: train. Calibrate on images that the network was not" in said
+    assert "photos has no split 'validation'; it has: train. Calibrate on images that the network was not" in said
     for name in NAMES:
         path = photos / "val" / name / "x.png"
         path.parent.mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from reslab.cli.main import run
-from reslab.data.checks.check import check
+from reslab.data.checks.all_checks import check_images
 from reslab.data.checks.file_facts import inspect_all
 from reslab.data.checks.findings import KINDS
 from reslab.data.sources.image_list import take_inventory
@@ -28,7 +28,7 @@ def check_as_json(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
 
 
 def kinds_of(path: Path) -> set[str]:
-    return {finding.kind for finding in check(take_inventory(path))}
+    return {finding.kind for finding in check_images(take_inventory(path))}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_every_kind_of_defect_is_named_with_every_path(
 
 def test_nothing_in_the_folder_is_changed(ruined: tuple[Path, dict[str, list[Path]]]) -> None:
     before = snapshot(ruined[0])
-    check(take_inventory(ruined[0]))
+    check_images(take_inventory(ruined[0]))
     assert snapshot(ruined[0]) == before
 
 
@@ -117,7 +117,7 @@ def test_fewer_than_two_classes_is_a_finding(tmp_path: Path) -> None:
 def test_names_that_look_alike_are_told_apart(tmp_path: Path) -> None:
     composed, decomposed = "caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")
     write_photos(tmp_path, [composed, decomposed, "tea"])
-    (finding,) = check(take_inventory(tmp_path))
+    (finding,) = check_images(take_inventory(tmp_path))
     assert finding.kind == "look-alike-class"
     assert r"'cafe\u0301', 'caf\xe9'" in finding.text
 
@@ -136,9 +136,9 @@ def test_a_folder_of_images_that_is_no_split_by_its_name_is_named(tmp_path: Path
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "readme.txt").write_text("no images")
     (tmp_path / "testing" / "a" / "again").symlink_to(tmp_path / "testing", target_is_directory=True)
-    (found,) = check(take_inventory(tmp_path))
+    (found,) = check_images(take_inventory(tmp_path))
     assert (found.kind, found.severity, found.paths) == ("unused-folder", "warning", (tmp_path / "testing",))
-    assert "20 image(s) that are not used; a split is called train, val, valid, validation, test." in found.text
+    assert "20 image(s) are not used; names of splits are train, val, valid, validation, test." in found.text
 
 
 def test_images_in_sub_folders_and_behind_links_count_as_their_class(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
     write_photos(tmp_path, ["a", "b"])
     os.mkfifo(tmp_path / "a" / "pipe.jpg")
     os.mkfifo(tmp_path / "a" / "pipe")
-    findings = check(take_inventory(tmp_path))
+    findings = check_images(take_inventory(tmp_path))
     assert {(finding.kind, finding.paths[0].name) for finding in findings} == {
         ("unreadable", "pipe.jpg"),
         ("stray", "pipe"),
@@ -198,10 +198,10 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
     [
         (
             lambda path: write_photos(path / "val", ["a"]),
-            "has no folder 'train' beside 'val', which is taken for a split",
+            "has no folder 'train' next to 'val', which is read as a split",
         ),
         (lambda path: None, "has no folder 'train' and no class folders"),
-        (lambda path: write_photos(path / "photos" / "train", ["a"]), "photos has one; give that folder"),
+        (lambda path: write_photos(path / "photos" / "train", ["a"]), "photos has one; use "),
     ],
 )
 def test_a_folder_without_a_layout_says_what_is_expected(make: Any, words: str, tmp_path: Path) -> None:
@@ -244,14 +244,14 @@ def test_rows_that_cannot_be_used_are_named_by_their_line(tmp_path: Path) -> Non
     lines = ["path,label,split", "a/0.png,a,train", "b/0.png,b,train", "a/1.png,,train", ",a,train"]
     lines += ["a/2.png,a,dev", "a/0.png,a,val", "a/99.png,a,train"]
     (tmp_path / "list.csv").write_text("\n".join(lines))
-    texts = {finding.kind: [] for finding in check(take_inventory(tmp_path / "list.csv"))}
-    for finding in check(take_inventory(tmp_path / "list.csv")):
+    texts = {finding.kind: [] for finding in check_images(take_inventory(tmp_path / "list.csv"))}
+    for finding in check_images(take_inventory(tmp_path / "list.csv")):
         texts[finding.kind].append(finding.text)
     assert [text.split("list.csv, ")[1] for text in texts["list-row"]] == [
         "line 4: has no label.",
         "line 5: has no path.",
         "line 6: has split 'dev'; allowed: train, val, test.",
-        "line 7: names a/0.png again, after line 2.",
+        "line 7: repeats a/0.png, which is in line 2.",
     ]
     assert "a/99.png: is not there" in texts["missing-file"][0]
 
@@ -261,7 +261,7 @@ def test_rows_that_cannot_be_used_are_named_by_their_line(tmp_path: Path) -> Non
     [
         ("", "is empty"),
         ("path;label\na.png;a\n", "has the columns path;label; expected path and label"),
-        ("path,label,split\na.png,a,val\n", "no row whose split is 'train'"),
+        ("path,label,split\na.png,a,val\n", "no row has the split 'train'"),
     ],
 )
 def test_a_csv_file_that_lists_no_images_is_refused(content: str, words: str, tmp_path: Path) -> None:

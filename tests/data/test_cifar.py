@@ -99,10 +99,10 @@ def test_a_missing_batch_and_a_wrong_label_are_named(tmp_path: Path) -> None:
     content = bytearray((folder / "data_batch_3.bin").read_bytes())
     content[0] = 10
     (folder / "data_batch_3.bin").write_bytes(content)
-    with pytest.raises(RunError, match=r"data_batch_3\.bin: has a label 10 outside 0 \.\. 9"):
+    with pytest.raises(RunError, match=r"data_batch_3\.bin: has label 10, outside 0 to 9"):
         load_cifar(folder, layout)
     (folder / "data_batch_3.bin").unlink()
-    with pytest.raises(RunError, match=r"data_batch_3\.bin cannot be read"):
+    with pytest.raises(RunError, match=r"cannot read data_batch_3\.bin"):
         load_cifar(folder, layout)
 
 
@@ -111,8 +111,8 @@ def test_a_missing_batch_and_a_wrong_label_are_named(tmp_path: Path) -> None:
     [
         (["a"] * 12, r"labels are <U1 \[12\], not a list of whole numbers"),
         ([0.5] * 12, r"labels are float64 \[12\], not a list of whole numbers"),
-        ([-1] + [0] * 11, r"has a label -1 outside 0 \.\. 9"),
-        ([0] * 11, r"holds 12 images and 11 labels, not 12 of each"),
+        ([-1] + [0] * 11, r"has label -1, outside 0 to 9"),
+        ([0] * 11, r"has 12 images and 11 labels, not 12 of each"),
     ],
 )
 def test_labels_that_are_no_labels_are_refused(tmp_path: Path, labels: list[object], message: str) -> None:

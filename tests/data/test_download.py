@@ -67,10 +67,10 @@ def test_a_file_arrives_whole_and_progress_is_reported(server: _Server, tmp_path
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_broken_off_download_is_gone_on_with(server: _Server, tmp_path: Path, knows_ranges: bool) -> None:
+def test_an_interrupted_download_is_resumed(server: _Server, tmp_path: Path, knows_ranges: bool) -> None:
     server.knows_ranges = knows_ranges
     server.cut_at = 300_000
-    with pytest.raises(RunError, match="broke off after 300000 of 1024000 bytes"):
+    with pytest.raises(RunError, match="interrupted after 300000 of 1024000 bytes"):
         download(_url(server), tmp_path / "file", MD5, lambda *_: None)
     assert not (tmp_path / "file").exists()
     server.cut_at = None
@@ -115,7 +115,7 @@ def test_a_missing_file_on_the_server_is_said(
 
 
 def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=rf"cannot be downloaded.*by hand and put it at {tmp_path}/file.*--data PATH"):
+    with pytest.raises(RunError, match=rf"cannot be downloaded.*by hand to {tmp_path}/file.*data\.path"):
         download("http://127.0.0.1:9/file", tmp_path / "file", MD5)
 
 

@@ -46,7 +46,7 @@ def test_the_validation_part_has_three_names(tmp_path: Path, name: str) -> None:
 def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["a", "b", "c"], "val": ["a", "c", "d"]})
     with pytest.raises(
-        RunError, match=r"val has no class 'b', which train has\. .*val has class 'd', which train has not"
+        RunError, match=r"val has no class 'b', which train has\. .*val has class 'd', which train does not have"
     ):
         open_splits("auto", str(tmp_path))
 
@@ -77,20 +77,20 @@ def test_images_of_one_class_can_be_judged_but_nothing_is_trained_on_them(tmp_pa
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["a", "b"]})
     (tmp_path / "train" / "c").mkdir()
-    with pytest.raises(RunError, match=r"train/c: holds no images"):
+    with pytest.raises(RunError, match=r"train/c: has no images"):
         open_splits("auto", str(tmp_path))
 
 
 def test_what_is_not_understood_says_what_is(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"holds nothing that is understood; --data takes CIFAR-10"):
+    with pytest.raises(RunError, match=r"is not a data set; data\.path takes CIFAR-10"):
         open_splits("auto", str(tmp_path))
     with pytest.raises(RunError, match="does not exist"):
         open_splits("auto", str(tmp_path / "absent"))
-    with pytest.raises(RunError, match="holds no data of kind 'cifar10'"):
+    with pytest.raises(RunError, match="is not data of kind 'cifar10'"):
         open_splits("cifar10", str(write(tmp_path / "f", {"train": ["a", "b"]})))
     with pytest.raises(UsageError, match="'cifar11'; allowed"):
         open_splits("cifar11", None)
     with pytest.raises(UsageError, match="takes no path"):
         open_splits("digits", str(tmp_path))
-    with pytest.raises(RunError, match="where are the images"):
+    with pytest.raises(RunError, match=r"data\.path is not set"):
         open_splits("folder", None)

@@ -53,7 +53,7 @@ def test_only_the_folder_itself_makes_it_fashion(tmp_path: Path) -> None:
 def test_files_without_images_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((0, 5, 4))))
-    with pytest.raises(RunError, match="the t10k files hold no images"):
+    with pytest.raises(RunError, match="the t10k files contain no images"):
         open_splits("idx", str(tmp_path))
 
 

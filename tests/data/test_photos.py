@@ -322,7 +322,7 @@ def test_arrays_that_are_no_images_are_named(tmp_path: Path) -> None:
 
 
 def test_a_picture_has_no_other_number_of_channels(photos: FileDataset) -> None:
-    with pytest.raises(RunError, match=r"0\.png: a picture gives 1, 3 or 4 channels, not 7"):
+    with pytest.raises(RunError, match=r"0\.png: a picture has 1, 3 or 4 channels, not 7"):
         decode(photos.paths[0], 7)
 
 

@@ -81,9 +81,9 @@ def test_data_that_is_nowhere_is_downloaded_into_the_root(
 
 def test_a_path_that_holds_something_else_is_never_replaced_by_a_download(tmp_path: Path) -> None:
     (tmp_path / LAYOUT.archive).write_text("only called so")
-    with pytest.raises(RunError, match="holds nothing that is understood"):
+    with pytest.raises(RunError, match="is not a data set"):
         open_splits("auto", str(tmp_path / LAYOUT.archive))
-    with pytest.raises(RunError, match="holds no data of kind 'cifar10'"):
+    with pytest.raises(RunError, match="is not data of kind 'cifar10'"):
         open_splits("cifar10", str(tmp_path / LAYOUT.archive))
 
 
@@ -100,7 +100,7 @@ def test_images_deeper_in_class_folders_are_recognised_but_no_folder_of_data_set
     train = open_splits("auto", str(tmp_path / "nested")).train
     assert train.class_names == ("cat", "dog")
     assert len(train) == 4
-    with pytest.raises(RunError, match="holds nothing that is understood"):
+    with pytest.raises(RunError, match="is not a data set"):
         open_splits("auto", str(tmp_path / "sets"))
 
 

@@ -16,7 +16,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.config import DataConfig, PhotoConfig, ResizedCrop, override
 from reslab.data import FileDataset, Splits
-from reslab.data.checks.preflight import Verdict, conflicts, image_paths, settle
+from reslab.data.checks.preflight import FileCheck, contradictory_images, image_paths, remove_unusable
 from reslab.data.dataset import stratified_indices
 from reslab.data.sources import open_splits, read_split
 from reslab.distributed import World
@@ -92,14 +92,14 @@ def test_what_is_held_out_is_as_it_ever_was() -> None:
 
 def test_more_than_leaves_every_class_an_image_cannot_be_held_out(classes: Path) -> None:
     assert len(build_splits(DataConfig(path=str(classes), validation_size=67)).train) == 3
-    with pytest.raises(RunError, match=r"validation_size is 68, .* 3 classes has to stay: at most 67 can be held out"):
+    with pytest.raises(RunError, match=r"validation_size is 68, .* 3 classes must remain: at most 67 can be held out"):
         build_splits(DataConfig(path=str(classes), validation_size=68))
 
 
 def test_a_class_without_training_images_in_a_csv_file_is_named(classes: Path, tmp_path: Path) -> None:
     rows = [f"{classes}/{name}/{number:02d}.png,{name},train" for name in ("ant", "bee") for number in range(4)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows, f"{classes}/cat/00.png,cat,val"]))
-    with pytest.raises(RunError, match="validation has class 'cat', which train has not"):
+    with pytest.raises(RunError, match="validation has class 'cat', which train does not have"):
         build_splits(DataConfig(path=str(tmp_path / "list.csv")))
 
 
@@ -218,7 +218,7 @@ def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(
     for name in ("train", "testing"):
         (tmp_path / name).symlink_to(classes, target_is_directory=True)
     begin_data(DataConfig(path=str(tmp_path)), World())
-    assert f"{tmp_path / 'testing'}: 70 image(s) that are not used" in caplog.text
+    assert f"{tmp_path / 'testing'}: 70 image(s) are not used" in caplog.text
     caplog.clear()
     begin_data(DataConfig(path=str(classes)), World())
     assert "not used" not in caplog.text
@@ -257,15 +257,15 @@ def test_the_number_of_channels_reaches_the_data(classes: Path) -> None:
 # --- what is left out before a run ------------------------------------------------------------------------------------
 
 
-def make(names: dict[str, str]) -> tuple[Splits, list[Verdict]]:
+def make(names: dict[str, str]) -> tuple[Splits, list[FileCheck]]:
     """Splits from {"train": "aab ..."}: each letter is an image with those bytes, "!" one that cannot be read."""
     parts = {}
     for split, letters in names.items():
         paths = tuple(Path(f"{split}/{number}{letter}") for number, letter in enumerate(letters))
         parts[split] = FileDataset("set", paths, torch.arange(len(paths)) % 2, ("x", "y"))
     splits = Splits(parts["train"], parts.get("validation"), parts.get("test"))
-    verdicts = [Verdict("is cut off" if path.name[-1] == "!" else None, path.name[-1]) for path in image_paths(splits)]
-    return splits, verdicts
+    checks = [FileCheck("is cut off" if path.name[-1] == "!" else None, path.name[-1]) for path in image_paths(splits)]
+    return splits, checks
 
 
 def names_of(part: object) -> str:
@@ -275,7 +275,7 @@ def names_of(part: object) -> str:
 
 def test_an_image_in_two_splits_stays_where_it_is_worth_most() -> None:
     splits, verdicts = make({"train": "abcdefg", "validation": "hcijb", "test": "kbljm"})
-    kept, skipped = settle(splits, verdicts, skip_unreadable=False)
+    kept, skipped = remove_unusable(splits, verdicts, skip_unreadable=False)
     assert [names_of(part) for part in (kept.train, kept.validation, kept.test)] == ["adefg", "hci", "kbljm"]
     assert {(one.split, one.path.name, one.reason) for one in skipped} == {
         ("train", "1b", "the same image is in test: test/1b"),
@@ -287,26 +287,27 @@ def test_an_image_in_two_splits_stays_where_it_is_worth_most() -> None:
 
 def test_copies_within_a_split_stay() -> None:
     splits, verdicts = make({"train": "aabb", "validation": "cc"})
-    assert settle(splits, verdicts, skip_unreadable=False) == (splits, ())
-    assert conflicts(splits, verdicts) == [(Path("train/0a"), Path("train/1a")), (Path("train/2b"), Path("train/3b"))]
+    assert remove_unusable(splits, verdicts, skip_unreadable=False) == (splits, ())
+    groups = [(Path("train/0a"), Path("train/1a")), (Path("train/2b"), Path("train/3b"))]
+    assert contradictory_images(splits, verdicts) == groups
 
 
 def test_unreadable_files_stop_a_run_and_are_named_up_to_five() -> None:
     splits, verdicts = make({"train": "a!b!c!!!!d", "validation": "ef"})
     with pytest.raises(
-        RunError, match=r"6 of 12 images cannot be read: train/1!: is cut off; .*; and 1 more\. "
+        RunError, match=r"6 of 12 images cannot be read: train/1!: is cut off; .* \(and 1 more\)\. "
     ) as raised:
-        settle(splits, verdicts, skip_unreadable=False)
+        remove_unusable(splits, verdicts, skip_unreadable=False)
     assert "reslab data check" in str(raised.value)
-    assert "--skip-unreadable" in str(raised.value)
-    kept, skipped = settle(splits, verdicts, skip_unreadable=True)
+    assert "data.photos.skip_unreadable" in str(raised.value)
+    kept, skipped = remove_unusable(splits, verdicts, skip_unreadable=True)
     assert names_of(kept.train) == "abcd"
     assert len(skipped) == 6
 
 
 def test_unreadable_files_are_never_the_same_image() -> None:
     splits, verdicts = make({"train": "a!bc", "validation": "d!ef"})
-    kept, skipped = settle(splits, verdicts, skip_unreadable=True)
+    kept, skipped = remove_unusable(splits, verdicts, skip_unreadable=True)
     assert (names_of(kept.train), names_of(kept.validation), len(skipped)) == ("abc", "def", 2)
 
 
@@ -315,9 +316,9 @@ def test_processes_share_the_reading_and_come_to_the_same_data(
     world_size: int, classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = DataConfig(path=str(classes), validation_size=20, test_size=10)
-    lists: list[list[Verdict]] = []
+    lists: list[list[FileCheck]] = []
 
-    def keep(values: list[Verdict]) -> list[list[Verdict]]:
+    def keep(values: list[FileCheck]) -> list[list[FileCheck]]:
         lists.append(values)
         raise InterruptedError
 
@@ -328,14 +329,14 @@ def test_processes_share_the_reading_and_come_to_the_same_data(
     assert sum(map(len, lists)) == 70
     paths = image_paths(build_splits(config))
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    settled: list[Sequence[Verdict]] = []
+    settled: list[Sequence[FileCheck]] = []
 
-    def note(splits: Splits, verdicts: Sequence[Verdict], **_: object) -> tuple[Splits, tuple[()]]:
+    def note(splits: Splits, verdicts: Sequence[FileCheck], **_: object) -> tuple[Splits, tuple[()]]:
         settled.append(verdicts)
         return splits, ()
 
     monkeypatch.setattr("reslab.runs.data.gather_lists", lambda _: lists)
-    monkeypatch.setattr("reslab.runs.data.settle", note)
+    monkeypatch.setattr("reslab.runs.data.remove_unusable", note)
     begin_data(config, World(world_size - 1, world_size))
     assert [verdict.digest for verdict in settled[0]] == digests
 
@@ -344,4 +345,4 @@ def test_a_class_of_which_nothing_is_left_is_named_with_a_reason() -> None:
     splits, verdicts = make({"train": "a!b!", "validation": "ef"})
     message = r"train has no image of class 'y' left: 2 were left out, such as train/1!: is cut off\. Remove"
     with pytest.raises(RunError, match=message):
-        settle(splits, verdicts, skip_unreadable=True)
+        remove_unusable(splits, verdicts, skip_unreadable=True)

@@ -91,7 +91,7 @@ def test_a_wrong_word_is_named_and_nothing_is_made(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code = 1 if "trained on digits" in words else 2
-    words = "holds nothing that is understood" if code == 1 else words
+    words = "is not a data set" if code == 1 else words
     assert words in complain(capsys, *arguments, code=code)
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +100,7 @@ def test_a_wrong_word_is_named_and_nothing_is_made(
     ("arguments", "words"),
     [
         (["train", "cifar-resnet20", "--data", "nowhere"], "nowhere does not exist"),
-        (["train", "imagenet-resnet18"], "where are the images?"),
+        (["train", "imagenet-resnet18"], "data.path is not set"),
         (["evaluate", "nowhere"], "nowhere does not exist"),
         (["report", "nowhere"], "nowhere does not exist"),
         (["record", "nowhere"], "nowhere does not exist"),

@@ -1,4 +1,4 @@
-"""Images and labels: where they come from, how they become batches."""
+"""Images and labels: sources, checks, augmentation and batches."""
 
 from .dataset import ArrayDataset, Dataset, FileDataset, Splits
 

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, on the training device, from stateless draws."""
+"""Augmentation of whole batches on the training device, from stateless draws."""
 
 import math
 from dataclasses import dataclass
@@ -27,33 +27,68 @@ from .preprocess import Normalizer
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The random draws of a batch: a function of the seed and of each sample's epoch and index."""
+    """The random draws of a batch, as a function of the seed and of each sample's epoch and index.
+
+    Attributes:
+        seed: The run's seed.
+        epoch: Epoch of each sample, int64 [n].
+        index: Index of each sample in the data set, int64 [n].
+    """
 
     seed: int
     epoch: Tensor
     index: Tensor
 
     def bits(self, purpose: int) -> list[int]:
-        """Return 32 random bits for each sample; `bits % bound` is what `integers(bound, purpose)` draws."""
+        """Draw 32 random bits for each sample; `bits % bound` equals `integers(bound, purpose)`.
+
+        Args:
+            purpose: A purpose of `reslab.data.draws`.
+
+        Returns:
+            One integer in [0, 2**32) for each sample.
+        """
         return self.integers(2**32, purpose).tolist()
 
     def integers(self, bound: int, purpose: int) -> Tensor:
-        """Return one integer in [0, bound) for each sample."""
+        """Draw one integer for each sample.
+
+        Args:
+            bound: The integers are in [0, bound).
+            purpose: A purpose of `reslab.data.draws`.
+
+        Returns:
+            int64 [n].
+        """
         return draw_integers(bound, self.seed, purpose, self.epoch, self.index)
 
 
 def no_augment(images: Tensor, normalize: Normalizer, draws: Draws) -> Tensor:
-    """uint8 [n, c, h, w] -> float32 of the same shape, every image as it is."""
+    """Normalise a batch without augmentation.
+
+    Args:
+        images: uint8 [n, channels, h, w].
+        normalize: The normalizer.
+        draws: Not used.
+
+    Returns:
+        float32 [n, channels, h, w].
+    """
     return normalize(images)
 
 
 @dataclass(frozen=True, slots=True)
 class PadCropFlip:
-    """Pad each side, crop the original size, flip half of the images (paper Sec. 4.2).
+    """Pad each side, crop the original size and flip half of the images (paper Sec. 4.2).
 
-    fill: "mean" pads with zeros after the mean was subtracted, "black" pads with black pixels before, "reflect"
-    repeats the pixels inside. alternates: flip each image in every second epoch. cutout_size: side of a square set
-    to the mean, whose centre is anywhere in the image.
+    Attributes:
+        padding: Pixels added to each side.
+        flip: Mirror half of the images.
+        fill: "mean" pads with zeros after the mean is subtracted, "black" pads with black pixels before, "reflect"
+            mirrors the pixels inside.
+        alternates: Flip each image in every second epoch, instead of at random.
+        cutout_size: Side in pixels of a square set to the mean, centred on any pixel (Cutout, DeVries and Taylor
+            2017); 0 for none.
     """
 
     padding: int
@@ -63,11 +98,20 @@ class PadCropFlip:
     cutout_size: int = 0
 
     def __call__(self, images: Tensor, normalize: Normalizer, draws: Draws) -> Tensor:
-        """uint8 [n, c, h, w] -> float32 of the same shape."""
+        """Augment a batch.
+
+        Args:
+            images: uint8 [n, channels, h, w].
+            normalize: The normalizer.
+            draws: The batch's random draws.
+
+        Returns:
+            float32 [n, channels, h, w].
+        """
         size = 2 * self.padding + 1
         top, left = draws.integers(size, CROP_Y), draws.integers(size, CROP_X)
         if self.fill == "black":
-            # the mean belongs to positions of the crop, so it is subtracted after
+            # the mean image has the crop's size, so it is subtracted after cropping
             views = normalize(self._crop(images, top, left))
         else:
             views = self._crop(normalize(images), top, left)
@@ -92,12 +136,21 @@ class PadCropFlip:
 
 
 def cut_out(images: Tensor, size: int, draws: Draws) -> Tensor:
-    """Set a square of `size` pixels to 0, the mean; its centre is any pixel, so a part of it may lie outside."""
+    """Set a square of each image to 0, the mean (DeVries and Taylor 2017).
+
+    Args:
+        images: float32 [n, channels, h, w], normalised.
+        size: Side of the square in pixels. Its centre is any pixel, so a part of it may lie outside.
+        draws: The batch's random draws.
+
+    Returns:
+        float32 [n, channels, h, w].
+    """
 
     def inside(length: int, purpose: int) -> Tensor:
         start = draws.integers(length, purpose) - size // 2
-        place = torch.arange(length, device=images.device)
-        return (place >= start[:, None]) & (place < start[:, None] + size)
+        position = torch.arange(length, device=images.device)
+        return (position >= start[:, None]) & (position < start[:, None] + size)
 
     rows, columns = inside(images.shape[-2], CUTOUT_Y), inside(images.shape[-1], CUTOUT_X)
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
@@ -107,7 +160,18 @@ _ERASED_AREA, _ERASED_ASPECT = (0.02, 1 / 3), (0.3, 3.3)  # Zhong et al. 2020, R
 
 
 def erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
-    """Set a random rectangle of some images to 0, the mean (Zhong et al. 2020): 2 to 33 % of the area, any aspect."""
+    """Set a random rectangle of some images to 0, the mean (Random Erasing, Zhong et al. 2020).
+
+    The rectangle has 2 to 33 % of the image's area and an aspect of 0.3 to 3.3.
+
+    Args:
+        images: float32 [n, channels, h, w], normalised.
+        probability: Fraction of images with a rectangle.
+        draws: The batch's random draws.
+
+    Returns:
+        float32 [n, channels, h, w].
+    """
 
     def between(bounds: tuple[float, float], purpose: int) -> Tensor:
         return bounds[0] + (bounds[1] - bounds[0]) * draw_uniform(draws.seed, purpose, draws.epoch, draws.index)
@@ -115,14 +179,14 @@ def erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
     height, width = images.shape[-2:]
     area = between(_ERASED_AREA, ERASE_AREA) * height * width
     aspect = torch.exp(between((math.log(_ERASED_ASPECT[0]), math.log(_ERASED_ASPECT[1])), ERASE_ASPECT))
-    is_chosen = between((0.0, 1.0), ERASE) < probability
+    has_rectangle = between((0.0, 1.0), ERASE) < probability
 
     def inside(length: int, size: Tensor, purpose: int) -> Tensor:
         size = size.round().clamp(1, length)
         start = (between((0.0, 1.0), purpose) * (length - size + 1)).floor()
-        place = torch.arange(length, device=start.device)
-        return (place >= start[:, None]) & (place < (start + size)[:, None])
+        position = torch.arange(length, device=start.device)
+        return (position >= start[:, None]) & (position < (start + size)[:, None])
 
     rows, columns = inside(height, (area * aspect).sqrt(), ERASE_Y), inside(width, (area / aspect).sqrt(), ERASE_X)
-    erased = is_chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    erased = has_rectangle[:, None, None] & rows[:, :, None] & columns[:, None, :]
     return images.masked_fill(erased[:, None].to(images.device), 0.0)

@@ -1,4 +1,4 @@
-"""Labelled images: in memory, or as files."""
+"""Labelled images, in memory or as files, and their division into splits."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -7,14 +7,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reslab.errors import RunError
+from reslab.errors import RunError, first_few
 
 from .draws import SPLIT, permutation
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayDataset:
-    """Images of one size in memory: uint8 [n, channels, height, width], labels int64 [n]."""
+    """Images of one size in memory.
+
+    Attributes:
+        name: The data set's name, for errors and reports.
+        images: uint8 [n, channels, height, width].
+        labels: int64 [n].
+        class_names: The name of each label.
+    """
 
     name: str
     images: Tensor
@@ -26,14 +33,22 @@ class ArrayDataset:
 
     @property
     def num_channels(self) -> int:
+        """Channels of the images."""
         return self.images.shape[1]
 
     def subset(self, indices: Tensor) -> "ArrayDataset":
-        """Return the samples at `indices`, in that order."""
+        """Select samples.
+
+        Args:
+            indices: int64 [k].
+
+        Returns:
+            The samples at `indices`, in that order.
+        """
         return ArrayDataset(self.name, self.images[indices], self.labels[indices], self.class_names)
 
     def fingerprint(self) -> str:
-        """Return a hash of every pixel and label, to tell whether two runs saw the same data."""
+        """Hash every pixel and label, to tell whether two runs used the same data."""
         digest = hashlib.sha256(repr((self.class_names, tuple(self.images.shape))).encode())
         digest.update(self.images.contiguous().numpy().data)
         digest.update(self.labels.contiguous().numpy().data)
@@ -42,7 +57,15 @@ class ArrayDataset:
 
 @dataclass(frozen=True, slots=True)
 class FileDataset:
-    """Images as files, decoded when they are needed; labels int64 [n]."""
+    """Images as files, decoded when they are needed.
+
+    Attributes:
+        name: The data set's name, for errors and reports.
+        paths: The image files.
+        labels: int64 [n].
+        class_names: The name of each label.
+        num_channels: Channels that every file is decoded to.
+    """
 
     name: str
     paths: tuple[Path, ...]
@@ -54,12 +77,19 @@ class FileDataset:
         return len(self.labels)
 
     def subset(self, indices: Tensor) -> "FileDataset":
-        """Return the samples at `indices`, in that order."""
+        """Select samples.
+
+        Args:
+            indices: int64 [k].
+
+        Returns:
+            The samples at `indices`, in that order.
+        """
         paths = tuple(self.paths[i] for i in indices.tolist())
         return FileDataset(self.name, paths, self.labels[indices], self.class_names, self.num_channels)
 
     def fingerprint(self) -> str:
-        """Return a hash of every file's class, name and size, to tell whether two runs saw the same data."""
+        """Hash every file's class, name and size, to tell whether two runs used the same data."""
         digest = hashlib.sha256(repr(self.class_names).encode())
         for path, label in zip(self.paths, self.labels.tolist(), strict=True):
             digest.update(f"{label}/{path.name}/{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
@@ -71,22 +101,39 @@ Dataset = ArrayDataset | FileDataset
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The parts of a data set; `test` is for the end, `validation` is for whatever is chosen."""
+    """The parts of a data set.
+
+    Attributes:
+        train: Images that the network trains on.
+        validation: Images that select weights and settings, if any.
+        test: Images for the final number, which select nothing, if any.
+    """
 
     train: Dataset
     validation: Dataset | None
     test: Dataset | None
 
     def part(self, split: str) -> Dataset:
-        """Return one part by name; RunError says which parts there are."""
-        dataset = {"train": self.train, "validation": self.validation, "test": self.test}.get(split)
+        """Return one part by name.
+
+        Args:
+            split: "train", "validation" or "test".
+
+        Returns:
+            The part.
+
+        Raises:
+            RunError: The data set does not have this part.
+        """
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        dataset = parts.get(split)
         if dataset is None:
-            there = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
-            raise RunError(f"{self.train.name} has no split {split!r}; there are: {', '.join(there)}.")
+            names = [name for name, part in parts.items() if part is not None]
+            raise RunError(f"{self.train.name} has no split {split!r}; it has: {', '.join(names)}.")
         return dataset
 
     def together(self) -> Dataset:
-        """Return all parts as one data set."""
+        """Join all parts into one data set."""
         return _together([part for part in (self.train, self.validation, self.test) if part is not None])
 
 
@@ -98,27 +145,42 @@ def _together(parts: list[Dataset]) -> Dataset:
 
 
 def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
-    """Return a data set with the labels that its classes have in `class_names`; it may have fewer classes.
+    """Renumber a data set's labels to a model's classes; the data set may have fewer classes.
 
-    RunError names classes that are not among them.
+    Args:
+        dataset: The data set.
+        class_names: The model's classes, in the order of its outputs.
+
+    Returns:
+        The data set with the model's labels and class names.
+
+    Raises:
+        RunError: A class of the data set is not among `class_names`.
     """
     number_of = {name: number for number, name in enumerate(class_names)}
     unknown = [name for name in dataset.class_names if name not in number_of]
     if unknown:
-        shown = ", ".join(map(repr, unknown[:5])) + (" and others" if len(unknown) > 5 else "")
         raise RunError(
             f"{dataset.name} has {len(unknown)} of {len(dataset.class_names)} classes that the model does not know: "
-            f"{shown}. It knows: {', '.join(map(repr, class_names[:5]))}{', ...' if len(class_names) > 5 else ''}."
+            f"{first_few(map(repr, unknown))}. It knows: {first_few(map(repr, class_names))}."
         )
     numbers = torch.tensor([number_of[name] for name in dataset.class_names])
     return replace(dataset, labels=numbers[dataset.labels], class_names=class_names)
 
 
 def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return (kept, held out) indices, both ascending, with `size` held out in the proportions of the classes.
+    """Choose samples to hold out, in the proportions of the classes.
 
-    Rounding gives the remaining places to the classes with the largest fractions (the largest-remainder method). Of
-    every class at least one sample is kept, so `size` is at most the samples less the classes that have any.
+    Rounding gives the remaining places to the classes with the largest fractions (the largest-remainder method). At
+    least one sample of every class is kept.
+
+    Args:
+        labels: int64 [n].
+        size: Samples to hold out; at most n minus the number of classes that have samples.
+        seed: Seed of the choice.
+
+    Returns:
+        The indices (kept, held out), each int64 and ascending.
     """
     counts = torch.bincount(labels)
     taken = _places(counts, size)
@@ -131,7 +193,7 @@ def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Te
 
 
 def _places(counts: Tensor, size: int) -> Tensor:
-    """Return how many of each class are held out; counts: samples of each class, int64 [num_classes]."""
+    """Return how many samples of each class are held out, int64 [num_classes]; counts: of each class."""
     quotas = counts.double() * size / counts.sum()
     taken = quotas.floor().long()
     remainder = torch.argsort(quotas - taken, descending=True, stable=True)[: size - int(taken.sum())]
@@ -139,31 +201,45 @@ def _places(counts: Tensor, size: int) -> Tensor:
     most = (counts - 1).clamp(min=0)
     freed = int((taken - most).clamp(min=0).sum())
     taken = taken.minimum(most)
-    for _ in range(freed):  # to the class that is furthest below its part, of those that have samples to spare
+    for _ in range(freed):  # to the class that is furthest below its quota, among those that have samples to spare
         taken[torch.where(taken < most, quotas - taken, -torch.inf).argmax()] += 1
     return taken
 
 
 def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_size") -> tuple[Dataset, Dataset]:
-    """Split a data set into (training, held out) parts, stratified by class and reproducible from the seed.
+    """Split a data set into a training and a held-out part, stratified by class and reproducible from the seed.
 
-    Training keeps an image of every class. RunError, which names the `setting` that gave the size, where there are not
-    as many images.
+    Args:
+        dataset: The data set.
+        size: Images to hold out; training keeps at least one image of every class.
+        seed: Seed of the choice.
+        setting: What an error calls `size`.
+
+    Returns:
+        The parts (training, held out).
+
+    Raises:
+        RunError: The data set is too small.
     """
     num_classes = len(dataset.labels.unique())
     if not 0 < size <= len(dataset) - num_classes:
         raise RunError(
-            f"{setting} is {size}, but {dataset.name} has {len(dataset)} training images to hold it out of, and one of "
-            f"each of {num_classes} classes has to stay: at most {len(dataset) - num_classes} can be held out."
+            f"{setting} is {size}, but {dataset.name} has {len(dataset)} training images, and one of each of "
+            f"{num_classes} classes must remain: at most {len(dataset) - num_classes} can be held out."
         )
     kept, held = stratified_indices(dataset.labels, size, seed)
     return dataset.subset(kept), dataset.subset(held)
 
 
 def balanced_weights(labels: Tensor, num_classes: int) -> tuple[float, ...]:
-    """Return a weight for each class, the inverse of how frequent it is: n / (classes x count), 0 for an empty one.
+    """Weight each class by the inverse of its frequency: n / (classes x count), which averages 1 over the images.
 
-    They average 1 over the n images.
+    Args:
+        labels: int64 [n].
+        num_classes: Number of classes; those without images have weight 0.
+
+    Returns:
+        One weight for each class.
     """
     counts = torch.bincount(labels, minlength=num_classes).double()
     present = int((counts > 0).sum())

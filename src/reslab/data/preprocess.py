@@ -1,4 +1,4 @@
-"""From uint8 pixels to the network's input, by a `PreprocessSpec`; one definition for training and evaluation."""
+"""Normalisation of uint8 pixels, one definition for training and evaluation."""
 
 import base64
 
@@ -12,7 +12,12 @@ from .dataset import ArrayDataset
 
 
 class Normalizer:
-    """Subtract the mean (per pixel or per channel) and divide by the standard deviation, on one device."""
+    """Subtraction of the mean, per pixel or per channel, and division by the standard deviation, on one device.
+
+    Args:
+        spec: Mean and deviation.
+        device: Where the images are.
+    """
 
     def __init__(self, spec: PreprocessSpec, device: torch.device) -> None:
         self.spec = spec
@@ -27,13 +32,26 @@ class Normalizer:
             self.mean = torch.from_numpy(pixels.astype(np.float32)).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 [n, channels, height, width] -> float32 of the same shape."""
-        # by a tensor: a GPU would multiply by the inverse of a plain number, and differ from the CPU in the last bit
+        """Normalise images.
+
+        Args:
+            images: uint8 [n, channels, height, width].
+
+        Returns:
+            float32 [n, channels, height, width].
+        """
+        # a tensor as divisor: a GPU would multiply by the inverse of a plain number, and differ in the last bit
         return (images.to(torch.float32) / self.levels - self.mean) / self.std
 
 
 class PixelSums:
-    """Exact integer sums over images, from which a mean image and a deviation follow."""
+    """Exact integer sums over images, which give a mean image and a deviation.
+
+    Args:
+        channels: Channels of the images.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+    """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         self._count = 0
@@ -41,22 +59,35 @@ class PixelSums:
         self._squares = torch.zeros(channels, dtype=torch.int64)
 
     def add(self, images: Tensor) -> None:
-        """Take in uint8 [n, channels, height, width]."""
+        """Add images to the sums.
+
+        Args:
+            images: uint8 [n, channels, height, width].
+        """
         wide = images.to(torch.int64)
         self._count += len(images)
         self._total += wide.sum(0)
         self._squares += wide.square().sum((0, 2, 3))
 
     def _flat_channels(self) -> list[bool]:
-        """Whether each channel has one value only; `variance` is rounded, and may then be 1e-20 instead of 0."""
+        """Tell which channels have a single value; rounding may give these a variance of 1e-20 instead of 0."""
         _, height, width = self._total.shape
         num_pixels = self._count * height * width
-        # Python's integers: the products pass 2^63
+        # Python's integers, because the products exceed 2^63
         sums = zip(self._total.sum((1, 2)).tolist(), self._squares.tolist(), strict=True)
         return [num_pixels * squares == total**2 for total, squares in sums]
 
     def to_spec(self, *, mean: str, scale: str, short_side: int | None = None) -> PreprocessSpec:
-        """Return the spec; mean: "pixel" or "channel"; scale: "std" divides by the channel's deviation, "none" by 1."""
+        """Return the spec for the images added so far.
+
+        Args:
+            mean: "pixel" subtracts the mean image (paper Sec. 3.4, 4.2), "channel" the mean of each channel.
+            scale: "std" divides by the channel's deviation, "none" does not divide.
+            short_side: Copied into the spec.
+
+        Returns:
+            The spec.
+        """
         channels, height, width = self._total.shape
         pixel_mean = self._total.double() / self._count / 255
         channel_mean = pixel_mean.mean((1, 2))
@@ -69,7 +100,7 @@ class PixelSums:
             width=width,
             short_side=short_side,
             mean=tuple(channel_mean.tolist()),
-            # a constant channel has nothing to divide by
+            # a constant channel has no deviation to divide by
             std=tuple(
                 1.0 if is_flat else value for value, is_flat in zip(std.tolist(), self._flat_channels(), strict=True)
             ),
@@ -78,7 +109,16 @@ class PixelSums:
 
 
 def measure_preprocess(dataset: ArrayDataset, *, mean: str, scale: str) -> PreprocessSpec:
-    """Return the spec whose mean and deviation are those of `dataset`."""
+    """Measure the mean and the deviation of a data set in memory.
+
+    Args:
+        dataset: The images.
+        mean: "pixel" or "channel", see `PixelSums.to_spec`.
+        scale: "std" or "none", see `PixelSums.to_spec`.
+
+    Returns:
+        The spec.
+    """
     sums = PixelSums(*dataset.images.shape[1:])
     for chunk in dataset.images.split(4096):
         sums.add(chunk)

@@ -1,4 +1,4 @@
-"""Training data as one endless stream of samples, where the position is the step number and there is no other state."""
+"""Training data as an endless stream of samples whose only state is the step number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +15,13 @@ from .preprocess import Normalizer
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """images: float32 [n, channels, height, width]; labels: int64 [n]; both on the training device.
+    """Images and labels on the training device.
 
-    other_labels, lam: of mixed images, whose own label counts `lam` and the other the rest.
+    Attributes:
+        images: float32 [n, channels, height, width].
+        labels: int64 [n].
+        other_labels: The second label of mixed images, int64 [n], with weight 1 - `lam`; None for other images.
+        lam: Weight of `labels`, in (0, 1].
     """
 
     images: Tensor
@@ -26,16 +30,30 @@ class Batch:
     lam: float = 1.0
 
     def micro_batches(self, count: int) -> "list[Batch]":
-        """Return the batch in `count` equal parts."""
+        """Divide the batch for gradient accumulation.
+
+        Args:
+            count: Number of parts.
+
+        Returns:
+            The parts, equal in size.
+        """
         images, labels = self.images.chunk(count), self.labels.chunk(count)
         others = [None] * len(images) if self.other_labels is None else self.other_labels.chunk(count)
         return [Batch(*part, self.lam) for part in zip(images, labels, others, strict=True)]
 
 
 def growing_size(first: int, full: int, until_step: int, multiple: int = 4) -> Callable[[int], int]:
-    """Return the side of the images at each step: from `first` to `full` in equal steps of `multiple` pixels.
+    """Grow the side of the images during training; every smaller size gets an equal number of steps.
 
-    Full size comes at `until_step`, so that each size before it has an equal share of the steps.
+    Args:
+        first: Side at step 0, in pixels.
+        full: Side from `until_step` on, in pixels.
+        until_step: The first step at full size.
+        multiple: Pixels between one size and the next.
+
+    Returns:
+        The side in pixels as a function of the step.
     """
     sizes = [*range(first, full, multiple), full]
 
@@ -46,10 +64,17 @@ def growing_size(first: int, full: int, until_step: int, multiple: int = 4) -> C
 
 
 class Stream:
-    """What every stream has: a position that is the step number. Step s is samples [s B, (s+1) B) for batch size B.
+    """Base of all streams: step s is samples [s B, (s + 1) B) for batch size B.
 
-    Rank r of W takes the r-th of W equal parts of each batch, so that any world size sees the same global batches.
-    order: which sample comes at which position; by default every one once in each epoch.
+    Rank r of W takes the r-th of W equal parts of each batch, so the global batches are the same for any world size.
+
+    Args:
+        length: Samples of the data set.
+        batch_size: Global batch size.
+        seed: The run's seed.
+        rank: This process's rank.
+        world_size: Number of processes; it divides `batch_size`.
+        order: Which sample stands at which position; by default every sample once in each epoch.
     """
 
     def __init__(
@@ -61,22 +86,46 @@ class Stream:
         self._offset = rank * self._part
 
     def positions(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return (epoch, index) of this process's samples of a step, int64 [batch_size / world_size] each."""
+        """Locate this process's samples of one step.
+
+        Args:
+            step: The step.
+
+        Returns:
+            Epoch and index of each sample, int64 [batch_size / world_size] each.
+        """
         start = step * self.batch_size + self._offset
         return self._order(start, start + self._part)
 
     def batch(self, step: int) -> Batch:
-        """Return this process's part of the batch of one step."""
+        """Make this process's part of the batch of one step.
+
+        Args:
+            step: The step.
+
+        Returns:
+            batch_size / world_size samples.
+        """
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of threads, where there are any."""
+        """End the stream's threads, if any."""
 
 
 class MemoryStream(Stream):
     """A stream over images in memory, kept and augmented on the training device.
 
-    size_at: the side of the (square) images at each step, where it is not their own.
+    Args:
+        dataset: The images.
+        normalize: The normalizer.
+        augment: Function from (uint8 images, normalizer, draws) to float32 images.
+        batch_size: Global batch size.
+        seed: The run's seed.
+        device: The training device.
+        rank: This process's rank.
+        world_size: Number of processes.
+        size_at: Side of the (square) images at each step; by default their own.
+        order: Which sample stands at which position; by default every sample once in each epoch.
     """
 
     def __init__(
@@ -99,7 +148,8 @@ class MemoryStream(Stream):
         self._normalize, self._augment, self._device = normalize, augment, device
 
     def batch(self, step: int) -> Batch:
-        epoch, index = (part.to(self._device) for part in self.positions(step))
+        """Make this process's part of the batch of one step, float32 and augmented."""
+        epoch, index = (values.to(self._device) for values in self.positions(step))
         images = self._augment(self._images[index], self._normalize, Draws(self.seed, epoch, index))
         size = images.shape[-1] if self._size_at is None else self._size_at(step)
         if size != images.shape[-1]:

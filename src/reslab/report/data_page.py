@@ -21,8 +21,8 @@ _SIDE = 160
 def write_data_report(inventory: Inventory, findings: list[Finding], path: Path, *, command: str) -> Path:
     """Write a page about a folder of images and return its path.
 
-    findings: of `reslab.data.checks.check.check`; command: what writes the page again. Images that cannot be decoded
-    are named, those that can are shown.
+    findings: from `reslab.data.checks.all_checks.check_images`; command: what writes the page again. Images that cannot
+    be decoded are named, those that can are shown.
     """
     counts = {split: Counter(item.label for item in inventory.of_split(split)) for split in inventory.classes}
     names = sorted({name for split in inventory.classes.values() for name in split})

@@ -15,7 +15,15 @@ from reslab import builders
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
-from reslab.data.checks.preflight import Skipped, Verdict, conflicts, file_splits, image_paths, read_all, settle
+from reslab.data.checks.preflight import (
+    FileCheck,
+    Skipped,
+    check_files,
+    contradictory_images,
+    file_splits,
+    image_paths,
+    remove_unusable,
+)
 from reslab.data.checks.structure import check_strays
 from reslab.data.sources import read_split
 from reslab.data.sources.image_list import read_list, take_inventory, write_list
@@ -52,16 +60,16 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     notes = PlainCount("reading all images once", len(mine)) if world.is_main else None
     on_file = notes.on_one if notes else None
     short_side = builders.largest_short_side(config)
-    lists = gather_lists(read_all(mine, splits.train.num_channels, short_side=short_side, on_file=on_file))
+    lists = gather_lists(check_files(mine, splits.train.num_channels, short_side=short_side, on_file=on_file))
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
-    kept, skipped = settle(splits, verdicts, skip_unreadable=config.photos.skip_unreadable)
+    kept, skipped = remove_unusable(splits, verdicts, skip_unreadable=config.photos.skip_unreadable)
     if world.is_main:
         _say(splits, verdicts, skipped)
         _say_unused(config.path)
     return RunData(kept, skipped)
 
 
-def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) -> None:
+def _say(splits: Splits, verdicts: list[FileCheck], skipped: tuple[Skipped, ...]) -> None:
     unreadable = sum(verdict.problem is not None for verdict in verdicts)
     if skipped:
         log.warning(
@@ -74,7 +82,7 @@ def _say(splits: Splits, verdicts: list[Verdict], skipped: tuple[Skipped, ...]) 
             "--data.channels 4 shows it the parts.",
             transparent,
         )
-    if found := conflicts(splits, verdicts):
+    if found := contradictory_images(splits, verdicts):
         log.warning(
             "%d image(s) in training under several classes, such as %s; 'reslab data check' names them all.",
             len(found), " and ".join(map(str, found[0])),

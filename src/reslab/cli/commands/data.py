@@ -40,13 +40,13 @@ def check(path: Path, *, html: Path | None = None, json: Annotated[bool, Paramet
         need_report_extra()
         if not html.parent.is_dir():
             raise UsageError(f"--html {html}: there is no folder {html.parent}; make it first.")
-    from reslab.data.checks.check import check as check_data
+    from reslab.data.checks.all_checks import check_images
     from reslab.data.sources.image_list import take_inventory
     from reslab.system.progress import make_count
 
     inventory = take_inventory(path)
     with make_count("reading images", len(inventory.items)) as count:
-        findings = check_data(inventory, on_file=count.on_one)
+        findings = check_images(inventory, on_file=count.on_one)
     if json:
         print(jsonlib.dumps(_values(inventory, findings), indent=2))  # ASCII, so that any name can be written
     else:

@@ -1,1 +1,1 @@
-"""Checks of image files before training: what is wrong with a data set."""
+"""Checks of image files before training."""

@@ -126,7 +126,7 @@ def _kind_of(reason: str) -> str:
     """The kind of defect, from the words of a decoder."""
     kinds = (
         ("whose range", "unknown-range"),
-        ("no image format", "not-an-image"),
+        ("not a known image format", "not-an-image"),
         ("pixels in all", "bomb"),
         ("decompression bomb", "bomb"),
         ("truncated", "truncated"),

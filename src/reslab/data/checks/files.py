@@ -1,13 +1,14 @@
-"""What the files of a set show, once each was read and decoded: bad ones, odd ones out, identical ones."""
+"""Checks of decoded files: unusable, unusual and identical ones."""
 
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from reslab.data.sources.inventory import Item
+from reslab.errors import first_few
 
 from .file_facts import FileFacts
-from .findings import Finding, listed
+from .findings import Finding
 
 TINY = 16  # pixels of the shorter side
 ELONGATED = 5  # times as long as wide
@@ -21,31 +22,45 @@ _FORMATS = {
     ".png": ("PNG",), ".webp": ("WEBP",), ".tif": ("TIFF",), ".tiff": ("TIFF",), ".gif": ("GIF",), ".npy": ("NPY",),
 }  # fmt: skip
 
-Found = Sequence[tuple[Item, FileFacts]]
+Inspected = Sequence[tuple[Item, FileFacts]]
 
 
-def find_bad(found: Found) -> list[Finding]:
-    """Return the files that cannot be used, each with the reason."""
+def find_bad(inspected: Inspected) -> list[Finding]:
+    """List the files that cannot be used.
+
+    Args:
+        inspected: Every file of the set with its facts.
+
+    Returns:
+        One finding for each file.
+    """
     return [
         Finding(facts.problem[0], f"{item.path}: {facts.problem[1]}.", (item.path,))
-        for item, facts in found
+        for item, facts in inspected
         if facts.problem is not None
     ]
 
 
-def find_odd(found: Found) -> list[Finding]:
-    """Return the files that can be used, but are unlike the others, or unlike their name."""
-    usable = [facts for _, facts in found if facts.problem is None]
+def find_odd(inspected: Inspected) -> list[Finding]:
+    """List usable files that differ from the others or from their name.
+
+    Args:
+        inspected: Every file of the set with its facts.
+
+    Returns:
+        One finding for each file and kind of difference.
+    """
+    usable = [facts for _, facts in inspected if facts.problem is None]
     if not usable:
         return []
     median = statistics.median(min(facts.size) for facts in usable)
     modes, formats = (Counter(getattr(facts, name) for facts in usable) for name in ("mode", "format"))
-    usual = modes.most_common(1)[0][0], formats.most_common(1)[0][0]
-    looks: tuple[tuple[str, Callable[[Item, FileFacts], str | None]], ...] = (
+    usual_mode, usual_format = modes.most_common(1)[0][0], formats.most_common(1)[0][0]
+    checks: tuple[tuple[str, Callable[[Item, FileFacts], str | None]], ...] = (
         ("damaged-part", lambda _, facts: facts.complaint),
         ("wrong-extension", _misnamed),
-        ("odd-format", lambda _, facts: _rare(facts.format, formats, usual[1])),
-        ("odd-mode", lambda _, facts: _rare(facts.mode, modes, usual[0])),
+        ("odd-format", lambda _, facts: _rare(facts.format, formats, usual_format)),
+        ("odd-mode", lambda _, facts: _rare(facts.mode, modes, usual_mode)),
         ("sixteen-bit", lambda _, facts: facts.mode if facts.mode.startswith("I;16") else None),
         ("transparent", lambda _, facts: "parts of it are transparent" if facts.is_transparent else None),
         ("animated", lambda _, facts: f"{facts.num_frames} frames" if facts.num_frames > 1 else None),
@@ -55,16 +70,16 @@ def find_odd(found: Found) -> list[Finding]:
         ("blank", lambda _, facts: "one single colour" if facts.is_blank else None),
     )
     return [
-        Finding(kind, f"{item.path}: {what}.", (item.path,))
-        for kind, look in looks
-        for item, facts in found
-        if facts.problem is None and (what := look(item, facts))
+        Finding(kind, f"{item.path}: {text}.", (item.path,))
+        for kind, check in checks
+        for item, facts in inspected
+        if facts.problem is None and (text := check(item, facts))
     ]
 
 
 def _misnamed(item: Item, facts: FileFacts) -> str | None:
-    right = facts.format in _FORMATS.get(item.path.suffix.lower(), ())
-    return None if right else f"is {facts.format} by its content"
+    matches = facts.format in _FORMATS.get(item.path.suffix.lower(), ())
+    return None if matches else f"is {facts.format} by its content"
 
 
 def _rare(value: str, counts: Counter[str], usual: str) -> str | None:
@@ -82,10 +97,17 @@ def _outlier(facts: FileFacts, median: float) -> str | None:
     return None if is_usual else f"{_pixels(facts)}, where the shorter side's median is {median:g}"
 
 
-def find_identical(found: Found) -> list[Finding]:
-    """Return the groups of files with the same bytes: across splits, under several classes, or only repeated."""
+def find_identical(inspected: Inspected) -> list[Finding]:
+    """List groups of files with the same bytes: in several splits, under several classes, or only repeated.
+
+    Args:
+        inspected: Every file of the set with its facts.
+
+    Returns:
+        One or two findings for each group.
+    """
     groups: dict[str, list[Item]] = defaultdict(list)
-    for item, facts in found:
+    for item, facts in inspected:
         if facts.problem is None:
             groups[facts.digest].append(item)
     return [finding for items in groups.values() if len(items) > 1 for finding in _identical(items)]
@@ -99,7 +121,7 @@ def _identical(items: list[Item]) -> list[Finding]:
     if len(splits) > 1:
         findings.append(Finding("leakage", f"in {' and '.join(splits)}: {names}.", paths))
     if len(labels) > 1:
-        findings.append(Finding("contradiction", f"{listed(labels)}: {names}.", paths))
+        findings.append(Finding("contradiction", f"{first_few(map(repr, labels))}: {names}.", paths))
     if len(splits) < len(items) and len(labels) == 1 and len(splits) == 1:
         findings.append(Finding("duplicate", f"{len(items)} times: {names}.", paths))
     return findings

@@ -1,4 +1,4 @@
-"""Before a run: every image file is read once, so that no training ends at a bad one, and no split knows another's."""
+"""The check before a run: every image file is read once, and images shared by two splits are removed from one."""
 
 import math
 from collections import defaultdict
@@ -10,18 +10,22 @@ import torch
 
 from reslab.data.dataset import FileDataset, Splits
 from reslab.data.images.decode import MAX_PIXELS, short_side_size
-from reslab.errors import RunError
+from reslab.errors import RunError, first_few
 
 from .file_facts import FileFacts, inspect_all
-from .findings import listed
 
-_SHOWN = 5
-_BY_WORTH = ("test", "validation", "train")  # an image in two splits stays in the first of these
+_PRECEDENCE = ("test", "validation", "train")  # an image in two splits stays in the first of these
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What reading a file showed. problem: why it cannot be used, or None; digest: SHA-256 of its bytes."""
+class FileCheck:
+    """The result of reading one image file.
+
+    Attributes:
+        problem: Why the file cannot be used; None for a usable file.
+        digest: SHA-256 of its bytes.
+        is_transparent: Whether it has transparent parts that the network does not receive.
+    """
 
     problem: str | None
     digest: str
@@ -30,7 +34,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An image that is left out of a run."""
+    """An image that is left out of a run.
+
+    Attributes:
+        path: The file.
+        split: The split that it is left out of.
+        reason: Why.
+    """
 
     path: Path
     split: str
@@ -38,29 +48,53 @@ class Skipped:
 
 
 def file_splits(splits: Splits) -> dict[str, FileDataset]:
-    """Return the splits that are image files, in a fixed order; none for images in memory."""
+    """Select the splits that consist of image files.
+
+    Args:
+        splits: A data set.
+
+    Returns:
+        The parts under "train", "validation" and "test", in this order; empty for images in memory.
+    """
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {name: part for name, part in parts.items() if isinstance(part, FileDataset)}
 
 
 def image_paths(splits: Splits) -> list[Path]:
-    """Return the files of all splits, in a fixed order."""
+    """List the image files of all splits.
+
+    Args:
+        splits: A data set.
+
+    Returns:
+        The paths of training, then of validation, then of test.
+    """
     return [path for part in file_splits(splits).values() for path in part.paths]
 
 
-def read_all(
+def check_files(
     paths: Iterable[Path],
     num_channels: int,
     *,
     short_side: int | None = None,
     on_file: Callable[[], None] | None = None,
-) -> list[Verdict]:
-    """Read and decode every file, by threads; on_file is called after each.
+) -> list[FileCheck]:
+    """Read and decode every file, by threads.
 
-    short_side: the longest that a view makes the shorter side; a picture that would then be too large cannot be used.
+    Args:
+        paths: The files.
+        num_channels: Channels that every file must give.
+        short_side: Longest length, in pixels, to which a view resizes the shorter side. A picture that would then be
+            too large cannot be used. None: pictures are not resized this way.
+        on_file: Called after each file, for progress.
+
+    Returns:
+        One result for each path, in order.
     """
-    facts = inspect_all(paths, num_channels, on_file=on_file)
-    return [Verdict(_problem(one, short_side), one.digest, one.is_transparent) for one in facts]
+    return [
+        FileCheck(_problem(facts, short_side), facts.digest, facts.is_transparent)
+        for facts in inspect_all(paths, num_channels, on_file=on_file)
+    ]
 
 
 def _problem(facts: FileFacts, short_side: int | None) -> str | None:
@@ -72,38 +106,56 @@ def _problem(facts: FileFacts, short_side: int | None) -> str | None:
     return f"is {width}x{height} pixels, so long that its shorter side cannot be resized to {short_side}"
 
 
-def settle(splits: Splits, verdicts: Sequence[Verdict], *, skip_unreadable: bool) -> tuple[Splits, tuple[Skipped, ...]]:
-    """Return the splits without the images that would make results wrong, and what was left out.
+def remove_unusable(
+    splits: Splits, checks: Sequence[FileCheck], *, skip_unreadable: bool
+) -> tuple[Splits, tuple[Skipped, ...]]:
+    """Leave out images that would make results wrong: those shared by two splits, and optionally unreadable ones.
 
-    verdicts: those of `image_paths(splits)`. Left out are images whose bytes are also in validation or test (of
-    training) or in test (of validation), and with `skip_unreadable` those that cannot be read.
+    A shared image stays in test, or else in validation.
 
-    RunError names unreadable files without `skip_unreadable`, and classes of which nothing is left.
+    Args:
+        splits: The data set.
+        checks: The results for `image_paths(splits)`.
+        skip_unreadable: Leave out images that cannot be read, instead of raising.
+
+    Returns:
+        The remaining splits, and the images that were left out.
+
+    Raises:
+        RunError: Files are unreadable and `skip_unreadable` is False, or a class has no image left.
     """
     parts = file_splits(splits)
-    rest = iter(verdicts)
-    of_split = {name: [next(rest) for _ in part.paths] for name, part in parts.items()}
-    bad = [
-        Skipped(path, name, verdict.problem)
+    remaining = iter(checks)
+    of_split = {name: [next(remaining) for _ in part.paths] for name, part in parts.items()}
+    unreadable = [
+        Skipped(path, name, check.problem)
         for name, part in parts.items()
-        for path, verdict in zip(part.paths, of_split[name], strict=True)
-        if verdict.problem is not None
+        for path, check in zip(part.paths, of_split[name], strict=True)
+        if check.problem is not None
     ]
-    if bad and not skip_unreadable:
-        raise RunError(_refusal(bad, len(verdicts)))
-    skipped = bad + _shared(parts, of_split)
-    out = {(one.split, one.path): one.reason for one in skipped}
-    kept = {name: _without(part, name, out) for name, part in parts.items()}
+    if unreadable and not skip_unreadable:
+        raise RunError(_refusal(unreadable, len(checks)))
+    skipped = unreadable + _shared(parts, of_split)
+    reasons = {(image.split, image.path): image.reason for image in skipped}
+    kept = {name: _without(part, name, reasons) for name, part in parts.items()}
     return Splits(kept["train"], kept.get("validation"), kept.get("test")), tuple(skipped)
 
 
-def conflicts(splits: Splits, verdicts: Sequence[Verdict]) -> list[tuple[Path, ...]]:
-    """Return the groups of training images with the same bytes and different classes."""
+def contradictory_images(splits: Splits, checks: Sequence[FileCheck]) -> list[tuple[Path, ...]]:
+    """Find training images with the same bytes and different classes.
+
+    Args:
+        splits: The data set.
+        checks: The results for `image_paths(splits)`.
+
+    Returns:
+        The groups of files with the same bytes.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     train = file_splits(splits)["train"]
-    for index, verdict in enumerate(verdicts[: len(train)]):
-        if verdict.problem is None:
-            groups[verdict.digest].append(index)
+    for index, check in enumerate(checks[: len(train)]):
+        if check.problem is None:
+            groups[check.digest].append(index)
     labels = train.labels.tolist()
     return [
         tuple(train.paths[index] for index in same)
@@ -112,43 +164,43 @@ def conflicts(splits: Splits, verdicts: Sequence[Verdict]) -> list[tuple[Path, .
     ]
 
 
-def _refusal(bad: Sequence[Skipped], total: int) -> str:
-    named = "; ".join(f"{one.path}: {one.reason}" for one in bad[:_SHOWN])
-    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+def _refusal(unreadable: Sequence[Skipped], total: int) -> str:
+    examples = first_few((f"{image.path}: {image.reason}" for image in unreadable), separator="; ")
     return (
-        f"{len(bad)} of {total} images cannot be read: {named}{more}. 'reslab data check' on the data names them all; "
-        "mend them or take them away, or train without them by --skip-unreadable, which records each."
+        f"{len(unreadable)} of {total} images cannot be read: {examples}. 'reslab data check' lists them all. Repair "
+        "or remove them, or set data.photos.skip_unreadable to train without them; the run records each."
     )
 
 
-def _shared(parts: dict[str, FileDataset], verdicts: dict[str, list[Verdict]]) -> list[Skipped]:
-    """The images that another split has too, and is worth more."""
-    found: list[Skipped] = []
+def _shared(parts: dict[str, FileDataset], checks: dict[str, list[FileCheck]]) -> list[Skipped]:
+    """List the images that a split of higher precedence has too."""
+    shared: list[Skipped] = []
     places: dict[str, tuple[str, Path]] = {}
-    for name in _BY_WORTH:
+    for name in _PRECEDENCE:
         if name not in parts:
             continue
-        own = [(path, verdict) for path, verdict in zip(parts[name].paths, verdicts[name], strict=True)
-               if verdict.problem is None]  # fmt: skip
-        for path, verdict in own:
-            if verdict.digest in places:
-                split, twin = places[verdict.digest]
-                found.append(Skipped(path, name, f"the same image is in {split}: {twin}"))
-        for path, verdict in own:
-            places.setdefault(verdict.digest, (name, path))
-    return found
+        usable = [(path, check) for path, check in zip(parts[name].paths, checks[name], strict=True)
+                  if check.problem is None]  # fmt: skip
+        for path, check in usable:
+            if check.digest in places:
+                split, twin = places[check.digest]
+                shared.append(Skipped(path, name, f"the same image is in {split}: {twin}"))
+        for path, check in usable:
+            places.setdefault(check.digest, (name, path))
+    return shared
 
 
-def _without(part: FileDataset, split: str, out: dict[tuple[str, Path], str]) -> FileDataset:
-    """out: the reasons why images are left out."""
-    kept = torch.tensor([index for index, path in enumerate(part.paths) if (split, path) not in out], dtype=torch.int64)
+def _without(part: FileDataset, split: str, reasons: dict[tuple[str, Path], str]) -> FileDataset:
+    """Remove the images that have a reason, by (split, path)."""
+    indices = [index for index, path in enumerate(part.paths) if (split, path) not in reasons]
+    kept = torch.tensor(indices, dtype=torch.int64)
     lost = set(part.labels.tolist()) - set(part.labels[kept].tolist())
     if lost:
-        names = listed([part.class_names[label] for label in sorted(lost)])
+        names = first_few(repr(part.class_names[label]) for label in sorted(lost))
         labels = part.labels.tolist()
-        gone = [path for path, label in zip(part.paths, labels, strict=True) if label in lost]
+        removed = [path for path, label in zip(part.paths, labels, strict=True) if label in lost]
         raise RunError(
-            f"{split} has no image of class {names} left: {len(gone)} were left out, such as {gone[0]}: "
-            f"{out[split, gone[0]]}. Remove the copies, mend the files, or give more images."
+            f"{split} has no image of class {names} left: {len(removed)} were left out, such as {removed[0]}: "
+            f"{reasons[split, removed[0]]}. Remove the copies, repair the files, or add images."
         )
     return part.subset(kept) if len(kept) < len(part) else part

@@ -1,1 +1,1 @@
-"""Photos: decoding, views and batches of pictures of any size."""
+"""Photos: decoding, views and batches of images of any size."""

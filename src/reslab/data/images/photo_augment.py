@@ -1,6 +1,6 @@
-"""Views of one photo for training: which part is cut out, at which scale, mirrored or not, and with which colours.
+"""Augmentation of one photo: crops, scales, mirror images and colours.
 
-A view is a function of the picture, the side it is asked for and some random bits, which the stream draws.
+A view is a function of the picture, the wanted side and some random bits, which the stream draws.
 """
 
 import math
@@ -23,20 +23,39 @@ _BITS = 2.0**32
 
 
 class PhotoView(Protocol):
-    """purposes: the draws it takes, 32 bits each, in this order."""
+    """A random square view of a picture.
+
+    Attributes:
+        purposes: The draws that a view needs, 32 bits each, in this order.
+    """
 
     purposes: ClassVar[tuple[int, ...]]
 
     def __call__(self, pixels: Tensor, size: int, bits: Sequence[int]) -> Tensor:
-        """uint8 [channels, height, width] -> uint8 [channels, size, size]."""
+        """Cut a view out of a picture.
+
+        Args:
+            pixels: uint8 [channels, height, width].
+            size: Side of the view in pixels.
+            bits: One draw of 32 bits for each purpose.
+
+        Returns:
+            uint8 [channels, size, size].
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleCropFlip:
-    """Shorter side at a random length in [min, max], random crop, or its mirror image (paper Sec. 3.4).
+    """A random crop of the picture or its mirror image, with the shorter side at a random length (paper Sec. 3.4).
 
     Lengths are for views of `crop_size` pixels; for a smaller view they shrink in proportion.
+
+    Attributes:
+        min_short_side: Smallest length of the shorter side in pixels; 256 in the paper.
+        max_short_side: Largest length of the shorter side in pixels; 480 in the paper.
+        crop_size: Side of the view in pixels; 224 in the paper.
+        flip: Mirror half of the views.
     """
 
     purposes: ClassVar = (SCALE, CROP_X, CROP_Y, FLIP)
@@ -47,7 +66,7 @@ class ScaleCropFlip:
     flip: bool
 
     def __call__(self, pixels: Tensor, size: int, bits: Sequence[int]) -> Tensor:
-        """uint8 [channels, height, width] -> uint8 [channels, size, size]."""
+        """Cut a view uint8 [channels, size, size] out of uint8 [channels, height, width]."""
         scale, x, y, flip = bits
         side = self.min_short_side + scale % (self.max_short_side - self.min_short_side + 1)
         if size != self.crop_size:
@@ -62,8 +81,13 @@ class ScaleCropFlip:
 class ResizedCropFlip:
     """A random part of the picture, resized to a square, or its mirror image (Szegedy et al. 2015).
 
-    Its area is uniform in [min_area, 1] of the picture's, its aspect log-uniform in [1 / max_aspect, max_aspect]; a
-    side that would not fit is cut to the picture's (torchvision draws again instead).
+    The area is uniform, the aspect log-uniform. A side longer than the picture's is shortened to it; torchvision draws
+    again instead.
+
+    Attributes:
+        min_area: Smallest area, as a fraction of the picture's; the largest is 1.
+        max_aspect: Largest aspect; the smallest is 1 / max_aspect.
+        flip: Mirror half of the views.
     """
 
     purposes: ClassVar = (AREA, ASPECT, CROP_X, CROP_Y, FLIP)
@@ -73,7 +97,7 @@ class ResizedCropFlip:
     flip: bool
 
     def __call__(self, pixels: Tensor, size: int, bits: Sequence[int]) -> Tensor:
-        """uint8 [channels, height, width] -> uint8 [channels, size, size]."""
+        """Cut a view uint8 [channels, size, size] out of uint8 [channels, height, width]."""
         area, aspect, x, y, flip = bits
         top, left, rows, columns = self.box(pixels.shape[1], pixels.shape[2], area, aspect, x, y)
         part = pixels[:, top : top + rows, left : left + columns]
@@ -81,27 +105,50 @@ class ResizedCropFlip:
         return view.flip(-1) if self.flip and flip % 2 else view
 
     def box(self, height: int, width: int, area: int, aspect: int, x: int, y: int) -> tuple[int, int, int, int]:
-        """Return (top, left, rows, columns) of the part that is taken."""
-        wanted = height * width * (self.min_area + (1 - self.min_area) * area / _BITS)
+        """Compute the part of the picture that becomes the view.
+
+        Args:
+            height: Height of the picture in pixels.
+            width: Width of the picture in pixels.
+            area: 32 random bits for the area.
+            aspect: 32 random bits for the aspect.
+            x: 32 random bits for the horizontal position.
+            y: 32 random bits for the vertical position.
+
+        Returns:
+            (top, left, rows, columns) in pixels.
+        """
+        num_pixels = height * width * (self.min_area + (1 - self.min_area) * area / _BITS)
         ratio = math.exp(math.log(self.max_aspect) * (2 * aspect / _BITS - 1))
-        columns = min(width, max(1, round(math.sqrt(wanted * ratio))))
-        rows = min(height, max(1, round(math.sqrt(wanted / ratio))))
+        columns = min(width, max(1, round(math.sqrt(num_pixels * ratio))))
+        rows = min(height, max(1, round(math.sqrt(num_pixels / ratio))))
         return y % (height - rows + 1), x % (width - columns + 1), rows, columns
 
 
 @dataclass(frozen=True, slots=True)
 class RandAugment:
-    """`num_ops` operations on colour or geometry, drawn with replacement, all of one magnitude (Cubuk et al. 2020).
+    """Random operations on colour or geometry, drawn with replacement (RandAugment, Cubuk et al. 2020).
 
-    magnitude: 0 (as good as nothing) to 30, as in the paper and torchvision; operations with a sign draw it. Empty
-    corners are grey. RGB or grey pictures only.
+    It takes RGB and grey pictures. Operations with a sign draw it; empty corners become grey.
+
+    Attributes:
+        num_ops: Operations for each picture.
+        magnitude: Strength of all operations, from 0 (nearly none) to 30, as in the paper and torchvision.
     """
 
     num_ops: int
     magnitude: int
 
     def __call__(self, pixels: Tensor, bits: int) -> Tensor:
-        """uint8 [channels, size, size] -> the same shape."""
+        """Apply the operations.
+
+        Args:
+            pixels: uint8 [channels, size, size], 1 or 3 channels.
+            bits: Seed of the choice of operations.
+
+        Returns:
+            uint8 [channels, size, size].
+        """
         draws = random.Random(bits)
         grey = pixels.shape[0] == 1
         picture = Image.fromarray(pixels[0].numpy() if grey else pixels.permute(1, 2, 0).numpy())
@@ -132,7 +179,7 @@ def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> "_Operatio
 
 
 _Operation = Callable[[Image.Image, float, int], Image.Image]
-# the fourteen of the paper's Table; ranges as in torchvision's RandAugment
+# the fourteen operations of that paper; ranges as in torchvision's RandAugment
 _OPERATIONS: tuple[_Operation, ...] = (
     lambda picture, level, sign: picture,
     lambda picture, level, sign: ImageOps.autocontrast(picture),

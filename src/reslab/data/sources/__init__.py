@@ -1,4 +1,4 @@
-"""Where data comes from: `open_splits` finds it, recognises it and reads it."""
+"""Sources of data: digits, CIFAR, IDX files, folders and CSV lists."""
 
 from .folder import read_split
 from .locate import KINDS, data_root, open_splits

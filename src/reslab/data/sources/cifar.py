@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in the official binary and python layouts, from an archive or an unpacked folder."""
+"""CIFAR-10 and CIFAR-100 in the official binary and python layouts, packed or unpacked."""
 
 import io
 import pickle
@@ -22,7 +22,20 @@ Read = Callable[[str], bytes]  # from a member's name to its bytes
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One official archive: its files, and the records in them; of a binary record's label bytes the last counts."""
+    """The files of one official archive.
+
+    Attributes:
+        name: The data set.
+        archive: File name of the archive.
+        md5: The archive's MD5.
+        folder: The folder inside the archive.
+        train: Names of the training files.
+        test: Name of the test file.
+        records: Records in each training file, and in the test file.
+        names: Name of the file that lists the classes.
+        is_binary: Whether the files are of the binary layout; else they are python pickles.
+        label_bytes: Label bytes of a binary record, of which the last is used.
+    """
 
     name: Literal["cifar10", "cifar100"]
     archive: str
@@ -30,17 +43,19 @@ class Layout:
     folder: str
     train: tuple[str, ...]
     test: str
-    records: tuple[int, int]  # in each training file, in the test file
+    records: tuple[int, int]
     names: str
     is_binary: bool
     label_bytes: int = 1
 
     @property
     def num_classes(self) -> int:
+        """Classes of the data set."""
         return 10 if self.name == "cifar10" else 100
 
     @property
     def url(self) -> str:
+        """Address of the archive."""
         return f"https://www.cs.toronto.edu/~kriz/{self.archive}"
 
 
@@ -59,9 +74,17 @@ LAYOUTS = (
 
 
 def load_cifar(path: Path, layout: Layout) -> Splits:
-    """Return (train, None, test) from an archive or from the folder that holds its files; images uint8 [n, 3, 32, 32].
+    """Read CIFAR from an archive, without unpacking it, or from the folder that contains its files.
 
-    RunError names the file that is missing, truncated or not what it should be.
+    Args:
+        path: The archive or the folder.
+        layout: Its layout.
+
+    Returns:
+        Training and test, without validation; images uint8 [n, 3, 32, 32].
+
+    Raises:
+        RunError: A file is missing, cut off or not the official one.
     """
     try:
         if path.is_dir():
@@ -81,7 +104,7 @@ def _folder_reader(folder: Path) -> Read:
         try:
             return (folder / name).read_bytes()
         except OSError as error:
-            raise RunError(f"{name} cannot be read ({error.strerror}); unpack the official archive again.") from None
+            raise RunError(f"cannot read {name} ({error.strerror}); unpack the official archive again.") from None
 
     return read
 
@@ -93,7 +116,7 @@ def _archive_reader(archive: tarfile.TarFile) -> Read:
         member = members.get(name)
         file = archive.extractfile(member) if member else None
         if file is None:
-            raise RunError(f"holds no file {name!r}; it is not the official archive.")
+            raise RunError(f"has no file {name!r}, so it is not the official archive.")
         return file.read()  # nothing is unpacked to disk
 
     return read
@@ -118,8 +141,8 @@ def _class_names(layout: Layout, read: Read) -> tuple[str, ...]:
         names = tuple(_text(content).split())
     else:
         key = b"label_names" if layout.name == "cifar10" else b"fine_label_names"
-        listed = _unpickle(layout.names, content, key)
-        names = tuple(_text(name) for name in listed) if isinstance(listed, list) else ()
+        values = _unpickle(layout.names, content, key)
+        names = tuple(_text(name) for name in values) if isinstance(values, list) else ()
     if len(names) != layout.num_classes:
         raise RunError(
             f"{layout.names}: lists {len(names)} classes, not {layout.num_classes}; unpack the official archive again."
@@ -132,12 +155,14 @@ def _records(layout: Layout, read: Read, name: str, expected: int) -> tuple[np.n
     content = read(name)
     pixels, labels = _binary(layout, name, content) if layout.is_binary else _python(layout, name, content)
     if len(pixels) != expected or len(labels) != expected:
-        found = f"{len(pixels)} images and {len(labels)} labels"
-        raise RunError(f"{name}: holds {found}, not {expected} of each; it is cut off or not the official file.")
+        raise RunError(
+            f"{name}: has {len(pixels)} images and {len(labels)} labels, not {expected} of each; it is cut off or not "
+            "the official file."
+        )
     outside = labels[(labels < 0) | (labels >= layout.num_classes)]
     if len(outside):
         raise RunError(
-            f"{name}: has a label {outside[0]} outside 0 .. {layout.num_classes - 1}; it is not the official file."
+            f"{name}: has label {outside[0]}, outside 0 to {layout.num_classes - 1}; it is not the official file."
         )
     return pixels, labels
 
@@ -145,9 +170,9 @@ def _records(layout: Layout, read: Read, name: str, expected: int) -> tuple[np.n
 def _binary(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     size = layout.label_bytes + _PIXELS
     if len(content) % size:
-        raise RunError(f"{name}: {len(content)} bytes are no whole number of records of {size} bytes; it is cut off.")
+        raise RunError(f"{name}: has {len(content)} bytes, not a multiple of a record's {size} bytes; it is cut off.")
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
-    # CIFAR-100 has a coarse label first; the fine one is the last byte before the pixels
+    # CIFAR-100 has a coarse label first; the fine label is the last byte before the pixels
     return records[:, layout.label_bytes :].copy(), records[:, layout.label_bytes - 1]
 
 
@@ -155,10 +180,10 @@ def _python(layout: Layout, name: str, content: bytes) -> tuple[np.ndarray, np.n
     key = b"labels" if layout.name == "cifar10" else b"fine_labels"
     pixels = np.asarray(_unpickle(name, content, b"data"))
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
-        raise RunError(f"{name}: its data is {pixels.dtype} {list(pixels.shape)}, not uint8 [n, {_PIXELS}].")
+        raise RunError(f"{name}: the pixels are {pixels.dtype} {list(pixels.shape)}, not uint8 [n, {_PIXELS}].")
     labels = np.asarray(_unpickle(name, content, key))
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise RunError(f"{name}: its labels are {labels.dtype} {list(labels.shape)}, not a list of whole numbers.")
+        raise RunError(f"{name}: the labels are {labels.dtype} {list(labels.shape)}, not a list of whole numbers.")
     return pixels, labels
 
 
@@ -171,7 +196,7 @@ class _Refused(pickle.UnpicklingError):
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads the python archives' dictionaries of lists and arrays, and refuses to call anything else."""
+    """An unpickler for lists and arrays that refuses to call anything else."""
 
     _ALLOWED = frozenset(
         (module, name)
@@ -192,6 +217,6 @@ def _unpickle(name: str, content: bytes, key: bytes) -> Any:
         values = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
         return values[key] if key in values else values[key.decode()]
     except _Refused as error:
-        raise RunError(f"{name}: refused, because {error}; the official files hold arrays and lists only.") from None
+        raise RunError(f"{name}: refused, because {error}; the official files contain only arrays and lists.") from None
     except Exception as error:
         raise RunError(f"{name}: damaged or not an official file ({type(error).__name__}: {error}).") from None

@@ -1,4 +1,4 @@
-"""The embedded data: 1,797 real handwritten digits of 8x8 pixels.
+"""The embedded data set: 1,797 real handwritten digits of 8x8 pixels.
 
 "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, 1998), UCI Machine Learning Repository,
 CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). `tools/make_digits.py` makes the array file.
@@ -16,7 +16,11 @@ _GREY_LEVELS = 16  # the set counts the black pixels of 4x4 cells: 0 .. 16
 
 
 def load_digits() -> Splits:
-    """Return the fixed stratified split, 60 : 20 : 20; images uint8 [n, 1, 8, 8]."""
+    """Load the digits in a fixed stratified split, 60 : 20 : 20.
+
+    Returns:
+        Training, validation and test; images uint8 [n, 1, 8, 8].
+    """
     with as_file(files("reslab.data.sources") / "digits.npz") as path, np.load(path) as arrays:
         grey = arrays["images"].astype(np.float64) * 255 / _GREY_LEVELS
         images = torch.from_numpy(np.rint(grey).astype(np.uint8)).unsqueeze(1)

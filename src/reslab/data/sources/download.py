@@ -1,4 +1,4 @@
-"""Downloading one file: resumed where it broke off, checked before it gets its name."""
+"""Download of one file, resumed after an interruption and checked before it gets its name."""
 
 import hashlib
 import http.client
@@ -18,17 +18,24 @@ from reslab.errors import RunError
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
+Report = Callable[[int, int], None]  # bytes done, bytes in total (0: not known)
 _CHUNK = 1 << 18
 _TIMEOUT_SECONDS = 30
 
 
 def download(url: str, path: Path, md5: str, report: Report | None = None) -> None:
-    """Fetch `url` to `path`; a broken-off download is gone on with, a wrong checksum leaves nothing behind.
+    """Download a file unless it exists, resuming an interrupted download.
 
-    Of several processes that need the file at once, one fetches it and the others wait for it.
+    If several processes need the file at once, one downloads it and the others wait.
 
-    RunError says which file to fetch by hand, from where, and where to put it.
+    Args:
+        url: Address of the file.
+        path: Where to put it.
+        md5: Its checksum; a file with another one is removed.
+        report: Called with (bytes done, bytes in total) during the download; by default progress is shown.
+
+    Raises:
+        RunError: The file cannot be downloaded or written, or has another checksum.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +47,7 @@ def download(url: str, path: Path, md5: str, report: Report | None = None) -> No
 
 
 def _lock_of(path: Path) -> Path:
-    """A place for the lock that is not among the data: it stays behind."""
+    """Return a path for the lock outside the data folder, as the lock file is never removed."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     name = hashlib.sha256(f"{user} {path.absolute()}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"reslab-{name}.lock"
@@ -57,13 +64,15 @@ def _download(url: str, path: Path, md5: str, report: Report | None) -> None:
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise RunError(
-            f"{url} cannot be downloaded ({reason}). Fetch {path.name} from there by hand and put it at {path}, "
-            "or give its place with --data PATH. What was fetched so far is kept."
+            f"{url} cannot be downloaded ({reason}). Try again (the part received so far is kept), download it by hand "
+            f"to {path}, or set data.path to where you have it."
         ) from None
-    found = _md5(part)
-    if found != md5:
+    actual = _md5(part)
+    if actual != md5:
         part.unlink()
-        raise RunError(f"{url}: the file's MD5 is {found}, not {md5}; it was removed. Try again, or fetch it by hand.")
+        raise RunError(
+            f"{url}: the file's MD5 is {actual}, not {md5}; it was removed. Try again, or download it by hand."
+        )
     part.replace(path)
 
 
@@ -73,11 +82,11 @@ def _fetch(url: str, part: Path, report: Report) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to fetch: the checksum decides
+        if error.code == 416:  # the file is complete; the checksum is verified afterwards
             return
         raise
     with response:
-        if done and response.status != 206:  # this server starts from the beginning
+        if done and response.status != 206:  # the server cannot resume and sends the whole file
             done = 0
         total = done + int(response.headers.get("Content-Length") or 0)
         with part.open("ab" if done else "wb") as file:
@@ -86,7 +95,7 @@ def _fetch(url: str, part: Path, report: Report) -> None:
                 done += len(chunk)
                 report(done, total)
         if done < total:
-            raise OSError(f"broke off after {done} of {total} bytes")
+            raise OSError(f"interrupted after {done} of {total} bytes")
 
 
 def _fetch_with_progress(url: str, part: Path) -> None:
@@ -101,14 +110,14 @@ def _fetch_with_progress(url: str, part: Path) -> None:
 
 
 def _plain_lines(part: Path) -> Report:
-    """Say something every tenth of the way."""
-    said = -1
+    """Log a line every tenth of the way."""
+    last = -1
 
     def report(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal last
         tenth = 10 * done // total if total else -1
-        if tenth > said:
-            said = tenth
+        if tenth > last:
+            last = tenth
             log.info("%s: %d %% of %.0f MB", part.stem, 10 * tenth, total / 1e6)
 
     return report

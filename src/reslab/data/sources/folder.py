@@ -1,4 +1,4 @@
-"""Folders of images and CSV files as data sets. One list of classes for all splits, taken from training."""
+"""Folders of images and CSV files as data sets, with training's classes for all splits."""
 
 from pathlib import Path
 
@@ -9,27 +9,33 @@ from reslab.data.dataset import FileDataset, Splits
 from reslab.data.sources.image_files import walk_images
 from reslab.data.sources.image_list import COLUMNS, read_list, take_inventory
 from reslab.data.sources.inventory import PARTS, Inventory, is_ignored
-from reslab.errors import RunError
-
-_SHOWN = 5
+from reslab.errors import RunError, first_few
 
 
 def load_folder(path: Path, num_channels: int = 3) -> Splits:
-    """Return the splits of a folder or CSV file; without splits of its own, everything is training.
+    """Load the splits of a folder or CSV file, without reading the images.
 
-    `val` (also `valid`, `validation`) is the validation split and `test` the test split. A folder without `test` has no
-    test split: its final number is then one of validation, and says so.
+    Folders `val`, `valid` and `validation` are the validation split, `test` is the test split. Without splits all
+    images are training. Images of a single class are accepted, because a network can be evaluated on them.
 
-    RunError names what would make results wrong: classes that differ between the splits, images whose class is not
-    known, folders that cannot be opened. Whether each file can be read is seen later (`data.preflight`). Images of a
-    single class are accepted: a network can be judged on them, and training looks at the number itself.
+    Args:
+        path: A folder train/<class>/*, a folder of class folders, or a CSV file.
+        num_channels: Channels that every file is decoded to.
+
+    Returns:
+        The splits.
+
+    Raises:
+        RunError: Classes differ between the splits, an image has no class, or a folder cannot be opened.
     """
     inventory = take_inventory(path)
-    errors = [finding for finding in check_structure(inventory) if finding.severity == "error"]
-    wrong = [one.text for one in errors if one.kind != "too-few-classes" or not inventory.items]
-    if wrong:
-        more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
-        raise RunError(f"{' '.join(wrong[:_SHOWN])}{more} 'reslab data check {path}' lists everything.")
+    errors = [
+        finding.text
+        for finding in check_structure(inventory)
+        if finding.severity == "error" and (finding.kind != "too-few-classes" or not inventory.items)
+    ]
+    if errors:
+        raise RunError(f"{first_few(errors, separator=' ')} 'reslab data check {path}' lists everything.")
     if "all" in inventory.classes:
         return Splits(_split(inventory, "all", num_channels), None, None)
     validation, test = (
@@ -48,10 +54,21 @@ def _split(inventory: Inventory, split: str, num_channels: int) -> FileDataset:
 
 
 def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
-    """Return the splits that a run recorded, in its order; its paths are below `root`.
+    """Read the splits that a run recorded, in its order.
 
-    The classes are those of all splits: a class may have lost its training images to validation when the run began.
-    RunError for a file that is damaged. Which classes each split has is as it was, and is not looked at again.
+    The classes are those of all splits together, and are not checked again.
+
+    Args:
+        path: The run's CSV file.
+        root: Folder that the listed paths are relative to.
+        name: The data set's name.
+        num_channels: Channels that every file is decoded to.
+
+    Returns:
+        The splits.
+
+    Raises:
+        RunError: The file is damaged.
     """
     rows = read_list(path)
     if (
@@ -59,28 +76,38 @@ def read_split(path: Path, root: Path, name: str, num_channels: int) -> Splits:
         or tuple(rows[0]) != COLUMNS
         or any(len(row) != len(COLUMNS) or row[2] not in PARTS for row in rows[1:])
     ):
-        raise RunError(f"{path}: damaged; expected the columns {', '.join(COLUMNS)}, as this run's start wrote them.")
+        raise RunError(
+            f"{path}: damaged; expected the columns {', '.join(COLUMNS)}, as written when the run started. Restore the "
+            "file, or start a new run."
+        )
     names = tuple(sorted({label for _, label, _ in rows[1:]}))
     number_of = {label: number for number, label in enumerate(names)}
 
     def part(wanted: str) -> FileDataset | None:
-        own = [(root / place, number_of[label]) for place, label, split in rows[1:] if split == wanted]
-        paths, labels = tuple(path for path, _ in own), torch.tensor([label for _, label in own])
-        return FileDataset(name, paths, labels, names, num_channels) if own else None
+        images = [(root / relative, number_of[label]) for relative, label, split in rows[1:] if split == wanted]
+        paths, labels = tuple(path for path, _ in images), torch.tensor([label for _, label in images])
+        return FileDataset(name, paths, labels, names, num_channels) if images else None
 
     train = part("train")
     if train is None:
-        raise RunError(f"{path}: damaged: it has no training images.")
+        raise RunError(f"{path}: damaged; no row has the split 'train'. Restore the file, or start a new run.")
     return Splits(train, part("validation"), part("test"))
 
 
 def is_image_folder(path: Path) -> bool:
-    """Whether a folder is meant to hold images in classes: it has `train`, or images in the folders inside it."""
+    """Recognise a folder of images in classes: it has `train`, or images in the folders inside it.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        Whether it looks like one; `load_folder` checks it.
+    """
     if any(inner.name.lower() == "train" and inner.is_dir() for inner in _inside(path)):
         return True
     folders = [inner for inner in _inside(path) if inner.is_dir()]
     if any(inner.name.lower() == "train" for folder in folders for inner in _inside(folder)):
-        return len(folders) == 1  # which is said when it is read; more are a folder of data sets
+        return len(folders) == 1  # `load_folder` names the inner folder; several are a folder of data sets
     images = (image for folder in folders for image in walk_images(str(folder), lambda _: None))
     return next(images, None) is not None
 

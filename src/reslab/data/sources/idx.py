@@ -15,19 +15,38 @@ _UBYTE = 0x08
 
 
 def find_idx(folder: Path, part: str, what: str) -> Path | None:
-    """Return the file of one part ("train", "t10k") and kind ("images-idx3", "labels-idx1"), in any usual spelling."""
+    """Find one of the four files, in any usual spelling.
+
+    Args:
+        folder: Where the files are.
+        part: "train" or "t10k".
+        what: "images-idx3" or "labels-idx1".
+
+    Returns:
+        The file; None if it does not exist.
+    """
     names = [f"{part}-{what}-ubyte", f"{part}-{what.replace('-', '.')}-ubyte"]
     candidates = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
 
 
 def load_idx(folder: Path) -> Splits:
-    """Return (train, None, test) of a folder with the four usual files; images uint8 [n, 1, h, w].
+    """Read MNIST or a data set of the same format.
 
-    The files do not name their classes: they are the digits, or Fashion-MNIST's in a folder (or its `raw`) called so.
+    The files do not name their classes. They are Fashion-MNIST's if the folder (or the one around `raw`) has "fashion"
+    in its name, else digits.
+
+    Args:
+        folder: The folder of the four files.
+
+    Returns:
+        Training and test, without validation; images uint8 [n, 1, h, w].
+
+    Raises:
+        RunError: A file is missing, damaged or cut off, or the numbers of images and labels differ.
     """
-    place = folder.resolve()
-    is_fashion = "fashion" in (place.parent if place.name == "raw" else place).name.lower()
+    resolved = folder.resolve()
+    is_fashion = "fashion" in (resolved.parent if resolved.name == "raw" else resolved).name.lower()
     train, test = (_part(folder, part, "fashion-mnist" if is_fashion else "mnist") for part in ("train", "t10k"))
     num_classes = int(max(train.labels.max(), test.labels.max())) + 1
     names = _FASHION if is_fashion and num_classes == len(_FASHION) else tuple(map(str, range(num_classes)))
@@ -41,9 +60,9 @@ def _part(folder: Path, part: str, name: str) -> ArrayDataset:
     images = read_idx(_existing(folder, part, "images-idx3"), num_dimensions=3)
     labels = read_idx(_existing(folder, part, "labels-idx1"), num_dimensions=1)
     if not len(images):
-        raise RunError(f"{folder}: the {part} files hold no images.")
+        raise RunError(f"{folder}: the {part} files contain no images.")
     if len(images) != len(labels):
-        raise RunError(f"{folder}: {len(images)} {part} images, but {len(labels)} labels.")
+        raise RunError(f"{folder}: the {part} files have {len(images)} images, but {len(labels)} labels.")
     return ArrayDataset(name, torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)), ())
 
 
@@ -55,16 +74,29 @@ def _existing(folder: Path, part: str, what: str) -> Path:
 
 
 def read_idx(path: Path, *, num_dimensions: int) -> np.ndarray:
-    """Return the array in an IDX file of unsigned bytes; RunError when the header or the size is wrong."""
+    """Read an IDX file of unsigned bytes, plain or gzipped.
+
+    Args:
+        path: The file.
+        num_dimensions: Dimensions that the array must have.
+
+    Returns:
+        The array, uint8.
+
+    Raises:
+        RunError: The file cannot be read, or its header or size is wrong.
+    """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise RunError(f"{path}: cannot be read, damaged or cut off: {error}.") from None
+        raise RunError(f"{path}: cannot be read; it may be damaged or cut off: {error}.") from None
     header = 4 + 4 * num_dimensions
     if len(content) < header or content[:4] != bytes((0, 0, _UBYTE, num_dimensions)):
         raise RunError(f"{path}: not an IDX file of unsigned bytes with {num_dimensions} dimension(s).")
     shape = np.frombuffer(content, ">u4", num_dimensions, offset=4).astype(int)
     expected = int(shape.prod())
     if len(content) - header != expected:
-        raise RunError(f"{path}: holds {len(content) - header} values, but its header says {expected}; it is cut off.")
+        raise RunError(
+            f"{path}: has {len(content) - header} values, but its header says {expected}; it is damaged or cut off."
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()

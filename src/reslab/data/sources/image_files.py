@@ -1,4 +1,4 @@
-"""The image files below a folder, whatever they are called and however they are arranged."""
+"""Search for image files below a folder, whatever its layout."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,7 +8,14 @@ from .inventory import is_ignored, is_image_name
 
 
 def is_folder(path: str) -> bool:
-    """Whether there is a folder; not where nobody can tell (a link to itself, a name too long), which reading says."""
+    """Check for a folder; False also where the system cannot tell (a link to itself, a name that is too long).
+
+    Args:
+        path: The path.
+
+    Returns:
+        Whether it is a folder, or a link to one.
+    """
     try:
         return Path(path).is_dir()
     except OSError:
@@ -16,17 +23,25 @@ def is_folder(path: str) -> bool:
 
 
 def walk_images(folder: str, on_error: Callable[[OSError], None], above: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the path of every image file below a folder, in a fixed order: its own by name, then its folders' by name.
+    """Yield every image file below a folder, by name: first its own, then those of its folders.
 
-    Files are images by their suffix; hidden files and folders are left out. Links are followed, but not to a folder
-    that they are in. on_error is told of a folder that cannot be opened, which is left out.
+    Files are images by their suffix. Hidden files and folders are left out. Links are followed, except to a folder
+    that contains them.
+
+    Args:
+        folder: The folder.
+        on_error: Called with the error of a folder that cannot be opened; the folder is left out.
+        above: Real paths of the folders around `folder`.
+
+    Yields:
+        Paths of images.
     """
     real = os.path.realpath(folder)
     if real in above:
         return
     try:
-        with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if not is_ignored(entry.name)), key=lambda entry: entry.name)
+        with os.scandir(folder) as scan:
+            entries = sorted((entry for entry in scan if not is_ignored(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         on_error(error)
         return

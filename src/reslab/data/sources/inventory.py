@@ -1,4 +1,4 @@
-"""What lies in a folder of images: splits, classes and files, whatever the layout. Nothing is decoded here."""
+"""The splits, classes and files of a folder of images in any known layout, by their names only."""
 
 import errno
 import os
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from reslab.data.checks.findings import Finding, listed
-from reslab.errors import RunError
+from reslab.data.checks.findings import Finding
+from reslab.errors import RunError, first_few
 
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
      ".ppm", ".pgm", ".pbm", ".pnm", ".npy"]
 )  # fmt: skip
-# pictures that are meant to be images of the set, but are not read; leaving them out has to be said
+# pictures in formats that are not read; leaving them out silently would hide missing images
 UNREAD_SUFFIXES = frozenset(
     [".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".tga", ".ico",
      ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".exr", ".hdr", ".dcm"]
@@ -24,17 +24,23 @@ UNREAD_SUFFIXES = frozenset(
 PARTS = ("train", "validation", "test")
 PART_NAMES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 LAYOUTS = (
-    "expected: train/<class>/*.jpg with val/<class>/* (or valid, validation) and test/<class>/* beside it, "
+    "expected: train/<class>/*.jpg with val/<class>/* (or valid, validation) and test/<class>/* next to it, "
     "or a folder of class folders, or a CSV file with the columns path,label (and split)"
 )
 
-_IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"))  # what systems leave behind
+_IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"))  # left by operating systems
 Layout = Literal["splits", "classes", "csv"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image file. split: "train", "validation", "test"; "all" where the layout has none."""
+    """One image file.
+
+    Attributes:
+        path: The file.
+        split: "train", "validation" or "test"; "all" in a layout without splits.
+        label: Name of the class.
+    """
 
     path: Path
     split: str
@@ -43,13 +49,16 @@ class Item:
 
 @dataclass(slots=True)
 class Inventory:
-    """What was found below `root` (for a CSV file: the file itself).
+    """The contents of a folder or CSV file of images.
 
-    items: image files by their suffix, in a fixed order, also those that cannot be read or are not there.
-    classes: for each split its class names, sorted; also those without a single image.
-    split_folders: where each split's class folders are; none for a CSV file.
-    strays: files that are no images by their suffix, or lie outside any class.
-    findings: defects that were met on the way.
+    Attributes:
+        root: The folder or the CSV file.
+        layout: Folders of splits, folders of classes, or a CSV file.
+        items: Image files by their suffix, in a fixed order, whether or not they exist and can be read.
+        classes: Class names of each split, sorted, including classes without images.
+        split_folders: Folder that contains each split's class folders; empty for a CSV file.
+        strays: Files that are not images by their suffix, or are outside the class folders.
+        findings: Defects noticed while listing.
     """
 
     root: Path
@@ -61,49 +70,81 @@ class Inventory:
     findings: list[Finding] = field(default_factory=list)
 
     def of_split(self, split: str) -> list[Item]:
-        """Return the items of one split, in order."""
+        """Return the images of one split, in order."""
         return [item for item in self.items if item.split == split]
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes of training, which those of all other splits have to equal."""
+        """Training's classes, which every other split must have too."""
         return tuple(self.classes.get("train", self.classes.get("all", [])))
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file is meant to be an image, by its suffix; hidden files are not."""
+    """Recognise an image file by its suffix, also in formats that are not read; hidden files are not images.
+
+    Args:
+        name: The file's name.
+
+    Returns:
+        Whether it is an image by its name.
+    """
     suffix = Path(name).suffix.lower()
     return not is_ignored(name) and (suffix in SUFFIXES or suffix in UNREAD_SUFFIXES)
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file or folder is hidden, or left behind by a system."""
+    """Recognise hidden files and folders, and those left by operating systems.
+
+    Args:
+        name: Name of the file or folder.
+
+    Returns:
+        Whether it is ignored.
+    """
     return name.startswith(".") or name in _IGNORED
 
 
 def inventory_folder(path: Path) -> Inventory:
-    """Look through a folder; RunError where there is neither `train` nor any class folder."""
+    """List the splits, classes and image files of a folder.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        The inventory.
+
+    Raises:
+        RunError: The folder has neither `train` nor class folders, or cannot be opened.
+    """
     folders, files = _entries(path)
-    named = defaultdict(list)
+    of_split = defaultdict(list)
     for folder in folders:
         if part := PART_NAMES.get(folder.name.lower()):
-            named[part].append(folder)
-    if "train" not in named:
-        return _inventory_classes(path, folders, files, [folder.name for part in named.values() for folder in part])
-    found = Inventory(path, "splits")
+            of_split[part].append(folder)
+    if "train" not in of_split:
+        return _inventory_classes(path, folders, files, [folder.name for part in of_split.values() for folder in part])
+    inventory = Inventory(path, "splits")
     for part in PARTS:
-        if len(named[part]) > 1:
-            both = " and ".join(folder.name for folder in named[part])
-            found.findings.append(Finding("ambiguous-split", f"{path}: {both} both mean {part}.", tuple(named[part])))
-        for folder in named[part][:1]:
-            _add_split(found, part, folder, *_entries(folder, found))
-    found.strays += files
-    found.findings += unused_folders(path)
-    return found
+        if len(of_split[part]) > 1:
+            names = " and ".join(folder.name for folder in of_split[part])
+            text = f"{path}: {names} both mean {part}."
+            inventory.findings.append(Finding("ambiguous-split", text, tuple(of_split[part])))
+        for folder in of_split[part][:1]:
+            _add_split(inventory, part, folder, *_entries(folder, inventory))
+    inventory.strays += files
+    inventory.findings += unused_folders(path)
+    return inventory
 
 
 def unused_folders(path: Path) -> list[Finding]:
-    """Return the folders beside `train` that are no split by their name, and hold images; none without a `train`."""
+    """Find folders with images next to `train` whose name is not that of a split.
+
+    Args:
+        path: The folder that contains `train`.
+
+    Returns:
+        One finding for each folder; none without `train`.
+    """
     folders, _ = _entries(path)
     if all(PART_NAMES.get(folder.name.lower()) != "train" for folder in folders):
         return []
@@ -111,7 +152,7 @@ def unused_folders(path: Path) -> list[Finding]:
     return [
         Finding(
             "unused-folder",
-            f"{folder}: {count} image(s) that are not used; a split is called {', '.join(PART_NAMES)}.",
+            f"{folder}: {count} image(s) are not used; names of splits are {', '.join(PART_NAMES)}.",
             (folder,),
         )
         for folder, count in counts.items()
@@ -120,30 +161,31 @@ def unused_folders(path: Path) -> list[Finding]:
 
 
 def _count_images(folder: Path) -> int:
-    aside = Inventory(folder, "classes")  # what is wrong inside does not matter, as nothing of it is used
-    return sum(is_image_name(file.name) for file in _walk(folder, (), aside))
+    discarded = Inventory(folder, "classes")  # takes the findings, which do not matter in an unused folder
+    return sum(is_image_name(file.name) for file in _walk(folder, (), discarded))
 
 
-def _inventory_classes(path: Path, folders: list[Path], files: list[Path], parts: list[str]) -> Inventory:
-    """parts: names of folders that are taken for splits."""
-    if parts:
+def _inventory_classes(path: Path, folders: list[Path], files: list[Path], split_names: list[str]) -> Inventory:
+    """List a folder of class folders; split_names: folders named like splits, of which it must have none."""
+    if split_names:
+        names = first_few(map(repr, split_names))
         raise RunError(
-            f"{path}: has no folder 'train' beside {listed(parts)}, which is taken for a split (if it is a class, put "
-            f"the class folders into {path / 'train'}, or give a CSV file); {LAYOUTS}."
+            f"{path}: has no folder 'train' next to {names}, which is read as a split (if it is a class, put the class "
+            f"folders into {path / 'train'}, or use a CSV file); {LAYOUTS}."
         )
     if not folders:
         raise RunError(f"{path}: has no folder 'train' and no class folders; {LAYOUTS}.")
     if len(folders) == 1 and any(inner.name.lower() == "train" for inner in _entries(folders[0])[0]):
-        raise RunError(f"{path}: has no folder 'train', but {folders[0]} has one; give that folder.")
-    found = Inventory(path, "classes")
-    _add_split(found, "all", path, folders, files)
-    return found
+        raise RunError(f"{path}: has no folder 'train', but {folders[0]} has one; use {folders[0]} instead.")
+    inventory = Inventory(path, "classes")
+    _add_split(inventory, "all", path, folders, files)
+    return inventory
 
 
-def _entries(folder: Path, found: Inventory | None = None) -> tuple[list[Path], list[Path]]:
-    """Return the (folders, files) in a folder by name, links followed, hidden ones left out.
+def _entries(folder: Path, inventory: Inventory | None = None) -> tuple[list[Path], list[Path]]:
+    """Return the (folders, files) in a folder, by name, with links followed and hidden entries left out.
 
-    A dead link is a file. A folder that cannot be opened is a finding; RunError where there is no inventory to note it.
+    A broken link is a file. A folder that cannot be opened is a finding, or a RunError without an inventory.
     """
     folders: list[Path] = []
     files: list[Path] = []
@@ -153,9 +195,9 @@ def _entries(folder: Path, found: Inventory | None = None) -> tuple[list[Path], 
             (folders if _is_folder(folder / name) else files).append(folder / name)
     except OSError as error:
         problem = f"{folder}: cannot be opened: {error.strerror}."
-        if found is None:
+        if inventory is None:
             raise RunError(problem) from None
-        found.findings.append(Finding("unreadable-folder", problem, (folder,)))
+        inventory.findings.append(Finding("unreadable-folder", problem, (folder,)))
         return [], []
     return folders, files
 
@@ -169,36 +211,37 @@ def _is_folder(path: Path) -> bool:
         raise
 
 
-def _add_split(found: Inventory, split: str, folder: Path, folders: list[Path], files: list[Path]) -> None:
-    found.classes[split], found.split_folders[split] = [item.name for item in folders], folder
+def _add_split(inventory: Inventory, split: str, folder: Path, folders: list[Path], files: list[Path]) -> None:
+    inventory.classes[split], inventory.split_folders[split] = [item.name for item in folders], folder
     loose = tuple(file for file in files if is_image_name(file.name))
     if loose:
         kind = "unclassed" if folders else "flat"
         advice = "move each into its class folder" if folders else LAYOUTS
-        text = f"{folder}: {len(loose)} image(s) in no class folder; {advice}."
-        found.findings.append(Finding(kind, text, loose if folders else (folder,)))
-    found.strays += [file for file in files if not is_image_name(file.name)]
+        text = f"{folder}: {len(loose)} image(s) are not in a class folder; {advice}."
+        inventory.findings.append(Finding(kind, text, loose if folders else (folder,)))
+    inventory.strays += [file for file in files if not is_image_name(file.name)]
     for class_folder in folders:
-        homes = set()
-        for file in _walk(class_folder, (os.path.realpath(folder),), found):
+        parents = set()
+        for file in _walk(class_folder, (os.path.realpath(folder),), inventory):
             if is_image_name(file.name):
-                found.items.append(Item(file, split, class_folder.name))
-                homes.add(file.parent)
+                inventory.items.append(Item(file, split, class_folder.name))
+                parents.add(file.parent)
             else:
-                found.strays.append(file)
-        if len(homes) > 1:
-            names = ", ".join(sorted(str(home.relative_to(folder)) for home in homes)[:5])
-            text = f"{class_folder}: images in {len(homes)} folders ({names}), all of class {class_folder.name!r}."
-            found.findings.append(Finding("nested-class", text, (class_folder,)))
+                inventory.strays.append(file)
+        if len(parents) > 1:
+            names = first_few(sorted(str(parent.relative_to(folder)) for parent in parents))
+            text = f"{class_folder}: images in {len(parents)} folders: {names}; all count as {class_folder.name!r}."
+            inventory.findings.append(Finding("nested-class", text, (class_folder,)))
 
 
-def _walk(folder: Path, above: tuple[str, ...], found: Inventory) -> Iterator[Path]:
-    """Every file below a folder, links followed; a link to a folder above it is noted and left."""
+def _walk(folder: Path, above: tuple[str, ...], inventory: Inventory) -> Iterator[Path]:
+    """Yield every file below a folder, with links followed; a link to a folder around it is a finding."""
     real = os.path.realpath(folder)
     if real in above:
-        found.findings.append(Finding("link-loop", f"{folder}: a link to {real}, which it is in.", (folder,)))
+        text = f"{folder}: a link to {real}, which contains it."
+        inventory.findings.append(Finding("link-loop", text, (folder,)))
         return
-    folders, files = _entries(folder, found)
+    folders, files = _entries(folder, inventory)
     yield from files
     for inner in folders:
-        yield from _walk(inner, (*above, real), found)
+        yield from _walk(inner, (*above, real), inventory)

@@ -59,7 +59,7 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
 
 def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if not path.exists():
-        raise RunError(f"{path} does not exist; --data takes {_UNDERSTOOD}.")
+        raise RunError(f"{path} does not exist; data.path takes {_UNDERSTOOD}.")
     layouts = [found for found in (_cifar_at(path, layout) for layout in LAYOUTS) if found]
     for place, layout in layouts:
         if kind in ("auto", layout.name):
@@ -68,8 +68,8 @@ def _open_at(path: Path, kind: str, channels: int) -> Splits:
         return load_idx(path)
     if kind == "folder" or (kind == "auto" and (_is_list(path) or is_image_folder(path))):
         return load_folder(path, channels)
-    wanted = "nothing that is understood" if kind == "auto" else f"no data of kind {kind!r}"
-    raise RunError(f"{path} holds {wanted}; --data takes {_UNDERSTOOD}.")
+    expected = "a data set" if kind == "auto" else f"data of kind {kind!r}"
+    raise RunError(f"{path} is not {expected}; data.path takes {_UNDERSTOOD}.")
 
 
 def _is_list(path: Path) -> bool:
@@ -107,11 +107,11 @@ def _open_below(root: Path, kind: str) -> Splits:
         for name in _IDX_FOLDERS:
             if find_idx(root / name, "train", "images-idx3"):
                 return load_idx(root / name)
-        raise RunError(f"{root} holds no IDX files; put MNIST's four files into {root / 'mnist'}, or give --data PATH.")
+        raise RunError(f"{root} has no IDX files; put MNIST's four files into {root / 'mnist'}, or set data.path.")
     if kind == "folder":
         raise RunError(
-            "where are the images? Give their folder (train/<class>/* and val/<class>/*, or class folders), or a CSV "
-            "file of path,label, with --data PATH."
+            "data.path is not set. Set it to a folder of images (train/<class>/* and val/<class>/*, or class folders), "
+            "or to a CSV file of path,label."
         )
     layouts = [layout for layout in LAYOUTS if layout.name == kind]
     for layout in layouts:
