@@ -6,10 +6,12 @@ a key, a file or a number that differs and stands in no table there is listed, a
     python tests/reference/compare.py --reference ebf7f61 --workdir /tmp/compare
 """
 
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # "tests" is a package only from there
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an end that removes the worktree
     sys.exit(import_module("tests.reference.harness").main())

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from tests.reference.artefacts import compare_files
@@ -17,12 +18,12 @@ from tests.reference.comparison import Comparison
 from tests.reference.data import make_photos
 from tests.reference.renamed import RENAMES, UNCOMPARED, Renames
 from tests.reference.scenario import HANDED_OVER, SAME_RESULTS, TRAINING, USING
-from tests.reference.sides import Side, keep_untouched, keep_used, run_all, worktree
+from tests.reference.sides import Side, keep_untouched, keep_used, run_all, take_over, worktree
 from tests.reference.tensors import compare_tensors
 from tests.reference.translate import translate_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_DONE = "complete"  # the reference's folder holds this file when all its commands ran
+_MARK = "scenario"  # names the commit and the commands that a folder's content is of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +44,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--current-source", type=Path, default=REPOSITORY / "src", help="the package folder of today")
     parser.add_argument("--workdir", type=Path, help="kept; the reference's part is used again by the next call")
     parser.add_argument("--no-renames", action="store_true", help="compare without any table, every word too")
+    parser.add_argument("--resume", action="store_true", help="keep what a stopped call did with the current tree")
     parser.add_argument("--compare-only", action="store_true", help="compare what --workdir holds, run nothing")
     parser.add_argument("--show", type=int, default=10, help="how many differences of a file to print")
     return parser.parse_args(arguments)
@@ -63,26 +65,42 @@ def _workdir(folder: Path | None) -> Iterator[Path]:
 
 def _run_both(options: argparse.Namespace, folder: Path, renames: Renames) -> list[str]:
     """Run every command on both sides, the two at the same time; return what went wrong."""
-    shutil.rmtree(folder / "current", ignore_errors=True)
-    mark = _mark(options.reference_source or options.reference)
-    is_done = (folder / "reference" / _DONE).is_file() and (folder / "reference" / _DONE).read_text() == mark
-    current = Side(folder / "current", options.current_source.resolve(), renames)
-    if is_done:
-        problems = run_all(current, (*TRAINING, *USING))
-        return problems + _run_handed_over([current], folder / "handed-over")
+    mark, mark_path = _mark(options.reference_source or options.reference), folder / "reference" / _MARK
+    if not mark_path.is_file() or mark_path.read_text() != mark:
+        _begin(folder)
+        mark_path.write_text(mark)
+    if not options.resume:
+        shutil.rmtree(folder / "current", ignore_errors=True)
+    with _reference_source(options, folder) as source:
+        reference = Side(folder / "reference", source, Renames())
+        current = Side(folder / "current", options.current_source.resolve(), renames)
+        handed = folder / "handed-over"
+        with ThreadPoolExecutor(2) as pool, _stopping(reference, current):
+            ours = pool.submit(_run_reference, reference, handed)
+            theirs = pool.submit(run_all, current, (*TRAINING, *USING))
+            problems = [*ours.result(), *theirs.result()]
+            for side in (reference, current):
+                side.do_once("take-over", partial(take_over, side, handed))
+            crossed = [pool.submit(run_all, side, HANDED_OVER) for side in (reference, current)]
+            return [*problems, *(problem for one in crossed for problem in one.result())]
+
+
+@contextmanager
+def _stopping(*sides: Side) -> Iterator[None]:
+    """Stop the sides when the block fails, so that nobody waits for the rest of their commands."""
+    try:
+        yield
+    except BaseException:  # SIGTERM and Ctrl-C too
+        for side in sides:
+            side.stop.set()
+        raise
+
+
+def _begin(folder: Path) -> None:
     for name in ("reference", "handed-over", "photos", "parts"):
         shutil.rmtree(folder / name, ignore_errors=True)
     make_photos(folder)
-    with _reference_source(options, folder) as source:
-        reference = Side(folder / "reference", source, Renames())
-        with ThreadPoolExecutor(2) as pool:
-            ours = pool.submit(_run_reference, reference, folder / "handed-over")
-            theirs = pool.submit(run_all, current, (*TRAINING, *USING))
-            problems = [*ours.result(), *theirs.result()]
-        problems += _run_handed_over([reference, current], folder / "handed-over")
-    if not any(problem.startswith("reference") for problem in problems):
-        (folder / "reference" / _DONE).write_text(mark)
-    return problems
+    (folder / "reference").mkdir()
 
 
 def _mark(reference: object) -> str:
@@ -102,18 +120,10 @@ def _reference_source(options: argparse.Namespace, folder: Path) -> Iterator[Pat
 
 def _run_reference(side: Side, handed: Path) -> list[str]:
     problems = run_all(side, TRAINING)
-    keep_untouched(side, handed)
+    side.do_once("keep-untouched", lambda: keep_untouched(side, handed))
     problems += run_all(side, USING)
-    keep_used(side, handed)
+    side.do_once("keep-used", lambda: keep_used(side, handed))
     return problems
-
-
-def _run_handed_over(sides: Sequence[Side], handed: Path) -> list[str]:
-    """Let each side take on its own copy of what the reference made."""
-    for side in sides:
-        shutil.copytree(handed, side.folder / "crossed")
-    with ThreadPoolExecutor(len(sides)) as pool:
-        return [problem for found in pool.map(lambda side: run_all(side, HANDED_OVER), sides) for problem in found]
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------
@@ -135,7 +145,7 @@ def compare_folders(old: Path, new: Path, renames: Renames) -> list[Comparison]:
 
 def _files(folder: Path) -> list[str]:
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    skipped = ("cache/*", "errors/*", "said/*.log", _DONE, *UNCOMPARED)
+    skipped = ("cache/*", "errors/*", "said/*.log", "done/*", _MARK, *UNCOMPARED)
     return [name for name in names if not any(fnmatch(name, pattern) for pattern in skipped)]
 
 
@@ -150,11 +160,12 @@ def compare_results(old: Path, new: Path, renames: Renames) -> list[Comparison]:
     """Compare runs that were stopped and resumed with the reference's uninterrupted ones."""
     results = []
     for whole, resumed in SAME_RESULTS:
-        for name in ("model.safetensors", "metrics.jsonl"):
+        last = max(path.name for path in (old / whole / "checkpoints").glob("step-*"))
+        for name in ("metrics.jsonl", "model.safetensors", f"checkpoints/{last}/training.safetensors"):
             ours, theirs, label = old / whole / name, new / resumed / name, f"{resumed}/{name} as {whole}"
             if not theirs.is_file():
                 results.append(Comparison(label, 0, ("the current tree has no such file",)))
-            elif name.endswith(".safetensors"):  # its document may hold a temperature since
+            elif name.endswith(".safetensors"):  # a model's document may hold a temperature since
                 results.append(replace(compare_tensors(ours, theirs, name, renames), file=label))
             else:
                 results.append(replace(_compare_one(ours, theirs, name, renames), file=label))

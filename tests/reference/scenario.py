@@ -106,10 +106,7 @@ TRAINING = (
         "--data.augment.max_short_side 48 --data.size 40 --data.fit letterbox --data.first_size 24 --data.val_is test "
         "--data.validation_size 6 --schedule.kind plateau --schedule.patience_evaluations 1 --run-dir runs/parts",
     ),
-    Step(
-        "train-seeds",
-        f"{_SEEDS} --jobs 2 --run-dir runs/seeds",
-    ),
+    Step("train-seeds", f"{_SEEDS} --jobs 2 --run-dir runs/seeds", prints="log"),
 )
 
 USING = (

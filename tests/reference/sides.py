@@ -5,10 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import safetensors.torch
@@ -29,6 +31,7 @@ class NotRun(Exception):  # noqa: N818
 def worktree(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
     """Check a commit out into a folder of its own, and remove that in the end."""
     git = ["git", "-C", str(repository), "worktree"]
+    subprocess.run([*git, "remove", "--force", str(folder)], check=False, capture_output=True)  # of one that was killed
     subprocess.run([*git, "add", "--detach", "--force", str(folder), commit], check=True, capture_output=True)
     try:
         yield folder
@@ -44,11 +47,21 @@ class Side:
         folder: Where its commands run and what they write.
         source: The folder that holds the package.
         renames: What its words are called otherwise than at ebf7f61.
+        stop: Set from outside, it ends the command that runs, and no other begins.
     """
 
     folder: Path
     source: Path
     renames: Renames
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def do_once(self, name: str, work: Callable[[], None]) -> None:
+        """Do some work unless it is done: a comparison that was stopped continues where it was."""
+        mark = self.folder / "done" / name
+        if not mark.exists():
+            work()
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
     def run(self, step: Step) -> None:
         """Run one command and keep what it prints; NotRun for another exit code than it should have."""
@@ -62,13 +75,22 @@ class Side:
             try:
                 if step.interrupt is not None:
                     _interrupt(process, self.folder / step.interrupt)
-                code = process.wait(timeout=_TIMEOUT_SECONDS)
+                code = self._wait(process)
             finally:
                 process.kill()
         expected = 130 if step.interrupt else step.code
         if code != expected:
             said_last = errors.read_text(errors="replace")[-1500:]
             raise NotRun(f"{step.name}: exit code {code}, not {expected}: {' '.join(command[3:])}\n{said_last}")
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
+        """Return the exit code; NotRun after a time that no command needs, or when this side is stopped."""
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while (code := process.poll()) is None:
+            if self.stop.is_set() or time.monotonic() > deadline:
+                raise NotRun(f"stopped: {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
+            time.sleep(0.02)
+        return code
 
     def _words(self, step: Step) -> tuple[str, ...]:
         words = translate_words(step.words(str(self.folder.parent)), self.renames)
@@ -108,10 +130,12 @@ def run_all(side: Side, steps: Sequence[Step]) -> list[str]:
     """Run steps one after the other; return what went wrong, in words, and go on with the next."""
     problems = []
     for step in steps:
+        if side.stop.is_set():
+            break
         start = time.monotonic()
         try:
-            side.run(step)
-        except (NotRun, subprocess.TimeoutExpired) as error:
+            side.do_once(step.name, partial(side.run, step))
+        except NotRun as error:
             problems.append(f"{side.folder.name}: {error}")
         print(f"{side.folder.name:10} {time.monotonic() - start:6.1f} s  {step.name}", flush=True)
     return problems
@@ -122,6 +146,7 @@ def run_all(side: Side, steps: Sequence[Step]) -> list[str]:
 
 def keep_untouched(side: Side, handed: Path) -> None:
     """Copy what is handed over before anything is done with it."""
+    shutil.rmtree(handed, ignore_errors=True)
     for name, path in UNTOUCHED.items():
         shutil.copytree(side.folder / path, handed / name)
     for name, path in KILLED.items():
@@ -138,9 +163,17 @@ def keep_untouched(side: Side, handed: Path) -> None:
 
 def keep_used(side: Side, handed: Path) -> None:
     """Copy what is handed over with all that was done with it, and the tree's committed experiments."""
+    for name in (*USED, "experiments"):
+        shutil.rmtree(handed / name, ignore_errors=True)
     for name, path in USED.items():
         shutil.copytree(side.folder / path, handed / name)
     shutil.copytree(side.source.parent / "results" / "experiments", handed / "experiments")
+
+
+def take_over(side: Side, handed: Path) -> None:
+    """Give a side its own copy of what the reference handed over."""
+    shutil.rmtree(side.folder / "crossed", ignore_errors=True)
+    shutil.copytree(handed, side.folder / "crossed")
 
 
 def _kill(run: Path) -> None:
