@@ -20,7 +20,7 @@ def main() -> None:
                 "evaluation": {"monitor": "none"},
                 "schedule": {"kind": "constant"},
             }
-            config = override(recipe(f"cifar-resnet{depth}").make(), settings)
+            config = override(recipe(f"cifar-resnet{depth}"), settings)
             rows.append(step_cost(config, steps=max(2, 600 // depth)))
             print(rows[-1], flush=True)
     save("depth", {"title": f"One training step of CIFAR ResNets by depth, batch {BATCH}", "rows": rows})

@@ -14,7 +14,7 @@ def main() -> None:
         "data": {"path": str(photos_folder()), "kind": "folder", "augment": PHOTOS},
         "train": {"batch_size": PHOTO_BATCH},
     }
-    config = override(recipe("imagenet-resnet18").make(), changes)
+    config = override(recipe("imagenet-resnet18"), changes)
     context = context_for_timing(config)
     save("input", {"title": describe_context(context), **bench_input(context).to_dict()})
 

@@ -56,7 +56,7 @@ def _peer(
 
 def _ours(changes: dict[str, Any], name: str) -> tuple[RunContext, Trainer]:
     keep_freed_memory()
-    config = override(recipe(name).make(), changes)
+    config = override(recipe(name), changes)
     context = context_for_timing(config)
     return context, make_trainer(context)
 

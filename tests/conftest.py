@@ -65,7 +65,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from reslab import override, recipe, train_run
 
     config = override(
-        recipe("digits-resnet20").make(),
+        recipe("digits-resnet20"),
         {
             "train": {"iterations": 40, "log_every": 10},
             "evaluation": {"every": 20},

@@ -20,7 +20,7 @@ _SHORT = {"train": {"iterations": 8, "log_every": 2, "checkpoint_every": 4}, "ev
 def _train(path: Path, device: str, precision: str = "fp32", *, resume: bool = False) -> RunFolder:
     compute = {"device": device, "precision": precision, "compile": "off"}
     changes: dict[str, Any] = {**_SHORT, "compute": compute, "optim": {"lr": 0.01}}
-    return train_run(override(recipe("digits-resnet20").make(), changes), path, resume=resume)
+    return train_run(override(recipe("digits-resnet20"), changes), path, resume=resume)
 
 
 def _losses(folder: RunFolder) -> list[float]:

@@ -44,7 +44,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> FileDataset:
 
 
 def digits_config(data: dict[str, Any]) -> RunConfig:
-    return override(recipe("digits-resnet20").make(), {"data": data, "seed": 3})
+    return override(recipe("digits-resnet20"), {"data": data, "seed": 3})
 
 
 def digits_stream(data: dict[str, Any], world: World | None = None) -> Stream:
@@ -121,7 +121,7 @@ def test_a_process_takes_its_part_of_each_batch() -> None:
 
 
 def photo_batch(photos: FileDataset, data: dict[str, Any], step: int = 1) -> torch.Tensor:
-    config = override(recipe("imagenet-resnet18").make(), {"data": data, "train": {"batch_size": 6}, "seed": 3})
+    config = override(recipe("imagenet-resnet18"), {"data": data, "train": {"batch_size": 6}, "seed": 3})
     stream = build_stream(config, photos, PHOTO_SPEC, CPU, World())
     try:
         return stream.batch(step).images
@@ -235,4 +235,4 @@ def test_a_warmup_until_an_error_has_the_configs_numbers() -> None:
 
 def _with_rate(schedule: dict[str, Any], warmup: dict[str, Any]) -> RunConfig:
     changes = {"optim": {"lr": 0.2}, "schedule": schedule, "warmup": warmup, "train": {"iterations": 100}}
-    return override(recipe("digits-resnet20").make(), changes)
+    return override(recipe("digits-resnet20"), changes)

@@ -19,7 +19,6 @@ from reslab.cli.main import run
 from reslab.cli.train_seeds import parse_seeds
 from reslab.config import to_dict
 from reslab.errors import UsageError
-from reslab.recipes import recipe as find_recipe
 
 _TINY = ["--train.iterations", "4", "--train.log_every", "2", "--compute.precision", "fp32"]
 
@@ -149,7 +148,7 @@ def test_stopping_stops_every_seed_and_saves_it(tmp_path: Path) -> None:
 def test_seeds_into_the_folder_of_a_run_are_refused_and_leave_it_as_it_is(
     recipe: str, flags: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = RunFolder.create(tmp_path / "run", to_dict(find_recipe("digits-resnet20").make()), {})
+    folder = RunFolder.create(tmp_path / "run", to_dict(recipe("digits-resnet20")), {})
     before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
     verb = ["train-folder", str(photos)] if recipe == "folder" else ["train", recipe]
     assert run([*verb, "--seeds", "0,1", "--run-dir", str(folder.path), *flags]) == 2

@@ -96,14 +96,14 @@ def test_a_config_survives_json_whole(name: str) -> None:
 @given(st.floats(1e-6, 10), st.integers(1, 10**6), st.integers(0, 2**31))
 def test_any_number_comes_through_unchanged(lr: float, iterations: int, seed: int) -> None:
     config = override(
-        recipe("cifar-resnet20").make(), {"optim": {"lr": lr}, "train": {"iterations": iterations}, "seed": seed}
+        recipe("cifar-resnet20"), {"optim": {"lr": lr}, "train": {"iterations": iterations}, "seed": seed}
     )
     assert (config.optim.lr, config.train.iterations, config.seed) == (lr, iterations, seed)
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
 
 def test_another_kind_replaces_the_part_by_its_defaults() -> None:
-    config = recipe("cifar-resnet110").make()
+    config = recipe("cifar-resnet110")
     assert isinstance(config.schedule, StepDecay)
     assert isinstance(config.warmup, UntilTrainingError)
     assert override(config, {"schedule": {"kind": "cosine"}}).schedule == Cosine()
@@ -112,7 +112,7 @@ def test_another_kind_replaces_the_part_by_its_defaults() -> None:
 
 
 def test_the_same_kind_keeps_the_rest_of_the_part() -> None:
-    config = recipe("cifar-resnet20").make()
+    config = recipe("cifar-resnet20")
     assert override(config, {"schedule": {"kind": "step", "gamma": 0.2}}).schedule == StepDecay(
         milestones=(32_000, 48_000), gamma=0.2
     )
@@ -121,7 +121,7 @@ def test_the_same_kind_keeps_the_rest_of_the_part() -> None:
 
 
 def test_none_stands_for_nothing_only_where_a_setting_may_be_nothing() -> None:
-    config = override(recipe("cifar-resnet20").make(), {"train": {"grad_clip_norm": 1.0}})
+    config = override(recipe("cifar-resnet20"), {"train": {"grad_clip_norm": 1.0}})
     changes = {"train": {"grad_clip_norm": "none"}, "evaluation": {"monitor": "none"}, "model": {"norm": "none"}}
     changed = override(config, changes)
     assert (changed.train.grad_clip_norm, changed.evaluation.monitor, changed.model.norm) == (None, "none", "none")
@@ -156,12 +156,12 @@ def test_none_stands_for_nothing_only_where_a_setting_may_be_nothing() -> None:
 )
 def test_a_mistake_is_named_with_what_is_allowed(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        override(recipe("cifar-resnet20").make(), changes)
+        override(recipe("cifar-resnet20"), changes)
 
 
 def test_a_validation_part_may_choose() -> None:
     changes = {"evaluation": {"monitor": "validation", "select": "best"}, "schedule": {"kind": "plateau"}}
-    assert override(recipe("cifar-resnet20").make(), changes).schedule == Plateau()
+    assert override(recipe("cifar-resnet20"), changes).schedule == Plateau()
 
 
 def test_what_differs_from_the_defaults_is_told_and_nothing_else() -> None:

@@ -177,7 +177,7 @@ def test_a_part_that_the_data_lacks_is_held_out_when_a_run_begins(idx: str) -> N
 
 
 def test_a_part_to_monitor_that_is_missing_is_said_with_the_setting_that_makes_it(idx: str) -> None:
-    config = override(recipe("digits-resnet20").make(), {"data": {"path": idx, "kind": "idx"}})
+    config = override(recipe("digits-resnet20"), {"data": {"path": idx, "kind": "idx"}})
     with pytest.raises(RunError, match=r"no split 'validation'; .* evaluation.monitor .* data.validation_size, or set"):
         context_for_timing(config)
 

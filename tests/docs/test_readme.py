@@ -45,7 +45,7 @@ def test_every_command_shown_is_understood(command: str, tmp_path: Path) -> None
     if words[0] in ("train", "train-folder") and "overrides" in bound.arguments:
         name = bound.arguments.get("recipe", "folder")
         override(
-            recipe(name if name in RECIPES else "digits-resnet20").make(),
+            recipe(name if name in RECIPES else "digits-resnet20"),
             parse_overrides(bound.arguments["overrides"]),
             {"weights": bound.arguments.get("weights")},
         )

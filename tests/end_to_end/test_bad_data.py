@@ -33,7 +33,7 @@ UNUSABLE = {"zero-byte", "truncated", "not-an-image", "unsupported-format", "bom
 def make_config(data: Path, **changes: Any) -> Any:
     changes = {"path": str(data), "augment": AUGMENT, **changes}
     parts = {"data": changes, "train": TRAIN, "evaluation": {"every": 2}, "compute": {"precision": "fp32"}}
-    return override(recipe("imagenet-resnet18").make(), parts, {"model": {"widths": WIDTHS}})
+    return override(recipe("imagenet-resnet18"), parts, {"model": {"widths": WIDTHS}})
 
 
 def read(path: Path) -> list[list[str]]:

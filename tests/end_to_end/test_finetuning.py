@@ -33,7 +33,7 @@ FROZEN = {"freeze_stages": 2}
 
 def _config(weights: Path | None, *changes: dict[str, Any]) -> Any:
     start = {**SHORT, "weights": None if weights is None else str(weights)}
-    return override(recipe("digits-resnet20").make(), start, *changes)
+    return override(recipe("digits-resnet20"), start, *changes)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ def train(path: Path) -> list[dict[str, float]]:
         "compute": {"precision": "fp32", "compile": "off"},
         "seed": 7,
     }
-    config = override(recipe("digits-resnet20").make(), settings)
+    config = override(recipe("digits-resnet20"), settings)
     return train_run(config, path).rows()
 
 

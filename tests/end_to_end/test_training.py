@@ -44,14 +44,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _digits(*changes: dict[str, Any]) -> RunConfig:
-    return override(recipe("digits-resnet20").make(), TINY, *changes)
+    return override(recipe("digits-resnet20"), TINY, *changes)
 
 
 def _imagenet(name: str, photos: Path, changes: dict[str, Any] | None = None) -> RunConfig:
     data = {"path": str(photos), "augment": SMALL_CROPS}
     network = {"widths": [8, 16, 32, 64]}  # an eighth of the paper's
     settings = {"data": data, "model": network, "optim": {"lr": 0.01}}
-    return override(recipe(name).make(), TINY, settings, changes or {})
+    return override(recipe(name), TINY, settings, changes or {})
 
 
 @pytest.mark.parametrize("name", ["imagenet-plain18", "imagenet-resnet18", "imagenet-resnet50"])
@@ -164,7 +164,7 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
         "train": {"iterations": 16, "log_every": 4},
         "evaluation": {"every": 16, "final_training_error": False},
     }
-    folder = train_run(override(recipe("cifar-resnet20").make(), changes), tmp_path / "run")
+    folder = train_run(override(recipe("cifar-resnet20"), changes), tmp_path / "run")
     rows = folder.rows("train")
     assert rows[-1]["loss"] < rows[0]["loss"]
     result = folder.result()
@@ -215,14 +215,14 @@ def test_what_cannot_be_built_is_said_and_leaves_nothing(
     changes: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message):
-        train_run(override(recipe("digits-resnet20").make(), changes), tmp_path / "run")
+        train_run(override(recipe("digits-resnet20"), changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="this torch sees no such device"):
-        train_run(override(recipe("digits-resnet20").make(), {"compute": {"device": "cuda"}}), tmp_path / "run")
+        train_run(override(recipe("digits-resnet20"), {"compute": {"device": "cuda"}}), tmp_path / "run")
 
 
 @pytest.mark.slow

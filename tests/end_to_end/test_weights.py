@@ -20,7 +20,7 @@ SHORT: dict[str, Any] = {
 
 
 def _config(weights: Path | None, name: str = "digits-resnet20", **changes: Any) -> Any:
-    return override(recipe(name).make(), {**SHORT, "weights": None if weights is None else str(weights), **changes})
+    return override(recipe(name), {**SHORT, "weights": None if weights is None else str(weights), **changes})
 
 
 def _first_loss(folder: RunFolder) -> float:

@@ -109,7 +109,7 @@ def test_a_kernel_that_nothing_would_use_is_refused(
     model: ModelSpec, batch_norm: BatchNormConfig, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _machine(monkeypatch)
-    made = recipe("digits-resnet20").make()
+    made = recipe("digits-resnet20")
     inputs = PreprocessSpec(channels=3, height=32, width=32, mean=(0.5,) * 3, std=(0.2,) * 3)
 
     def chosen(fused_norm: str, batch_size: int = 32) -> Engine:

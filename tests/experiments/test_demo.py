@@ -73,7 +73,7 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     def config(kind: str, depth: int, seed: int) -> RunConfig:
         train = {"iterations": 2, "log_every": 1, "batch_size": 16}
         changes = {"seed": seed, "train": train, "model": {"num_blocks": [1, 1, 1]}, "warmup": {"kind": "none"}}
-        return override(recipe(f"digits-{kind}{depth}").make(), changes)
+        return override(recipe(f"digits-{kind}{depth}"), changes)
 
     monkeypatch.setattr(demo, "_config", config)
 

@@ -338,7 +338,7 @@ def test_predictions_one_by_one_count_what_training_counted(tmp_path: Path, monk
 
     monkeypatch.setattr(views, "centre_views", spy)
     config = override(
-        recipe("cifar-resnet20").make(),
+        recipe("cifar-resnet20"),
         {
             "data": {"kind": "folder", "path": str(tmp_path / "photos"), "mean": "channel",
                      "photos": {"resize_mode": "letterbox"}, "validation_size": 0,

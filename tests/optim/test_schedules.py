@@ -41,7 +41,7 @@ def test_the_papers_cifar_rate_is_divided_by_ten_at_32k_and_48k() -> None:
 def test_a_run_that_ends_before_its_drops_is_warned_of(
     iterations: int, late: str, advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = recipe("digits-resnet20").make()
+    config = recipe("digits-resnet20")
     warn_of_late_drops(override(config, {"train": {"iterations": iterations}}))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert f"drops of the learning rate at {late} lie at or beyond the end" in caplog.text
@@ -50,7 +50,7 @@ def test_a_run_that_ends_before_its_drops_is_warned_of(
 
 
 def test_a_run_that_ends_within_its_warm_up_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    config = recipe("digits-resnet20").make()
+    config = recipe("digits-resnet20")
     warmup = {"warmup": {"kind": "linear", "iterations": 85}}
     warn_of_long_warmup(override(config, warmup, {"train": {"iterations": 85}}))
     assert caplog.text == ""
@@ -62,7 +62,7 @@ def test_no_recipe_ends_before_its_own_drops_or_within_its_warm_up(caplog: pytes
     for one in RECIPES.values():
         warn_of_late_drops(one.make())
         warn_of_long_warmup(one.make())
-    warn_of_late_drops(override(recipe("digits-resnet20").make(), {"train": {"iterations": 435}}))
+    warn_of_late_drops(override(recipe("digits-resnet20"), {"train": {"iterations": 435}}))
     assert caplog.text == ""
 
 

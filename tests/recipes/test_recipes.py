@@ -7,7 +7,7 @@ import pytest
 
 from reslab.config import PadCrop, Plateau, ScaleCrop, StepDecay, UntilTrainingError
 from reslab.errors import UsageError
-from reslab.recipes import DIFFERENCES, RECIPES, recipe, recipe_names
+from reslab.recipes import DIFFERENCES, RECIPES, find_recipe, recipe, recipe_names
 
 
 def test_all_recipes_of_the_issue_are_there() -> None:
@@ -23,7 +23,7 @@ def test_all_recipes_of_the_issue_are_there() -> None:
 @pytest.mark.parametrize("kind", ["plain", "resnet"])
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110, 1202])
 def test_cifar_recipes_are_section_4_2(kind: str, depth: int) -> None:
-    config = recipe(f"cifar-{kind}{depth}").make()
+    config = recipe(f"cifar-{kind}{depth}")
     optim, train = config.optim, config.train
     assert (optim.lr, optim.momentum, optim.nesterov, optim.weight_decay) == (0.1, 0.9, False, 1e-4)
     assert optim.decay_norm_and_bias
@@ -42,7 +42,7 @@ def test_cifar_recipes_are_section_4_2(kind: str, depth: int) -> None:
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("imagenet")])
 def test_imagenet_recipes_are_section_3_4(name: str) -> None:
-    config = recipe(name).make()
+    config = recipe(name)
     assert (config.optim.lr, config.optim.momentum, config.optim.weight_decay) == (0.1, 0.9, 1e-4)
     assert (config.train.batch_size, config.train.iterations) == (256, 600_000)
     assert isinstance(config.schedule, Plateau)
@@ -55,7 +55,7 @@ def test_imagenet_recipes_are_section_3_4(name: str) -> None:
 
 
 def test_the_digits_twins_differ_in_their_network_only() -> None:
-    configs = [recipe(name).make() for name in RECIPES if name.startswith("digits")]
+    configs = [recipe(name) for name in RECIPES if name.startswith("digits")]
     for config in configs:
         assert (config.data, config.train, config.optim, config.schedule, config.warmup) == (
             configs[0].data, configs[0].train, configs[0].optim, configs[0].schedule, configs[0].warmup,
@@ -64,17 +64,17 @@ def test_the_digits_twins_differ_in_their_network_only() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_has_its_source_expectation_cost_and_differences(name: str) -> None:
-    page = RECIPES[name].page
+    notes = RECIPES[name].notes
     assert RECIPES[name].make().recipe == name
-    assert page.source
-    assert page.expected
-    assert page.cost
-    assert len(page.differences) >= 2
+    assert notes.source
+    assert notes.expected
+    assert notes.cost
+    assert len(notes.differences) >= 2
 
 
 def test_the_expected_errors_are_table_6s() -> None:
     errors = {20: "8.75", 32: "7.51", 44: "7.17", 56: "6.97", 110: "6.43", 1202: "7.93"}
-    assert all(error in recipe(f"cifar-resnet{depth}").page.expected for depth, error in errors.items())
+    assert all(error in find_recipe(f"cifar-resnet{depth}").notes.expected for depth, error in errors.items())
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_a_page_lists_what_its_configuration_has(
     what: str, some_that_differ: list[str], some_that_do_not: list[str]
 ) -> None:
     def has(name: str) -> bool:
-        return any(text.startswith(f"{what}: ") for text in RECIPES[name].page.differences)
+        return any(text.startswith(f"{what}: ") for text in RECIPES[name].notes.differences)
 
     assert all(has(name) for name in some_that_differ)
     assert not any(has(name) for name in some_that_do_not)
 
 
 def test_no_difference_is_listed_that_no_recipe_has() -> None:
-    found = [text for item in RECIPES.values() for text in item.page.differences]
+    found = [text for item in RECIPES.values() for text in item.notes.differences]
     for one in DIFFERENCES:
         assert one.sentence() in found, one.what
 

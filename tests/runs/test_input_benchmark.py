@@ -15,7 +15,7 @@ from reslab.runs.input_benchmark import FixedStream, _bottleneck, bench_input
 
 
 def test_images_in_memory_have_two_stages() -> None:
-    found = bench_input(context_for_timing(recipe("digits-resnet20").make()), seconds=0.1)
+    found = bench_input(context_for_timing(recipe("digits-resnet20")), seconds=0.1)
     assert set(found.rates) == {"augment", "model"}
     assert found.bottleneck in ("model", "cores")
     assert 0 <= found.waited < 1
@@ -46,7 +46,7 @@ def test_files_are_read_and_decoded_alone_too_and_the_model_sees_pictures_of_ful
         "train": {"batch_size": 8, "iterations": 10},
         "compute": {"device": "cpu"},
     }
-    config = override(recipe("imagenet-resnet18").make(), changes)
+    config = override(recipe("imagenet-resnet18"), changes)
     found = bench_input(context_for_timing(config), seconds=0.1)
     assert set(found.rates) == {"disk", "decode", "augment", "model"}
     assert all(rate > 0 for rate in found.rates.values())

@@ -127,11 +127,11 @@ def _loop_of(config: RunConfig) -> TrainOptions:
 
 
 def test_weights_average_one_over_the_images_that_are_shown() -> None:
-    config = override(recipe("digits-resnet20").make(), {"train": {"class_weights": "balanced"}})
+    config = override(recipe("digits-resnet20"), {"train": {"class_weights": "balanced"}})
     natural = _loop_of(config).class_weights
     assert natural == (*WEIGHTS, 0.0)
     balanced = _loop_of(override(config, {"data": {"sampling": "balanced"}})).class_weights
     assert balanced is not None
     assert sum(balanced[:3]) / 3 == pytest.approx(1)  # every class is shown as often, but the absent one
     assert balanced == pytest.approx([3 * weight / sum(WEIGHTS) for weight in natural])
-    assert _loop_of(recipe("digits-resnet20").make()).class_weights is None
+    assert _loop_of(recipe("digits-resnet20")).class_weights is None

@@ -228,7 +228,7 @@ def test_a_mean_image_of_the_weights_is_taken_only_where_all_views_have_its_size
     card = ModelCard(preprocess=known, class_names=("a", "b"), recipe="r")
     save_model(tmp_path / "w.safetensors", create_model("resnet18", num_classes=2), card)
     views = {"mean": "weights", "augment": {"min_short_side": 36, "max_short_side": 48, "crop_size": 32}, **data}
-    config = override(recipe("imagenet-resnet18").make(), {"data": views, "weights": str(tmp_path / "w.safetensors")})
+    config = override(recipe("imagenet-resnet18"), {"data": views, "weights": str(tmp_path / "w.safetensors")})
     found = build_preprocess(config.data, photos, config.weights)
     assert (found.mean_image == image) is keeps_it
     assert (found.mean_image is None) is not keeps_it

@@ -15,13 +15,14 @@ from .benchmarks import (
 from .claims import differences_table, verdicts_table
 from .deeper import deeper_table, read_deeper
 from .rates import rates_table, read_rates
-from .records import read_records, results_table
+from .records import headline_table, read_records, results_table
 from .repetition import read_repetition, repetition_table
 
 __all__ = ["BLOCKS", "read_benchmarks", "read_deeper", "read_rates", "read_records", "read_repetition"]
 
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
+    "results-headline": headline_table,
     "verdicts": verdicts_table,
     "differences": differences_table,
     "rates": rates_table,

@@ -8,6 +8,8 @@ from typing import Any
 
 from reslab.recipes import RECIPES
 
+_DATA = {"digits": "handwritten digits", "cifar10": "CIFAR-10", "imagenette-128": "Imagenette, 128 px"}
+
 
 def read_records(results: Path) -> list[dict[str, Any]]:
     """Return all records of recipes, in the order of the recipes and seeds; not those of experiments."""
@@ -49,6 +51,19 @@ def results_table(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def headline_table(records: list[dict[str, Any]]) -> str:
+    """Return one row for each recipe: network, data, its test error here and in the paper; for the README."""
+    lines = ["| network | data | error here | error in the paper |", "|---|---|---|---|"]
+    for (name, data), group in groupby(records, key=_what):
+        first, *others = list(group)
+        recipe = RECIPES.get(name)
+        paper = recipe.notes.paper_error if recipe else None
+        error = _errors([record["test"] for record in (first, *others)])
+        cells = (f"{first['network']} (`{name}`)", _DATA.get(data, data), error, paper or "-")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _what(record: dict[str, Any]) -> tuple[str, str]:
     return record["recipe"], record["dataset"]["name"]
 
@@ -63,7 +78,7 @@ def _row(records: list[dict[str, Any]]) -> str:
         len(records),
         _errors([record["final"].get("train") for record in records]),
         _errors([record["test"] for record in records]),
-        recipe.page.expected if recipe else "-",
+        recipe.notes.expected if recipe else "-",
         first["test"]["protocol"] if first["test"] else "-",
         first["selection"],
         f"{first['iterations']:,}",

@@ -164,8 +164,7 @@ def read_config(run: Path) -> "RunConfig":
 
 def _named_config(name: str) -> "RunConfig":
     """Return the config of a recipe or of a config.json; a UsageError says what another path is for."""
-    from reslab.recipes import RECIPES
-    from reslab.recipes import recipe as find_recipe
+    from reslab.recipes import RECIPES, recipe
 
     if name.startswith("--"):
         raise UsageError(f"the recipe comes first: reslab train RECIPE {name} ...")
@@ -175,7 +174,7 @@ def _named_config(name: str) -> "RunConfig":
         if path.name == "config.json":
             return read_config(path.parent)
         _refuse_path(path)
-    return find_recipe(name).make()
+    return recipe(name)
 
 
 def _refuse_path(path: Path) -> None:

@@ -115,7 +115,7 @@ def judge(folders: Sequence[RunFolder]) -> Verdict:
 
 
 def _config(kind: str, depth: int, seed: int) -> RunConfig:
-    return replace(recipe(f"digits-{kind}{depth}").make(), seed=seed)
+    return replace(recipe(f"digits-{kind}{depth}"), seed=seed)
 
 
 def _train(path: Path, config: RunConfig, observe: ObserverMaker) -> RunFolder:

@@ -1,4 +1,4 @@
-"""What is printed beside a recipe: its source, what to expect, what it costs, and where it differs from the paper."""
+"""What is printed with a recipe: its source, what to expect, what it costs, and where it differs from the paper."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,35 +26,49 @@ _IMAGENET_ERROR = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """source: where in the paper; expected: its result; cost: in images; differences: from the paper, in words.
+class Notes:
+    """What the paper says of a recipe, and what to expect from it.
 
-    Here `differences` are those that the set-up is made for; a recipe's page ends with those of its configuration.
+    Attributes:
+        source: Where the set-up stands in the paper.
+        expected: The result to expect, in words.
+        cost: What the training costs, in images.
+        differences: How the set-up differs from the paper by design; a recipe's notes end with those of its settings.
+        paper_error: The paper's error of this network and data with its source; None where the paper has none.
     """
 
     source: str
     expected: str
     cost: str
     differences: tuple[str, ...] = ()
+    paper_error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the notes as JSON values; the paper's error stands in `expected` already."""
+        values = asdict(self)
+        del values["paper_error"]
+        return values
 
 
-def cifar_page(kind: str, depth: int) -> Page:
-    """Return the page of `cifar-{kind}{depth}`."""
-    if kind == "resnet":
-        expected = f"test error {_CIFAR_RESNET_ERROR[depth]}"
-    elif depth in _CIFAR_PLAIN_ERROR:
-        expected = f"test error {_CIFAR_PLAIN_ERROR[depth]} % (read from Fig. 6; no table)"
-    else:
-        expected = "not in the paper: plain nets end at 110 layers (Fig. 6)"
+def cifar_notes(kind: str, depth: int) -> Notes:
+    """Return the notes of `cifar-{kind}{depth}`."""
+    error = _cifar_error(kind, depth)
+    expected = f"test error {error}" if error else "not in the paper: plain nets end at 110 layers (Fig. 6)"
     warmup = "; lr 0.01 until the training error of a window of 100 iterations is below 80 %" if depth >= 110 else ""
-    return Page(f"Sec. 4.2, Table 6, Fig. 6{warmup}", expected, "64,000 iterations of 128 images: 8.2 M images")
+    cost = "64,000 iterations of 128 images: 8.2 M images"
+    return Notes(f"Sec. 4.2, Table 6, Fig. 6{warmup}", expected, cost, paper_error=error)
 
 
-def cifar_fast_page(kind: str, depth: int, epochs: int) -> Page:
-    """Return the page of `cifar-{kind}{depth}-fast`."""
+def _cifar_error(kind: str, depth: int) -> str | None:
+    if kind == "resnet":
+        return _CIFAR_RESNET_ERROR[depth]
+    if depth in _CIFAR_PLAIN_ERROR:
+        return f"{_CIFAR_PLAIN_ERROR[depth]} % (read from Fig. 6; no table)"
+    return None
+
+
+def cifar_fast_notes(kind: str, depth: int, epochs: int) -> Notes:
+    """Return the notes of `cifar-{kind}{depth}-fast`."""
     differences = (
         "Muon on the convolutions inside (Jordan et al. 2024), Nesterov SGD on the stem, the norms and the last layer",
         "one learning-rate cycle that falls in a line to 0 instead of two drops",
@@ -67,23 +81,25 @@ def cifar_fast_page(kind: str, depth: int, epochs: int) -> Page:
         expected = "test error near the 8.75 % that Table 6 has for the paper's own recipe"
     else:
         expected = "not measured: the recipe was sought for ResNet-20"
-    return Page("the networks of Sec. 4.2, another recipe", expected, f"{epochs} epochs of 50,000 images", differences)
+    cost = f"{epochs} epochs of 50,000 images"
+    error = _cifar_error(kind, depth)
+    return Notes("the networks of Sec. 4.2, another recipe", expected, cost, differences, error)
 
 
-def cifar_small_page() -> Page:
-    """Return the page of `cifar-...-small`."""
+def cifar_small_notes() -> Notes:
+    """Return the notes of `cifar-...-small`."""
     differences = (
         "2,344 iterations (6 epochs) instead of 64,000; drops at half and three quarters, where the paper has them",
         "a linear warm-up of 100 iterations for every depth; the paper warms up 110 layers and more, until 80 % error",
     )
     expected = "not in the paper: for comparisons between networks (docs/results), not for their best error"
-    return Page(
+    return Notes(
         "in small what Sec. 4.2, Table 6 and Fig. 6 show", expected, "2,344 iterations of 128 images", differences
     )
 
 
-def digits_page(kind: str, depth: int) -> Page:
-    """Return the page of `digits-{kind}{depth}`."""
+def digits_notes(kind: str, depth: int) -> Notes:
+    """Return the notes of `digits-{kind}{depth}`."""
     expected = {
         ("plain", 20): "training error near 0",
         ("plain", 56): "training error far above its 20-layer twin: degradation",
@@ -94,17 +110,18 @@ def digits_page(kind: str, depth: int) -> Page:
         "another data set: 8x8 grey digits (UCI, 1,078 training images) instead of CIFAR-10",
         "batch 64, lr 0.05 after a linear warm-up of 85 iterations, 510 iterations in all, no augmentation",
     )
-    return Page("none; in small what Sec. 4.2 and Fig. 6 show", expected, "510 iterations of 64 images", differences)
+    return Notes("none; in small what Sec. 4.2 and Fig. 6 show", expected, "510 iterations of 64 images", differences)
 
 
-def imagenet_page(kind: str, depth: int) -> Page:
-    """Return the page of `imagenet-{kind}{depth}`."""
+def imagenet_notes(kind: str, depth: int) -> Notes:
+    """Return the notes of `imagenet-{kind}{depth}`."""
     cost = "600,000 iterations of 256 images: 154 M images"
-    return Page("Sec. 3.4 and 4.1", f"top-1 error {_IMAGENET_ERROR[kind, depth]}", cost)
+    error = _IMAGENET_ERROR[kind, depth]
+    return Notes("Sec. 3.4 and 4.1", f"top-1 error {error}", cost, paper_error=error)
 
 
-def folder_page() -> Page:
-    """Return the page of `folder`, which is planned for each folder of photos anew."""
+def folder_notes() -> Notes:
+    """Return the notes of `folder`, which is planned for each folder of photos."""
     differences = (
         "random parts of each picture, resized (Szegedy et al. 2015), in views that grow during the run",
         "Nesterov SGD with one learning-rate cycle and label smoothing 0.1; no weight decay on batch norm and biases",
@@ -112,7 +129,7 @@ def folder_page() -> Page:
         "the result is the checkpoint with the lowest validation error; the test part is looked at once, at the end",
         "network, size, epochs and batch are picked from the data and the machine, and printed with the reasons",
     )
-    return Page(
+    return Notes(
         "none; photos of your own",
         "depends on the photos",
         "about an hour on a CPU for ten thousand photos",

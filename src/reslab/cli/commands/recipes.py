@@ -31,7 +31,7 @@ def list_recipes(*, json: Annotated[bool, Parameter(negative=())] = False) -> in
     for item in RECIPES.values():
         config = item.make()
         size = f"{config.train.iterations:,} x {config.train.batch_size}"
-        rows.append((item.name, config.model.label, config.data.kind, size, item.page.expected))
+        rows.append((item.name, config.model.label, config.data.kind, size, item.notes.expected))
     print_table("", ("recipe", "network", "data", "iterations x batch", "expected"), rows, left=5)
     print("reslab recipes show RECIPE prints one with its settings and its differences from the paper.")
     return 0
@@ -50,17 +50,17 @@ def show(name: str, *, json: Annotated[bool, Parameter(negative=())] = False) ->
     json
         Print JSON.
     """
-    from reslab.recipes import recipe
+    from reslab.recipes import find_recipe
 
-    found = recipe(name)
+    found = find_recipe(name)
     if json:
         print(jsonlib.dumps(_values(found), indent=2, ensure_ascii=False))
         return 0
-    page = found.page
+    notes = found.notes
     print(f"# {name}: {found.make().model.label}")
-    print(f"# paper: {page.source}\n# expected: {page.expected}\n# cost: {page.cost}")
+    print(f"# paper: {notes.source}\n# expected: {notes.expected}\n# cost: {notes.cost}")
     print("# differences from the paper:")
-    for difference in page.differences:
+    for difference in notes.differences:
         print(f"# - {difference}")
     print(to_toml(_config(found)))
     return 0
@@ -92,4 +92,4 @@ def _config(found: "Recipe") -> dict[str, Any]:
 
 
 def _values(found: "Recipe") -> dict[str, Any]:
-    return {"name": found.name, "network": found.make().model.label, **found.page.to_dict(), "config": _config(found)}
+    return {"name": found.name, "network": found.make().model.label, **found.notes.to_dict(), "config": _config(found)}
