@@ -470,13 +470,6 @@ def test_arms_of_one_name_are_the_same_in_every_experiment() -> None:
                 assert keys.setdefault(arm.name, arm.key) == arm.key
 
 
-def test_what_was_trained_before_the_rules_is_still_found() -> None:
-    keys = {arm.name: arm.key for arm in degradation.EXPERIMENT.arms("small")}
-    assert (keys["cifar-plain20-small"], keys["cifar-plain32-small"]) == ("787d0ffcfb", "ee9f488c60")
-    shared = [*depth.EXPERIMENT.arms("small"), *responses.EXPERIMENT.arms("small")]
-    assert all(keys[arm.name] == arm.key for arm in shared)
-
-
 def test_a_short_training_compares_speed_unless_every_net_fits() -> None:
     arms = degradation.EXPERIMENT.arms("digits")
     found = made_up("degradation", {arm: _seeds(5, 5) for arm in arms})

@@ -128,7 +128,10 @@ HASHES = (
     ("*/judgement.json", "basis.version"),
 )
 
-ADDED: tuple[tuple[str, str, str], ...] = (("*", "**.format_version", "the format is another"),)
+ADDED: tuple[tuple[str, str, str], ...] = (
+    ("*", "**.format_version", "the format is another"),
+    ("*.safetensors", "preprocess.resize_mode", "it was left out where it was crop"),
+)
 
 REMOVED: tuple[tuple[str, str, str], ...] = (("*", "**.format_version", "the format is another"),)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, get_args, get_type_hints
 
+from pydantic import JsonValue
 from pydantic_core import ErrorDetails
 
 from reslab.errors import did_you_mean
@@ -16,12 +17,12 @@ from .upgrade import answer
 TAGGED_PARTS = ("augment", "optim", "schedule", "warmup")
 
 
-def explain(problems: Sequence[ErrorDetails], values: dict[str, Any]) -> str:
+def explain(problems: Sequence[ErrorDetails], values: dict[str, JsonValue]) -> str:
     """Return the new names of all settings that were renamed, or else what is wrong with the first bad one."""
     return " ".join(filter(None, (_answer(problem, values) for problem in problems))) or _explain(problems[0], values)
 
 
-def settings_at(path: list[str], values: dict[str, Any]) -> dict[str, Any]:
+def settings_at(path: list[str], values: dict[str, JsonValue]) -> dict[str, Any]:
     """Return the settings of the part at `path` with their types, as the `kind`s in `values` choose the part."""
     part: Any = RunConfig
     for number, key in enumerate(path, start=1):
@@ -32,12 +33,12 @@ def settings_at(path: list[str], values: dict[str, Any]) -> dict[str, Any]:
     return get_type_hints(part)
 
 
-def _answer(problem: ErrorDetails, values: dict[str, Any]) -> str:
+def _answer(problem: ErrorDetails, values: dict[str, JsonValue]) -> str:
     is_unknown = problem["type"] == "unexpected_keyword_argument"
     return answer(".".join(_user_path(problem["loc"], values)), problem["input"]) if is_unknown else ""
 
 
-def _explain(problem: ErrorDetails, values: dict[str, Any]) -> str:
+def _explain(problem: ErrorDetails, values: dict[str, JsonValue]) -> str:
     path = _user_path(problem["loc"], values)
     key, value = ".".join(path), problem["input"]
     match problem["type"]:
@@ -63,14 +64,14 @@ def _explain(problem: ErrorDetails, values: dict[str, Any]) -> str:
             return f"{key} is {value!r}; it should be {wanted}."
 
 
-def _explain_kind(problem: ErrorDetails, path: list[str], values: dict[str, Any]) -> str:
+def _explain_kind(problem: ErrorDetails, path: list[str], values: dict[str, JsonValue]) -> str:
     kinds = [kind.strip(" '") for kind in problem.get("ctx", {}).get("expected_tags", "").split(",")]
     value, key = _get(values, [*path, "kind"]), ".".join(path)
     allowed = ", ".join(filter(None, kinds))
     return f"{key}.kind is {value!r}; allowed: {allowed or 'see the documentation'}.{did_you_mean(value, kinds)}"
 
 
-def _user_path(location: tuple[str | int, ...], values: dict[str, Any]) -> list[str]:
+def _user_path(location: tuple[str | int, ...], values: dict[str, JsonValue]) -> list[str]:
     """Drop the kinds that pydantic puts between the keys."""
     path: list[str] = []
     for part in location:
@@ -84,7 +85,7 @@ def _kind(part: Any) -> Any:
     return next((field.default for field in dataclasses.fields(part) if field.name == "kind"), None)
 
 
-def _get(values: Any, path: list[str]) -> Any:
+def _get(values: JsonValue, path: list[str]) -> JsonValue:
     for key in path:
         values = values.get(key) if isinstance(values, dict) else None
     return values

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -18,10 +18,12 @@ from .explain import TAGGED_PARTS, explain, settings_at
 from .run import RunConfig
 from .upgrade import FORMAT_VERSION, upgrade
 
+Differences = dict[str, tuple[JsonValue, JsonValue]]
+
 
 def to_dict(config: RunConfig) -> dict[str, JsonValue]:
     """Return the config as plain JSON values, tuples as lists."""
-    return json.loads(json.dumps(asdict(config)))
+    return _plain(asdict(config))
 
 
 def without_defaults(config: RunConfig) -> dict[str, Any]:
@@ -98,12 +100,12 @@ def check_form(config: RunConfig, *changes: Mapping[str, Any]) -> None:
             raise UsageError(explain(problems, values)) from None
 
 
-def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+def differences(a: Mapping[str, JsonValue], b: Mapping[str, JsonValue], prefix: str = "") -> Differences:
     """Return every leaf that differs between two nested dicts: {"optim.lr": (0.1, 0.05)}; None where one lacks it."""
-    pairs: dict[str, tuple[Any, Any]] = {}
+    pairs: Differences = {}
     for key in [*a, *(key for key in b if key not in a)]:
         left, right = a.get(key), b.get(key)
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
+        if isinstance(left, dict) and isinstance(right, dict):
             pairs.update(differences(left, right, f"{prefix}{key}."))
         elif left != right:
             pairs[prefix + key] = (left, right)
@@ -124,25 +126,36 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not a TOML file: {error}.") from None
 
 
-def _merged(config: RunConfig, changes: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
-    values = reduce(_merge, changes, to_dict(config))
+def _merged(config: RunConfig, changes: tuple[Mapping[str, Any], ...]) -> dict[str, JsonValue]:
+    values = reduce(_merge, map(_plain, changes), to_dict(config))
     return _with_nones(values, values, [])
 
 
-def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(values: object) -> dict[str, JsonValue]:
+    """Return JSON values: tuples as lists, whatever JSON does not know (paths, dates of TOML) as text."""
+    return json.loads(json.dumps(values, default=_known_to_json))
+
+
+def _known_to_json(value: object) -> object:
+    return dict(cast("Mapping[str, JsonValue]", value)) if isinstance(value, Mapping) else str(value)
+
+
+def _merge(base: dict[str, JsonValue], changes: dict[str, JsonValue]) -> dict[str, JsonValue]:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        if not isinstance(value, Mapping) or not isinstance(old, dict):
-            merged[key] = list(value) if isinstance(value, tuple) else value
-        elif "kind" in value and value["kind"] != old.get("kind") and key in TAGGED_PARTS:
-            merged[key] = dict(value)
-        else:
+        if isinstance(value, dict) and isinstance(old, dict) and not _is_other_kind(key, old, value):
             merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
     return merged
 
 
-def _with_nones(values: dict[str, Any], part: dict[str, Any], path: list[str]) -> dict[str, Any]:
+def _is_other_kind(key: str, old: dict[str, JsonValue], new: dict[str, JsonValue]) -> bool:
+    return key in TAGGED_PARTS and "kind" in new and new["kind"] != old.get("kind")
+
+
+def _with_nones(values: dict[str, JsonValue], part: dict[str, JsonValue], path: list[str]) -> dict[str, JsonValue]:
     """Replace the word "none" where a setting may be None; TOML and flags have no other word for it."""
     filled = dict(part)
     hints = settings_at(path, values)
@@ -156,33 +169,33 @@ def _with_nones(values: dict[str, Any], part: dict[str, Any], path: list[str]) -
     return filled
 
 
-def _validate(values: dict[str, Any]) -> RunConfig:
+def _validate(values: dict[str, JsonValue]) -> RunConfig:
     try:
         return _ADAPTER.validate_json(_as_json(values), strict=True, extra="forbid")
     except ValidationError as error:
         raise UsageError(explain(error.errors(), values)) from None
 
 
-def _as_json(values: dict[str, Any]) -> str:
+def _as_json(values: dict[str, JsonValue]) -> str:
     """Return JSON, because there a list is a tuple and a dict a dataclass even in strict mode."""
     try:
-        return json.dumps(values, default=str, allow_nan=False)
+        return json.dumps(values, allow_nan=False)
     except ValueError:
         key, value = next(_not_finite(values))
         raise UsageError(f"{key} is {value}; allowed: finite numbers ('none' where a setting may be None).") from None
 
 
-def _not_finite(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _not_finite(values: dict[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
     """Yield the settings that are infinite or not a number, for which JSON has no word."""
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from _not_finite(value, f"{prefix}{key}.")
         elif any(isinstance(item, float) and not math.isfinite(item) for item in _items(value)):
             yield f"{prefix}{key}", value
 
 
-def _items(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _items(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else [value]
 
 
 _ADAPTER = TypeAdapter(RunConfig)
