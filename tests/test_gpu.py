@@ -10,7 +10,7 @@ import torch
 from reslab import load_model, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.sources.digits import load_digits
-from reslab.evaluation.evaluate import evaluate_on
+from reslab.evaluation import evaluate
 
 pytestmark = pytest.mark.gpu
 
@@ -50,7 +50,7 @@ def test_a_stopped_run_goes_on_where_it_stood(tmp_path: Path) -> None:
 def test_a_model_file_is_evaluated_as_on_the_cpu(digits_run: Path) -> None:
     saved, validation = load_model(digits_run / "model.safetensors"), load_digits().part("validation")
     found = [
-        evaluate_on(saved.model.to(device), validation, saved.card.preprocess, device)[0]
+        evaluate(saved.model.to(device), validation, saved.card.preprocess)
         for device in (torch.device("cpu"), torch.device("cuda"))
     ]
     assert found[1].loss == pytest.approx(found[0].loss, rel=1e-3)

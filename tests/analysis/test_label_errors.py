@@ -14,7 +14,7 @@ from reslab.artifacts.model_file import load_model
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
-from reslab.evaluation import answer
+from reslab.evaluation import predict_split
 from reslab.models import create_model
 
 CPU = torch.device("cpu")
@@ -96,8 +96,8 @@ def test_planted_label_noise_is_found_in_the_networks_own_training_images(epochs
             optimizer.zero_grad()
             F.cross_entropy(model(images[chosen]), noisy[chosen]).backward()
             optimizer.step()
-    answers = answer(model, spec, dataset, split="train")
-    wrong_learned = (answers.predictions[planted] == noisy[planted]).double().mean()
+    answers = predict_split(model, dataset, spec, split="train")
+    wrong_learned = (answers.classes[planted] == noisy[planted]).double().mean()
     assert wrong_learned < 0.1 if epochs == 2 else wrong_learned > 0.9
     votes = neighbour_votes(features(model, images.split(256)), noisy, 10)
     assert share_found(mislabelled(answers.probabilities, noisy, votes), planted) >= 0.8
@@ -107,7 +107,7 @@ def test_planted_label_noise_is_found_in_cifars_test_images(data_root: Path) -> 
     loaded = load_model(RECORDED)
     test = open_splits("cifar10", str(data_root / "cifar-10-batches-bin")).part("test")
     part = test.subset(torch.arange(2500))
-    answers = answer(loaded.model, loaded.card.preprocess, part, split="test")
+    answers = predict_split(loaded.model, part, loaded.card.preprocess, split="test")
     for seed in range(3):
         noisy, planted = plant(part.labels, 10, seed)
         assert share_found(mislabelled(answers.probabilities, noisy), planted) >= 0.85

@@ -12,7 +12,7 @@ from reslab.data.dataset import FileDataset
 from reslab.data.images.decode import decode
 from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.images.picture import read_picture, view, view_of, with_resize_mode
-from reslab.data.views import protocol
+from reslab.data.views import describe_view
 from reslab.errors import RunError, UsageError
 from reslab.spec import PreprocessSpec, ResizeMode
 
@@ -167,7 +167,7 @@ def test_the_mean_for_letterboxes_is_measured_without_their_borders(tmp_path: Pa
 
 def test_the_protocol_says_the_fit() -> None:
     data = FileDataset("none", (), torch.tensor([]), ("a",))
-    assert protocol(data, make_spec(short_side=20)) == "single centre crop 12x16 of short side 20, fp32"
-    assert protocol(data, make_spec()) == "single original view, fp32"
-    assert protocol(data, make_spec("letterbox")) == "single whole picture letterboxed into 12x16, fp32"
-    assert protocol(data, make_spec("squash")) == "single whole picture squashed to 12x16, fp32"
+    assert describe_view(data, make_spec(short_side=20)) == "single centre crop 12x16 of short side 20, fp32"
+    assert describe_view(data, make_spec()) == "single original view, fp32"
+    assert describe_view(data, make_spec("letterbox")) == "single whole picture letterboxed into 12x16, fp32"
+    assert describe_view(data, make_spec("squash")) == "single whole picture squashed to 12x16, fp32"

@@ -16,7 +16,6 @@ from reslab import RunConfig, RunError, UsageError, load_model, override, recipe
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
-from reslab.evaluation.evaluate import evaluate_on
 from reslab.evaluation.metrics import Evaluation
 from reslab.models.kernels.compiler import compiler
 from reslab.runs.context import RunContext
@@ -106,7 +105,7 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
     has_other_weights = result["selected_step"] < 4 or "batch_norm" in changes
     assert sum(one is validation for one in evaluated) == (3 if has_other_weights else 2)
     saved = load_model(folder.model_path)
-    again = evaluate_on(saved.model, validation, saved.card.preprocess, torch.device("cpu"))[0]
+    again = evaluate(saved.model, validation, saved.card.preprocess)
     assert result["final"]["validation"] == pytest.approx({**again.to_dict(), "error": again.error}, rel=1e-6)
 
 

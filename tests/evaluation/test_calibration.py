@@ -7,7 +7,7 @@ from scipy import optimize, stats
 from sklearn import metrics
 
 from reslab.errors import UsageError
-from reslab.evaluation import apply_temperature, calibration, fit_temperature, recalibrated
+from reslab.evaluation import apply_temperature, fit_temperature, measure_calibration, recalibrated
 from reslab.evaluation.calibration import TEMPERATURES
 
 
@@ -23,7 +23,7 @@ def test_bins_hold_counts_means_and_intervals_of_a_case_done_by_hand() -> None:
     confidence = torch.tensor([0.5, 0.55, 0.6, 0.9, 1.0], dtype=torch.float64)
     probabilities = torch.stack([confidence, 1 - confidence], dim=1)
     labels = torch.tensor([0, 1, 0, 0, 1])  # right, wrong, right, right, wrong
-    found = calibration(probabilities, labels, num_bins=2)
+    found = measure_calibration(probabilities, labels, num_bins=2)
     low, high = found.bins
     # the bins are (0, 0.5] and (0.5, 1]
     assert (low.count, low.confidence, low.accuracy) == (1, 0.5, 1.0)
@@ -39,7 +39,7 @@ def test_bins_hold_counts_means_and_intervals_of_a_case_done_by_hand() -> None:
 def test_errors_are_those_of_a_direct_computation() -> None:
     logits, labels = drawn(3.0)
     probabilities = logits.softmax(1).float()
-    found = calibration(probabilities, labels)
+    found = measure_calibration(probabilities, labels)
     confidence = probabilities.max(1).values.double().numpy()
     is_right = (probabilities.argmax(1) == labels).double().numpy()
     edges = [(number / 15, (number + 1) / 15) for number in range(15)]
@@ -57,11 +57,11 @@ def test_errors_are_those_of_a_direct_computation() -> None:
 def test_two_classes_have_twice_scikit_learns_brier_score() -> None:
     logits, labels = drawn(1.0, 500, 2)
     expected = 2 * metrics.brier_score_loss(labels, logits.softmax(1)[:, 1].numpy())
-    assert calibration(logits.softmax(1), labels).brier == pytest.approx(expected)
+    assert measure_calibration(logits.softmax(1), labels).brier == pytest.approx(expected)
 
 
 def test_empty_bins_say_nothing_and_a_probability_of_zero_is_no_infinity() -> None:
-    found = calibration(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+    found = measure_calibration(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
     assert found.bins[0].accuracy is None
     assert (found.ece, found.mce, found.brier) == (1.0, 1.0, 2.0)
     assert found.nll == pytest.approx(87.34, abs=0.01)
@@ -78,7 +78,7 @@ def test_the_temperature_is_the_one_that_scipy_finds(scale: float) -> None:
     found = fit_temperature(logits.softmax(1), labels)
     assert found == pytest.approx(expected, rel=1e-5)
     assert found == pytest.approx(scale, rel=0.1)
-    mended = calibration(recalibrated(logits.softmax(1), found), labels)
+    mended = measure_calibration(recalibrated(logits.softmax(1), found), labels)
     assert mended.nll == pytest.approx(loss(expected), abs=1e-6)
     assert mended.ece < 0.03
 
@@ -104,5 +104,5 @@ def test_nothing_to_calibrate_on_is_said() -> None:
     with pytest.raises(UsageError, match="hold out a validation part"):
         fit_temperature(*nothing)
     with pytest.raises(UsageError, match="calibration of 0 samples in 15 bins"):
-        calibration(*nothing)
+        measure_calibration(*nothing)
     assert np.isclose(apply_temperature(torch.zeros(1, 4), 3.0).sum(), 1)

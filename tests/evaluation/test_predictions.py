@@ -12,10 +12,8 @@ from torch import Tensor
 from reslab.data.dataset import ArrayDataset, FileDataset
 from reslab.data.images.decode import resize_short_side
 from reslab.data.preprocess import measure_preprocess
-from reslab.data.views import batches
 from reslab.errors import RunError, UsageError
-from reslab.evaluation import Protocol, answer, confusion_matrix, ensemble
-from reslab.evaluation.evaluate import evaluate
+from reslab.evaluation import Protocol, confusion_matrix, ensemble, evaluate, predict_split
 from reslab.models import VGG, Network, create_model
 from reslab.spec import PreprocessSpec
 
@@ -95,7 +93,7 @@ def views_of(path: Path, name: str) -> list[Tensor]:
 @pytest.mark.parametrize("batch_size", [1, 25, 128])
 def test_the_views_of_a_photo_are_averaged_after_the_softmax(photos: FileDataset, name: Any, batch_size: int) -> None:
     model = network(0)
-    found = answer(model, SPEC, photos, Protocol(name), split="test", batch_size=batch_size)
+    found = predict_split(model, photos, SPEC, Protocol(name), split="test", batch_size=batch_size)
     expected = torch.stack([direct(model, views_of(path, name)) for path in photos.paths])
     torch.testing.assert_close(found.probabilities.double(), expected, rtol=0, atol=1e-6)
     assert len(found) == 7
@@ -106,7 +104,7 @@ def test_the_views_of_a_photo_are_averaged_after_the_softmax(photos: FileDataset
 def test_multi_scale_shows_the_whole_picture_at_every_side(photos: FileDataset, batch_size: int) -> None:
     model = network(1)
     sides = (24, 40, 17)
-    found = answer(model, SPEC, photos, Protocol("multi-scale", sides), split="test", batch_size=batch_size)
+    found = predict_split(model, photos, SPEC, Protocol("multi-scale", sides), split="test", batch_size=batch_size)
     expected = torch.stack([direct(model, [resized(path, side) for side in sides]) for path in photos.paths])
     torch.testing.assert_close(found.probabilities.double(), expected, rtol=0, atol=1e-6)
     assert "short sides 24, 40, 17" in str(found)
@@ -124,12 +122,12 @@ def test_images_in_memory_with_a_mean_for_every_pixel(small_images: ArrayDataset
     model = network(2)
     mean_image = (small_images.images.double() / 255).mean(0)
     if name == "multi-scale":
-        found = answer(model, spec, small_images, Protocol(name, (32, 40)), split="test")
+        found = predict_split(model, small_images, spec, Protocol(name, (32, 40)), split="test")
         views = [[image, resize_short_side(image, 40)] for image in small_images.images]
         mean = mean_image.mean((1, 2)).view(-1, 1, 1)  # a mean image has one size only
         assert "the mean image as its channel means" in found.protocol
     else:
-        found = answer(model, spec, small_images, Protocol(name), split="test")
+        found = predict_split(model, small_images, spec, Protocol(name), split="test")
         views = [[image, image.flip(-1)] if name == "flip" else [image] for image in small_images.images]
         mean = mean_image  # the mirrored picture is taken, not the mirrored input
     expected = torch.stack([direct(model, shown, spec, mean) for shown in views])
@@ -138,7 +136,7 @@ def test_images_in_memory_with_a_mean_for_every_pixel(small_images: ArrayDataset
 
 def test_an_ensemble_is_the_mean_of_its_members(photos: FileDataset) -> None:
     models = [network(seed) for seed in range(3)]
-    found = ensemble(answer(model, SPEC, photos, Protocol("flip"), split="test") for model in models)
+    found = ensemble(predict_split(model, photos, SPEC, Protocol("flip"), split="test") for model in models)
     expected = torch.stack(
         [torch.stack([direct(model, views_of(path, "flip")) for model in models]).mean(0) for path in photos.paths]
     )
@@ -149,11 +147,11 @@ def test_an_ensemble_is_the_mean_of_its_members(photos: FileDataset) -> None:
 
 def test_members_that_do_not_fit_together_are_refused(photos: FileDataset, small_images: ArrayDataset) -> None:
     spec = measure_preprocess(small_images, mean="channel", scale="std")
-    ours = answer(network(0), SPEC, photos, split="test")
-    with pytest.raises(UsageError, match=r"found 7 x 3 and 11 x 3 \(samples x classes\)"):
-        ensemble([ours, answer(network(0), spec, small_images, split="test")])
-    with pytest.raises(UsageError, match="one member answered the split 'test' and another 'train'"):
-        ensemble([ours, answer(network(0), SPEC, photos, split="train")])
+    ours = predict_split(network(0), photos, SPEC, split="test")
+    with pytest.raises(UsageError, match=r"got 7 x 3 and 11 x 3 \(samples x classes\)"):
+        ensemble([ours, predict_split(network(0), small_images, spec, split="test")])
+    with pytest.raises(UsageError, match="one member predicts split 'test' and another 'train'"):
+        ensemble([ours, predict_split(network(0), photos, SPEC, split="train")])
     with pytest.raises(UsageError, match="none were given"):
         ensemble([])
 
@@ -161,19 +159,16 @@ def test_members_that_do_not_fit_together_are_refused(photos: FileDataset, small
 def test_the_centre_view_gives_the_counts_of_evaluate(small_images: ArrayDataset) -> None:
     spec = measure_preprocess(small_images, mean="pixel", scale="none")
     model = network(3)
-    expected = evaluate(
-        model, batches(small_images, spec, batch_size=4, device=torch.device("cpu")), num_classes=3,
-        device=torch.device("cpu"),
-    )  # fmt: skip
-    found = answer(model, spec, small_images, split="test")
-    assert torch.equal(confusion_matrix(found.predictions, found.labels, 3), expected.confusion)
+    expected = evaluate(model, small_images, spec, batch_size=4)
+    found = predict_split(model, small_images, spec, split="test")
+    assert torch.equal(confusion_matrix(found.classes, found.labels, 3), expected.confusion)
 
 
 def test_the_model_given_stays_as_it_is_and_progress_ends_at_all_views(photos: FileDataset) -> None:
     model = network(0).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     seen: list[tuple[int, int]] = []
-    answer(model, SPEC, photos, Protocol("ten-crop"), split="test", batch_size=20,
+    predict_split(model, photos, SPEC, Protocol("ten-crop"), split="test", batch_size=20,
            on_progress=lambda done, total: seen.append((done, total)))  # fmt: skip
     assert seen == [(20, 70), (40, 70), (60, 70), (70, 70)]
     assert model.training
@@ -187,13 +182,13 @@ def test_what_a_protocol_cannot_show_is_refused(photos: FileDataset, small_image
     with pytest.raises(UsageError, match=r"only 'multi-scale' has sides"):
         Protocol("flip", (32,))
     with pytest.raises(UsageError, match=r"crops larger pictures, but noise is shown to this model whole"):
-        answer(network(0), spec, small_images, Protocol("ten-crop"), split="test")
+        predict_split(network(0), small_images, spec, Protocol("ten-crop"), split="test")
     with pytest.raises(UsageError, match="give the sides yourself"):
-        answer(network(0), spec, small_images, Protocol("multi-scale"), split="test")
+        predict_split(network(0), small_images, spec, Protocol("multi-scale"), split="test")
     with pytest.raises(RunError, match="noise has images of 3x32x32, but the model takes 3x16x20"):
-        answer(network(0), SPEC, small_images, split="test")
+        predict_split(network(0), small_images, SPEC, split="test")
     with torch.device("meta"):
         vgg = create_model("vgg16", num_classes=3)
     assert isinstance(vgg, VGG)
     with pytest.raises(UsageError, match="needs a fully convolutional network"):
-        answer(vgg, SPEC, photos, Protocol("multi-scale", (32,)), split="test")
+        predict_split(vgg, photos, SPEC, Protocol("multi-scale", (32,)), split="test")

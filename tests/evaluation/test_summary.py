@@ -7,23 +7,23 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from reslab.evaluation import Answers, calibration, recalibrated, summarize, summarize_confusion, wilson
+from reslab.evaluation import Predictions, measure_calibration, recalibrated, summarize, summarize_confusion, wilson
 
 
 @pytest.fixture
-def answers() -> Answers:
+def answers() -> Predictions:
     generator = torch.Generator().manual_seed(3)
     labels = torch.randint(0, 6, (200,), generator=generator)
     logits = torch.randn(200, 6, generator=generator) + 2.0 * torch.eye(6)[labels]
-    return Answers(logits.softmax(1), labels, "test", "single original view, fp32")
+    return Predictions(logits.softmax(1), labels, "test", "single original view, fp32")
 
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 
 
-def test_a_summary_agrees_with_scikit_learn(answers: Answers) -> None:
+def test_a_summary_agrees_with_scikit_learn(answers: Predictions) -> None:
     found = summarize(answers, NAMES, (1, 3))
-    truth, given = answers.labels.numpy(), answers.predictions.numpy()
+    truth, given = answers.labels.numpy(), answers.classes.numpy()
     rows = precision_recall_fscore_support(truth, given)
     for key, column in zip(("precision", "recall", "f1", "support"), rows, strict=True):
         assert [row[key] for row in found["classes"]] == pytest.approx(list(column))
@@ -34,7 +34,7 @@ def test_a_summary_agrees_with_scikit_learn(answers: Answers) -> None:
     assert found["top_k"][1]["correct"] == int((best == answers.labels[:, None]).any(1).sum())
 
 
-def test_a_summary_is_json_and_its_cells_make_the_matrix(answers: Answers) -> None:
+def test_a_summary_is_json_and_its_cells_make_the_matrix(answers: Predictions) -> None:
     found = json.loads(json.dumps(summarize(answers, NAMES), allow_nan=False))
     matrix = torch.zeros(6, 6, dtype=torch.int64)
     for row, column, count in found["confusion"]["cells"]:
@@ -43,22 +43,25 @@ def test_a_summary_is_json_and_its_cells_make_the_matrix(answers: Answers) -> No
     assert matrix.sum() == 200
 
 
-def test_the_errors_interval_is_wilsons_in_percent(answers: Answers) -> None:
+def test_the_errors_interval_is_wilsons_in_percent(answers: Predictions) -> None:
     found = summarize(answers, NAMES)
     wanted = wilson(found["total"] - found["correct"], found["total"])
     assert found["intervals"]["error"]["low"] == pytest.approx(100 * wanted.low)
     assert found["intervals"]["error"]["high"] == pytest.approx(100 * wanted.high)
 
 
-def test_a_temperature_changes_the_calibration_and_nothing_that_is_counted(answers: Answers) -> None:
+def test_a_temperature_changes_the_calibration_and_nothing_that_is_counted(answers: Predictions) -> None:
     plain, tempered = summarize(answers, NAMES), summarize(answers, NAMES, temperature=2.0)
     changed = {key for key in plain if plain[key] != tempered[key]}
     assert changed == {"temperature", "calibration"}
     assert plain["calibration"] == plain["uncalibrated"]
-    assert tempered["calibration"]["ece"] == calibration(recalibrated(answers.probabilities, 2.0), answers.labels).ece
+    assert (
+        tempered["calibration"]["ece"]
+        == measure_calibration(recalibrated(answers.probabilities, 2.0), answers.labels).ece
+    )
 
 
-def test_of_answers_that_are_not_finite_only_what_is_counted_is_known(answers: Answers) -> None:
+def test_of_answers_that_are_not_finite_only_what_is_counted_is_known(answers: Predictions) -> None:
     spoiled = answers.probabilities.clone()
     spoiled[0] = torch.nan
     found = summarize(replace(answers, probabilities=spoiled), NAMES, (1, 3), temperature=2.0)

@@ -32,8 +32,7 @@ from reslab.config import DataConfig, PhotoConfig, ResizedCrop
 from reslab.data import views
 from reslab.data.dataset import FileDataset
 from reslab.data.preprocess import Normalizer
-from reslab.evaluation.evaluate import evaluate_on
-from reslab.evaluation.metrics import Evaluation
+from reslab.evaluation import evaluate
 from reslab.inference import Classifier
 from reslab.inference.loaded import with_card
 from reslab.models import build
@@ -118,14 +117,13 @@ def assert_one_preprocessing(model_path: Path, paths: list[Path], monkeypatch: p
 
 
 def spy_on_validation(model: torch.nn.Module, data: FileDataset) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what `evaluate_on` showed to the (folded) network, and its logits."""
+    """Return what `evaluate` showed to the (folded) network, and its logits."""
     shown: list[torch.Tensor] = []
     given: list[torch.Tensor] = []
     twin = copy.deepcopy(model)
     twin.register_forward_pre_hook(lambda _, images: shown.append(images[0]))
     twin.register_forward_hook(lambda _, images, logits: given.append(logits))  # type: ignore[arg-type]
-    found, _ = evaluate_on(twin, data, model.card.preprocess, CPU)  # type: ignore[arg-type]
-    assert isinstance(found, Evaluation)
+    evaluate(twin, data, model.card.preprocess)  # type: ignore[arg-type]
     return torch.cat(shown), torch.cat(given).detach()
 
 
@@ -371,5 +369,5 @@ def test_of_equal_answers_the_first_comes_first_however_many_are_asked_for(model
 def test_data_of_fewer_classes_than_the_network_has_is_refused(model_path: Path, photo: Path) -> None:
     data = FileDataset("photos", (photo,), torch.zeros(1, dtype=torch.int64), NAMES[:2])
     model = reslab.load(model_path)
-    with pytest.raises(UsageError, match="answers with 3 classes, and the data has 2"):
-        evaluate_on(model, data, model.card.preprocess, CPU)
+    with pytest.raises(UsageError, match="the network has 3 classes, but the data has 2"):
+        evaluate(model, data, model.card.preprocess)

@@ -19,10 +19,8 @@ from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer, measure_preprocess
 from reslab.data.sources.digits import load_digits
 from reslab.data.stream import MemoryStream
-from reslab.data.views import batches
 from reslab.errors import Interrupted, RunError
-from reslab.evaluation.evaluate import evaluate
-from reslab.evaluation.metrics import Evaluation
+from reslab.evaluation import Evaluation, evaluate
 from reslab.models import build
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage, make_sgd
 from reslab.optim.schedules import constant, step_decay
@@ -85,8 +83,8 @@ def make_trainer(
 
 
 def monitor(split: str = "validation", **options: Any) -> Monitor:
-    views = list(batches(DIGITS.part("validation"), PREPROCESS, batch_size=360, device=CPU))
-    return Monitor(split, lambda model: evaluate(model, views, num_classes=10, device=CPU), **options)
+    dataset = DIGITS.part("validation")
+    return Monitor(split, lambda model: evaluate(model, dataset, PREPROCESS), **options)  # type: ignore[arg-type]
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:

@@ -30,26 +30,38 @@ def batches(
     that the spec asks for.
     """
     normalize = Normalizer(spec, device)
-    chosen = torch.arange(len(dataset))[rank::world_size]
+    for indices, images in single_views(dataset, spec, torch.arange(len(dataset))[rank::world_size], batch_size):
+        yield Batch(normalize(images.to(device)), dataset.labels[indices].to(device))
+
+
+def single_views(
+    dataset: Dataset, spec: PreprocessSpec, samples: Tensor, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the samples at `samples` in batches: their positions, int64 [n], and uint8 [n, channels, height, width].
+
+    Raises:
+        RunError: A file cannot be read, or images in memory do not have the size that `spec` asks for.
+    """
     if not isinstance(dataset, ArrayDataset):
-        for indices, images in centre_views(dataset, chosen, spec, batch_size):
-            yield Batch(normalize(images.to(device)), dataset.labels[indices].to(device))
+        yield from centre_views(dataset, samples, spec, batch_size)
         return
-    _check_size(dataset.images, dataset.name, spec)
-    for indices in full_chunks(chosen, batch_size):
-        yield Batch(normalize(dataset.images[indices].to(device)), dataset.labels[indices].to(device))
+    check_size(dataset, spec)
+    for indices in full_chunks(samples, batch_size):
+        yield indices, dataset.images[indices]
 
 
-def _check_size(images: Tensor, name: str, spec: PreprocessSpec) -> None:
-    found, wanted = tuple(images.shape[1:]), (spec.channels, spec.height, spec.width)
-    if found != wanted:
+def check_size(dataset: ArrayDataset, spec: PreprocessSpec) -> None:
+    """Raise RunError unless images in memory have the size that the model takes."""
+    size, model_size = tuple(dataset.images.shape[1:]), (spec.channels, spec.height, spec.width)
+    if size != model_size:
         raise RunError(
-            f"{name} has images of {'x'.join(map(str, found))}, but the model takes {'x'.join(map(str, wanted))}."
+            f"{dataset.name} has images of {'x'.join(map(str, size))}, but the model takes "
+            f"{'x'.join(map(str, model_size))}."
         )
 
 
-def protocol(dataset: Dataset, spec: PreprocessSpec) -> str:
-    """Say in words how each image is shown to the network."""
+def describe_view(dataset: Dataset, spec: PreprocessSpec) -> str:
+    """Describe in words how each image is shown to the network."""
     size = f"{spec.height}x{spec.width}"
     match spec.resize_mode:
         case _ if isinstance(dataset, ArrayDataset) or (spec.resize_mode == "crop" and spec.short_side is None):

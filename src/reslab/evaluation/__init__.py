@@ -1,32 +1,37 @@
-"""How good a network is: answers over the views of a protocol, their scores, intervals and calibration."""
+"""How good a network is: predictions over the views of a protocol, their scores, intervals and calibration."""
 
-from .calibration import Calibration, apply_temperature, calibration, fit_temperature, recalibrated
+from .calibration import Calibration, apply_temperature, fit_temperature, measure_calibration, recalibrated
+from .evaluator import evaluate, predict_split, view_logits
 from .intervals import Interval, bootstrap, wilson
-from .predictions import Answers, answer, ensemble
+from .metrics import Evaluation
+from .predictions import Predictions, ensemble
 from .protocols import Protocol
 from .scores import ClassScores, ConfusedPair, TopK, class_scores, confused_pairs, confusion_matrix, top_k
 from .summary import summarize, summarize_confusion
 
 __all__ = [
-    "Answers",
     "Calibration",
     "ClassScores",
     "ConfusedPair",
+    "Evaluation",
     "Interval",
+    "Predictions",
     "Protocol",
     "TopK",
-    "answer",
     "apply_temperature",
     "bootstrap",
-    "calibration",
     "class_scores",
     "confused_pairs",
     "confusion_matrix",
     "ensemble",
+    "evaluate",
     "fit_temperature",
+    "measure_calibration",
+    "predict_split",
     "recalibrated",
     "summarize",
     "summarize_confusion",
     "top_k",
+    "view_logits",
     "wilson",
 ]

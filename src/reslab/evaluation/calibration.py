@@ -51,7 +51,7 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def calibration(probabilities: Tensor, labels: Tensor, num_bins: int = 15) -> Calibration:
+def measure_calibration(probabilities: Tensor, labels: Tensor, num_bins: int = 15) -> Calibration:
     """Return how well probabilities are calibrated; confidence is that of the most probable class.
 
     probabilities: [n, num_classes], rows that sum to 1; labels: int64 [n]; num_bins: bins of equal width (Guo et al.

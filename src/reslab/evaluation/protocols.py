@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from reslab.data.dataset import ArrayDataset, Dataset, FileDataset
 from reslab.data.images.decode import MAX_PIXELS, decode, resize_short_side, short_side_size
-from reslab.data.images.photos import centre_views, full_chunks
-from reslab.data.views import protocol as single_view
+from reslab.data.images.photos import full_chunks
+from reslab.data.views import check_size, describe_view, single_views
 from reslab.errors import RunError, UsageError, check_choice
 from reslab.spec import PreprocessSpec
 from reslab.system.threads import map_ahead
@@ -65,9 +66,9 @@ class Protocol:
         crop = f"{spec.height}x{spec.width} of short side {spec.short_side}"
         match self.name:
             case "center":
-                return single_view(dataset, spec)
+                return describe_view(dataset, spec)
             case "flip":
-                return f"{single_view(dataset, spec)}, and its mirror image (softmax averaged over 2 views)"
+                return f"{describe_view(dataset, spec)}, and its mirror image (softmax averaged over 2 views)"
             case "ten-crop":
                 return f"10 crops {crop}: corners, centre, mirror images (softmax averaged), fp32"
             case "multi-scale":
@@ -98,43 +99,42 @@ def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -
             f"of which this model takes {spec.width}x{spec.height} pixels, give the sides yourself."
         )
     if isinstance(dataset, ArrayDataset) and protocol.name != "multi-scale":
-        found, wanted = tuple(dataset.images.shape[1:]), (spec.channels, spec.height, spec.width)
-        if found != wanted:
-            raise RunError(
-                f"{dataset.name} has images of {'x'.join(map(str, found))}, "
-                f"but the model takes {'x'.join(map(str, wanted))}."
-            )
+        check_size(dataset, spec)
 
 
-def views(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
+def protocol_views(
+    protocol: Protocol, dataset: Dataset, spec: PreprocessSpec, batch_size: int, samples: Tensor | None = None
+) -> Iterator[Views]:
     """Yield every view of every sample once, never more pixels together than `batch_size` inputs of the model have.
 
-    Only a view that is by itself larger than that comes alone. Errors are those of `check_protocol`; RunError names a
-    file that cannot be read.
+    A view that is larger than that by itself comes alone.
+
+    Args:
+        protocol: Which views.
+        dataset: Whose samples.
+        spec: How the network takes its images.
+        batch_size: At least 1.
+        samples: Positions of the samples, int64 [n]; None for all of them, in order.
+
+    Raises:
+        UsageError: The data has no such views.
+        RunError: A file cannot be read, or images in memory do not have the model's size.
     """
     check_protocol(protocol, dataset, spec)
+    samples = torch.arange(len(dataset)) if samples is None else samples
     match protocol.name:
         case "center":
-            yield from _single(dataset, spec, batch_size)
+            yield from starmap(Views, single_views(dataset, spec, samples, batch_size))
         case "flip":
-            for found in _single(dataset, spec, max(batch_size // 2, 1)):
-                yield Views(found.indices.repeat(2), torch.cat([found.images, found.images.flip(-1)]))
+            for indices, images in single_views(dataset, spec, samples, max(batch_size // 2, 1)):
+                yield Views(indices.repeat(2), torch.cat([images, images.flip(-1)]))
         case "ten-crop":
             assert isinstance(dataset, FileDataset)
-            yield from _ten_crops(dataset, spec, max(batch_size // 10, 1))
+            yield from _ten_crops(dataset, spec, full_chunks(samples, max(batch_size // 10, 1)))
         case "multi-scale":
             budget = batch_size * spec.height * spec.width
-            yield from _multi_scale(dataset, spec, protocol.sides or PAPER_SIDES, budget)
-
-
-def _single(dataset: Dataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
-    everything = torch.arange(len(dataset))
-    if isinstance(dataset, ArrayDataset):
-        for indices in full_chunks(everything, batch_size):
-            yield Views(indices, dataset.images[indices])
-    else:
-        for indices, images in centre_views(dataset, everything, spec, batch_size):
-            yield Views(indices, images)
+            chunks = full_chunks(samples, _WHOLE_PICTURES)
+            yield from _multi_scale(dataset, spec, protocol.sides or PAPER_SIDES, chunks, budget)
 
 
 def ten_crops(pixels: Tensor, height: int, width: int) -> Tensor:
@@ -145,34 +145,35 @@ def ten_crops(pixels: Tensor, height: int, width: int) -> Tensor:
     return torch.cat([crops, crops.flip(-1)])
 
 
-def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, batch_size: int) -> Iterator[Views]:
+def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, chunks: list[Tensor]) -> Iterator[Views]:
     assert spec.short_side is not None
     side = spec.short_side
 
     def read(path: Path) -> Tensor:
         return ten_crops(_resized(decode(path, spec.channels), side, path), spec.height, spec.width)
 
-    for indices, crops in _read_ahead(dataset, batch_size, read):
+    for indices, crops in _read_ahead(dataset, chunks, read):
         yield Views(indices.repeat_interleave(10), torch.cat(crops))
 
 
-def _multi_scale(dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...], budget: int) -> Iterator[Views]:
+def _multi_scale(
+    dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...], chunks: list[Tensor], budget: int
+) -> Iterator[Views]:
     """budget: pixels (height times width) that go through the network together."""
-    if isinstance(dataset, ArrayDataset):
-        for indices in full_chunks(torch.arange(len(dataset)), _WHOLE_PICTURES):
-            yield from _grouped(
-                indices,
-                [[resize_short_side(image, side) for side in sides] for image in dataset.images[indices]],
-                budget,
-            )
-        return
 
     def read(path: Path) -> list[Tensor]:
         pixels = decode(path, spec.channels)
         return [_resized(pixels, side, path) for side in sides]
 
-    for indices, pictures in _read_ahead(dataset, _WHOLE_PICTURES, read):
-        yield from _grouped(indices, pictures, budget)
+    def resize(image: Tensor) -> list[Tensor]:
+        return [resize_short_side(image, side) for side in sides]
+
+    if isinstance(dataset, ArrayDataset):
+        pictures = ((indices, list(map(resize, dataset.images[indices]))) for indices in chunks)
+    else:
+        pictures = _read_ahead(dataset, chunks, read)
+    for indices, at_sides in pictures:
+        yield from _grouped(indices, at_sides, budget)
 
 
 def _resized(pixels: Tensor, side: int, path: Path) -> Tensor:
@@ -198,8 +199,9 @@ def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iter
             yield Views(torch.tensor([index for index, _ in part]), torch.stack([image for _, image in part]))
 
 
-def _read_ahead(dataset: FileDataset, batch_size: int, read: Callable[[Path], T]) -> Iterator[tuple[Tensor, list[T]]]:
+def _read_ahead(
+    dataset: FileDataset, chunks: list[Tensor], read: Callable[[Path], T]
+) -> Iterator[tuple[Tensor, list[T]]]:
     """Yield (indices, what `read` makes of their files) chunk by chunk, decoded by threads some chunks ahead."""
-    chunks = full_chunks(torch.arange(len(dataset)), batch_size)
     paths = ([dataset.paths[index] for index in chunk.tolist()] for chunk in chunks)
     yield from zip(chunks, map_ahead(read, paths), strict=True)

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from reslab.evaluation.metrics import error_percent
 
-from .calibration import Calibration, calibration, recalibrated
+from .calibration import Calibration, measure_calibration, recalibrated
 from .intervals import Interval, bootstrap, wilson
-from .predictions import Answers
+from .predictions import Predictions
 from .scores import class_scores, confused_pairs, confusion_matrix, top_k
 
 _PAIRS = 20
 
 
 def summarize(
-    answers: Answers, class_names: Sequence[str], ks: tuple[int, ...] = (1,), temperature: float | None = None
+    answers: Predictions, class_names: Sequence[str], ks: tuple[int, ...] = (1,), temperature: float | None = None
 ) -> dict[str, Any]:
     """Return the scores of answers as JSON values; see docs/how-to/judge.md for what each number means.
 
@@ -27,11 +27,11 @@ def summarize(
     where a probability is not finite, as of a network whose logits overflow.
     Raises UsageError for a k outside 1 .. num_classes, and for no samples.
     """
-    raw = calibration(answers.probabilities, answers.labels) if answers.are_finite else None
+    raw = measure_calibration(answers.probabilities, answers.labels) if answers.are_finite else None
     at_temperature = raw
     if raw is not None and temperature is not None:
-        at_temperature = calibration(recalibrated(answers.probabilities, temperature), answers.labels)
-    confusion = confusion_matrix(answers.predictions, answers.labels, len(class_names))
+        at_temperature = measure_calibration(recalibrated(answers.probabilities, temperature), answers.labels)
+    confusion = confusion_matrix(answers.classes, answers.labels, len(class_names))
     return {
         "split": answers.split,
         "protocol": answers.protocol,

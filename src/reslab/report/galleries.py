@@ -14,7 +14,7 @@ from reslab.data.checks.findings import readable
 from reslab.data.dataset import ArrayDataset
 from reslab.data.images.picture import view_of
 from reslab.data.preprocess import Normalizer
-from reslab.evaluation import Answers
+from reslab.evaluation import Predictions
 from reslab.models import Network
 
 SHOWN = 12  # images of a gallery
@@ -34,7 +34,7 @@ class Shown:
 class Painter:
     """Makes the gallery items of one network's answers to one data set."""
 
-    def __init__(self, model: Network, card: ModelCard, dataset: Dataset, answers: Answers) -> None:
+    def __init__(self, model: Network, card: ModelCard, dataset: Dataset, answers: Predictions) -> None:
         self._model, self._card, self._dataset, self._answers = model, card, dataset, answers
         self._normalize = Normalizer(card.preprocess, next(model.parameters()).device)
 
@@ -58,7 +58,7 @@ class Painter:
 
     def _item(self, shown: Shown, pixels: Tensor, heat: Tensor) -> dict[str, Any]:
         names = self._card.class_names
-        answer = int(self._answers.predictions[shown.index])
+        answer = int(self._answers.classes[shown.index])
         picture = enlarged(picture_of(pixels), _SIDE)
         return {
             "index": shown.index,
@@ -94,10 +94,10 @@ def mistakes(ranking: Ranking) -> list[Shown]:
     return [Shown(index, answer, f"loss {score:.2f}") for index, score, answer in _rows(ranking)]
 
 
-def uncertain(ranking: Ranking, answers: Answers, names: Sequence[str]) -> list[Shown]:
+def uncertain(ranking: Ranking, answers: Predictions, names: Sequence[str]) -> list[Shown]:
     """The least certain; the map is that of the answer."""
     return [
-        Shown(index, int(answers.predictions[index]), f"next: {names[second]}, {100 * (1 - score):.1f} points behind")
+        Shown(index, int(answers.classes[index]), f"next: {names[second]}, {100 * (1 - score):.1f} points behind")
         for index, score, second in _rows(ranking)
     ]
 
@@ -109,11 +109,11 @@ def suspects(ranking: Ranking, names: Sequence[str]) -> list[Shown]:
     ]
 
 
-def confused(pairs: Sequence[tuple[int, int]], answers: Answers, each: int = 3) -> list[Shown]:
+def confused(pairs: Sequence[tuple[int, int]], answers: Predictions, each: int = 3) -> list[Shown]:
     """The most confident images of each kind of mistake (true class, answer), the most frequent kinds first."""
     found: list[Shown] = []
     for label, prediction in pairs:
-        members = torch.nonzero((answers.labels == label) & (answers.predictions == prediction)).flatten()
+        members = torch.nonzero((answers.labels == label) & (answers.classes == prediction)).flatten()
         order = torch.argsort(answers.probabilities[members, prediction], descending=True, stable=True)
         found += [Shown(index, prediction, "") for index in members[order[:each]].tolist()]
     return found

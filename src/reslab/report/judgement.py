@@ -26,7 +26,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Dataset
 from reslab.data.views import batches
 from reslab.errors import RunError
-from reslab.evaluation import Answers, Protocol, answer, recalibrated, summarize
+from reslab.evaluation import Predictions, Protocol, predict_split, recalibrated, summarize
 from reslab.models import Network
 
 from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
@@ -54,7 +54,9 @@ def judge(
     Raises RunError for answers that are not finite.
     """
     with watch(f"{split} images", len(dataset)) as on_progress:
-        answers = answer(model, card.preprocess, dataset, split=split, batch_size=_BATCH, on_progress=on_progress)
+        answers = predict_split(
+            model, dataset, card.preprocess, split=split, batch_size=_BATCH, on_progress=on_progress
+        )
     if not answers.are_finite:
         raise RunError("the network's answers are not finite (its logits overflow): nothing can be ranked by them.")
     names = card.class_names
@@ -86,26 +88,30 @@ def judge(
     }
 
 
-def _at_temperature(answers: Answers, temperature: float) -> Answers:
-    return Answers(recalibrated(answers.probabilities, temperature), answers.labels, answers.split, answers.protocol)
+def _at_temperature(answers: Predictions, temperature: float) -> Predictions:
+    return Predictions(
+        recalibrated(answers.probabilities, temperature), answers.labels, answers.split, answers.protocol
+    )
 
 
-def _with_mirror_images(model: Network, card: ModelCard, dataset: Dataset, answers: Answers, watch: Watch) -> Answers:
+def _with_mirror_images(
+    model: Network, card: ModelCard, dataset: Dataset, answers: Predictions, watch: Watch
+) -> Predictions:
     """Return the answers to images and their mirror images together; `answers` where those are worse, as of digits.
 
     Two views say more of a label than one.
     """
     protocol = Protocol("flip")
     with watch("mirror images, for wrong labels", len(dataset) * protocol.num_views) as on_progress:
-        both = answer(
-            model, card.preprocess, dataset, protocol,
+        both = predict_split(
+            model, dataset, card.preprocess, protocol,
             split=answers.split, batch_size=_BATCH, on_progress=on_progress,
         )  # fmt: skip
     return both if _num_correct(both) >= _num_correct(answers) else answers
 
 
-def _num_correct(answers: Answers) -> int:
-    return int((answers.predictions == answers.labels).sum())
+def _num_correct(answers: Predictions) -> int:
+    return int((answers.classes == answers.labels).sum())
 
 
 def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
@@ -123,7 +129,9 @@ def num_listed(total: int) -> int:
     return min(max(round(LISTED * total), SHOWN), _MOST_LISTED, total)
 
 
-def _suspect_rows(ranking: Ranking, dataset: Dataset, answers: Answers, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def _suspect_rows(
+    ranking: Ranking, dataset: Dataset, answers: Predictions, names: tuple[str, ...]
+) -> list[dict[str, Any]]:
     first = ranking.first(num_listed(len(dataset)))
     rows = zip(first.indices.tolist(), first.scores.tolist(), first.suggestions.tolist(), strict=True)
     return [

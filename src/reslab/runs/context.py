@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from reslab import builders
 from reslab.config import RunConfig
@@ -13,8 +12,8 @@ from reslab.distributed import World
 from reslab.engines.hardware import pick_device
 from reslab.engines.training import Engine
 from reslab.errors import RunError
-from reslab.evaluation.evaluate import evaluate_on
-from reslab.evaluation.metrics import Evaluation
+from reslab.evaluation import Evaluation, evaluate
+from reslab.models import Network
 from reslab.runs.data import RunData
 from reslab.spec import PreprocessSpec
 
@@ -45,9 +44,9 @@ class RunContext:
     def splits(self) -> Splits:
         return self.data.splits
 
-    def evaluate(self, model: nn.Module, dataset: Dataset) -> Evaluation:
+    def evaluate(self, model: Network, dataset: Dataset) -> Evaluation:
         """Evaluate a network on one part of the run's data."""
-        return evaluate_on(model, dataset, self.preprocess, self.device, self.world)[0]
+        return evaluate(model, dataset, self.preprocess, world=self.world)
 
 
 def make_context(

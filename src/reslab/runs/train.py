@@ -13,7 +13,7 @@ from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig
 from reslab.data import Dataset
-from reslab.data.views import protocol
+from reslab.data.views import describe_view
 from reslab.distributed import World, barrier, check_batch, process_group, world_from_environment
 from reslab.engines.hardware import pick_device
 from reslab.evaluation.metrics import Evaluation
@@ -193,7 +193,7 @@ def _finish(run: OpenRun) -> None:
         "iterations": trainer.state.step,
         "selection": _selection_in_words(context, selected_step),
         "selected_step": selected_step,
-        "protocol": protocol(context.splits.train, context.preprocess),
+        "protocol": describe_view(context.splits.train, context.preprocess),
         "reported_split": reported,
         "final": counts,
         "confusion": None if reported is None else final[reported].confusion.tolist(),

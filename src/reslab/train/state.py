@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from reslab.artifacts.checkpoint import CheckpointFolder
 from reslab.artifacts.metrics_log import RowLog
 from reslab.evaluation.metrics import Evaluation
+from reslab.models import Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,5 +76,5 @@ class Monitor:
     """An evaluation made along the way. split: its name in the rows; may_choose: False for the test set."""
 
     split: str
-    evaluate: Callable[[nn.Module], Evaluation]
+    evaluate: Callable[[Network], Evaluation]
     may_choose: bool = field(default=True)

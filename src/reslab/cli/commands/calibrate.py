@@ -28,7 +28,7 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
     """
     from reslab.artifacts.model_file import load_model, save_model
     from reslab.engines.hardware import pick_device
-    from reslab.evaluation import answer, calibration, fit_temperature, recalibrated
+    from reslab.evaluation import fit_temperature, measure_calibration, predict_split, recalibrated
     from reslab.evaluation.calibration import TEMPERATURES
     from reslab.system.progress import counting
 
@@ -45,8 +45,8 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
         )
     device = pick_device()
     with counting("validation images", len(dataset)) as on_progress:
-        answers = answer(
-            loaded.model.to(device), loaded.card.preprocess, dataset, split="validation", on_progress=on_progress
+        answers = predict_split(
+            loaded.model.to(device), dataset, loaded.card.preprocess, split="validation", on_progress=on_progress
         )
     if not answers.are_finite:
         raise RunError(f"{path}: the network's logits overflow; no temperature mends that.")
@@ -58,8 +58,8 @@ def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | 
             "hold out more images."
         )
     save_model(path.resolve(), loaded.model.cpu(), replace(loaded.card, temperature=temperature))
-    before = calibration(answers.probabilities, answers.labels)
-    after = calibration(recalibrated(answers.probabilities, temperature), answers.labels)
+    before = measure_calibration(answers.probabilities, answers.labels)
+    after = measure_calibration(recalibrated(answers.probabilities, temperature), answers.labels)
     print(f"temperature: {temperature:.4f}, fitted on {before.total} images ({answers})")
     print(f"calibration error (ECE) on these images: {100 * before.ece:.2f} % before, {100 * after.ece:.2f} % after")
     print(f"negative log-likelihood: {before.nll:.4f} before, {after.nll:.4f} after")

@@ -15,7 +15,7 @@ from reslab.errors import RunError, UsageError
 if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile
     from reslab.data import Dataset
-    from reslab.evaluation import Answers, Protocol
+    from reslab.evaluation import Predictions, Protocol
     from reslab.spec import ResizeMode
 
 EVALUATION_BATCH = 500
@@ -92,17 +92,17 @@ def evaluate(
 
 def _answer(
     member: "ModelFile", dataset: "Dataset", protocol: "Protocol", split: str, resize_mode: "ResizeMode | None"
-) -> "Answers":
+) -> "Predictions":
     from reslab.data.images.picture import with_resize_mode
     from reslab.engines.hardware import pick_device
-    from reslab.evaluation import answer
+    from reslab.evaluation import predict_split
     from reslab.system.progress import counting
 
     model = member.model.to(pick_device())
     preprocess = with_resize_mode(member.card.preprocess, resize_mode)
     with counting(f"{split} images", len(dataset) * protocol.num_views) as on_progress:
-        return answer(
-            model, preprocess, dataset, protocol, split=split, batch_size=EVALUATION_BATCH, on_progress=on_progress
+        return predict_split(
+            model, dataset, preprocess, protocol, split=split, batch_size=EVALUATION_BATCH, on_progress=on_progress
         )
 
 

@@ -15,7 +15,7 @@ from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
-from reslab.evaluation.evaluate import evaluate_on
+from reslab.evaluation import evaluate
 from reslab.experiments.arms import KINDS, Arm, Size, Start, arm, kind_in_words
 from reslab.experiments.budget import budget_in_words
 from reslab.experiments.evidence import Evidence
@@ -86,12 +86,12 @@ def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
     views = batches(splits.train, preprocess, batch_size=_CALIBRATION, device=bench.device)
     images, others = (batch.images for batch in islice(views, 2))
     shown = next(iter(batches(test, preprocess, batch_size=_CALIBRATION, device=bench.device))).images
-    before = evaluate_on(model, test, preprocess, bench.device)[0]
+    before = evaluate(model, test, preprocess)
     rows = []
     for stage in _WHERE if config.seed == 0 else (None,):
         for calibrate in (None, images):
             grown = deepen(model, stage=stage, blocks=_BLOCKS, calibrate=calibrate)
-            after = evaluate_on(grown, test, preprocess, bench.device)[0]
+            after = evaluate(grown, test, preprocess)
             rows.append(
                 {
                     "network": file.spec.label,
