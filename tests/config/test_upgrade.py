@@ -14,7 +14,7 @@ from reslab import override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.config_args import parse_overrides
 from reslab.cli.main import run
-from reslab.config import RunConfig, differences, from_dict, to_dict
+from reslab.config import differences, from_dict, to_dict
 from reslab.config.upgrade import RENAMED, upgrade
 from reslab.errors import UsageError
 from reslab.runs.session import check_same_config
@@ -66,15 +66,11 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((OLD / name / "config.json").read_text())
 
 
-def recipe_config(name: str) -> RunConfig:
-    return recipe(name).make()
-
-
 @pytest.mark.parametrize("name", MEANT)
 def test_an_old_config_means_what_it_meant(name: str) -> None:
     recipe_name, meant = MEANT[name]
     config = from_dict(read(f"configs/{name}"))
-    found = differences(to_dict(recipe_config(recipe_name)), to_dict(config))
+    found = differences(to_dict(recipe(recipe_name)), to_dict(config))
     assert {key: ours for key, (_, ours) in found.items()} == meant
     assert from_dict(to_dict(config)) == config
 
@@ -125,7 +121,7 @@ def test_an_old_key_is_answered_with_its_new_name(old: str) -> None:
     kind = WITH_KIND.get(old, WITH_KIND.get(part))
     tokens = [f"--{old}", str(_old_value(old)), *([f"--{part}.kind", kind] if kind else [])]
     with pytest.raises(UsageError) as caught:
-        override(recipe_config("digits-resnet20"), parse_overrides(tokens))
+        override(recipe("digits-resnet20"), parse_overrides(tokens))
     value = " 'frozen'" if old == "train.bn" else ""
     assert str(caught.value) == f"{old}{value} is now {RENAMED[old]}{' true' if value else ''}."
 
@@ -133,7 +129,7 @@ def test_an_old_key_is_answered_with_its_new_name(old: str) -> None:
 def test_every_old_key_is_answered_at_once() -> None:
     changes = {"train": {"bn": "batch", "monitor": "test", "evaluate_every": 7}, "data": {"size": 32}}
     with pytest.raises(UsageError) as caught:
-        override(recipe_config("digits-resnet20"), changes)
+        override(recipe("digits-resnet20"), changes)
     assert str(caught.value) == (
         "data.size is now data.photos.size. train.bn 'batch' is now batch_norm.frozen false. "
         "train.monitor is now evaluation.monitor. train.evaluate_every is now evaluation.every."
