@@ -1,5 +1,7 @@
 """Time and memory of one training step by depth, with and without activation checkpoints."""
 
+from dataclasses import asdict
+
 from reslab import override, recipe
 from reslab.experiments.step_cost import step_cost
 from reslab.spec.families import CIFAR_PAPER_DEPTHS
@@ -21,6 +23,6 @@ def main() -> None:
                 "schedule": {"kind": "constant"},
             }
             config = override(recipe(f"cifar-resnet{depth}"), settings)
-            rows.append(step_cost(config, steps=max(2, 600 // depth)))
+            rows.append(asdict(step_cost(config, steps=max(2, 600 // depth))))
             print(rows[-1], flush=True)
     save("depth", {"title": f"One training step of CIFAR ResNets by depth, batch {BATCH}", "rows": rows})

@@ -22,20 +22,19 @@ def front_page(chapters: list[Chapter]) -> str:
         "# Book of results",
         "",
         "Every claim of the paper that was run here. Each verdict is computed from committed JSON by the rule on the "
-        "claim's page; `reslab experiment NAME` runs it again on your machine. What they say together is the "
+        "claim's page; `reslab reproduce NAME` runs it again on your machine. What they say together is the "
         "[discussion](../discussion.md). Size digits: the embedded digits, 510 iterations for most networks; size "
         "small: CIFAR-10, six epochs for most; [how to run them](../how-to/experiments.md).",
         "",
         "| claim | paper | here | verdict | size | seeds | date | repeat |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for one in chapters:
-        experiment, verdict = one.experiment, one.verdict
-        paper = "; ".join(f"{what}: {value}" for what, value in experiment.paper)
-        seeds = one.evidence.num_seeds or "-"
+    for chapter in chapters:
+        experiment, verdict = chapter.experiment, chapter.verdict
         lines.append(
-            f"| [{experiment.title}]({experiment.name}.md) | {paper} | {verdict.headline} | **{verdict.outcome}** "
-            f"| {one.evidence.size} | {seeds} | {one.date} | `{one.command}` |"
+            f"| [{experiment.title}]({experiment.name}.md) | {chapter.paper} | {verdict.headline} "
+            f"| **{verdict.outcome}** | {chapter.evidence.size} | {chapter.evidence.num_seeds or '-'} | {chapter.date} "
+            f"| `{chapter.command}` |"
         )
     lines += ["", VERDICTS_NOTE]
     return "\n".join(lines) + "\n"
@@ -45,14 +44,14 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
     """Return the page of one experiment at all its sizes."""
     experiment = chapters[0].experiment
     parts = [_HEAD, f"# {experiment.title}\n", f"{experiment.claim} *({experiment.source})*\n"]
-    for one in chapters:
-        parts.append(f"## {one.heading}\n\n{one.verdict.sentence}\n")
-        image = f"../images/results/{experiment.name}-{one.evidence.size}.svg"
+    for chapter in chapters:
+        parts.append(f"## {chapter.heading}\n\n{chapter.verdict.sentence}\n")
+        image = f"../images/results/{experiment.name}-{chapter.evidence.size}.svg"
         parts.append(f"![{experiment.caption}]({image})\n\n*{experiment.caption}*\n")
-        parts.append(_table(one))
-        seeds = f". Seeds: {one.evidence.num_seeds}" if one.evidence.num_seeds else ""
-        note = f"{one.table_note} " if one.table_note else ""
-        parts.append(f"{one.settings}{seeds}. {note}{one.provenance} Repeat with `{one.command}`.\n")
+        parts.append(_table(chapter))
+        seeds = f". Seeds: {chapter.evidence.num_seeds}" if chapter.evidence.num_seeds else ""
+        note = f"{chapter.table_note} " if chapter.table_note else ""
+        parts.append(f"{chapter.settings}{seeds}. {note}{chapter.provenance} Repeat with `{chapter.command}`.\n")
     if discussion:
         parts.append(f"## Discussion\n\n{discussion.strip()}\n")
     parts.append(f"## The rule of the verdict\n\n{experiment.rule}\n")
@@ -72,12 +71,12 @@ def _table(chapter: Chapter) -> str:
 def pages(root: Path) -> dict[Path, str]:
     """Return every page of the book: its path and its content."""
     chapters = read_chapters(root / "results" / "experiments")
-    found = {root / "docs" / "results" / "index.md": front_page(chapters)}
+    texts = {root / "docs" / "results" / "index.md": front_page(chapters)}
     for name, group in groupby(chapters, key=lambda chapter: chapter.experiment.name):
         discussion = root / "results" / "experiments" / f"{name}.md"
         text = discussion.read_text(encoding="utf-8") if discussion.exists() else ""
-        found[root / "docs" / "results" / f"{name}.md"] = experiment_page(list(group), text)
-    return found
+        texts[root / "docs" / "results" / f"{name}.md"] = experiment_page(list(group), text)
+    return texts
 
 
 def draw(root: Path) -> None:

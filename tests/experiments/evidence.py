@@ -1,31 +1,56 @@
 """Evidence made up for tests: records with chosen errors, without any training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reslab.artifacts.record import RecordedRun
 from reslab.config import to_dict
 from reslab.experiments.arms import Arm, Size
-from reslab.experiments.evidence import Evidence, Measured
+from reslab.experiments.evidence import Evidence, EvidenceDocument, Made, Measured
 
 TOTAL = 10_000
+MADE = Made(
+    date="2015-12-10",
+    device="cpu",
+    machine={"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}},
+)
 
 
 def made_up(
     experiment: str,
     errors: dict[Arm, Sequence[tuple[float, float]]],
-    measured: Any = None,
-    of_runs: Any = None,
+    once: Any = None,
+    networks: Mapping[str, Sequence[Any]] | None = None,
     size: Size = "digits",
-) -> Evidence:
-    """Return evidence in which each arm's seeds have the given (training, test) errors in %."""
+) -> Evidence[Any, Any]:
+    """Return evidence in which each arm's seeds have the given (training, test) errors in %.
+
+    Args:
+        experiment: the experiment's name.
+        errors: for each arm, the errors of its seeds.
+        once: what was measured next to the runs.
+        networks: for each measured arm, what was measured on the networks of its seeds.
+        size: of the arms.
+    """
+    networks = networks or {}
     records = {
         arm.name: [_record(arm, seed, *pair) for seed, pair in enumerate(pairs)] for arm, pairs in errors.items()
     }
-    made = {"date": "2015-12-10", "environment": {"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}}}
-    found = {arm: [Measured(value, made) for value in values] for arm, values in (of_runs or {}).items()}
-    return Evidence(experiment, size, records, measured or {}, found, made, {})
+    models = {arm: [f"{arm}-{seed}" for seed in range(len(seeds))] for arm, seeds in {**networks, **records}.items()}
+    document = EvidenceDocument(
+        experiment=experiment,
+        size=size,
+        models=models,
+        constants={},
+        networks={
+            model: Measured(value, MADE)
+            for arm, values in networks.items()
+            for model, value in zip(models[arm], values, strict=True)
+        },
+        once=None if once is None else Measured(once, MADE),
+    )
+    return Evidence(document, records)
 
 
 def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:

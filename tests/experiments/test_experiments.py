@@ -15,6 +15,7 @@ from reslab.errors import RunError
 from reslab.experiments import arms, catalog
 from reslab.experiments.book import read_chapters, write_book
 from reslab.experiments.claims import complexity
+from reslab.experiments.experiment import SingleMeasurement
 from reslab.recipes.digits import digits
 
 SHORT: dict[str, Any] = {
@@ -50,7 +51,7 @@ def test_the_command_trains_judges_and_writes_the_book(
         "The rule of the verdict",
         "25.03 %, 24.52 %, 24.19 %",
         "<svg",
-        "reslab experiment shortcuts",
+        "reslab reproduce shortcuts",
     ):
         assert text in page
     front = (tmp_path / "book" / "index.html").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def test_evidence_holds_no_path_and_gives_the_verdict_again(
     (chapter,) = read_chapters(results)
     assert chapter.evidence.num_seeds == 2
     assert f"shortcuts (digits): {chapter.verdict.outcome}." in capsys.readouterr().out
-    assert chapter.command == "reslab experiment shortcuts --size digits --seeds 2"
+    assert chapter.command == "reslab reproduce shortcuts --size digits --seeds 2"
 
 
 @pytest.mark.slow
@@ -101,7 +102,7 @@ def test_one_that_fails_does_not_keep_the_others_from_running(
     def fail(bench: object) -> dict[str, Any]:
         raise RunError("the memory is full.")
 
-    failing = replace(complexity.EXPERIMENT, measure=fail)
+    failing = replace(complexity.EXPERIMENT, once=SingleMeasurement(complexity.Costs, fail))
     monkeypatch.setitem(catalog.EXPERIMENTS, "complexity", failing)
     flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
     assert run(["reproduce", "complexity", "plateau", *flags]) == 1
@@ -120,14 +121,10 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
     evidence = tmp_path / "results" / "plateau-digits.json"
     whole = evidence.read_text(encoding="utf-8")
     values = json.loads(whole)
-    arms_there = {arm: seeds for arm, seeds in values["arms"].items() if "plateau" not in arm}
-    models = {arm: values["models"][arm] for arm in arms_there}
-    of_older_version = json.dumps({**values, "arms": arms_there, "models": models})
-    of_other_constants = json.dumps({**values, "how": {"images": 7}})
+    models = {arm: hashes for arm, hashes in values["models"].items() if "plateau" not in arm}
     for content, reason in (
         (whole[:50], "not a JSON file"),
-        (of_older_version, r"is of other networks than this version's plateau (digits-resnet20-plateau)"),
-        (of_other_constants, "was measured in another way than this version does"),
+        (json.dumps({**values, "models": models}), "it is not of the same networks as this version's experiment"),
     ):
         evidence.write_text(content, encoding="utf-8")
         book = tmp_path / f"book of {reason[:10]}"
@@ -138,7 +135,7 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
     again = tmp_path / "results" / "fp32"
     again.mkdir()
     shutil.copy(evidence, again)
-    with pytest.raises(RunError, match="a book has room for an experiment once at a size"):
+    with pytest.raises(RunError, match="are of the same experiment at the same size"):
         write_book(tmp_path / "results", tmp_path / "book of two")
     assert sorted(page.name for page in (tmp_path / "book of two").iterdir()) == ["index.html", "shortcuts.html"]
     assert run(["reproduce", "shortcuts", *flags]) == 1
@@ -153,7 +150,9 @@ def test_a_record_that_is_not_of_this_versions_networks_is_not_shown_under_its_r
     values = json.loads(path.read_text(encoding="utf-8"))
     values["config"]["optim"]["lr"] = 0.02
     path.write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(RunError, match=r"0\.json is not of this version's plateau: .*optim.lr: 0.02 there, 0.05 now"):
+    with pytest.raises(
+        RunError, match=r"0\.json is not of this version's plateau: .*optim.lr: 0.02 recorded, 0.05 now"
+    ):
         read_chapters(tmp_path / "results")
 
 
@@ -164,7 +163,7 @@ def test_the_papers_length_without_a_gpu_is_warned_of(
         raise RunError("no further.")
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("reslab.experiments.run_experiment.conduct", stop)
+    monkeypatch.setattr("reslab.experiments.run_experiment.run_experiment", stop)
     assert run(["reproduce", "depth", "--size", "paper", "--run-dir", str(tmp_path)]) == 1
     assert "64,000 iterations, which takes hours for the smallest and days" in caplog.text
 
@@ -198,7 +197,7 @@ def test_mistakes_are_named(
 def test_a_place_that_cannot_be_written_is_named_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reslab.experiments.run_experiment.conduct", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr("reslab.experiments.run_experiment.run_experiment", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "file").write_text("")
     for flags, said in (
         (["--run-dir", str(tmp_path / "file" / "exp")], f"{tmp_path}/file/exp/runs: cannot be written: "),

@@ -17,7 +17,7 @@ from reslab.artifacts.model_file import save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override
 from reslab.errors import Interrupted, RunError
-from reslab.experiments.arms import Arm, Start, arm
+from reslab.experiments.arms import Arm, ArmRun, Start, make_arm
 from reslab.experiments.runner import Runner
 from reslab.runs.parallel import STOPPED
 from reslab.system.files import sha256_of
@@ -29,7 +29,7 @@ SHORT = {"iterations": 12, "log_every": 4, "checkpoint_every": 6}
 
 def _short(kind: str = "resnet", *, suffix: str = "", **changes: Any) -> Arm:
     settings = {"train": {**SHORT, **changes}, "evaluation": {"every": 6}, "compute": {"precision": "fp32"}}
-    one = arm("digits", kind, 20, settings, suffix=suffix)
+    one = make_arm("digits", kind, 20, settings, suffix=suffix)
     return replace(one, config=override(one.config, {"model": {"num_blocks": [1, 1, 1]}}))
 
 
@@ -55,11 +55,11 @@ def _train(
     runner: Runner, arms: Sequence[Arm], seeds: Sequence[int], on_finished: Callable[[RunFolder], None] = lambda _: None
 ) -> dict[str, list[RunFolder]]:
     """Each arm's folders in the order of seeds."""
-    runs = [(one, seed) for seed in seeds for one in arms]
-    found: dict[str, list[RunFolder]] = {}
-    for (one, _), folder in zip(runs, runner.train(runs, on_finished), strict=True):
-        found.setdefault(one.name, []).append(folder)
-    return found
+    runs = [ArmRun(arm, seed) for seed in seeds for arm in arms]
+    folders: dict[str, list[RunFolder]] = {}
+    for run, folder in zip(runs, runner.train(runs, lambda run, folder: on_finished(folder)), strict=True):
+        folders.setdefault(run.arm.name, []).append(folder)
+    return folders
 
 
 def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_is_refused(tmp_path: Path) -> None:
@@ -85,13 +85,17 @@ def test_a_repeated_experiment_trains_nothing_twice(tmp_path: Path) -> None:
     assert [f.path for f in again["digits-resnet20"]] == [f.path for f in first["digits-resnet20"]]
 
 
-def test_other_settings_are_another_run(tmp_path: Path) -> None:
+def test_a_run_in_a_folder_named_by_a_hash_is_found_if_it_is_of_the_arm(tmp_path: Path) -> None:
     observe = _Counting()
     runner = Runner(tmp_path, 1, observe)
-    _train(runner, [_short()], [0])
-    _train(runner, [_short(label_smoothing=0.1)], [0])
-    assert len(observe.runs) == 2
-    assert _short().key != _short(label_smoothing=0.1).key
+    (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
+    other = tmp_path / "digits-resnet20-0000000000" / "0"
+    shutil.copytree(folder.path, other)
+    RunFolder(other).write("config.json", {**folder.config(), "optim": {**folder.config()["optim"], "lr": 0.01}})
+    hashed = tmp_path / "digits-resnet20-787d0ffcfb" / "0"
+    shutil.move(folder.path, hashed)
+    assert _train(runner, [_short()], [0])["digits-resnet20"][0].path == hashed
+    assert len(observe.runs) == 1
 
 
 def test_a_stop_costs_at_most_the_steps_since_the_last_checkpoint(tmp_path: Path) -> None:
@@ -107,9 +111,9 @@ def test_a_stop_costs_at_most_the_steps_since_the_last_checkpoint(tmp_path: Path
     assert folder.model_path.read_bytes() == weights
 
 
-def test_a_folder_from_a_kill_at_its_making_is_made_anew(tmp_path: Path) -> None:
+def test_a_folder_from_a_kill_at_its_making_is_made_again(tmp_path: Path) -> None:
     runner = Runner(tmp_path, 1, _Counting())
-    folder = runner.folder(_short(), 0)
+    folder = runner.folder(ArmRun(_short(), 0))
     folder.mkdir(parents=True)
     RunFolder(folder).write("environment.json", {"data": {}, "sessions": []})
     (folder / ".config.json-x1").touch()
@@ -138,13 +142,13 @@ def test_side_by_side_the_longest_run_of_each_seed_begins_first(
         return STOPPED
 
     monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", note)
-    deep = arm("digits", "plain", 56, {"train": SHORT})
+    deep = make_arm("digits", "plain", 56, {"train": SHORT})
     arms = [_short(), deep, _short(iterations=120, suffix="-10x")]
     runner = Runner(tmp_path, 2, _Counting())
     with pytest.raises(Interrupted):
         _train(runner, arms, [0, 1])
-    wanted = [(arms[2], 0), (deep, 0), (arms[0], 0), (arms[2], 1), (deep, 1), (arms[0], 1)]
-    assert begun == [str(runner.folder(*run)) for run in wanted]
+    wanted = [ArmRun(arm, seed) for seed in (0, 1) for arm in (arms[2], deep, arms[0])]
+    assert begun == [str(runner.folder(run)) for run in wanted]
 
 
 def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) -> None:
@@ -154,14 +158,16 @@ def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) 
     grown = Arm(override(deep, {"optim": {"lr": 1e-30, "weight_decay": 0.0}}), Start(shallow, 1))
     runner = Runner(tmp_path, 1, _Counting())
     (folder,) = _train(runner, [grown], [0])[grown.name]
-    start = load_model(runner.folder(grown, 0).with_name("0-start.safetensors")).model
-    assert folder.environment()["weights"]["file"] == "0-start.safetensors"
+    run = ArmRun(grown, 0)
+    (path,) = runner.folder(run).parent.glob("0-start-*.safetensors")
+    start = load_model(path).model
+    assert folder.environment()["weights"]["file"] == path.name
     ends = load_model(folder.model_path).model.state_dict()
     # Weights that begin at exactly zero (the identity's) move by the step itself, about 1e-33.
     assert all(torch.allclose(ends[name], tensor, rtol=0, atol=1e-20) for name, tensor in start.named_parameters())
     images = torch.randn(16, 1, 8, 8)
     with torch.no_grad():
-        expected = load_model(runner.folder(shallow, 0) / "model.safetensors").model(images)
+        expected = load_model(runner.folder(ArmRun(shallow, 0)) / "model.safetensors").model(images)
         assert (start(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
     assert start.spec.num_blocks == (2, 2, 2)
 
@@ -171,68 +177,86 @@ def test_what_a_finished_run_started_from_is_not_trained_again(tmp_path: Path) -
     further = replace(_short(suffix="-further", iterations=4), start=Start(source, 0))
     observe = _Counting()
     runner = Runner(tmp_path, 1, observe)
-    assert [run[0].name for run in runner.sources([(further, 0), (source, 1)])] == [source.name]
+    assert runner.sources([ArmRun(further, 0), ArmRun(source, 1)]) == [ArmRun(source, 0)]
     _train(runner, [further], [0])
     assert observe.runs == ["digits-resnet20 seed 0", "digits-resnet20-further seed 0"]
-    shutil.rmtree(runner.folder(source, 0))
+    shutil.rmtree(runner.folder(ArmRun(source, 0)))
     _train(runner, [further], [0])
     assert len(observe.runs) == 2
-    assert runner.sources([(further, 0)]) == []
+    assert runner.sources([ArmRun(further, 0)]) == []
 
 
 def test_a_lost_start_file_comes_out_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:
     shallow, like = _short(), _short(suffix="-grown", iterations=1, log_every=1)
     grown = replace(like, config=override(like.config, {"model": {"num_blocks": [2, 2, 2]}}), start=Start(shallow, 1))
     runner = Runner(tmp_path, 1, _Counting())
-    path = runner.folder(grown, 0).with_name("0-start.safetensors")
     contents = []
     for draws in (1, 2):
         _train(runner, [shallow], [0])
-        path.unlink(missing_ok=True)
         torch.manual_seed(draws)
         before = torch.get_rng_state()
-        runner._start_file(grown, 0)
+        path = runner._start_file(ArmRun(grown, 0))
         assert torch.equal(torch.get_rng_state(), before)
         contents.append(path.read_bytes())
+        path.unlink()
     assert contents[0] == contents[1]
 
 
-def test_a_start_file_of_an_arm_that_was_trained_anew_is_made_anew(tmp_path: Path) -> None:
+def _as_if_trained_again(folder: RunFolder) -> None:
+    """Change a finished run's weights, as if its training had come out otherwise."""
+    file = load_model(folder.model_path)
+    with torch.no_grad():
+        file.model.fc.bias.add_(1)
+    save_model(folder.model_path, file.model, file.card)
+    folder.write("result.json", {**(folder.result() or {}), "model_sha256": sha256_of(folder.model_path)})
+
+
+def test_a_start_file_of_an_arm_that_was_trained_again_is_written_again(tmp_path: Path) -> None:
     shallow, like = _short(iterations=2), _short(suffix="-grown", iterations=1, log_every=1)
     grown = replace(like, config=override(like.config, {"model": {"num_blocks": [2, 2, 2]}}), start=Start(shallow, 1))
-    runner = Runner(tmp_path, 1, _Counting())
+    runner, run = Runner(tmp_path, 1, _Counting()), ArmRun(grown, 0)
     (source,) = _train(runner, [shallow], [0])[shallow.name]
-    path = runner._start_file(grown, 0)
-    first, written = path.read_bytes(), path.stat().st_mtime_ns
-    assert runner._start_file(grown, 0).stat().st_mtime_ns == written
-    file = load_model(source.model_path)
-    with torch.no_grad():
-        file.model.fc.bias.add_(1)  # as if it had come out otherwise
-    save_model(source.model_path, file.model, file.card)
-    assert runner._start_file(grown, 0).read_bytes() != first
+    path = runner._start_file(run)
+    written = path.stat().st_mtime_ns
+    assert runner._start_file(run).stat().st_mtime_ns == written
+    _as_if_trained_again(source)
+    again = runner._start_file(run)
+    assert again.read_bytes() != path.read_bytes()
     images = torch.randn(4, 1, 8, 8)
     with torch.no_grad():
-        answers = [load_model(one).model(images) for one in (path, source.model_path)]
+        answers = [load_model(file).model(images) for file in (again, source.model_path)]
     torch.testing.assert_close(*answers, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("blocks", [0, 1])
-def test_a_finished_run_whose_source_was_trained_anew_is_refused(blocks: int, tmp_path: Path) -> None:
+def test_a_run_whose_source_was_trained_again_is_refused(blocks: int, tmp_path: Path) -> None:
     source, like = _short(iterations=2), _short(suffix="-on", iterations=1, log_every=1)
     deep = override(like.config, {"model": {"num_blocks": [1 + blocks] * 3}})
     arm = replace(like, config=deep, start=Start(source, blocks))
     runner = Runner(tmp_path, 1, _Counting())
     _train(runner, [source, arm], [0])
-    folder = RunFolder(runner.folder(source, 0))
-    card = load_model(folder.model_path)
-    save_model(folder.model_path, card.model, replace(card.card, temperature=2.0))  # as `reslab calibrate` does
+    folder = RunFolder(runner.folder(ArmRun(source, 0)))
+    file = load_model(folder.model_path)
+    save_model(folder.model_path, file.model, replace(file.card, temperature=2.0))  # as `reslab calibrate` does
     _train(runner, [source, arm], [0])
-    with torch.no_grad():
-        card.model.fc.bias.add_(1)  # as if it had come out otherwise
-    save_model(folder.model_path, card.model, card.card)
-    folder.write("result.json", {**(folder.result() or {}), "model_sha256": sha256_of(folder.model_path)})
-    with pytest.raises(RunError, match=r"-on-\w+/0 went on from another network than .* holds now.*remove it"):
+    _as_if_trained_again(folder)
+    refusal = r"-on/0 started from another network than .* holds now.*Remove it"
+    with pytest.raises(RunError, match=refusal):
         _train(runner, [source, arm], [0])
+    (runner.folder(ArmRun(arm, 0)) / "result.json").unlink()
+    with pytest.raises(RunError, match=refusal):  # also before it is resumed
+        _train(runner, [source, arm], [0])
+
+
+def test_a_run_may_start_from_a_calibrated_source(tmp_path: Path) -> None:
+    source, like = _short(iterations=2), _short(suffix="-on", iterations=1, log_every=1)
+    arm = replace(like, start=Start(source, 0))
+    runner = Runner(tmp_path, 1, _Counting())
+    (folder,) = _train(runner, [source], [0])[source.name]
+    file = load_model(folder.model_path)
+    save_model(folder.model_path, file.model, replace(file.card, temperature=2.0))
+    for _ in range(2):
+        _train(runner, [arm], [0])
 
 
 def test_a_run_of_a_version_with_other_settings_is_named(tmp_path: Path) -> None:
@@ -242,7 +266,7 @@ def test_a_run_of_a_version_with_other_settings_is_named(tmp_path: Path) -> None
     newer["train"]["newer_setting"] = 1
     folder.write("config.json", newer)
     with pytest.raises(
-        RunError, match=r"/0: its settings are not those of this reslab .*newer_setting.*another --run-dir"
+        RunError, match=r"/0: its settings are not those of this reslab .*newer_setting.*another run folder"
     ):
         _train(runner, [_short()], [0])
 
@@ -263,20 +287,18 @@ def test_what_another_command_finishes_between_two_waves_is_told_too(tmp_path: P
 
 def test_a_run_that_another_command_begins_in_the_same_moment_is_left_to_it(tmp_path: Path) -> None:
     runner = Runner(tmp_path, 1, lambda *_: nullcontext(_Counting()))  # type: ignore[arg-type,return-value]
-    folder = runner.folder(_short(), 0)
+    folder = runner.folder(ArmRun(_short(), 0))
 
     @contextmanager
     def begin(name: str, iterations: int, batch_size: int) -> Iterator[Observer]:
         RunFolder.create(folder, {}, {})
         yield _Counting()  # type: ignore[misc]
 
-    with pytest.raises(RunError, match=r"/0 was begun by another command in this moment; wait for that one"):
+    with pytest.raises(RunError, match=r"/0 was started by another command at the same moment\. Wait for that command"):
         _train(replace(runner, observe=begin), [_short()], [0])
 
 
-def test_a_job_that_was_killed_left_no_message_and_the_want_of_memory_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_was_killed_may_have_run_out_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(
         commands: Sequence[Sequence[str]], jobs: int, on_success: Any, on_failure: Callable[[int, int], None]
     ) -> int:
@@ -285,7 +307,7 @@ def test_a_job_that_was_killed_left_no_message_and_the_want_of_memory_is_named(
         return 128 + signal.SIGKILL
 
     monkeypatch.setattr("reslab.experiments.runner.run_side_by_side", fail)
-    killed = r"plain20\S* was not finished \(its process was ended by SIGKILL: .* fewer --jobs\)"
+    killed = r"plain20\S* was not finished \(its process was ended by SIGKILL, .* fewer jobs\)"
     with pytest.raises(
         RunError, match=rf"{killed}; .*resnet20\S* was not finished \(exit code 1; its message is above\)"
     ):
@@ -309,7 +331,7 @@ def test_every_finished_run_is_told_once_and_at_once(
 
     with pytest.raises(RunError, match="not finite" if jobs == 1 else "was not finished"):
         _train(runner, [new, diverging, there], [0], note)
-    assert told == [f"{arm.name}-{arm.key}" for arm in (there, new)]
+    assert told == [arm.name for arm in (there, new)]
 
 
 def test_a_run_that_another_command_finished_meanwhile_is_told_too(
@@ -353,7 +375,7 @@ def test_a_stop_when_the_last_run_of_a_round_has_ended_starts_no_other_round(
     one = _short(iterations=4)
     (folder,) = _train(Runner(tmp_path, 1, _Counting()), [one], [0])[one.name]
     (folder.path / "result.json").rename(folder.path / "kept.json")
-    with pytest.raises(Interrupted, match="the same command goes on"):
+    with pytest.raises(Interrupted, match="the same command resumes"):
         _train(Runner(tmp_path, 2, _Counting()), [one], [0], lambda _: os.kill(os.getpid(), signal.SIGTERM))
     assert folder.result() is not None
 
@@ -365,8 +387,8 @@ def test_a_stop_of_jobs_that_do_not_listen_yet_is_no_failure(tmp_path: Path, fin
     runner = Runner(tmp_path, 2, _Counting())
 
     def stop(_: RunFolder) -> None:
-        until(runner.folder(new, 0).exists)
+        until(runner.folder(ArmRun(new, 0)).exists)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Interrupted, match="the same command goes on"):
+    with pytest.raises(Interrupted, match="the same command resumes"):
         _train(runner, [there, new], [0], stop)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from reslab.experiments.statistics import (
-    Difference,
+    MeanDifference,
     difference,
     difference_of_gaps,
     difference_of_shares,
@@ -112,6 +112,6 @@ def test_a_small_p_is_not_printed_as_zero() -> None:
 
 def test_binary_fractions_make_no_spread() -> None:
     twins = paired_difference([1.3, 1.4, 1.1], [0.3, 0.4, 0.1])
-    assert twins == Difference(1.0, -math.inf, math.inf, 1.0, "the same in every seed")
+    assert twins == MeanDifference(1.0, -math.inf, math.inf, 1.0, "the same in every seed")
     assert "the same in every seed" in twins.in_words()
     assert difference([0.1 + 0.2, 0.3], [0.3, 0.3]).in_words() == difference([0.3, 0.3], [0.3, 0.3]).in_words()

@@ -10,7 +10,7 @@ import pytest
 
 from reslab.errors import RunError
 from reslab.experiments import step_cost
-from reslab.experiments.arms import arm
+from reslab.experiments.arms import make_arm
 
 _CHILD = """
 import resource, torch
@@ -40,20 +40,23 @@ def test_training_takes_at_least_every_convolutions_output_and_not_much_more() -
         "compute": {"precision": "fp32", "fused_norm": "off"},
         "schedule": {"kind": "constant"},
     }
-    config = arm("digits", "plain", 20, changes).config
+    config = make_arm("digits", "plain", 20, changes).config
     cost = step_cost.step_cost(config, steps=1)
-    assert (cost["depth"], cost["checkpoint_activations"], cost["device"]) == (20, False, "cpu")
-    assert cost["seconds_per_step"] > 0
+    assert (cost.depth, cost.checkpoint_activations, cost.device) == (20, False, "cpu")
+    assert cost.seconds_per_step is not None
+    assert cost.peak_gb is not None
+    assert cost.peak_gb_before_training is not None
+    assert cost.seconds_per_step > 0
     values = 7 * 16 * 8 * 8 + 6 * 32 * 4 * 4 + 6 * 64 * 2 * 2  # of the stem and three stages, for one image of 8 x 8
     outputs_gb = 4 * batch * values / 2**30
-    assert outputs_gb < cost["peak_gb"] - cost["peak_gb_before_training"] < 6 * outputs_gb
+    assert outputs_gb < cost.peak_gb - cost.peak_gb_before_training < 6 * outputs_gb
 
 
 def test_what_lies_in_the_working_folder_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "random.py").write_text("raise SystemExit('of the working folder')\n")
     monkeypatch.chdir(tmp_path)
-    config = arm("digits", "plain", 20, {"train": {"iterations": 9}, "schedule": {"kind": "constant"}}).config
-    assert step_cost.step_cost(config, steps=1)["depth"] == 20
+    config = make_arm("digits", "plain", 20, {"train": {"iterations": 9}, "schedule": {"kind": "constant"}}).config
+    assert step_cost.step_cost(config, steps=1).depth == 20
 
 
 @pytest.mark.parametrize(
@@ -75,5 +78,5 @@ def test_want_of_memory_is_told_from_other_failures(
 
     monkeypatch.setattr(step_cost.subprocess, "run", run)
     with pytest.raises(RunError, match=said.partition(":")[2].strip()[:20] or "no message|MemoryError") as raised:
-        step_cost.step_cost(arm("digits", "plain", 20).config, steps=1)
+        step_cost.step_cost(make_arm("digits", "plain", 20).config, steps=1)
     assert isinstance(raised.value, step_cost.OutOfMemoryError) is does_not_fit

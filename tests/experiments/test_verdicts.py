@@ -1,15 +1,15 @@
 """Verdicts follow from the numbers by the rule on the page, whichever way they fall."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 from matplotlib.figure import Figure
 
 from reslab.config import RunConfig
-from reslab.experiments.arms import Arm, Size
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import NET_KINDS, Arm, Size
 from reslab.experiments.catalog import EXPERIMENTS
 from reslab.experiments.claims import (
     complexity,
@@ -25,9 +25,16 @@ from reslab.experiments.claims import (
     thousand_layers,
     warmup,
 )
-from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Verdict
-from reslab.experiments.step_cost import OutOfMemoryError
+from reslab.experiments.claims.complexity import Conformance, Costs, NetworkCost
+from reslab.experiments.claims.construction import Insertion
+from reslab.experiments.claims.normalization import UntrainedSignals
+from reslab.experiments.claims.thousand_layers import StepCosts
+from reslab.experiments.evidence import AnyEvidence
+from reslab.experiments.experiment import AnyExperiment, Bench, Verdict
+from reslab.experiments.step_cost import OutOfMemoryError, StepCost
+from reslab.experiments.vanishing import NetworkSignals, When
+from reslab.experiments.wording import budget_in_words
+from reslab.spec import Norm
 
 from .evidence import made_up
 
@@ -38,7 +45,7 @@ def _seeds(train: float, test: float) -> Sequence[tuple[float, float]]:
     return [(train + noise, test + noise) for noise in NOISE]
 
 
-def _of_depth(experiment: Experiment, **errors: Sequence[float]) -> Evidence:
+def _of_depth(experiment: AnyExperiment, **errors: Sequence[float]) -> AnyEvidence:
     """errors: for each kind its training errors by depth, the test error 2 points above."""
     arms = experiment.arms("digits")
     found: dict[Arm, Sequence[tuple[float, float]]] = {}
@@ -175,19 +182,28 @@ def test_a_short_training_has_the_evaluations_to_find_two_plateaus() -> None:
         assert arm.config.train.iterations // arm.config.evaluation.every == 23
 
 
-def _grown(errors: dict[str, float], change: float = 1e-7, moved: int = 0, seeds: int = 3) -> Evidence:
+def _grown(errors: dict[str, float], change: float = 1e-7, moved: int = 0, seeds: int = 3) -> AnyEvidence:
     """errors: of arms whose name ends so, 4 % for the others; seeds differ the other way round in the grown nets."""
     arms = construction.EXPERIMENT.arms("digits")
     found = {arm: _seeds(*[errors.get(arm.name.split("-")[-1], 4.0)] * 2)[:seeds] for arm in arms}
     found = {arm: values[::-1] if arm.name.endswith("grown") else values for arm, values in found.items()}
-    facts = {"largest_change": change, "wrong_before": 7, "wrong_after": 7 - moved, "training_mode_agreement": 1.0}
     insertions = {
-        arm.name: [[{**facts, "network": network, "is_calibrated": is_calibrated} for is_calibrated in (False, True)]]
+        arm.name: [
+            tuple(
+                Insertion(
+                    network=network, seed=seed, stage="every stage", grown="deeper", is_calibrated=is_calibrated,
+                    largest_change=change, wrong_before=7, wrong_after=7 - moved, total=359,
+                    training_mode_agreement=1.0,
+                )
+                for is_calibrated in (False, True)
+            )
+            for seed in range(seeds)
+        ]
         for arm, network in zip(
             construction.EXPERIMENT.measured_arms("digits"), ("plain-20", "ResNet-20 (option A)"), strict=True
         )
-    }
-    return made_up("construction", found, of_runs=insertions)
+    }  # fmt: skip
+    return made_up("construction", found, networks=insertions)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +247,8 @@ def test_a_grown_nets_iterations_are_those_of_both_its_trainings() -> None:
 def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: float, outcome: str) -> None:
     arms = responses.EXPERIMENT.arms("digits")
     means = {"resnet56": resnet56, "resnet20": resnet20, "plain56": plain56, "plain20": plain20}
-    stds = {arm.name: [[means[arm.name.split("-")[1]] + noise / 10] * 3 for noise in NOISE] for arm in arms}
-    evidence = made_up("responses", {arm: _seeds(5, 5) for arm in arms}, of_runs=stds)
+    stds = {arm.name: [(means[arm.name.split("-")[1]] + noise / 10,) * 3 for noise in NOISE] for arm in arms}
+    evidence = made_up("responses", {arm: _seeds(5, 5) for arm in arms}, networks=stds)
     verdict = responses.EXPERIMENT.judge(evidence)
     assert verdict.outcome == outcome
     assert ("still near 1" in verdict.sentence) == (resnet20 == 0.95)
@@ -242,26 +258,46 @@ def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: fl
         assert [line.get_zorder() for line in nets] == [2, 1, 1] * 4  # the first seed in front of the others
 
 
-def _signals(start: Sequence[float], ends: Sequence[Sequence[float]], decay: float = 1.0) -> Evidence:
-    """start: gradients of three layers before training in every net; ends: after it, for each seed.
+def _network(kind: str, norm: Norm, depth: int, when: When, seed: int, gradient: Sequence[float]) -> NetworkSignals:
+    return NetworkSignals(
+        kind=kind, norm=norm, when=when, seed=seed, depth=depth, variance=(1.0, 2.0), gradient=tuple(gradient),
+        gradient_norm=(0.5, 0.25, 0.125),
+    )  # fmt: skip
 
-    decay: what deeper nets' gradients are times those of 20 layers, before training.
+
+def _signals(
+    start: Sequence[float],
+    ends: Sequence[Sequence[float]],
+    decay: float = 1.0,
+    change: Callable[[NetworkSignals], NetworkSignals] = lambda network: network,
+) -> AnyEvidence:
+    """Return evidence of made-up signals.
+
+    Args:
+        start: gradients of three layers before training in every net.
+        ends: gradients after training, for each seed.
+        decay: what deeper nets' gradients are times those of 20 layers, before training.
+        change: what happens to each untrained network.
     """
-    facts: dict[str, Any] = {"variance": [1.0, 2.0], "gradient_norm": [0.5, 0.25, 0.125]}
-    rows = [
-        {"kind": kind, "norm": norm, "depth": depth, "when": "start", "seed": 0, "gradient": start, **facts,
-         "gradient_norm": [0.5, 0.25, 0.125 * (1 if depth == 20 else decay)]}
-        for kind in normalization.KINDS for norm in normalization.NORMS for depth in normalization.DEPTHS
-    ]  # fmt: skip
-    of_runs = {
+    rows = tuple(
+        change(
+            replace(
+                _network(kind, norm, depth, "start", 0, start),
+                gradient_norm=(0.5, 0.25, 0.125 * (1 if depth == 20 else decay)),
+            )
+        )
+        for kind, norm, depth in product(NET_KINDS, normalization.NORMS, normalization.DEPTHS)
+    )
+    networks = {
         arm.name: [
-            {"kind": "plain" if arm.config.model.is_plain else "resnet", "norm": "batch", "when": "end", "seed": seed,
-             "depth": arm.config.model.depth, "gradient": gradient, **facts}
-            for seed, gradient in enumerate(ends)
+            _network(
+                "plain" if arm.config.model.is_plain else "resnet", "batch", arm.config.model.depth, "end", seed, end
+            )
+            for seed, end in enumerate(ends)
         ]
         for arm in normalization.EXPERIMENT.measured_arms("digits")
-    }  # fmt: skip
-    return made_up("normalization", {}, {"rows": rows}, of_runs)
+    }
+    return made_up("normalization", {}, UntrainedSignals(rows), networks)
 
 
 HEALTHY = (1.0, 1.0, 0.5)
@@ -275,11 +311,11 @@ def test_gradients_that_vanish_with_depth_in_every_layer_alike_are_not_healthy()
 
 
 def test_the_rule_on_nets_without_batch_norm_is_shown_as_a_control() -> None:
-    evidence = _signals(HEALTHY, (HEALTHY, HEALTHY))
-    for row in evidence.measured["rows"]:
-        if (row["kind"], row["norm"], row["depth"]) == ("plain", "none", 110):
-            row["gradient_norm"] = [1e-9, 1e-9, 1e-9]
-    verdict = normalization.EXPERIMENT.judge(evidence)
+    def vanish(network: NetworkSignals) -> NetworkSignals:
+        is_control = (network.kind, network.norm, network.depth) == ("plain", "none", 110)
+        return replace(network, gradient_norm=(1e-9, 1e-9, 1e-9)) if is_control else network
+
+    verdict = normalization.EXPERIMENT.judge(_signals(HEALTHY, (HEALTHY, HEALTHY), change=vanish))
     assert verdict.outcome == "reproduced"
     assert (
         "with 20, 56 and 110 layers 0, 0 and 1 of 1 plain nets fail, and 0, 0 and 0 residual nets" in verdict.sentence
@@ -287,10 +323,11 @@ def test_the_rule_on_nets_without_batch_norm_is_shown_as_a_control() -> None:
 
 
 def test_the_gradients_of_plain_and_residual_nets_are_drawn_to_one_scale() -> None:
-    evidence = _signals(HEALTHY, (HEALTHY, HEALTHY))
-    for row in evidence.measured["rows"]:
-        if (row["kind"], row["norm"], row["depth"]) == ("resnet", "none", 110):
-            row["gradient"] = [1e8, 1e8, 1e8]
+    def explode(network: NetworkSignals) -> NetworkSignals:
+        is_control = (network.kind, network.norm, network.depth) == ("resnet", "none", 110)
+        return replace(network, gradient=(1e8, 1e8, 1e8)) if is_control else network
+
+    evidence = _signals(HEALTHY, (HEALTHY, HEALTHY), change=explode)
     plain, residual = normalization.EXPERIMENT.draw(evidence).axes[1:]
     assert plain.get_ylim() == residual.get_ylim()
     assert residual.get_ylim()[1] > 1e8
@@ -322,16 +359,16 @@ def test_normalization(start: Sequence[float], ends: Sequence[Sequence[float]], 
     assert isinstance(normalization.EXPERIMENT.draw(evidence), Figure)
 
 
-def _surfaces(rise: float, centres: tuple[float, float] = (0.1, 0.1), seeds: int = 2) -> Evidence:
+def _surfaces(rise: float, centres: tuple[float, float] = (0.1, 0.1), seeds: int = 2) -> AnyEvidence:
     plain, residual = landscape.EXPERIMENT.arms("digits")
     (steep, smooth) = (
         [[height + centre] * 3, [height + centre, centre, height + centre], [height + centre] * 3]
         for height, centre in zip((5.0, rise), centres, strict=True)
     )
     steep[0][0] = 0.5
-    surfaces = {plain.name: [steep] * seeds, residual.name: [smooth] * seeds}
+    surfaces = {arm.name: [tuple(map(tuple, s))] * seeds for arm, s in ((plain, steep), (residual, smooth))}
     errors = {plain: _seeds(5, 5)[:seeds], residual: _seeds(5, 5)[:seeds]}
-    return made_up("landscape", errors, of_runs=surfaces)
+    return made_up("landscape", errors, networks=surfaces)
 
 
 @pytest.mark.parametrize(
@@ -343,21 +380,23 @@ def _surfaces(rise: float, centres: tuple[float, float] = (0.1, 0.1), seeds: int
         (_surfaces(0.5, centres=(0.1, 0.7)), "inconclusive"),
     ],
 )
-def test_landscape(evidence: Evidence, outcome: str) -> None:
+def test_landscape(evidence: AnyEvidence, outcome: str) -> None:
     assert landscape.EXPERIMENT.judge(evidence).outcome == outcome
     assert len(landscape.EXPERIMENT.table(evidence).rows) in (2, 4)
     assert isinstance(landscape.EXPERIMENT.draw(evidence), Figure)
 
 
-def _thousand(ends: Sequence[float], size: Size) -> Evidence:
+def _thousand(ends: Sequence[float], size: Size) -> AnyEvidence:
     """ends: the training error of each seed, at the end and in the last window."""
     arms = thousand_layers.EXPERIMENT.arms(size)
-    steps = [
-        {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": depth / 100, "peak_gb": 1.5,
-         "peak_gb_before_training": 0.5}
+    steps = tuple(
+        StepCost(
+            depth=depth, checkpoint_activations=checkpoints, seconds_per_step=depth / 100, peak_gb=1.5,
+            peak_gb_before_training=0.5,
+        )
         for depth in (20, 56, 110, 1202) for checkpoints in (False, True)
-    ]  # fmt: skip
-    return made_up("thousand-layers", {arm: [(end, end) for end in ends] for arm in arms}, {"steps": steps}, size=size)
+    )  # fmt: skip
+    return made_up("thousand-layers", {arm: [(end, end) for end in ends] for arm in arms}, StepCosts(steps), size=size)
 
 
 @pytest.mark.parametrize(
@@ -388,17 +427,19 @@ def test_a_start_of_thousand_layers_is_no_verdict(last: float, found: str) -> No
 
 
 def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cost(config: RunConfig, steps: int) -> dict[str, Any]:
-        facts = {"depth": config.model.depth, "checkpoint_activations": config.compute.checkpoint_activations}
-        if config.model.depth == 1202 and not config.compute.checkpoint_activations:
-            raise OutOfMemoryError("the training steps do not fit into memory")
-        return {**facts, "seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
+    def cost(config: RunConfig, steps: int) -> StepCost:
+        depth, checkpoints = config.model.depth, config.compute.checkpoint_activations
+        if depth == 1202 and not checkpoints:
+            raise OutOfMemoryError("out of memory in the training steps")
+        numbers = {"seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
+        return StepCost(depth=depth, checkpoint_activations=checkpoints, **numbers)
 
     monkeypatch.setattr(thousand_layers, "step_cost", cost)
-    measure = thousand_layers.EXPERIMENT.measure
-    assert measure is not None
-    evidence = _thousand([50.0], "digits")
-    evidence.measured.update(measure(Bench("digits", None, torch.device("cpu"))))
+    once = thousand_layers.EXPERIMENT.once
+    assert once is not None
+    costs = once.measure(Bench("digits", None, torch.device("cpu")))
+    arms = thousand_layers.EXPERIMENT.arms("digits")
+    evidence = made_up("thousand-layers", {arm: [(50.0, 50.0)] for arm in arms}, costs)
     rows = thousand_layers.EXPERIMENT.table(evidence).rows
     assert rows[-1] == ("ResNet-1202", "not measured", "not measured", "1.25", "not measured")
     assert rows[-2][2:] == ("1.25", "1.25", "1.00")
@@ -413,16 +454,17 @@ def test_a_start_of_thousand_layers_keeps_the_small_rate() -> None:
 def test_complexity() -> None:
     counts = {"vgg19": 19.6, "vgg16": 15.5, "plain34": 3.6, "resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8,
               "resnet101": 7.6, "resnet152": 11.3}  # fmt: skip
-    rows = [
-        {"name": name, "label": name, "parameters": 1, "multiply_adds": round(count * 1e9), "seconds_per_image": 1.0}
+    rows = tuple(
+        NetworkCost(name=name, label=name, parameters=1, multiply_adds=round(count * 1e9), seconds_per_image=1.0)
         for name, count in counts.items()
-    ]
-    conformance = {"networks": 5, "exact": 5, "with_paper_figure": 4, "largest_deviation": 0.011}
-    evidence = made_up("complexity", {}, {"rows": rows, "conformance": conformance})
+    )
+    conformance = Conformance(networks=5, exact=5, with_paper_figure=4, largest_deviation=0.011)
+    costs = Costs(device="cpu", batch_size=4, rows=rows, conformance=conformance)
+    evidence = made_up("complexity", {}, costs)
     assert complexity.EXPERIMENT.judge(evidence).outcome == "reproduced"
     assert isinstance(complexity.EXPERIMENT.draw(evidence), Figure)
-    conformance["exact"] = 4
-    assert complexity.EXPERIMENT.judge(evidence).outcome == "not reproduced"
+    inexact = made_up("complexity", {}, replace(costs, conformance=replace(conformance, exact=4)))
+    assert complexity.EXPERIMENT.judge(inexact).outcome == "not reproduced"
 
 
 def test_warmup() -> None:
@@ -434,14 +476,14 @@ def test_warmup() -> None:
     for late, record in enumerate(evidence.records[cold.name]):
         record.values["curve"] = {"train": [[10, 100.0], [200 + late, 50.0]]}
     assert warmup.EXPERIMENT.judge(evidence).outcome == "reproduced"
-    evidence.records[warm.name], evidence.records[cold.name] = evidence.records[cold.name], evidence.records[warm.name]
-    assert warmup.EXPERIMENT.judge(evidence).outcome == "not reproduced"
+    swapped = {warm.name: evidence.records[cold.name], cold.name: evidence.records[warm.name]}
+    assert warmup.EXPERIMENT.judge(replace(evidence, records=swapped)).outcome == "not reproduced"
     alone = made_up("warmup", {warm: [(5, 5)], cold: [(5, 5)]})
     assert "+0 iterations (one seed: no interval)" in warmup.EXPERIMENT.judge(alone).sentence
 
 
 @pytest.mark.parametrize("experiment", [degradation.EXPERIMENT, depth.EXPERIMENT, convergence.EXPERIMENT])
-def test_a_figure_and_a_table_show_every_network(experiment: Experiment) -> None:
+def test_a_figure_and_a_table_show_every_network(experiment: AnyExperiment) -> None:
     evidence = made_up(experiment.name, {arm: _seeds(5, 6) for arm in experiment.arms("digits")})
     table = experiment.table(evidence)
     assert len(table.rows) == len(evidence.records)
@@ -463,11 +505,17 @@ def test_every_experiment_says_its_claim_source_rule_and_the_papers_numbers(name
 
 
 def test_arms_of_one_name_are_the_same_in_every_experiment() -> None:
-    keys: dict[str, str] = {}
+    known: dict[str, Arm] = {}
     for experiment in EXPERIMENTS.values():
         for size in ("digits", "small", "paper"):
             for arm in experiment.arms(size):
-                assert keys.setdefault(arm.name, arm.key) == arm.key
+                assert known.setdefault(arm.name, arm) == arm
+
+
+def test_experiments_share_the_arms_that_they_have_in_common() -> None:
+    arms = set(degradation.EXPERIMENT.arms("small"))
+    assert arms > {*depth.EXPERIMENT.arms("small"), *responses.EXPERIMENT.arms("small")}
+    assert arms > set(degradation.judged_arms("small"))
 
 
 def test_a_short_training_compares_speed_unless_every_net_fits() -> None:

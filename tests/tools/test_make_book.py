@@ -64,7 +64,7 @@ def test_what_was_computed_in_another_way_is_a_chapter_from_a_folder_of_its_own(
 def test_a_book_refuses_an_experiment_that_two_folders_hold_at_the_same_size(tmp_path: Path) -> None:
     _link(tmp_path, "records", "shortcuts-digits.json")
     _link(tmp_path / "elsewhere", "records", "shortcuts-digits.json")
-    with pytest.raises(RunError, match=r"elsewhere/shortcuts-digits\.json: a book has room for an experiment once"):
+    with pytest.raises(RunError, match=r"elsewhere/shortcuts-digits\.json are of the same experiment at the same size"):
         read_chapters(tmp_path)
 
 

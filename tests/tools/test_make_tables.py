@@ -10,7 +10,7 @@ import pytest
 
 from reslab.config import differences
 from reslab.experiments.book import read_chapters
-from reslab.experiments.provenance import engines
+from reslab.experiments.wording import engines
 from reslab.recipes import RECIPES
 
 _PATH = Path(__file__).parents[2] / "tools" / "make_tables.py"

@@ -1,18 +1,16 @@
 """What an experiment trains: networks with their recipe, at one of three sizes."""
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reslab.config import DataConfig, RunConfig, override, without_defaults
+from reslab.config import DataConfig, RunConfig, differences, override, to_dict
 from reslab.errors import check_choice
 from reslab.recipes.cifar import cifar
 from reslab.recipes.cifar_small import cifar_small
 from reslab.recipes.digits import digits
 
-KINDS = ("plain", "resnet")
-DEPTHS = (20, 32, 44, 56)  # of the paper's Fig. 6, all of which train on a CPU
+NET_KINDS = ("plain", "resnet")
+FIGURE_DEPTHS = (20, 32, 44, 56)  # of the paper's Fig. 6, all of which train on a CPU
 Size = Literal["digits", "small", "paper"]
 SIZES: tuple[Size, ...] = ("digits", "small", "paper")
 _RECIPES = {"digits": digits, "small": cifar_small, "paper": cifar}
@@ -20,7 +18,12 @@ _RECIPES = {"digits": digits, "small": cifar_small, "paper": cifar}
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where an arm's weights come from: another arm's result of the same seed, with identity blocks in every stage."""
+    """Name where an arm's weights come from: another arm's result of the same seed, with identity blocks added.
+
+    Attributes:
+        arm: the arm that is trained first.
+        blocks: how many identity blocks are added to each of its stages; 0 for none.
+    """
 
     arm: "Arm"
     blocks: int
@@ -28,7 +31,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One network under one recipe; every seed of it is a run. Its recipe's name tells it from other arms."""
+    """One network under one recipe, to be trained with several seeds.
+
+    Attributes:
+        config: what is trained; its recipe's name is the arm's.
+        start: where its weights come from; None for weights that are drawn.
+    """
 
     config: RunConfig
     start: Start | None = None
@@ -38,27 +46,44 @@ class Arm:
         return self.config.recipe
 
     @property
-    def key(self) -> str:
-        """A hash of everything that decides the outcome but the seed; where data lies does not.
-
-        Of what differs from the defaults, so that what was trained before a new setting came is still found.
-        """
-        values = without_defaults(self.config)
-        values["data"].pop("path", None)
-        for name in ("weights", "seed"):
-            values.pop(name, None)
-        if self.start is not None:
-            values["start"] = [self.start.arm.key, self.start.blocks]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+    def total_iterations(self) -> int:
+        """The iterations behind the arm's weights, with those of the arm that it starts from."""
+        before = 0 if self.start is None else self.start.arm.total_iterations
+        return before + self.config.train.iterations
 
     def at(self, data: str | None) -> "Arm":
-        """The same arm with its data in another place; the embedded digits stay where they are."""
+        """Return the same arm with its data in another place; see `at_place`."""
         start = None if self.start is None else replace(self.start, arm=self.start.arm.at(data))
         return Arm(replace(self.config, data=at_place(self.config.data, data)), start)
 
+    def changes(self, config: RunConfig) -> str:
+        """Return in words what differs between a run's config and this arm's; "" for a run of this arm.
+
+        A run's seed, where its data lay, and the path of the weights that it began with tell no arm from another.
+        """
+        pairs = differences(to_dict(config), to_dict(self.config))
+        return "; ".join(
+            f"{key}: {theirs!r} recorded, {ours!r} now"
+            for key, (theirs, ours) in pairs.items()
+            if key not in ("seed", "data.path", "weights")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRun:
+    """One training of an arm, with one seed."""
+
+    arm: Arm
+    seed: int
+
+    @property
+    def source(self) -> "ArmRun | None":
+        """The run that has to be finished before this one can start."""
+        return None if self.arm.start is None else ArmRun(self.arm.start.arm, self.seed)
+
 
 def at_place(config: DataConfig, data: str | None) -> DataConfig:
-    """The same data in another place; the embedded digits stay where they are, as anything does for None."""
+    """Return the same data in another place; the embedded digits stay where they are, as anything does for None."""
     return config if data is None or config.kind == "digits" else replace(config, path=data)
 
 
@@ -72,10 +97,15 @@ def kind_in_words(kind: str) -> str:
     return "plain" if kind == "plain" else "residual"
 
 
-def arm(size: Size, kind: str, depth: int, changes: dict[str, Any] | None = None, *, suffix: str = "") -> Arm:
+def make_arm(size: Size, kind: str, depth: int, changes: dict[str, Any] | None = None, *, suffix: str = "") -> Arm:
     """Return a plain or residual net of the CIFAR family under the recipe of a size.
 
-    changes: settings that differ from the recipe's, as in `reslab.override`; suffix: then tells the arms apart.
+    Args:
+        size: the recipe's.
+        kind: "plain" or "resnet".
+        depth: the number of weighted layers.
+        changes: settings that differ from the recipe's, as in `reslab.override`.
+        suffix: of the arm's name, to tell it from the arm without the changes.
     """
     check_choice("size", size, SIZES)
     config = _RECIPES[size](kind, depth)

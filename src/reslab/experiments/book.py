@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+
+from markupsafe import Markup
 
 from reslab.errors import RunError
 from reslab.report.figures.style import to_svg
@@ -12,11 +13,10 @@ from reslab.report.html import figure_markup, write_page
 
 from .arms import SIZES, Size
 from .catalog import EXPERIMENTS
-from .evidence import Evidence, load_evidence, path_of
-from .experiment import Experiment, Table, Verdict
-from .provenance import date_of, in_words
-from .record_store import other_training
-from .settings import settings_in_words
+from .evidence import AnyEvidence
+from .experiment import AnyExperiment, ResultTable, Verdict
+from .record_store import RecordStore, evidence_path
+from .wording import date_of, provenance_in_words, settings_in_words
 
 VERDICTS_NOTE = (
     "Clean training error is that of all training images, not augmented, in eval mode, with the last weights. "
@@ -27,7 +27,7 @@ VERDICTS_NOTE = (
     "not corrected for the number of claims tested, so that of many claims some would come out wrongly by chance. For "
     "the digits the rules are not blind: what the networks do there was known when they were written, and the one of "
     "batch norm was replaced after its first form would not have called the claim reproduced. Some rules were changed "
-    "after results on CIFAR-10 were known, too; the documentation of 'reslab experiment' lists what was known when."
+    "after results on CIFAR-10 were known, too; the documentation of 'reslab reproduce' lists what was known when."
 )
 _PLACES = list(product(EXPERIMENTS.values(), SIZES))  # in the order of the book
 
@@ -36,8 +36,8 @@ _PLACES = list(product(EXPERIMENTS.values(), SIZES))  # in the order of the book
 class Chapter:
     """One experiment at one size: its evidence, and what follows from it."""
 
-    experiment: Experiment
-    evidence: Evidence
+    experiment: AnyExperiment
+    evidence: AnyEvidence
 
     @property
     def verdict(self) -> Verdict:
@@ -50,7 +50,12 @@ class Chapter:
         return f"{where}: {self.verdict.outcome}"
 
     @property
-    def table(self) -> Table:
+    def paper(self) -> str:
+        """The paper's numbers in one line."""
+        return "; ".join(f"{what}: {value}" for what, value in self.experiment.paper)
+
+    @property
+    def table(self) -> ResultTable:
         return self.experiment.table(self.evidence)
 
     @property
@@ -64,7 +69,7 @@ class Chapter:
         """What repeats it."""
         count = self.evidence.num_seeds
         seeds = "" if count in (0, self.experiment.seeds) else f" --seeds {count}"
-        return f"reslab experiment {self.experiment.name} --size {self.evidence.size}{seeds}"
+        return f"reslab reproduce {self.experiment.name} --size {self.evidence.size}{seeds}"
 
     @property
     def date(self) -> str:
@@ -73,7 +78,7 @@ class Chapter:
     @property
     def provenance(self) -> str:
         """On what it was trained and measured, in sentences."""
-        return in_words(self.evidence)
+        return provenance_in_words(self.evidence)
 
     @property
     def table_note(self) -> str:
@@ -85,11 +90,11 @@ class Chapter:
             notes.append("±: standard deviation over the seeds.")
         return " ".join(notes)
 
-    def figure(self) -> str:
-        """Return the figure as inline SVG; its label says the verdict."""
+    def figure(self) -> Markup:
+        """Return the figure as inline SVG to be put on a page; its label states the verdict."""
         name = f"{self.experiment.name}-{self.evidence.size}"
         label = f"{self.experiment.caption} Verdict: {self.verdict.outcome}. {self.verdict.sentence}"
-        return to_svg(self.experiment.draw(self.evidence), name, label)
+        return figure_markup(to_svg(self.experiment.draw(self.evidence), name, label))
 
 
 def read_chapters(results: Path) -> list[Chapter]:
@@ -102,39 +107,21 @@ def read_chapters(results: Path) -> list[Chapter]:
     return [chapter for place in _PLACES if (chapter := _read_chapter(results, *place)) is not None]
 
 
-def _read_chapter(results: Path, experiment: Experiment, size: Size) -> Chapter | None:
-    """Return what there is of an experiment at a size, None for nothing.
-
-    RunError for evidence of other networks, or measured in another way, than this version's experiment has.
-    """
+def _read_chapter(results: Path, experiment: AnyExperiment, size: Size) -> Chapter | None:
+    """Return what there is of an experiment at a size, None for nothing."""
     path = _only_path(results, experiment.name, size)
-    if path is None:
-        return None
-    evidence = load_evidence(path)
-    command = Chapter(experiment, evidence).command
-    arms = {arm.name: arm for arm in experiment.arms(size)}
-    if other := sorted(arms.keys() ^ evidence.records.keys()):
-        raise RunError(
-            f"{path} is of other networks than this version's {experiment.name} ({', '.join(other)}); make it anew, "
-            f"where its runs are, with: {command}"
-        )
-    if evidence.how != experiment.how(size):
-        raise RunError(
-            f"{path} was measured in another way than this version does ({evidence.how} there, {experiment.how(size)} "
-            f"now); make it anew, where its runs are, with: {command}"
-        )
-    for record in (record for records in evidence.records.values() for record in records):
-        if lack := other_training(record, arms[record.path.parent.name], record.values["seed"]):
-            raise RunError(f"{record.path} is not of this version's {experiment.name}: {lack}.")
-    return Chapter(experiment, evidence)
+    return None if path is None else Chapter(experiment, RecordStore.open(path.parent, experiment, size).load())
 
 
 def _only_path(results: Path, name: str, size: str) -> Path | None:
     """Where the evidence of an experiment at a size lies; None if there is none."""
-    file = path_of(results, name, size).name
+    file = evidence_path(results, name, size).name
     paths = [*results.glob(file), *sorted(results.glob(f"*/{file}"))]
     if len(paths) > 1:
-        raise RunError(f"{paths[0]} and {paths[1]}: a book has room for an experiment once at a size; move one away.")
+        raise RunError(
+            f"{paths[0]} and {paths[1]} are of the same experiment at the same size, and a book shows one; move the "
+            "other elsewhere."
+        )
     return paths[0] if paths else None
 
 
@@ -143,13 +130,15 @@ def write_book(results: Path, folder: Path) -> Path:
 
     Evidence that cannot be shown keeps no other from its page: its RunError is raised when they are written.
     """
-    chapters, failures = [], []
+    chapters: list[Chapter] = []
+    failures: list[RunError] = []
     for place in _PLACES:
         try:
-            chapters.append(_read_chapter(results, *place))
+            chapter = _read_chapter(results, *place)
+            chapters += [chapter] if chapter else []
         except RunError as failure:
             failures.append(failure)
-    index = _write_pages([chapter for chapter in chapters if chapter is not None], folder)
+    index = _write_pages(chapters, folder)
     if failures:
         raise RunError(f"{index} is written, but not whole: {failures[0]}")
     return index
@@ -160,41 +149,12 @@ def _write_pages(chapters: Sequence[Chapter], folder: Path) -> Path:
     names = list(dict.fromkeys(chapter.experiment.name for chapter in chapters))
     for name in names:
         _write_experiment([chapter for chapter in chapters if chapter.experiment.name == name], folder)
-    rows = [_front(one) for one in chapters]
-    return write_page("book.html", folder / "index.html", title="Book of results", note=VERDICTS_NOTE, rows=rows)
+    return write_page(
+        "book.html", folder / "index.html", title="Book of results", note=VERDICTS_NOTE, chapters=chapters
+    )
 
 
 def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
     experiment = chapters[0].experiment
-    sections = [
-        {
-            "size": chapter.evidence.size,
-            "heading": chapter.heading,
-            "settings": chapter.settings,
-            "verdict": chapter.verdict,
-            "table": chapter.table,
-            "figure": figure_markup(chapter.figure()),
-            "seeds": chapter.evidence.num_seeds,
-            "table_note": chapter.table_note,
-            "provenance": chapter.provenance,
-            "command": chapter.command,
-        }
-        for chapter in chapters
-    ]
     path = folder / f"{experiment.name}.html"
-    return write_page("experiment.html", path, title=experiment.title, experiment=experiment, sections=sections)
-
-
-def _front(chapter: Chapter) -> dict[str, Any]:
-    verdict = chapter.verdict
-    return {
-        "name": chapter.experiment.name,
-        "title": chapter.experiment.title,
-        "paper": "; ".join(f"{what}: {value}" for what, value in chapter.experiment.paper),
-        "headline": verdict.headline,
-        "outcome": verdict.outcome,
-        "size": chapter.evidence.size,
-        "seeds": chapter.evidence.num_seeds or "-",
-        "date": chapter.date,
-        "command": chapter.command,
-    }
+    return write_page("experiment.html", path, title=experiment.title, experiment=experiment, chapters=chapters)

@@ -1,7 +1,8 @@
 """All experiments by name, in the order of the paper's argument."""
 
 from reslab.errors import UsageError, did_you_mean
-from reslab.experiments.claims import (
+
+from .claims import (
     complexity,
     construction,
     convergence,
@@ -15,28 +16,27 @@ from reslab.experiments.claims import (
     thousand_layers,
     warmup,
 )
+from .experiment import AnyExperiment
 
-from .experiment import Experiment
-
-_MODULES = (
-    construction,
-    degradation,
-    normalization,
-    convergence,
-    shortcuts,
-    depth,
-    thousand_layers,
-    responses,
-    warmup,
-    plateau,
-    complexity,
-    landscape,
+_EXPERIMENTS: tuple[AnyExperiment, ...] = (
+    construction.EXPERIMENT,
+    degradation.EXPERIMENT,
+    normalization.EXPERIMENT,
+    convergence.EXPERIMENT,
+    shortcuts.EXPERIMENT,
+    depth.EXPERIMENT,
+    thousand_layers.EXPERIMENT,
+    responses.EXPERIMENT,
+    warmup.EXPERIMENT,
+    plateau.EXPERIMENT,
+    complexity.EXPERIMENT,
+    landscape.EXPERIMENT,
 )
-EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in _MODULES}
+EXPERIMENTS: dict[str, AnyExperiment] = {experiment.name: experiment for experiment in _EXPERIMENTS}
 
 
-def find_experiment(name: str) -> Experiment:
-    """Return an experiment; UsageError names those there are."""
+def find_experiment(name: str) -> AnyExperiment:
+    """Return an experiment by its name; UsageError names the experiments that exist."""
     if name not in EXPERIMENTS:
         names = ", ".join(EXPERIMENTS)
         raise UsageError(f"experiment is {name!r}; allowed: {names}.{did_you_mean(name, EXPERIMENTS)}")

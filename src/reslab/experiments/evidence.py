@@ -1,12 +1,15 @@
-"""What an experiment found, as JSON: the records of its runs, and what was measured on their networks."""
+"""What an experiment has to judge by: the records of its runs, and what was measured on their networks."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from reslab.artifacts.record import RecordedRun
-from reslab.config import from_dict
+from reslab.config import RunConfig, from_dict
 from reslab.errors import RunError
 from reslab.evaluation.metrics import error_percent
 from reslab.spec import ModelSpec
@@ -14,34 +17,81 @@ from reslab.system.files import read_json, to_json, write_atomically
 
 from .arms import Size
 
-FORMAT_VERSION = 2
-_KEYS = ("made", "models", "measured", "how", "of_runs")
+FORMAT_VERSION = 3
+NetworkT = TypeVar("NetworkT")  # what is measured on each trained network
+OnceT = TypeVar("OnceT")  # what is measured once, next to the runs
+ValueT = TypeVar("ValueT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """When and on what something was measured.
+
+    Attributes:
+        date: YYYY-MM-DD.
+        device: "cpu" or "cuda".
+        machine: processor, threads, versions and source.
+    """
+
+    date: str
+    device: str
+    machine: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured on a run's network. made: when and where, {"date": ..., "environment": ...}."""
+class Measured(Generic[ValueT]):
+    """A measured value, and when and on what it was measured."""
 
-    value: Any
-    made: dict[str, Any]
+    value: ValueT
+    made: Made
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What there is to judge by, all of it JSON values but the records.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceDocument(Generic[NetworkT, OnceT]):
+    """An evidence file; the records that it names lie next to it.
 
-    records: for each arm, its runs in the order of seeds; where they were trained stands in them.
-    measured: what the experiment measured beside its runs, at `made`.
-    of_runs: what it measured on its runs' networks, for each arm in the order of seeds; how: with which constants.
+    Attributes:
+        experiment: the experiment's name.
+        size: of its arms.
+        models: for each arm, the hashes of its networks' model files in the order of seeds.
+        constants: of what was measured on the networks.
+        networks: what was measured on the networks, by the hash of the model file.
+        once: what was measured next to the runs; None where nothing is.
     """
 
     experiment: str
     size: Size
+    models: dict[str, list[str]]
+    constants: dict[str, int]
+    networks: dict[str, Measured[NetworkT]]
+    once: Measured[OnceT] | None
+
+    @property
+    def num_seeds(self) -> int:
+        """The seeds of each network; 0 where nothing was trained."""
+        return max(map(len, self.models.values()), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence(Generic[NetworkT, OnceT]):
+    """All that a verdict, a table and a figure are made from.
+
+    Attributes:
+        document: which records it is made of, and what was measured.
+        records: for each arm, its runs in the order of seeds.
+    """
+
+    document: EvidenceDocument[NetworkT, OnceT]
     records: Mapping[str, Sequence[RecordedRun]]
-    measured: dict[str, Any]
-    of_runs: Mapping[str, Sequence[Measured]]
-    made: dict[str, Any]
-    how: dict[str, Any]
+
+    @property
+    def size(self) -> Size:
+        return self.document.size
+
+    @property
+    def num_seeds(self) -> int:
+        """The seeds that every arm has; 0 where nothing was trained."""
+        return min((len(records) for records in self.records.values()), default=0)
 
     def errors(self, arm: str, split: str) -> tuple[float, ...]:
         """Return the final error in %, one for each seed. split: "train" (clean images, eval mode), "test", ..."""
@@ -49,142 +99,85 @@ class Evidence:
         return tuple(error_percent(count["correct"], count["total"]) for count in counts)
 
     def reported(self, arm: str) -> tuple[float, ...]:
-        """Return the final error on the split that the runs report, one for each seed."""
+        """Return the final error in % on the split that the runs report, one for each seed."""
         return self.errors(arm, self.records[arm][0].values["reported_split"])
 
-    def found(self, arm: str) -> list[Any]:
+    def on_networks(self, arm: str) -> list[NetworkT]:
         """Return what was measured on the networks of an arm, one value for each seed."""
-        return [one.value for one in self.of_runs[arm]]
-
-    def spec(self, arm: str) -> ModelSpec:
-        """Return what network an arm trains."""
-        return ModelSpec.from_dict(self.records[arm][0].config()["model"])
-
-    def iterations(self, arm: str) -> int:
-        return from_dict(self.records[arm][0].config()).train.iterations
+        return [self.document.networks[model].value for model in self.document.models[arm]]
 
     @property
-    def num_seeds(self) -> int:
-        """The seeds that every arm has; 0 where nothing was trained."""
-        return min((len(records) for records in self.records.values()), default=0)
+    def next_to_runs(self) -> OnceT:
+        """What was measured next to the runs."""
+        assert self.document.once is not None
+        return self.document.once.value
+
+    def config(self, arm: str) -> RunConfig:
+        """Return the config of an arm's first run."""
+        return from_dict(self.records[arm][0].config())
+
+    def spec(self, arm: str) -> ModelSpec:
+        """Return which network an arm trains."""
+        return self.config(arm).model
 
 
-def path_of(results: Path, experiment: str, size: str) -> Path:
-    """Return where an experiment's evidence lies; the records that it names lie in `results`/records."""
-    return results / f"{experiment}-{size}.json"
+AnyEvidence = Evidence[Any, Any]
 
 
-def records_folder(results: Path) -> Path:
-    """Return where the records of the experiments' runs lie: ARM/SEED.json."""
-    return results / "records"
-
-
-def save_evidence(evidence: Evidence, results: Path) -> Path:
-    """Write which records it is made of and what was measured; the records themselves are there already."""
-    path = path_of(results, evidence.experiment, evidence.size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        "format_version": FORMAT_VERSION,
-        "experiment": evidence.experiment,
-        "size": evidence.size,
-        "made": evidence.made,
-        "arms": {arm: [record.values["seed"] for record in records] for arm, records in evidence.records.items()},
-        "models": {arm: _models(records) for arm, records in evidence.records.items()},
-        "measured": evidence.measured,
-        "how": evidence.how,
-        "of_runs": {arm: [_to_values(one, evidence.made) for one in found] for arm, found in evidence.of_runs.items()},
-    }
-    write_atomically(path, to_json(document))
-    return path
-
-
-def load_evidence(path: Path) -> Evidence:
-    """Read what `save_evidence` wrote, with the records it names.
-
-    RunError for a record that is missing, damaged, or of other networks than were measured for this evidence.
-    """
-    document = read_document(path)
-    records = {
-        arm: [RecordedRun.open(records_folder(path.parent) / arm / f"{seed}.json") for seed in seeds]
-        for arm, seeds in document["arms"].items()
-    }
-    for arm, models in document["models"].items():
-        if any(None not in pair and pair[0] != pair[1] for pair in zip(models, _models(records[arm]), strict=True)):
-            raise RunError(
-                f"{path} was made of other networks than the records of {arm} are beside it; make it anew with: "
-                f"{_command(document)}"
-            )
-    return Evidence(
-        document["experiment"],
-        document["size"],
-        records,
-        document["measured"],
-        of_runs_in(document),
-        document["made"],
-        document["how"],
-    )
-
-
-def seeds_in(path: Path) -> int:
-    """Return how many seeds of each network an evidence has, without reading its records."""
-    return max((len(seeds) for seeds in read_document(path)["arms"].values()), default=0)
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Return an evidence's JSON values as they are, without its records; RunError for what is none."""
-    try:
-        document = read_json(path)
-    except RunError as error:
-        raise RunError(
-            f"{error} If it is damaged, remove it: 'reslab experiment' makes it anew where its runs are."
-        ) from None
-    if not isinstance(document, dict) or not {"experiment", "size", "arms"} <= document.keys():
-        raise RunError(f"{path}: not the evidence of an experiment; 'reslab experiment' writes one.")
-    if document.get("format_version") != FORMAT_VERSION:
-        raise RunError(
-            f"{path} has format version {document.get('format_version')}, this reslab reads {FORMAT_VERSION}; remove "
-            f"it and make it anew, where its runs are, with: {_command(document)}"
-        )
-    if missing := [key for key in _KEYS if key not in document]:
-        raise RunError(f"{path}: not whole, without {', '.join(missing)}; remove it and make it anew.")
-    if wrong := [key for key in ("arms", "models", "of_runs", "how") if not isinstance(document[key], dict)]:
-        raise RunError(f"{path}: damaged: {wrong[0]!r} is no object; remove it and make it anew.")
-    sizes = {arm: len(seeds) for arm, seeds in document["arms"].items()}
-    for key in ("models", "of_runs"):
-        if any(sizes.get(arm) != len(values) for arm, values in document[key].items()):
-            raise RunError(
-                f"{path}: not whole: {key!r} has other seeds or arms than 'arms'; remove it and make it anew, where "
-                f"its runs are, with: {_command(document)}"
-            )
-    return document
-
-
-def of_runs_in(document: dict[str, Any]) -> dict[str, list[Measured]]:
-    """Return `Evidence.of_runs` of an evidence's JSON values."""
-    made = document["made"]
-    return {
-        arm: [Measured(one["value"], one.get("made", made)) for one in found]
-        for arm, found in document["of_runs"].items()
-    }
-
-
-def _to_values(measured: Measured, made: dict[str, Any]) -> dict[str, Any]:
-    """What was measured at another time than the rest says so itself."""
-    return {"value": measured.value, **({} if measured.made == made else {"made": measured.made})}
-
-
-def _command(document: dict[str, Any]) -> str:
-    count = max((len(seeds) for seeds in document["arms"].values()), default=0)
-    seeds = f" --seeds {count}" if count else ""
-    return f"reslab experiment {document['experiment']} --size {document['size']}{seeds}"
-
-
-def _models(records: Sequence[RecordedRun]) -> list[str | None]:
-    """The hash of each run's model file; None in older records."""
-    return [record.values.get("model_sha256") for record in records]
-
-
-def nets(evidence: Evidence, kind: str) -> dict[str, str]:
+def arms_by_depth(evidence: AnyEvidence, kind: str) -> dict[str, str]:
     """Return the arms of plain or residual nets by depth: name -> "20 layers"."""
-    chosen = [arm for arm in evidence.records if evidence.spec(arm).is_plain is (kind == "plain")]
-    return {arm: f"{evidence.spec(arm).depth} layers" for arm in sorted(chosen, key=lambda a: evidence.spec(a).depth)}
+    specs = {arm: evidence.spec(arm) for arm in evidence.records}
+    names = [arm for arm, spec in specs.items() if spec.is_plain is (kind == "plain")]
+    return {arm: f"{specs[arm].depth} layers" for arm in sorted(names, key=lambda arm: specs[arm].depth)}
+
+
+def write_evidence(path: Path, document: EvidenceDocument[NetworkT, OnceT]) -> None:
+    """Write an evidence file, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, to_json({"format_version": FORMAT_VERSION, **asdict(document)}))
+
+
+def read_evidence(path: Path, form: type[ValueT]) -> ValueT:
+    """Read an evidence file; RunError names what is wrong with it.
+
+    Args:
+        path: the file.
+        form: `EvidenceDocument` of what the experiment measures.
+    """
+    values = read_json(path)
+    version = values.pop("format_version", None) if isinstance(values, dict) else None
+    try:
+        if version == 2:
+            values = upgrade(values)
+        elif version != FORMAT_VERSION:
+            raise RunError(f"{path}: format version is {version}; this reslab reads versions 2 and {FORMAT_VERSION}.")
+        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
+        return TypeAdapter(form).validate_json(json.dumps(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        problem = error.errors()[0]
+        reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"not a whole document of format version {version} ({error})"
+    raise RunError(f"{path}: damaged: {reason}. Remove it; 'reslab reproduce' writes it again.")
+
+
+def upgrade(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of an evidence file of format version 2 (until November 2026) in today's form."""
+
+    def measured(value: object, made: dict[str, Any]) -> dict[str, Any]:
+        machine = dict(made["environment"])
+        device = machine.pop("device", "cpu")
+        return {"value": value, "made": {"date": made["date"], "device": device, "machine": machine}}
+
+    return {
+        "experiment": values["experiment"],
+        "size": values["size"],
+        "models": values["models"],
+        "constants": values["how"],
+        "networks": {
+            model: measured(one["value"], one.get("made", values["made"]))
+            for arm, measurements in values["of_runs"].items()
+            for model, one in zip(values["models"][arm], measurements, strict=True)
+        },
+        "once": measured(values["measured"], values["made"]) if values["measured"] else None,
+    }

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -16,17 +16,22 @@ from reslab.runs.data import data_of_run
 from reslab.runs.session import read_config
 
 from .arms import Arm, Size, at_place
-from .evidence import Evidence
+from .evidence import Evidence, EvidenceDocument, NetworkT, OnceT
 
-Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
+VerdictOutcome = Literal["reproduced", "not reproduced", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome, and the sentences with the numbers it follows from, the most important one first."""
+    """An outcome, and the sentences with the numbers that it follows from, the most important one first."""
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     sentence: str
+
+    @classmethod
+    def of(cls, sentence: str, *, holds: bool, fails: bool) -> "Verdict":
+        """Return the verdict on a claim of which the numbers say that it holds, or that it fails, or neither."""
+        return cls("reproduced" if holds else "not reproduced" if fails else "inconclusive", sentence)
 
     @property
     def headline(self) -> str:
@@ -35,7 +40,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ResultTable:
     """Rows of text below named columns; the first `num_words` columns are words, the others numbers."""
 
     columns: tuple[str, ...]
@@ -45,42 +50,89 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What an experiment measures with. data: where CIFAR-10 lies, None to look for it."""
+    """What an experiment measures with.
+
+    Attributes:
+        size: of the experiment's arms.
+        data: where CIFAR-10 lies; None to look for it.
+        device: what to measure on.
+    """
 
     size: Size
     data: str | None
     device: torch.device
 
     def data_of(self, folder: RunFolder) -> Splits:
-        """Return a run's data; from `data` where that is given, for the files may have moved since its training.
+        """Return a run's data, from `data` where that is given.
 
-        Where they are gone and `data` is not given, they are looked for. RunError where they are nowhere, or are other
-        data than the run was trained on.
+        Where the run's files are gone and `data` is not given, they are looked for.
+
+        Raises:
+            RunError: when the data is nowhere, or differs from what the run was trained on.
         """
         config = at_place(read_config(folder).data, self.data)
         is_gone = config.path is not None and not Path(config.path).expanduser().exists()
         if self.data is None and is_gone and config.kind != "folder":  # which is nowhere to be looked for
             config = replace(config, path=None)
-        found = data_of_run(folder, config)
-        there, now = folder.environment()["data"].get("fingerprint"), found.splits.train.fingerprint()
-        if there not in (None, now):  # older runs do not say
-            place = config.path or "what was found"
-            raise RunError(f"{place} is other data than {folder.path} was trained on (fingerprints {now}, {there}).")
-        return found.splits
+        splits = data_of_run(folder, config).splits
+        recorded, found = folder.environment()["data"]["fingerprint"], splits.train.fingerprint()
+        if recorded != found:
+            raise RunError(
+                f"{folder.path} was trained on different data (recorded fingerprint {recorded}, "
+                f"{config.path or 'the data at hand'} has {found}). Pass the original data."
+            )
+        return splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
+class NetworkMeasurement(Generic[NetworkT]):
+    """What an experiment measures on trained networks; kept by the hash of the model file and the constants.
+
+    Attributes:
+        form: the type of the value.
+        measure: returns the value of a finished run.
+        constants: what the value depends on beside the network, at a size.
+        arms: on whose networks, at a size; None for all of the experiment's.
+    """
+
+    form: type[NetworkT]
+    measure: Callable[[RunFolder, Bench], NetworkT]
+    constants: Callable[[Size], dict[str, int]] = field(default=lambda size: {})
+    arms: Callable[[Size], Sequence[Arm]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SingleMeasurement(Generic[OnceT]):
+    """What an experiment measures each time that it is run, next to its runs.
+
+    Attributes:
+        form: the type of the value.
+        measure: returns the value.
+    """
+
+    form: type[OnceT]
+    measure: Callable[[Bench], OnceT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment(Generic[NetworkT, OnceT]):
     """A claim as something to run.
 
-    claim: in one or two sentences; source: where in the paper; paper: its own numbers, (what, how much).
-    rule: how the verdict follows from the numbers, in words; `judge` does it.
-    arms: what to train at a size.
-    measure: what to measure beside the runs, as JSON values.
-    measure_run: what to measure on a finished run's network, a JSON value; of the arms `measured`, or of all of them.
-    how: with which constants; what was measured with others does not go with it.
-    table, draw: what the page shows; several tables come in the order given.
-    seeds: how many by default. caption: what the figure shows.
+    Attributes:
+        name: what it is called in commands and files.
+        title: of its page.
+        claim: in one or two sentences.
+        source: where the paper makes the claim.
+        paper: the paper's own numbers, (what, how much).
+        rule: how the verdict follows from the numbers, in words; `judge` applies it.
+        caption: what the figure shows.
+        judge: returns the verdict.
+        table: returns the page's table.
+        draw: returns the page's figure.
+        arms: what to train at a size.
+        networks: what to measure on the trained networks.
+        once: what to measure next to the runs.
+        seeds: how many of each network by default.
     """
 
     name: str
@@ -90,18 +142,29 @@ class Experiment:
     paper: tuple[tuple[str, str], ...]
     rule: str
     caption: str
-    judge: Callable[[Evidence], Verdict]
-    table: Callable[[Evidence], Table]
-    draw: Callable[[Evidence], Figure]
+    judge: Callable[[Evidence[NetworkT, OnceT]], Verdict]
+    table: Callable[[Evidence[NetworkT, OnceT]], ResultTable]
+    draw: Callable[[Evidence[NetworkT, OnceT]], Figure]
     arms: Callable[[Size], tuple[Arm, ...]] = lambda size: ()
-    measure: Callable[[Bench], dict[str, Any]] | None = None
-    measure_run: Callable[[RunFolder, Bench], Any] | None = None
-    measured: Callable[[Size], Sequence[Arm]] | None = None
-    how: Callable[[Size], dict[str, Any]] = lambda size: {}
+    networks: NetworkMeasurement[NetworkT] | None = None
+    once: SingleMeasurement[OnceT] | None = None
     seeds: int = 3
 
     def measured_arms(self, size: Size) -> Sequence[Arm]:
-        """The arms on whose networks something is measured."""
-        if self.measure_run is None:
+        """Return the arms on whose networks something is measured."""
+        if self.networks is None:
             return ()
-        return self.arms(size) if self.measured is None else self.measured(size)
+        return (self.networks.arms or self.arms)(size)
+
+    def constants(self, size: Size) -> dict[str, int]:
+        """Return the constants of what is measured on the networks."""
+        return {} if self.networks is None else self.networks.constants(size)
+
+    @property
+    def document_form(self) -> type[EvidenceDocument[NetworkT, OnceT]]:
+        """The form of the experiment's evidence files."""
+        generic: Any = EvidenceDocument  # a subscript of variables is none to the type checker
+        return generic[self.networks and self.networks.form, self.once and self.once.form]
+
+
+AnyExperiment = Experiment[Any, Any]

@@ -1,4 +1,4 @@
-"""What the experiments' figures share: curves of arms as in the paper's Fig. 6, and errors by depth."""
+"""What the experiments' figures share: curves of arms as in the paper's Fig. 6, dots for seeds, lines through means."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,16 +7,21 @@ from matplotlib.axes import Axes
 from reslab.report.figures.curves import BOLD, THIN, Curve, draw, points
 from reslab.report.figures.style import COLORS, INK, in_iterations, make_figure
 
-from .evidence import Evidence
+from .evidence import AnyEvidence
 from .statistics import spread
 
-__all__ = ["GREY", "draw_curves", "draw_dots", "make_figure"]
+__all__ = ["GREY", "draw_curves", "draw_dots", "draw_means", "make_figure"]
 
 GREY = "#6b7280"
 
 
 def draw_curves(
-    axes: Axes, evidence: Evidence, arms: Mapping[str, str], *, top: float | None = None, has_legend: bool = True
+    axes: Axes,
+    evidence: AnyEvidence,
+    arms: Mapping[str, str],
+    *,
+    top: float | None = None,
+    has_legend: bool = True,
 ) -> None:
     """Draw arms (name -> label): thin lines for training, bold ones for the split that was watched (Figs. 4 and 6).
 
@@ -27,7 +32,7 @@ def draw_curves(
         records = evidence.records[arm]
         color = COLORS[number % len(COLORS)]
         train = tuple(points(record.rows("train")) for record in records)
-        monitor = records[0].config()["evaluation"]["monitor"]
+        monitor = evidence.config(arm).evaluation.monitor
         draw(axes, Curve("", color, THIN, train))
         if monitor != "none" and all(record.rows(monitor) for record in records):
             draw(axes, Curve(label, color, BOLD, tuple(points(record.rows(monitor)) for record in records)))
@@ -62,6 +67,15 @@ def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str =
     if axes.get_ylim()[0] > 0:
         axes.annotate("the axis does not begin at 0", (0.01, 0.015), xycoords="axes fraction", fontsize=8, color=GREY)
     axes.grid(axis="x", visible=False)
+
+
+def draw_means(
+    axes: Axes, places: Sequence[float], values: Sequence[Sequence[float]], *, color: str, label: str, dot: float = 4
+) -> None:
+    """Draw a line through the means of each place's values, and a dot for every value."""
+    axes.plot(places, [sum(group) / len(group) for group in values], "-", color=color, lw=2, label=label)
+    for place, group in zip(places, values, strict=True):
+        axes.plot([place] * len(group), group, "o", color=color, ms=dot, alpha=0.7)
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:

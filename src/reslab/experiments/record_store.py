@@ -1,104 +1,154 @@
-"""What results hold already of runs that are not on this machine: their records, and what was measured on them."""
+"""The results folder as a cache: records by arm and seed, measurements by model file and constants."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
-from reslab.artifacts.record import RecordedRun
-from reslab.errors import UsageError
+from reslab.artifacts.record import RecordedRun, write_record
+from reslab.artifacts.run_folder import RunFolder
+from reslab.config import from_dict
+from reslab.errors import RunError, UsageError
 
-from .arms import Arm
-from .evidence import Measured, of_runs_in, path_of, read_document, records_folder
-from .runner import changes
-
-
-@dataclass(frozen=True, slots=True)
-class Reusable:
-    """What stands for a run that is not here. found: what was measured on its network; None where nothing is to be."""
-
-    record: RecordedRun
-    found: Measured | None
+from .arms import ArmRun, Size
+from .evidence import Evidence, EvidenceDocument, Measured, NetworkT, OnceT, read_evidence, write_evidence
+from .experiment import Experiment
 
 
 @dataclass(frozen=True, slots=True)
 class NotReusable:
-    """Why a record cannot stand for its run. is_in_run: whether it can where the run is."""
+    """Why a record cannot be used instead of its run."""
 
     reason: str
-    is_in_run: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
-    """Records below `results`, and an experiment's evidence there, if there is one.
+class RecordStore(Generic[NetworkT, OnceT]):
+    """What a results folder holds of one experiment at one size.
 
-    models: hash of the model file by arm and seed, None in older evidence; found: what was measured on it; how: with
-    which constants; made: when and where the evidence was made, None without one.
+    Attributes:
+        results: the folder; records are its records/ARM/SEED.json.
+        experiment: what the records are judged for.
+        size: of its arms.
+        document: the evidence file; None where there is none yet.
     """
 
     results: Path
-    models: Mapping[tuple[str, int], str | None]
-    found: Mapping[tuple[str, int], Measured]
-    how: dict[str, Any]
-    made: dict[str, Any] | None
+    experiment: Experiment[NetworkT, OnceT]
+    size: Size
+    document: EvidenceDocument[NetworkT, OnceT] | None
 
     @classmethod
-    def open(cls, results: Path, experiment: str, size: str) -> "Archive":
-        """Read the evidence of an experiment at a size; RunError for one that is damaged."""
-        path = path_of(results, experiment, size)
-        if not path.exists():
-            return cls(results, {}, {}, {}, None)
-        document = read_document(path)
-        models, found = document["models"], of_runs_in(document)
-        keys = {arm: [(arm, seed) for seed in seeds] for arm, seeds in document["arms"].items()}
-        return cls(
-            results,
-            dict(pair for arm in models for pair in zip(keys[arm], models[arm], strict=True)),
-            dict(pair for arm in found for pair in zip(keys[arm], found[arm], strict=True)),
-            document["how"],
-            document["made"],
-        )
+    def open(cls, results: Path, experiment: Experiment[NetworkT, OnceT], size: Size) -> "RecordStore[NetworkT, OnceT]":
+        """Read the evidence of an experiment at a size, if there is one; RunError when it is damaged."""
+        path = evidence_path(results, experiment.name, size)
+        document = read_evidence(path, experiment.document_form) if path.exists() else None
+        return cls(results, experiment, size, document)
 
-    def path(self, arm: Arm, seed: int) -> Path:
-        """Return where a run's record lies, or would lie."""
-        return records_folder(self.results) / arm.name / f"{seed}.json"
+    @property
+    def path(self) -> Path:
+        """Where the evidence file is, or will be."""
+        return evidence_path(self.results, self.experiment.name, self.size)
 
-    def look_up(self, arm: Arm, seed: int, how: dict[str, Any] | None) -> Reusable | NotReusable:
-        """Return what stands for a run whose record is there, or why nothing can; RunError for a damaged record.
+    def record_path(self, run: ArmRun) -> Path:
+        """Return where a run's record is, or will be."""
+        return self.results / "records" / run.arm.name / f"{run.seed}.json"
 
-        how: with which constants its network is measured; None if it is not.
+    def add_record(self, folder: RunFolder) -> RecordedRun:
+        """Write the record of a finished run; UsageError when the record of another result is in its place."""
+        return RecordedRun.open(write_record(folder, self.results / "records", with_model=False))
+
+    def find(self, run: ArmRun) -> RecordedRun | NotReusable | None:
+        """Return the record to be used instead of a run, or why its record cannot be; None without a record.
+
+        A run that starts from another one's weights has to be in the evidence with it: records do not name networks.
+        RunError when a record is damaged.
         """
-        record = RecordedRun.open(self.path(arm, seed))
-        if lack := other_training(record, arm, seed):
-            return NotReusable(lack, is_in_run=False)
-        is_known = self._is_of_evidence(arm, seed, record)
-        if arm.start is not None and not (is_known and self._is_of_evidence(arm.start.arm, seed)):
-            return NotReusable("it does not say of which network it goes on with the training", is_in_run=True)
-        if how is None:
-            return Reusable(record, None)
-        if not is_known or (arm.name, seed) not in self.found:
-            return NotReusable("its network is to be measured, and a record does not hold that", is_in_run=True)
-        if self.how != how:
-            return NotReusable(f"its network was measured in another way ({self.how} there, {how} now)", is_in_run=True)
-        return Reusable(record, self.found[arm.name, seed])
+        path = self.record_path(run)
+        if not path.exists():
+            return None
+        record = RecordedRun.open(path)
+        if reason := other_run(record, run):
+            return NotReusable(reason)
+        if run.source is not None and not (self._is_judged(run) and self._is_judged(run.source)):
+            return NotReusable("it does not say from which network its training started")
+        is_measured = run.arm.name in [arm.name for arm in self.experiment.measured_arms(self.size)]
+        if is_measured and self.measurement(record) is None:
+            return NotReusable(f"its network is to be measured{self._constants()}, and a record holds no weights")
+        return record
 
-    def _is_of_evidence(self, arm: Arm, seed: int, record: RecordedRun | None = None) -> bool:
-        """Whether the evidence was made of the network that the record is of; older records do not say which it is."""
-        path = self.path(arm, seed)
-        if record is None and not path.exists():
-            return False
-        model = (record or RecordedRun.open(path)).values.get("model_sha256")
-        return model is not None and self.models.get((arm.name, seed)) == model
+    def measurement(self, record: RecordedRun) -> Measured[NetworkT] | None:
+        """Return what was measured on a run's network with this version's constants; None where nothing was."""
+        if self.document is None or self.document.constants != self.experiment.constants(self.size):
+            return None
+        return self.document.networks.get(model_hash(record))
+
+    def save(self, document: EvidenceDocument[NetworkT, OnceT]) -> Evidence[NetworkT, OnceT]:
+        """Write an evidence file, and return the evidence as it is read again."""
+        write_evidence(self.path, document)
+        return RecordStore.open(self.results, self.experiment, self.size).load()
+
+    def load(self) -> Evidence[NetworkT, OnceT]:
+        """Return the evidence with the records that it names.
+
+        Raises:
+            RunError: when the evidence is not that of this version's experiment, or when a record is missing, damaged,
+                or not of the network that the evidence is made of.
+        """
+        arms = {arm.name: arm for arm in self.experiment.arms(self.size)}
+        if self.document is None or arms.keys() != self.document.models.keys():
+            raise self._misfit("it is not of the same networks as this version's experiment")
+        records = {
+            name: [self._load(ArmRun(arms[name], seed), model) for seed, model in enumerate(models)]
+            for name, models in self.document.models.items()
+        }
+        measured = [record for arm in self.experiment.measured_arms(self.size) for record in records[arm.name]]
+        if missing := [record.path for record in measured if self.measurement(record) is None]:
+            raise self._misfit(f"the network of {missing[0]} was not measured{self._constants()}")
+        return Evidence(self.document, records)
+
+    def _load(self, run: ArmRun, model: str) -> RecordedRun:
+        record = RecordedRun.open(self.record_path(run))
+        if reason := other_run(record, run):
+            raise RunError(f"{record.path} is not of this version's {self.experiment.name}: {reason}.")
+        if model_hash(record) != model:
+            raise self._misfit(f"{record.path} is of another network")
+        return record
+
+    def _misfit(self, reason: str) -> RunError:
+        seeds = self.document.num_seeds if self.document else 0
+        command = f"reslab reproduce {self.experiment.name} --size {self.size}{f' --seeds {seeds}' if seeds else ''}"
+        return RunError(f"{self.path} cannot be used: {reason}. Where its runs are, '{command}' writes it again.")
+
+    def _is_judged(self, run: ArmRun) -> bool:
+        """Whether the evidence is made of the network that a run's record is of."""
+        path = self.record_path(run)
+        models = self.document.models.get(run.arm.name, []) if self.document else []
+        return path.exists() and models[run.seed : run.seed + 1] == [model_hash(RecordedRun.open(path))]
+
+    def _constants(self) -> str:
+        constants = self.experiment.constants(self.size)
+        return f" with {', '.join(f'{name} {value}' for name, value in constants.items())}" if constants else ""
 
 
-def other_training(record: RecordedRun, arm: Arm, seed: int) -> str:
-    """In what a record is not of this run, in words; "" if it is."""
-    if record.values["seed"] != seed:
+AnyStore = RecordStore[Any, Any]
+
+
+def evidence_path(results: Path, experiment: str, size: str) -> Path:
+    """Return where an experiment's evidence is, or will be."""
+    return results / f"{experiment}-{size}.json"
+
+
+def model_hash(record: RecordedRun) -> str:
+    """Return the hash of a recorded run's model file, as training left it."""
+    return record.values["model_sha256"]
+
+
+def other_run(record: RecordedRun, run: ArmRun) -> str:
+    """Return in words why a record is not of this run; "" if it is."""
+    if record.values["seed"] != run.seed:
         return f"it is of seed {record.values['seed']}"
     try:
-        found = changes(record.config(), arm)
+        changes = run.arm.changes(from_dict(record.config()))
     except UsageError as error:
         return f"its settings are not those of this reslab: {str(error).rstrip('.')}"
-    listed = "; ".join(f"{key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
-    return f"it was trained with other settings ({listed})" if found else ""
+    return f"it was trained with other settings ({changes})" if changes else ""

@@ -1,212 +1,236 @@
-"""Training the arms of an experiment: nothing twice, resumable, some side by side."""
+"""Train the runs of an experiment: nothing twice, resumable, some side by side."""
 
 import gc
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from reslab.artifacts.model_file import load_model, save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
-from reslab.config import RunConfig, differences, from_dict, to_dict
+from reslab.config import RunConfig, to_dict
 from reslab.data.views import batches
 from reslab.errors import Interrupted, RunError, UsageError
-from reslab.models import Network, deepen
+from reslab.models import deepen
 from reslab.runs.parallel import STOPPED, run_side_by_side
+from reslab.runs.session import read_config
 from reslab.runs.train import train_run
 from reslab.system.files import sha256_of
 from reslab.train import Observer
 
-from .arms import Arm
+from .arms import ArmRun
 
 ObserverMaker = Callable[[str, int, int], AbstractContextManager[Observer]]
-Run = tuple[Arm, int]  # with its seed
 _CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Trains below `path`, `jobs` runs at a time; a run's folder is named by arm, config's hash and seed."""
+    """Train runs of arms below a folder; a run that is there already is used again.
+
+    Attributes:
+        path: runs go to `path`/ARM/SEED.
+        jobs: how many runs to train side by side.
+        observe: makes the progress display of a run from its title, iterations and batch size.
+    """
 
     path: Path
     jobs: int
     observe: ObserverMaker
 
     def train(
-        self, runs: Sequence[Run], on_finished: Callable[[RunFolder], None] = lambda folder: None
+        self, runs: Sequence[ArmRun], on_finished: Callable[[ArmRun, RunFolder], None] = lambda run, folder: None
     ) -> list[RunFolder]:
-        """Train what is not trained yet, and return the folders of the finished runs, in their order.
+        """Train what is not finished, and return the folders of all runs, in their order.
 
-        on_finished: called once for each of these runs, as soon as it is there, before the next one is waited for.
+        Interrupted runs are resumed. The run that another one starts from is trained before it, asked for or not.
 
-        Interrupted runs are gone on with. What a run starts from is trained before it, asked for or not.
+        Args:
+            runs: what to train.
+            on_finished: called once for each of these runs as soon as it is finished.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, with the state of every run saved.
+            RunError: when a training fails, or when a finished run in the folder is not the one asked for.
         """
-        unreported = {(arm.key, seed) for arm, seed in runs}
-
-        def report(arm: Arm, seed: int) -> None:
-            if (arm.key, seed) in unreported:  # others are only what a run starts from
-                unreported.remove((arm.key, seed))
-                on_finished(self._finished(arm, seed))
+        unreported = dict.fromkeys(runs)
 
         def report_finished() -> None:  # another command may finish runs at any time
-            for run in runs:
-                if self.is_finished(*run):
-                    report(*run)
+            for run in [run for run in unreported if self.is_finished(run)]:
+                del unreported[run]
+                on_finished(run, self.finished(run))
 
         for wave in self._waves(runs):
             report_finished()
-            todo = [run for run in wave if not self.is_finished(*run)]
+            todo = [run for run in wave if not self.is_finished(run)]
             if self.jobs > 1:
-                self._train_side_by_side(todo, report)
+                self._train_side_by_side(todo, report_finished)
             else:
                 for run in todo:
-                    self._train_here(*run)
-                    report(*run)
+                    self._train_here(run)
+                    report_finished()
         report_finished()
-        return [self._finished(*run) for run in runs]
+        return [self.finished(run) for run in runs]
 
-    def sources(self, runs: Sequence[Run]) -> list[Run]:
-        """Return what has to be there before the unfinished ones of these runs can start, itself finished or not."""
-        found = [(arm.start.arm, seed) for arm, seed in runs if arm.start and not self.is_finished(arm, seed)]
-        return list({(arm.key, seed): (arm, seed) for arm, seed in found}.values())
+    def is_finished(self, run: ArmRun) -> bool:
+        """Return whether nothing is left to train of a run."""
+        return (self.folder(run) / "result.json").exists()
 
-    def folder(self, arm: Arm, seed: int) -> Path:
-        """Return where a run of an arm lives."""
-        return self.path / f"{arm.name}-{arm.key}" / str(seed)
+    def finished(self, run: ArmRun) -> RunFolder:
+        """Open a finished run.
 
-    def _finished(self, arm: Arm, seed: int) -> RunFolder:
-        """Open a finished run; RunError for one whose settings were others, because a default has changed since.
-
-        And for one that went on from another network than is there now: its pages would compare it with that one.
+        Raises:
+            RunError: when it was trained with other settings, or started from another network than its source is now.
         """
-        folder = RunFolder.open(self.folder(arm, seed))
+        folder = RunFolder.open(self.folder(run))
         try:
-            changed = changes(folder.config(), arm)
+            changes = run.arm.changes(read_config(folder))
         except UsageError as error:
             raise RunError(
-                f"{folder.path}: its settings are not those of this reslab ({str(error).rstrip('.')}); use the version "
-                "that trained it, or another --run-dir."
+                f"{folder.path}: its settings are not those of this reslab ({str(error).rstrip('.')}). Use the version "
+                "that trained it, or another run folder."
             ) from None
-        if changed:
-            raise RunError(f"{folder.path} was trained with other settings ({changed}); remove it to train it anew.")
-        if arm.start is not None and self.is_finished(arm.start.arm, seed) and not self._went_on_from(arm, seed):
+        if changes:
             raise RunError(
-                f"{folder.path} went on from another network than {self.folder(arm.start.arm, seed)} holds now, which "
-                "was trained anew since; remove it (and its record), and it is trained anew too."
+                f"{folder.path} was trained with other settings ({changes}). Remove it to train it again, or choose "
+                "another run folder."
             )
+        self._check_source(run, folder)
         return folder
 
-    def _went_on_from(self, arm: Arm, seed: int) -> bool:
-        """Whether a finished run began with what its source holds now; older runs do not say what they began with."""
-        assert arm.start is not None
-        source = RunFolder.open(self.folder(arm.start.arm, seed))
-        weights = RunFolder.open(self.folder(arm, seed)).environment().get("weights")
-        if weights is None or not source.model_path.exists():
-            return True
-        if not arm.start.blocks:
-            result = source.result()
-            assert result is not None
-            # the file's own hash is another one once a temperature is fitted
-            return weights["sha256"] in (result.get("model_sha256"), sha256_of(source.model_path))
-        start = self._grown_file(arm, seed)
-        if not start.exists():
-            return True
-        is_its = weights["sha256"] == sha256_of(start)
-        return is_its and _holds(load_model(start).model, load_model(source.model_path).model)
+    def sources(self, runs: Sequence[ArmRun]) -> list[ArmRun]:
+        """Return what has to be finished before the unfinished ones of these runs can start."""
+        return list(dict.fromkeys(run.source for run in runs if run.source and not self.is_finished(run)))
 
-    def is_finished(self, arm: Arm, seed: int) -> bool:
-        """Whether nothing is left to train of a run."""
-        return (self.folder(arm, seed) / "result.json").exists()
+    def folder(self, run: ArmRun) -> Path:
+        """Return where a run is, or will be."""
+        path = self.path / run.arm.name / str(run.seed)
+        if not path.exists():  # reslab of November 2026 put a hash of the settings into the name
+            for config in self.path.glob(f"{run.arm.name}-{'[0-9a-f]' * 10}/{run.seed}/config.json"):
+                with suppress(UsageError):
+                    if not run.arm.changes(read_config(RunFolder(config.parent))):
+                        return config.parent
+        return path
 
-    def _waves(self, runs: Sequence[Run]) -> list[list[Run]]:
+    def _waves(self, runs: Sequence[ArmRun]) -> list[list[ArmRun]]:
         """First what starts from nothing (also what others start from), then what starts from those."""
-        first = [run for run in runs if run[0].start is None]
-        known = {(arm.key, seed) for arm, seed in first}
-        first += [run for run in self.sources(runs) if (run[0].key, run[1]) not in known]
-        return [first, [run for run in runs if run[0].start is not None]]
+        first = [run for run in runs if run.source is None]
+        return [list(dict.fromkeys([*first, *self.sources(runs)])), [run for run in runs if run.source is not None]]
 
-    def _is_started(self, arm: Arm, seed: int) -> bool:
-        return (self.folder(arm, seed) / "config.json").exists()
+    def _is_started(self, run: ArmRun) -> bool:
+        return (self.folder(run) / "config.json").exists()
 
-    def _train_here(self, arm: Arm, seed: int) -> None:
-        config = self._config(arm, seed)
-        title = f"{arm.name} seed {seed}"
-        is_started = self._is_started(arm, seed)
+    def _train_here(self, run: ArmRun) -> None:
+        config, folder, is_started = self._config(run), self.folder(run), self._is_started(run)
+        title = f"{run.arm.name} seed {run.seed}"
         try:
             with self.observe(title, config.train.iterations, config.train.batch_size) as observer:
-                train_run(config, self.folder(arm, seed), resume=is_started, observers=[observer])
+                train_run(config, folder, resume=is_started, observers=[observer])
         except UsageError:
-            if is_started or not self._is_started(arm, seed):
+            if is_started or not self._is_started(run):
                 raise
             raise RunError(
-                f"{self.folder(arm, seed)} was begun by another command in this moment; wait for that one, or stop it. "
-                "Then the same command goes on."
+                f"{folder} was started by another command at the same moment. Wait for that command or stop it; then "
+                "the same command resumes."
             ) from None
         if torch.cuda.is_initialized():  # what is measured later, in other processes too, may need all of the card
             gc.collect()
             torch.cuda.empty_cache()
 
-    def _train_side_by_side(self, todo: Sequence[tuple[Arm, int]], report: Callable[[Arm, int], None]) -> None:
+    def _train_side_by_side(self, todo: Sequence[ArmRun], report_finished: Callable[[], None]) -> None:
         todo = sorted(todo, key=_longest_first)
-        commands = [self._command(arm, seed) for arm, seed in todo]
+        commands = [self._command(run) for run in todo]
         codes: dict[int, int] = {}
-        code = run_side_by_side(commands, self.jobs, lambda number: report(*todo[number]), codes.__setitem__)
+        code = run_side_by_side(commands, self.jobs, lambda number: report_finished(), codes.__setitem__)
         if code == STOPPED:  # also when all of these are finished: nothing else may be started
-            raise Interrupted("stopped; the same command goes on with what is not finished.")
-        failed = {number: why for number, why in codes.items() if not self.is_finished(*todo[number])}
+            raise Interrupted("stopped; the same command resumes what is not finished.")
+        failed = {number: code for number, code in codes.items() if not self.is_finished(todo[number])}
         if failed:
-            told = (f"{self.folder(*todo[number])} was not finished ({_why(code)})" for number, code in failed.items())
-            raise RunError(f"{'; '.join(told)}.")
+            reasons = (
+                f"{self.folder(todo[number])} was not finished ({_why(code)})" for number, code in failed.items()
+            )
+            raise RunError(f"{'; '.join(reasons)}.")
 
-    def _command(self, arm: Arm, seed: int) -> list[str]:
-        config = self._config(arm, seed)
-        folder = self.folder(arm, seed)
+    def _command(self, run: ArmRun) -> list[str]:
+        config, folder = self._config(run), self.folder(run)
         folder.parent.mkdir(parents=True, exist_ok=True)
         RunFolder(folder.parent).write("config.json", to_dict(replace(config, weights=None)))
-        flags = ["--seed", str(seed), "--run-dir", str(folder)]
+        flags = ["--seed", str(run.seed), "--run-dir", str(folder)]
         flags += ["--weights", config.weights] if config.weights else []
-        flags += ["--resume"] if self._is_started(arm, seed) else []
+        flags += ["--resume"] if self._is_started(run) else []
         return ["train", str(folder.parent / "config.json"), *flags]
 
-    def _config(self, arm: Arm, seed: int) -> RunConfig:
-        weights = None if arm.start is None else str(self._start_file(arm, seed).resolve())
-        return replace(arm.config, seed=seed, weights=weights)
+    def _config(self, run: ArmRun) -> RunConfig:
+        config = replace(run.arm.config, seed=run.seed)
+        if run.source is None:
+            return config
+        if self._is_started(run):  # the file that it started from, which has another name since
+            folder = RunFolder.open(self.folder(run))
+            self._check_source(run, folder)
+            return replace(config, weights=read_config(folder).weights)
+        return replace(config, weights=str(self._start_file(run).resolve()))
 
-    def _start_file(self, arm: Arm, seed: int) -> Path:
-        """Grow the other arm's result into a model file that this arm starts from."""
-        assert arm.start is not None
-        trained = RunFolder.open(self.folder(arm.start.arm, seed))
-        if not arm.start.blocks:
+    def _start_file(self, run: ArmRun) -> Path:
+        """The model file that a run starts from: its source's, grown where the arm says so."""
+        source, start = run.source, run.arm.start
+        assert source is not None
+        assert start is not None
+        trained = self.finished(source)
+        if not start.blocks:
             return trained.model_path
-        path = self._grown_file(arm, seed)
-        file = load_model(trained.model_path)
-        if not (path.exists() and _holds(load_model(path).model, file.model)):  # the other arm may be trained anew
-            data = build_splits(arm.config.data).train
+        path = self._grown_file(run)
+        if not path.exists():
+            file = load_model(trained.model_path)
+            data = build_splits(run.arm.config.data).train
             views = batches(data, file.card.preprocess, batch_size=_CALIBRATION_IMAGES, device=torch.device("cpu"))
             path.parent.mkdir(parents=True, exist_ok=True)
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)  # inner weights are drawn: a file that was lost must come out the same
-                grown = deepen(file.model, blocks=arm.start.blocks, calibrate=next(iter(views)).images)
+                torch.manual_seed(run.seed)  # inner weights are drawn: a file that was lost must come out the same
+                grown = deepen(file.model, blocks=start.blocks, calibrate=next(iter(views)).images)
             save_model(path, grown, file.card)
         return path
 
-    def _grown_file(self, arm: Arm, seed: int) -> Path:
-        return self.folder(arm, seed).with_name(f"{seed}-start.safetensors")
+    def _grown_file(self, run: ArmRun) -> Path:
+        """Where the grown network lies; the name says by its source's hash what it was grown from."""
+        assert run.source is not None
+        return self.folder(run).with_name(f"{run.seed}-start-{self._model_hash(run.source)[:10]}.safetensors")
+
+    def _model_hash(self, run: ArmRun) -> str:
+        """The hash of a finished run's model file as training left it: a temperature may be fitted later."""
+        folder = RunFolder.open(self.folder(run))
+        result = folder.result()
+        assert result is not None
+        return result.get("model_sha256") or sha256_of(folder.model_path)
+
+    def _check_source(self, run: ArmRun, folder: RunFolder) -> None:
+        """RunError for a run that started from another network than its source's folder holds."""
+        source, start = run.source, run.arm.start
+        if source is None or start is None or not self.is_finished(source):
+            return
+        weights = folder.environment()["weights"]
+        if start.blocks:  # reslab of November 2026 named no network in the file's name
+            is_its = weights["file"] in (self._grown_file(run).name, f"{run.seed}-start.safetensors")
+        else:
+            path = RunFolder(self.folder(source)).model_path  # a temperature fitted later changes the file
+            is_its = weights["sha256"] in (self._model_hash(source), sha256_of(path))
+        if not is_its:
+            raise RunError(
+                f"{folder.path} started from another network than {self.folder(source)} holds now, which was trained "
+                "again since. Remove it (and its record) to train it again too."
+            )
 
 
-def _longest_first(run: Run) -> tuple[int, int]:
+def _longest_first(run: ArmRun) -> tuple[int, int]:
     """A key to sort by. Side by side a long run begun last leaves the other cores idle.
 
     Within a seed only: seeds stay in turn, so that a stop leaves whole rounds to compare.
     """
-    arm, seed = run
-    train = arm.config.train
-    return seed, -train.iterations * train.batch_size * arm.config.model.depth
+    train = run.arm.config.train
+    return run.seed, -train.iterations * train.batch_size * run.arm.config.model.depth
 
 
 def _why(code: int) -> str:
@@ -214,19 +238,4 @@ def _why(code: int) -> str:
     if code <= 128:
         return f"exit code {code}; its message is above"
     name = signal.Signals(code - 128).name if code - 128 in [*signal.Signals] else code - 128
-    return f"its process was ended by {name}: for want of memory, perhaps; then give fewer --jobs"
-
-
-def _holds(grown: Network, source: Network) -> bool:
-    """Whether a grown network was made of `source`: all of its tensors are in it as they are."""
-    tensors = grown.state_dict()
-    return all(name in tensors and torch.equal(tensors[name], ours) for name, ours in source.state_dict().items())
-
-
-def changes(config: dict[str, Any], arm: Arm) -> dict[str, tuple[Any, Any]]:
-    """Return in what a run's config (JSON values) differs from an arm's: {"optim.lr": (0.1, 0.05)}.
-
-    A run's seed, where its data lay, and the path of the weights it began with tell no arm from another.
-    """
-    found = differences(to_dict(from_dict(config)), to_dict(arm.config))
-    return {key: pair for key, pair in found.items() if key not in ("seed", "data.path", "weights")}
+    return f"its process was ended by {name}, perhaps because it ran out of memory; then run fewer jobs"

@@ -3,21 +3,27 @@
 import math
 import statistics
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy import stats
 
-CONFIDENCE = 0.95
+_CONFIDENCE = 0.95
 MARGIN = 1.0  # points of error that count as the same
 _ROUNDING = 1e-9  # points: a spread below it is that of binary fractions
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Mean of one sample minus that of another, with its 95 % interval.
+class MeanDifference:
+    """The mean of one sample minus that of another.
 
-    no_interval: why it has no finite one; empty where it has.
+    Attributes:
+        mean: the difference.
+        low: lower end of its 95 % interval.
+        high: upper end of its 95 % interval.
+        p_value: of the two-sided test against no difference.
+        no_interval: why it has no finite interval; empty where it has one.
     """
 
     mean: float
@@ -40,7 +46,7 @@ class Difference:
         return (self.high - self.low) / 2
 
     def in_words(self, unit: str = "points", digits: int = 2) -> str:
-        """Return the mean with its unit and interval, or that there is none."""
+        """Return the mean with its unit and interval, or why it has none."""
         mean = f"{self.mean:+z.{digits}f} {unit}".rstrip()  # z: no difference is +0.00, never -0.00
         if self.no_interval:
             return f"{mean} ({self.no_interval}: no interval)"
@@ -52,68 +58,35 @@ class Difference:
         return self.in_words()
 
 
-def _one_seed(mean: float) -> Difference:
-    return Difference(mean, -math.inf, math.inf, 1.0, "one seed")
+def difference(sample: Sequence[float], other: Sequence[float]) -> MeanDifference:
+    """Return mean(sample) - mean(other) for independent samples, by Welch's t test.
 
-
-def _same_in_every_seed(mean: float) -> Difference:
-    """No spread to estimate: errors are counts, and a few seeds agree by chance, one image apart for instance.
-
-    So a difference has no interval then. None at all has: where every seed fits every image, for instance.
+    Fewer than two values in a sample, or two samples of equal values, give no finite interval.
     """
-    if mean:
-        return Difference(mean, -math.inf, math.inf, 1.0, "the same in every seed")
-    return Difference(mean, mean, mean, 1.0)
+    mean = statistics.mean(sample) - statistics.mean(other)
+    spread_of_seeds = max(statistics.pstdev(sample), statistics.pstdev(other))
+    count = min(len(sample), len(other))
+    return _estimate(mean, count, spread_of_seeds, lambda: stats.ttest_ind(sample, other, equal_var=False))
 
 
-def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
-    """Return mean(one) - mean(other), with Welch's interval for independent samples.
+def paired_difference(sample: Sequence[float], other: Sequence[float]) -> MeanDifference:
+    """Return the mean of sample - other seed by seed, by Student's paired t test.
 
-    Fewer than two values on a side, or values that are the same in every seed, say nothing of the spread: no finite
-    interval.
+    It is for runs that begin with the same weights: what these twins have in common is not part of their difference.
     """
-    mean = _rounded(statistics.mean(one) - statistics.mean(other))
-    if min(len(one), len(other)) < 2:
-        return _one_seed(mean)
-    if max(statistics.pstdev(one), statistics.pstdev(other)) < _ROUNDING:
-        return _same_in_every_seed(mean)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts values that are equal in every seed
-        test = stats.ttest_ind(one, other, equal_var=False)
-    interval = test.confidence_interval(CONFIDENCE)
-    return Difference(mean, float(interval.low), float(interval.high), float(test.pvalue))  # type: ignore[attr-defined]
-
-
-def _rounded(mean: float) -> float:
-    """A mean without what binary fractions add to it: a difference of exactly a margin must not fall on either side."""
-    return round(mean, 9)
-
-
-def paired_difference(one: Sequence[float], other: Sequence[float]) -> Difference:
-    """Return the mean of one - other seed by seed, with Student's interval: for runs that begin with the same weights.
-
-    What such twins have in common, the luck of their first weights, is no part of the difference between them.
-    """
-    changes = [mine - its for mine, its in zip(one, other, strict=True)]
-    mean = _rounded(statistics.mean(changes))
-    if len(changes) < 2:
-        return _one_seed(mean)
-    error = statistics.stdev(changes) / math.sqrt(len(changes))
-    if error < _ROUNDING:
-        return _same_in_every_seed(mean)
-    freedom = len(changes) - 1
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    return Difference(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)))
+    changes = [value - twin for value, twin in zip(sample, other, strict=True)]
+    spread_of_seeds = statistics.pstdev(changes)
+    return _estimate(statistics.mean(changes), len(changes), spread_of_seeds, lambda: stats.ttest_rel(sample, other))
 
 
 def difference_of_gaps(
-    one: tuple[Sequence[float], Sequence[float]], other: tuple[Sequence[float], Sequence[float]]
-) -> Difference:
-    """Return (mean(one[0]) - mean(one[1])) - (mean(other[0]) - mean(other[1])): what one gap is more than another.
+    gap: tuple[Sequence[float], Sequence[float]], other: tuple[Sequence[float], Sequence[float]]
+) -> MeanDifference:
+    """Return (mean(gap[0]) - mean(gap[1])) - (mean(other[0]) - mean(other[1])).
 
     The interval is Welch's for a sum of four means, with Satterthwaite's degrees of freedom.
     """
-    samples = (*one, *other)
+    samples = (*gap, *other)
     means = [statistics.mean(sample) for sample in samples]
     mean = _rounded(means[0] - means[1] - means[2] + means[3])
     if min(map(len, samples)) < 2:
@@ -123,21 +96,55 @@ def difference_of_gaps(
     if error < _ROUNDING:
         return _same_in_every_seed(mean)
     freedom = sum(parts) ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    return Difference(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)))
+    low, high = stats.t.interval(_CONFIDENCE, freedom, loc=mean, scale=error)
+    return MeanDifference(mean, float(low), float(high), float(2 * stats.t.sf(abs(mean) / error, freedom)))
 
 
-def difference_of_shares(one: float, other: float, count: int) -> Difference:
-    """Return one - other for two errors in %, each counted over `count` images: a binomial interval, in points.
+def difference_of_shares(share: float, other: float, count: int) -> MeanDifference:
+    """Return share - other for two errors in %, each counted over `count` images: a binomial interval, in points.
 
     Agresti and Caffo 2000: Wald's interval after one error and one success more on each side, so that a share of 0 %
     or 100 % has an interval too. The mean is the plain difference.
     """
-    shares = [(error / 100 * count + 1) / (count + 2) for error in (one, other)]
+    shares = [(error / 100 * count + 1) / (count + 2) for error in (share, other)]
     error = math.sqrt(sum(share * (1 - share) / (count + 2) for share in shares))
-    centre, half = shares[0] - shares[1], float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    centre = shares[0] - shares[1]
+    low, high = stats.norm.interval(_CONFIDENCE, loc=centre, scale=error)
     p_value = float(2 * stats.norm.sf(abs(centre) / error))
-    return Difference(one - other, 100 * (centre - half), 100 * (centre + half), p_value)
+    return MeanDifference(share - other, 100 * float(low), 100 * float(high), p_value)
+
+
+def _estimate(mean: float, count: int, spread_of_seeds: float, test: Callable[[], Any]) -> MeanDifference:
+    """A difference with what a scipy test says of it, where there is a spread to test against."""
+    mean = _rounded(mean)
+    if count < 2:
+        return _one_seed(mean)
+    if spread_of_seeds < _ROUNDING:
+        return _same_in_every_seed(mean)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts values that are equal in every seed
+        result = test()
+    interval = result.confidence_interval(_CONFIDENCE)
+    return MeanDifference(mean, float(interval.low), float(interval.high), float(result.pvalue))
+
+
+def _rounded(mean: float) -> float:
+    """A mean without what binary fractions add to it: a difference of exactly a margin must not fall on either side."""
+    return round(mean, 9)
+
+
+def _one_seed(mean: float) -> MeanDifference:
+    return MeanDifference(mean, -math.inf, math.inf, 1.0, "one seed")
+
+
+def _same_in_every_seed(mean: float) -> MeanDifference:
+    """No spread to estimate: errors are counts, and a few seeds agree by chance, one image apart for instance.
+
+    So a difference has no interval then. None at all has: where every seed fits every image, for instance.
+    """
+    if mean:
+        return MeanDifference(mean, -math.inf, math.inf, 1.0, "the same in every seed")
+    return MeanDifference(mean, mean, mean, 1.0)
 
 
 def p_in_words(p_value: float) -> str:

@@ -1,6 +1,6 @@
 """Time and peak memory of training steps, in a process of its own: `python -m reslab.experiments.step_cost`.
 
-Peak memory is a process's, so every net needs one: the caller starts this module with the config on standard input.
+Peak memory is a process's, so every net needs its own: the caller starts this module with the config on standard input.
 """
 
 import json
@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,27 +25,49 @@ class OutOfMemoryError(RunError):
     """The training steps need more memory than there is."""
 
 
-def step_cost(config: RunConfig, steps: int) -> dict[str, Any]:
-    """Train for one step and `steps` more in a new process; return seconds per step and its peak memory in GB (2^30).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCost:
+    """What training steps of a network cost.
 
-    peak_gb: most memory from the first step on, resident on a CPU, PyTorch's allocations on a GPU;
-    peak_gb_before_training: the same just before it, so that the difference is what training takes.
-
-    Raises OutOfMemoryError when the process was killed or said that it had no memory, RunError when it ended otherwise.
+    Attributes:
+        depth: the network's number of weighted layers.
+        checkpoint_activations: whether its activations were recomputed.
+        device: "cpu" or "cuda"; None where the steps did not fit into memory, as for all fields below.
+        engine: how the steps were computed.
+        seconds_per_step: mean time.
+        peak_gb: most memory from the first step on in GB (2^30), resident on a CPU, PyTorch's allocations on a GPU.
+        peak_gb_before_training: the same just before it, so that the difference is what training takes.
     """
-    # -P: what lies in the working folder is no module
+
+    depth: int
+    checkpoint_activations: bool
+    device: str | None = None
+    engine: str | None = None
+    seconds_per_step: float | None = None
+    peak_gb: float | None = None
+    peak_gb_before_training: float | None = None
+
+
+def step_cost(config: RunConfig, steps: int) -> StepCost:
+    """Train for one step and then for `steps` more in a new process, and return what these cost.
+
+    Raises:
+        OutOfMemoryError: when the process was killed or said that it had no memory.
+        RunError: when the process ended otherwise.
+    """
+    # -P: what lies in the working folder is not a module
     command = [sys.executable, "-P", "-m", "reslab.experiments.step_cost", str(steps)]
     done = subprocess.run(command, input=json.dumps(to_dict(config)), capture_output=True, text=True)
     if done.returncode == 0:
-        return json.loads(done.stdout.splitlines()[-1])
+        return StepCost(**json.loads(done.stdout.splitlines()[-1]))
     lines = done.stderr.strip().splitlines() or ["no message"]
     was_killed = sys.platform != "win32" and done.returncode == -signal.SIGKILL
     if was_killed or is_want_of_memory(done.stderr):
-        raise OutOfMemoryError(f"{config.recipe}: the training steps do not fit into memory: {lines[-1]}")
+        raise OutOfMemoryError(f"{config.recipe}: out of memory in the training steps: {lines[-1]}")
     raise RunError(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
 
 
-def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
+def _measure(config: RunConfig, steps: int) -> StepCost:
     context = context_for_timing(config)
     device = context.device
     trainer = make_trainer(context)
@@ -56,15 +78,15 @@ def _measure(config: RunConfig, steps: int) -> dict[str, Any]:
     start = _now(device)
     for _ in range(steps):
         trainer.train_step()
-    return {
-        "depth": config.model.depth,
-        "checkpoint_activations": config.compute.checkpoint_activations,
-        "device": device.type,
-        "engine": context.engine.label,
-        "seconds_per_step": round((_now(device) - start) / steps, 4),
-        "peak_gb": peak_gb(device),
-        "peak_gb_before_training": before,
-    }
+    return StepCost(
+        depth=config.model.depth,
+        checkpoint_activations=config.compute.checkpoint_activations,
+        device=device.type,
+        engine=context.engine.label,
+        seconds_per_step=round((_now(device) - start) / steps, 4),
+        peak_gb=peak_gb(device),
+        peak_gb_before_training=before,
+    )
 
 
 def _now(device: torch.device) -> float:
@@ -93,11 +115,11 @@ def _peak_resident_kb() -> int:
     if status.exists():
         # not getrusage: there, Linux begins with the peak of the process that started this one
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    import resource  # there is none on Windows, where nothing but this measurement needs it
+    import resource  # Windows has none, and nothing but this measurement needs it
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 1024 if sys.platform == "darwin" else peak
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(from_dict(json.load(sys.stdin)), int(sys.argv[1]))))
+    print(json.dumps(asdict(_measure(from_dict(json.load(sys.stdin)), int(sys.argv[1])))))

@@ -1,44 +1,71 @@
-"""When gradients vanish: what a network's signals are held to (paper Sec. 4.1), as functions of what was measured.
-
-A row is a network: "gradient" and "gradient_norm" (relative to the weight's norm, and as it is) and "variance" of the
-responses, each a list over the layers in order of depth; "when" is "start" for an untrained network, "end" for one
-that was trained.
-"""
+"""When gradients vanish: what a network's signals are held to (paper Sec. 4.1), as functions of what was measured."""
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
+from reslab.spec import Norm
+
+When = Literal["start", "end"]  # of the training
 HEALTHY = 100.0  # times that a layer's gradient may be smaller than the median layer's, or than in the shallowest net
 SHRINKS = 10.0  # times that the gradient may shrink from the last third of the layers to the first
 
 
-def weakest(row: dict[str, Any]) -> float:
-    """How many times smaller the smallest layer's gradient is than the median layer's; infinite if it is 0."""
-    smallest = min(row["gradient"])
-    return statistics.median(row["gradient"]) / smallest if smallest else float("inf")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSignals:
+    """What was measured on one network, over its layers in order of depth.
+
+    Attributes:
+        kind: "plain" or "resnet".
+        norm: the network's normalization.
+        when: "start" for an untrained network, "end" for a trained one.
+        seed: of the network's weights.
+        depth: the number of weighted layers.
+        variance: of each layer's response.
+        gradient: norm of each weight's gradient, relative to the weight's norm.
+        gradient_norm: norm of each weight's gradient, as it is.
+    """
+
+    kind: str
+    norm: Norm
+    when: When
+    seed: int
+    depth: int
+    variance: tuple[float, ...]
+    gradient: tuple[float, ...]
+    gradient_norm: tuple[float, ...]
+
+    @property
+    def weakest(self) -> float:
+        """How many times smaller the smallest layer's gradient is than the median layer's; infinite if it is 0."""
+        smallest = min(self.gradient)
+        return statistics.median(self.gradient) / smallest if smallest else float("inf")
+
+    @property
+    def drift(self) -> float:
+        """The largest over the smallest variance of a layer's response."""
+        smallest = min(self.variance)
+        return max(self.variance) / smallest if smallest else float("inf")
+
+    @property
+    def growth_toward_input(self) -> float:
+        """The median gradient of the first third of the layers over that of the last third."""
+        third = len(self.gradient) // 3
+        last = statistics.median(self.gradient[-third:])
+        return statistics.median(self.gradient[:third]) / last if last else float("inf")
+
+    def vanishes(self, smallest_if_shallow: float) -> bool:
+        """Return whether the network fails the rule of `normalization`.
+
+        Args:
+            smallest_if_shallow: the `smallest_norm` of nets with 20 layers.
+        """
+        if self.when == "end":
+            return self.weakest > HEALTHY
+        return self.growth_toward_input < 1 / SHRINKS or min(self.gradient_norm) < smallest_if_shallow / HEALTHY
 
 
-def drift(row: dict[str, Any]) -> float:
-    """The largest over the smallest variance of a layer's response."""
-    smallest = min(row["variance"])
-    return max(row["variance"]) / smallest if smallest else float("inf")
-
-
-def growth_toward_input(row: dict[str, Any]) -> float:
-    """The median gradient of the first third of the layers over that of the last: below 1, it shrinks on its way."""
-    third = len(row["gradient"]) // 3
-    last = statistics.median(row["gradient"][-third:])
-    return statistics.median(row["gradient"][:third]) / last if last else float("inf")
-
-
-def smallest_norm(rows: Sequence[dict[str, Any]]) -> float:
-    """The smallest norm of a layer's gradient, as it is."""
-    return min(min(row["gradient_norm"]) for row in rows)
-
-
-def vanishes(row: dict[str, Any], smallest_if_shallow: float) -> bool:
-    """Whether a network fails the rule of `normalization`; the number is `smallest_norm` with 20 layers."""
-    if row["when"] == "end":
-        return weakest(row) > HEALTHY
-    return growth_toward_input(row) < 1 / SHRINKS or smallest_norm([row]) < smallest_if_shallow / HEALTHY
+def smallest_norm(networks: Sequence[NetworkSignals]) -> float:
+    """Return the smallest norm of a layer's gradient in some networks, as it is."""
+    return min(min(network.gradient_norm) for network in networks)

@@ -47,12 +47,10 @@ def _conclude(run_dir: Path, done: "Demo") -> None:
         for group in compare(done.folders).groups
     ]
     print_table("", ("recipe", "network", "seeds", "training error %", "test error %"), rows, left=2)
-    for sentence in done.verdict.sentences:
+    for sentence in done.sentences:
         print(sentence)
     title = "Plain and residual networks on handwritten digits"
-    page = write_comparison(
-        done.folders, run_dir / "index.html", title=title, verdict=[*done.verdict.sentences, *PAPER]
-    )
+    page = write_comparison(done.folders, run_dir / "index.html", title=title, verdict=[*done.sentences, *PAPER])
     print(f"page: {page}")
 
 

@@ -17,7 +17,7 @@ from reslab.system.files import check_can_be_written
 
 if TYPE_CHECKING:
     from reslab.experiments.arms import Size
-    from reslab.experiments.experiment import Experiment
+    from reslab.experiments.experiment import AnyExperiment
     from reslab.experiments.run_experiment import Setup
 
 log = logging.getLogger(__name__)
@@ -105,18 +105,18 @@ def _say_how_long() -> None:
         )
 
 
-def _conduct_each(chosen: "Sequence[Experiment]", size: "Size", setup: "Setup", book: Path) -> None:
+def _conduct_each(chosen: "Sequence[AnyExperiment]", size: "Size", setup: "Setup", book: Path) -> None:
     """Run one experiment after the other and write the book after each; the RunError at the end names what failed.
 
     A single one fails with its own error.
     """
     from reslab.experiments.book import write_book
-    from reslab.experiments.run_experiment import conduct
+    from reslab.experiments.run_experiment import run_experiment
 
     failed, problem = [], None
     for one in chosen:
         try:
-            verdict = one.judge(conduct(one, size, setup))
+            verdict = one.judge(run_experiment(one, size, setup))
         except Interrupted:
             raise
         except (RunError, UsageError, OSError) as error:

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from matplotlib.axes import Axes
@@ -12,52 +12,98 @@ from matplotlib.figure import Figure
 from reslab.analysis.complexity import measure
 from reslab.analysis.paper_counts import TOLERANCE, check
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.experiment import Bench, Experiment, ResultTable, SingleMeasurement, Verdict
 from reslab.experiments.figures import GREY, make_figure
 from reslab.models import Network, build
 from reslab.report.figures.style import COLORS
 from reslab.spec.families import model_spec
 
-NETS = ("vgg19", "vgg16", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_NETS = ("vgg19", "vgg16", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 _SIZE = 224
 _ROUNDS = 3
 _BATCH = 4
 
 
-def _measure(bench: Bench) -> dict[str, Any]:
-    models = {name: build(model_spec(name)).eval().to(bench.device) for name in NETS}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkCost:
+    """What a network costs.
+
+    Attributes:
+        name: of the network.
+        label: its name in tables.
+        parameters: their number.
+        multiply_adds: for one image.
+        seconds_per_image: the median over the rounds.
+    """
+
+    name: str
+    label: str
+    parameters: int
+    multiply_adds: int
+    seconds_per_image: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conformance:
+    """How many networks count as they should.
+
+    Attributes:
+        networks: that were counted.
+        exact: of which all counts are those of their formula.
+        with_paper_figure: for which the paper prints a figure.
+        largest_deviation: from the paper's figures, as a share.
+    """
+
+    networks: int
+    exact: int
+    with_paper_figure: int
+    largest_deviation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What the networks cost, on which device and in batches of which size; and how exactly networks count."""
+
+    device: str
+    batch_size: int
+    rows: tuple[NetworkCost, ...]
+    conformance: Conformance
+
+    def of(self, name: str) -> NetworkCost:
+        """Return what a network costs."""
+        return next(row for row in self.rows if row.name == name)
+
+
+def _measure(bench: Bench) -> Costs:
+    models = {name: build(model_spec(name)).eval().to(bench.device) for name in _NETS}
     images = torch.randn(_BATCH, 3, _SIZE, _SIZE, generator=torch.Generator().manual_seed(0)).to(bench.device)
-    seconds: dict[str, list[float]] = {name: [] for name in NETS}
+    seconds: dict[str, list[float]] = {name: [] for name in _NETS}
     for round_number in range(_ROUNDS + 1):
         for name, model in models.items():
             taken = _time(model, images)
             if round_number:  # the first round warms up
                 seconds[name].append(taken)
     rows = []
-    for name in NETS:
+    for name in _NETS:
         cost = measure(model_spec(name))
         rows.append(
-            {
-                "name": name,
-                "label": cost.spec.label,
-                "parameters": cost.parameters,
-                "multiply_adds": cost.multiply_adds,
-                "seconds_per_image": round(statistics.median(seconds[name]) / _BATCH, 5),
-            }
+            NetworkCost(
+                name=name,
+                label=cost.spec.label,
+                parameters=cost.parameters,
+                multiply_adds=cost.multiply_adds,
+                seconds_per_image=round(statistics.median(seconds[name]) / _BATCH, 5),
+            )
         )
     outcomes = check()
-    deviations = [abs(one.paper_deviation) for one in outcomes if one.paper_deviation is not None]
-    return {
-        "device": bench.device.type,
-        "batch_size": _BATCH,
-        "rows": rows,
-        "conformance": {
-            "networks": len(outcomes),
-            "exact": sum(one.is_exact for one in outcomes),
-            "with_paper_figure": len(deviations),
-            "largest_deviation": round(max(deviations), 4),
-        },
-    }
+    deviations = [abs(count.paper_deviation) for count in outcomes if count.paper_deviation is not None]
+    conformance = Conformance(
+        networks=len(outcomes),
+        exact=sum(count.is_exact for count in outcomes),
+        with_paper_figure=len(deviations),
+        largest_deviation=round(max(deviations), 4),
+    )
+    return Costs(device=bench.device.type, batch_size=_BATCH, rows=tuple(rows), conformance=conformance)
 
 
 @torch.no_grad()
@@ -67,57 +113,55 @@ def _time(model: Network, images: torch.Tensor) -> float:
     return time.perf_counter() - start
 
 
-def _row(evidence: Evidence, name: str) -> dict[str, Any]:
-    return next(row for row in evidence.measured["rows"] if row["name"] == name)
-
-
-def _judge(evidence: Evidence) -> Verdict:
-    cost = {name: _row(evidence, name)["multiply_adds"] for name in NETS}
+def _judge(evidence: Evidence[None, Costs]) -> Verdict:
+    costs = evidence.next_to_runs
+    cost = {name: costs.of(name).multiply_adds for name in _NETS}
     share, with_projections = (cost[name] / cost["vgg19"] for name in ("plain34", "resnet34"))
     bottleneck = cost["resnet50"] / cost["resnet34"]
-    conformance = evidence.measured["conformance"]
-    deviation = conformance["largest_deviation"]
+    conformance, deviation = costs.conformance, costs.conformance.largest_deviation
     sentence = (
         f"The plain net of 34 layers takes {100 * share:.1f} % of VGG-19's multiply-adds (with option B's projections "
         f"{100 * with_projections:.1f} %), 50 layers of bottlenecks {bottleneck:.2f} times those of ResNet-34, and 152 "
         f"layers {cost['resnet152'] / 1e9:.1f} G against VGG-16's {cost['vgg16'] / 1e9:.1f} G. "
-        f"{conformance['exact']} of {conformance['networks']} networks count exactly as their formula says; for "
-        f"{conformance['with_paper_figure']} of them the paper prints a figure, and none is more than "
+        f"{conformance.exact} of {conformance.networks} networks count exactly as their formula says; for "
+        f"{conformance.with_paper_figure} of them the paper prints a figure, and none is more than "
         f"{100 * deviation:.1f} % off it."
     )
     holds = (
         0.175 <= share < 0.195
         and bottleneck <= 1.1
         and cost["resnet152"] < cost["vgg16"] < cost["vgg19"]
-        and conformance["exact"] == conformance["networks"]
+        and conformance.exact == conformance.networks
         and deviation <= TOLERANCE
     )
-    return Verdict("reproduced" if holds else "not reproduced", sentence)
+    return Verdict.of(sentence, holds=holds, fails=not holds)
 
 
-def _table(evidence: Evidence) -> Table:
-    base = _row(evidence, "resnet34")["seconds_per_image"]
+def _table(evidence: Evidence[None, Costs]) -> ResultTable:
+    costs = evidence.next_to_runs
     rows = tuple(
         (
-            row["label"],
-            f"{row['parameters'] / 1e6:.1f} M",
-            f"{row['multiply_adds'] / 1e9:.2f} G",
-            f"{100 * row['multiply_adds'] / _row(evidence, 'vgg19')['multiply_adds']:.0f} %",
-            f"{row['seconds_per_image'] / base:.2f}",
+            row.label,
+            f"{row.parameters / 1e6:.1f} M",
+            f"{row.multiply_adds / 1e9:.2f} G",
+            f"{100 * row.multiply_adds / costs.of('vgg19').multiply_adds:.0f} %",
+            f"{row.seconds_per_image / costs.of('resnet34').seconds_per_image:.2f}",
         )
-        for row in evidence.measured["rows"]
+        for row in costs.rows
     )
-    return Table(("network", "parameters", "multiply-adds", "of VGG-19's", "time per image, to ResNet-34's"), rows)
+    return ResultTable(
+        ("network", "parameters", "multiply-adds", "of VGG-19's", "time per image, to ResNet-34's"), rows
+    )
 
 
-def _draw(evidence: Evidence) -> Figure:
+def _draw(evidence: Evidence[None, Costs]) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        rows = evidence.measured["rows"][::-1]
-        base = _row(evidence, "resnet34")["seconds_per_image"]
-        names = [row["label"].split(" (")[0] for row in rows]
+        rows = evidence.next_to_runs.rows[::-1]
+        base = evidence.next_to_runs.of("resnet34").seconds_per_image
+        names = [row.label.split(" (")[0] for row in rows]
         for axes, values, title in (
-            (panels[0], [row["multiply_adds"] / 1e9 for row in rows], "multiply-adds (10⁹)"),
-            (panels[1], [row["seconds_per_image"] / base for row in rows], "measured time per image, to ResNet-34's"),
+            (panels[0], [row.multiply_adds / 1e9 for row in rows], "multiply-adds (10⁹)"),
+            (panels[1], [row.seconds_per_image / base for row in rows], "measured time per image, to ResNet-34's"),
         ):
             axes.barh(names, values, color=[GREY if name.startswith("VGG") else COLORS[0] for name in names])
             for place, value in enumerate(values):
@@ -147,7 +191,7 @@ EXPERIMENT = Experiment(
     "reproduced. Time is shown beside it and judges nothing: it is the machine's.",
     caption="Multiply-adds for one 224x224 image, and the time that one takes on the machine named below (fp32, "
     f"batches of {_BATCH}, median of {_ROUNDS} rounds in turn).",
-    measure=_measure,
+    once=SingleMeasurement(Costs, _measure),
     judge=_judge,
     table=_table,
     draw=_draw,

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -16,17 +15,17 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluation import evaluate
-from reslab.experiments.arms import KINDS, Arm, Size, Start, arm, kind_in_words
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import NET_KINDS, Arm, Size, Start, kind_in_words, make_arm
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable, Verdict
 from reslab.experiments.figures import draw_dots, make_figure
-from reslab.experiments.statistics import MARGIN, difference, paired_difference, spread
+from reslab.experiments.statistics import MARGIN, difference, paired_difference
+from reslab.experiments.wording import ERROR_COLUMNS, budget_in_words, error_cells
 from reslab.models import Network, deepen
 from reslab.runs.session import read_config
 
-SHALLOW, DEEP = 20, 56
-_BLOCKS = (DEEP - SHALLOW) // 6  # of two layers, in each of three stages
+_SHALLOW, _DEEP = 20, 56
+_BLOCKS = (_DEEP - _SHALLOW) // 6  # of two layers, in each of three stages
 _TOLERANCE = 1e-5
 _MOVED_IMAGES = 1  # a logit's last digits may decide a tie between two classes
 _CALIBRATION = 512
@@ -35,24 +34,60 @@ _SHARE = 1 / 3  # of the recipe's iterations, for training on
 _WHERE = ("layer1", "layer2", "layer3", None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insertion:
+    """What changes when identity blocks are inserted into a trained network.
+
+    Attributes:
+        network: the network's label.
+        seed: of its training.
+        stage: where the blocks were inserted.
+        grown: the label of the network with the blocks.
+        is_calibrated: whether the blocks' batch norm was set by images.
+        largest_change: of a logit in eval mode, relative to the largest logit.
+        wrong_before: wrongly classified test images without the blocks.
+        wrong_after: wrongly classified test images with the blocks.
+        total: test images.
+        training_mode_agreement: the share of other images on which both choose the same class in training mode.
+    """
+
+    network: str
+    seed: int
+    stage: str
+    grown: str
+    is_calibrated: bool
+    largest_change: float
+    wrong_before: int
+    wrong_after: int
+    total: int
+    training_mode_agreement: float
+
+    def is_of(self, kind: str) -> bool:
+        """Return whether the network is of a kind, "plain" or "resnet"."""
+        return self.network.startswith("plain") is (kind == "plain")
+
+
+Insertions = tuple[Insertion, ...]
+
+
 def _roles(size: Size, kind: str) -> dict[str, Arm]:
     """The four arms of a kind: what they are, in words -> arm."""
-    shallow, deep = arm(size, kind, SHALLOW), arm(size, kind, DEEP)
+    shallow, deep = make_arm(size, kind, _SHALLOW), make_arm(size, kind, _DEEP)
     return {
-        f"{SHALLOW} layers": shallow,
-        f"{SHALLOW} layers,\ntrained further": _trained_on(shallow, shallow, 0),
-        f"{DEEP} layers,\ngrown": _trained_on(deep, shallow, _BLOCKS),
-        f"{DEEP} layers,\nfrom scratch": deep,
+        f"{_SHALLOW} layers": shallow,
+        f"{_SHALLOW} layers,\ntrained further": _trained_on(shallow, shallow, 0),
+        f"{_DEEP} layers,\ngrown": _trained_on(deep, shallow, _BLOCKS),
+        f"{_DEEP} layers,\nfrom scratch": deep,
     }
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
-    return tuple(one for kind in KINDS for one in _roles(size, kind).values())
+    return tuple(arm for kind in NET_KINDS for arm in _roles(size, kind).values())
 
 
-def _errors(evidence: Evidence, kind: str) -> dict[str, tuple[float, ...]]:
+def _errors(evidence: Evidence[Insertions, None], kind: str) -> dict[str, tuple[float, ...]]:
     """Clean training errors of the four arms."""
-    return {role: evidence.errors(one.name, "train") for role, one in _roles(evidence.size, kind).items()}
+    return {role: evidence.errors(arm.name, "train") for role, arm in _roles(evidence.size, kind).items()}
 
 
 def _trained_on(like: Arm, shallow: Arm, blocks: int) -> Arm:
@@ -73,11 +108,11 @@ def _trained_on(like: Arm, shallow: Arm, blocks: int) -> Arm:
 
 def _shallow(size: Size) -> tuple[Arm, ...]:
     """The nets that blocks are inserted into."""
-    return tuple(arm(size, kind, SHALLOW) for kind in KINDS)
+    return tuple(make_arm(size, kind, _SHALLOW) for kind in NET_KINDS)
 
 
-def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
-    """How far logits and errors move when identity blocks come into every stage; with seed 0, also into each alone."""
+def _measure(folder: RunFolder, bench: Bench) -> Insertions:
+    """Insert blocks into every stage at once; with seed 0, also into each stage alone."""
     config = read_config(folder)
     file = load_model(folder.model_path)
     model, preprocess = file.model.to(bench.device), file.card.preprocess
@@ -93,20 +128,20 @@ def _insert(folder: RunFolder, bench: Bench) -> list[dict[str, Any]]:
             grown = deepen(model, stage=stage, blocks=_BLOCKS, calibrate=calibrate)
             after = evaluate(grown, test, preprocess)
             rows.append(
-                {
-                    "network": file.spec.label,
-                    "seed": config.seed,
-                    "stage": stage or "every stage",
-                    "grown": grown.spec.label,
-                    "is_calibrated": calibrate is not None,
-                    "largest_change": _largest_change(model, grown, shown),
-                    "wrong_before": before.total - before.correct,
-                    "wrong_after": after.total - after.correct,
-                    "total": before.total,
-                    "training_mode_agreement": _agreement(model, grown, others),
-                }
+                Insertion(
+                    network=file.spec.label,
+                    seed=config.seed,
+                    stage=stage or "every stage",
+                    grown=grown.spec.label,
+                    is_calibrated=calibrate is not None,
+                    largest_change=_largest_change(model, grown, shown),
+                    wrong_before=before.total - before.correct,
+                    wrong_after=after.total - after.correct,
+                    total=before.total,
+                    training_mode_agreement=_agreement(model, grown, others),
+                )
             )
-    return rows
+    return tuple(rows)
 
 
 @torch.no_grad()
@@ -130,83 +165,68 @@ def _moved_in_words(moved: int) -> str:
     return f"moves by at most {moved}" if moved else "stays the same"
 
 
-def _judge(evidence: Evidence) -> Verdict:
-    rows = [row for one in _shallow(evidence.size) for rows in evidence.found(one.name) for row in rows]
-    change = max(row["largest_change"] for row in rows)
-    moved = max(abs(row["wrong_after"] - row["wrong_before"]) for row in rows)
-    rises = {}
-    for kind in KINDS:
+def _judge(evidence: Evidence[Insertions, None]) -> Verdict:
+    rows = [row for arm in _shallow(evidence.size) for rows in evidence.on_networks(arm.name) for row in rows]
+    change = max(row.largest_change for row in rows)
+    moved = max(abs(row.wrong_after - row.wrong_before) for row in rows)
+    rises = []
+    for kind in NET_KINDS:
         _, further, grown, _ = _errors(evidence, kind).values()
-        rises[kind] = paired_difference(grown, further)
-    in_all = {one.name: _iterations_in_all(one) for one in _arms(evidence.size)}
+        rises.append(paired_difference(grown, further))
+    in_all = {arm.name: arm.total_iterations for arm in _arms(evidence.size)}
     sentence = (
         f"Inserting {2 * _BLOCKS} to {6 * _BLOCKS} layers moves no logit by more than {change:.1e} of the largest, and "
         f"in {len(rows)} cases the number of wrongly classified test images {_moved_in_words(moved)}. "
-        f"{_agreement_in_words(rows)} {' '.join(_trained_in_words(evidence, kind) for kind in KINDS)}"
+        f"{_agreement_in_words(rows)} {' '.join(_trained_in_words(evidence, kind) for kind in NET_KINDS)}"
         f"{budget_in_words(evidence, in_all)}"
     )
-    if change > _TOLERANCE or moved > _MOVED_IMAGES or any(rise.low > MARGIN for rise in rises.values()):
-        return Verdict("not reproduced", sentence)
-    return Verdict("reproduced" if all(rise.high <= MARGIN for rise in rises.values()) else "inconclusive", sentence)
+    fails = change > _TOLERANCE or moved > _MOVED_IMAGES or any(rise.low > MARGIN for rise in rises)
+    return Verdict.of(sentence, holds=not fails and all(rise.high <= MARGIN for rise in rises), fails=fails)
 
 
-def _agreement_in_words(rows: Sequence[dict[str, Any]]) -> str:
-    shares = {
-        (kind, is_calibrated): _share_in_words(min(row["training_mode_agreement"] for row in found))
-        for kind in KINDS
-        for is_calibrated in (True, False)
-        if (found := [row for row in rows if _is_of(kind, row) and row["is_calibrated"] is is_calibrated])
-    }
-    calibrated, uncalibrated = (
-        " and ".join(f"{shares[kind, is_calibrated]} ({kind_in_words(kind)})" for kind in KINDS)
-        for is_calibrated in (True, False)
-    )
+def _agreement_in_words(rows: Sequence[Insertion]) -> str:
+    def of(is_calibrated: bool) -> str:
+        shares = {
+            kind: [r.training_mode_agreement for r in rows if r.is_of(kind) and r.is_calibrated is is_calibrated]
+            for kind in NET_KINDS
+        }
+        return " and ".join(f"{_share_in_words(min(shares[kind]))} ({kind_in_words(kind)})" for kind in NET_KINDS)
+
     return (
         f"In training mode, in batches of {_TRAINING_BATCH} other images, the grown nets choose the same class on "
-        f"{calibrated} when they are calibrated, and on {uncalibrated} when not."
+        f"{of(True)} when they are calibrated, and on {of(False)} when not."
     )
-
-
-def _is_of(kind: str, row: dict[str, Any]) -> bool:
-    return row["network"].startswith("plain") is (kind == "plain")
 
 
 def _share_in_words(share: float) -> str:
     return "all images" if share == 1 else f"at least {100 * share:.1f} % of images"
 
 
-def _trained_in_words(evidence: Evidence, kind: str) -> str:
-    arms = list(_roles(evidence.size, kind).values())
+def _trained_in_words(evidence: Evidence[Insertions, None], kind: str) -> str:
+    *_, grown_arm, scratch_arm = _roles(evidence.size, kind).values()
     shallow, further, grown, scratch = _errors(evidence, kind).values()
     to_further, to_shallow = paired_difference(grown, further), paired_difference(grown, shallow)
     return (
-        f"{kind_in_words(kind).capitalize()}: after {_iterations_in_all(arms[2]):,} iterations in all, the grown "
-        f"{DEEP}-layer net's training error differs by {to_further} from that of {SHALLOW} layers trained as long, by "
-        f"{to_shallow} from that of the {SHALLOW} layers that it was grown from, and by {difference(grown, scratch)} "
-        f"from that of {DEEP} layers from scratch, which had {_iterations_in_all(arms[3]):,}."
+        f"{kind_in_words(kind).capitalize()}: after {grown_arm.total_iterations:,} iterations in all, the grown "
+        f"{_DEEP}-layer net's training error differs by {to_further} from that of {_SHALLOW} layers trained as long, "
+        f"by {to_shallow} from that of the {_SHALLOW} layers that it was grown from, and by "
+        f"{difference(grown, scratch)} from that of {_DEEP} layers from scratch, which had "
+        f"{scratch_arm.total_iterations:,}."
     )
 
 
-def _iterations_in_all(one: Arm) -> int:
-    """The iterations behind an arm's weights, with those of the net that it starts from."""
-    before = 0 if one.start is None else one.start.arm.config.train.iterations
-    return before + one.config.train.iterations
-
-
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence[Insertions, None]) -> ResultTable:
     rows = []
-    for kind in KINDS:
-        for role, one in _roles(evidence.size, kind).items():
-            train, test = evidence.errors(one.name, "train"), evidence.reported(one.name)
+    for kind in NET_KINDS:
+        for role, arm in _roles(evidence.size, kind).items():
             label = f"{kind_in_words(kind)}, {role}".replace("\n", " ")
-            rows.append((label, f"{_iterations_in_all(one):,}", str(len(train)), spread(train), spread(test)))
-    columns = ("network", "iterations in all", "seeds", "training error, clean (%)", "test error (%)")
-    return Table(columns, tuple(rows))
+            rows.append((label, f"{arm.total_iterations:,}", *error_cells(evidence, arm.name)))
+    return ResultTable(("network", "iterations in all", *ERROR_COLUMNS), tuple(rows))
 
 
-def _draw(evidence: Evidence) -> Figure:
+def _draw(evidence: Evidence[Insertions, None]) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        for axes, kind in zip(panels, KINDS, strict=True):
+        for axes, kind in zip(panels, NET_KINDS, strict=True):
             draw_dots(axes, _errors(evidence, kind))
             axes.set_title(kind_in_words(kind))
             axes.tick_params(axis="x", labelsize=8)
@@ -234,9 +254,12 @@ EXPERIMENT = Experiment(
     "and trained as long, and of the deep net from scratch, which has the shallow net's iterations; the two in the "
     "middle have a third more in all. A dot for each seed, a bar at the mean.",
     arms=_arms,
-    measure_run=_insert,
-    measured=_shallow,
-    how=lambda size: {"blocks": _BLOCKS, "images": _CALIBRATION, "training_batch": _TRAINING_BATCH},
+    networks=NetworkMeasurement(
+        form=Insertions,
+        measure=_measure,
+        constants=lambda size: {"blocks": _BLOCKS, "images": _CALIBRATION, "training_batch": _TRAINING_BATCH},
+        arms=_shallow,
+    ),
     judge=_judge,
     table=_table,
     draw=_draw,

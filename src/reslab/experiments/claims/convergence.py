@@ -7,16 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.config import RunConfig, StepDecay
-from reslab.experiments.arms import Arm, Size, arm
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Experiment, Table, Verdict
-from reslab.experiments.figures import make_figure
-from reslab.experiments.statistics import difference, paired_difference, spread
+from reslab.experiments.experiment import Experiment, ResultTable, Verdict
+from reslab.experiments.figures import draw_means, make_figure
+from reslab.experiments.statistics import difference, paired_difference
+from reslab.experiments.wording import ERROR_COLUMNS, budget_in_words, error_cells
 from reslab.report.figures.style import COLORS
 
-SHALLOW, DEEP = 20, 56
-BUDGETS = (1, 2, 3)
+_SHALLOW, _DEEP = 20, 56
+_BUDGETS = (1, 2, 3)
 
 
 def _longer(config: RunConfig, times: int) -> RunConfig:
@@ -30,11 +30,11 @@ def _longer(config: RunConfig, times: int) -> RunConfig:
 
 
 def _arm(size: Size, depth: int, times: int) -> Arm:
-    return Arm(_longer(arm(size, "plain", depth).config, times))
+    return Arm(_longer(make_arm(size, "plain", depth).config, times))
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
-    return tuple(_arm(size, depth, times) for depth in (SHALLOW, DEEP) for times in BUDGETS)
+    return tuple(_arm(size, depth, times) for depth in (_SHALLOW, _DEEP) for times in _BUDGETS)
 
 
 def _errors(evidence: Evidence, depth: int, times: int) -> tuple[float, ...]:
@@ -42,40 +42,35 @@ def _errors(evidence: Evidence, depth: int, times: int) -> tuple[float, ...]:
 
 
 def _judge(evidence: Evidence) -> Verdict:
-    longest = BUDGETS[-1]
-    falls = paired_difference(_errors(evidence, DEEP, longest), _errors(evidence, DEEP, 1))
-    gap = difference(_errors(evidence, DEEP, longest), _errors(evidence, SHALLOW, longest))
+    longest = _BUDGETS[-1]
+    falls = paired_difference(_errors(evidence, _DEEP, longest), _errors(evidence, _DEEP, 1))
+    gap = difference(_errors(evidence, _DEEP, longest), _errors(evidence, _SHALLOW, longest))
     sentence = (
-        f"With {longest} times the iterations the clean training error of plain-{DEEP} changes by {falls}; it then "
-        f"differs from plain-{SHALLOW}'s at the same budget by {gap}.{budget_in_words(evidence)}"
+        f"With {longest} times the iterations the clean training error of plain-{_DEEP} changes by {falls}; it then "
+        f"differs from plain-{_SHALLOW}'s at the same budget by {gap}.{budget_in_words(evidence)}"
     )
-    if falls.is_below_zero and gap.is_above_zero:
-        return Verdict("reproduced", sentence)
-    if falls.is_above_zero or gap.is_below_zero:
-        return Verdict("not reproduced", sentence)
-    return Verdict("inconclusive", sentence)
+    return Verdict.of(
+        sentence,
+        holds=falls.is_below_zero and gap.is_above_zero,
+        fails=falls.is_above_zero or gap.is_below_zero,
+    )
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence) -> ResultTable:
     rows = []
-    for depth in (SHALLOW, DEEP):
-        for times in BUDGETS:
-            one = _arm(evidence.size, depth, times)
-            train, test = evidence.errors(one.name, "train"), evidence.reported(one.name)
-            row = (f"plain-{depth}", f"{one.config.train.iterations:,}", str(len(train)), spread(train), spread(test))
-            rows.append(row)
-    return Table(("network", "iterations", "seeds", "training error, clean (%)", "test error (%)"), tuple(rows))
+    for depth in (_SHALLOW, _DEEP):
+        for arm in (_arm(evidence.size, depth, times) for times in _BUDGETS):
+            rows.append((f"plain-{depth}", f"{arm.config.train.iterations:,}", *error_cells(evidence, arm.name)))
+    return ResultTable(("network", "iterations", *ERROR_COLUMNS), tuple(rows))
 
 
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         axes = panels[0]
-        for depth, color in zip((SHALLOW, DEEP), COLORS, strict=False):
-            values = [_errors(evidence, depth, times) for times in BUDGETS]
-            axes.plot(BUDGETS, [sum(v) / len(v) for v in values], color=color, lw=2, label=f"plain, {depth} layers")
-            for times, seeds in zip(BUDGETS, values, strict=True):
-                axes.plot([times] * len(seeds), seeds, "o", color=color, ms=5, alpha=0.7)
-        axes.set_xticks(BUDGETS, [f"{times} x" for times in BUDGETS])
+        for depth, color in zip((_SHALLOW, _DEEP), COLORS, strict=False):
+            values = [_errors(evidence, depth, times) for times in _BUDGETS]
+            draw_means(axes, _BUDGETS, values, color=color, label=f"plain, {depth} layers", dot=5)
+        axes.set_xticks(_BUDGETS, [f"{times} x" for times in _BUDGETS])
         axes.set_xlabel("iterations, to the recipe's")
         axes.set_ylabel("training error, clean (%)")
         axes.set_ylim(bottom=0)
@@ -97,8 +92,8 @@ EXPERIMENT = Experiment(
         ),
         ("plain-34 on ImageNet with 3 times the iterations", "the degradation is still observed"),
     ),
-    rule=f"Reproduced if {BUDGETS[-1]} times the iterations lower the clean training error of plain-{DEEP} (95 % "
-    f"interval below 0) and leave it above plain-{SHALLOW}'s at the same budget (interval above 0); not reproduced if "
+    rule=f"Reproduced if {_BUDGETS[-1]} times the iterations lower the clean training error of plain-{_DEEP} (95 % "
+    f"interval below 0) and leave it above plain-{_SHALLOW}'s at the same budget (interval above 0); not reproduced if "
     "either is the other way round; otherwise inconclusive. The first interval is Student's t of the differences seed "
     "by seed, because all budgets of a seed begin with the same weights; the second is Welch's.",
     caption="Clean training error at the end by budget; drops of the rate at the same parts of each. A dot for each "

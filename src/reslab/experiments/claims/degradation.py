@@ -1,60 +1,61 @@
-"""Deeper plain nets have a higher training error; the same nets with shortcuts have not (paper Figs. 1, 4 and 6)."""
+"""Deeper plain nets have a higher training error; with shortcuts they do not (paper Figs. 1, 4 and 6)."""
 
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.experiments.arms import DEPTHS, KINDS, Arm, Size, arm
-from reslab.experiments.budget import budget_in_words
-from reslab.experiments.evidence import Evidence, nets
-from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.arms import FIGURE_DEPTHS, NET_KINDS, Arm, Size, kind_in_words, make_arm
+from reslab.experiments.evidence import Evidence, arms_by_depth
+from reslab.experiments.experiment import Experiment, ResultTable, Verdict
 from reslab.experiments.figures import draw_curves, make_figure
-from reslab.experiments.statistics import MARGIN, difference, difference_of_gaps, spread
+from reslab.experiments.statistics import MARGIN, difference, difference_of_gaps
+from reslab.experiments.wording import ERROR_COLUMNS, budget_in_words, error_cells
 
-SHALLOW, DEEP = DEPTHS[0], DEPTHS[-1]  # the two that are judged
+_SHALLOW, _DEEP = FIGURE_DEPTHS[0], FIGURE_DEPTHS[-1]  # the two that are judged
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
-    depths = (*DEPTHS, 110) if size == "paper" else DEPTHS
-    return tuple(arm(size, kind, depth) for kind in KINDS for depth in depths)
+    depths = (*FIGURE_DEPTHS, 110) if size == "paper" else FIGURE_DEPTHS
+    return tuple(make_arm(size, kind, depth) for kind in NET_KINDS for depth in depths)
+
+
+def judged_arms(size: Size) -> tuple[Arm, ...]:
+    """Return the arms that the verdict is computed from: the shallowest and the deepest net of each kind."""
+    return tuple(make_arm(size, kind, depth) for kind in NET_KINDS for depth in (_SHALLOW, _DEEP))
 
 
 def _judge(evidence: Evidence) -> Verdict:
-    ends = [
-        (evidence.errors(arm(evidence.size, kind, DEEP).name, "train"),
-         evidence.errors(arm(evidence.size, kind, SHALLOW).name, "train"))
-        for kind in KINDS
-    ]  # fmt: skip
-    plain, residual = (difference(deep, shallow) for deep, shallow in ends)
-    more = difference_of_gaps(*ends)
+    errors = [evidence.errors(arm.name, "train") for arm in judged_arms(evidence.size)]
+    plain_gap, residual_gap = (errors[1], errors[0]), (errors[3], errors[2])
+    plain, residual = difference(*plain_gap), difference(*residual_gap)
+    more = difference_of_gaps(plain_gap, residual_gap)
     sentence = (
-        f"From {SHALLOW} to {DEEP} layers the clean training error changes by {plain} in plain nets and by "
+        f"From {_SHALLOW} to {_DEEP} layers the clean training error changes by {plain} in plain nets and by "
         f"{residual} in residual nets; the first is {more} more than the second.{budget_in_words(evidence)}"
     )
-    if plain.is_above_zero and residual.high <= MARGIN and more.is_above_zero:
-        return Verdict("reproduced", sentence)
-    if plain.is_below_zero or residual.low > MARGIN or more.is_below_zero:
-        return Verdict("not reproduced", sentence)
-    return Verdict("inconclusive", sentence)
+    return Verdict.of(
+        sentence,
+        holds=plain.is_above_zero and residual.high <= MARGIN and more.is_above_zero,
+        fails=plain.is_below_zero or residual.low > MARGIN or more.is_below_zero,
+    )
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence) -> ResultTable:
     rows = []
-    for kind in KINDS:
-        for name in nets(evidence, kind):
+    for kind in NET_KINDS:
+        for name in arms_by_depth(evidence, kind):
             spec = evidence.spec(name)
-            train, test = evidence.errors(name, "train"), evidence.reported(name)
-            rows.append((spec.label, str(spec.depth), str(len(train)), spread(train), spread(test)))
-    return Table(("network", "layers", "seeds", "training error, clean (%)", "test error (%)"), tuple(rows))
+            rows.append((spec.label, str(spec.depth), *error_cells(evidence, name)))
+    return ResultTable(("network", "layers", *ERROR_COLUMNS), tuple(rows))
 
 
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        for axes, kind, title in zip(panels, KINDS, ("plain", "residual"), strict=True):
+        for axes, kind in zip(panels, NET_KINDS, strict=True):
             # one legend for both, where the curves lie low
-            draw_curves(axes, evidence, nets(evidence, kind), has_legend=kind == "resnet")
-            axes.set_title(title)
+            draw_curves(axes, evidence, arms_by_depth(evidence, kind), has_legend=kind == "resnet")
+            axes.set_title(kind_in_words(kind))
         top = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:
             axes.set_ylim(0, top)
@@ -74,7 +75,7 @@ EXPERIMENT = Experiment(
         ("CIFAR-10 test error, plain 110 layers (Fig. 6)", "above 60 %"),
         ("CIFAR-10 test error, residual 20, 32, 44, 56 layers (Table 6)", "8.75 %, 7.51 %, 7.17 %, 6.97 %"),
     ),
-    rule=f"Judged is the clean training error of {DEEP} layers against {SHALLOW}, which have the same recipe. "
+    rule=f"Judged is the clean training error of {_DEEP} layers against {_SHALLOW}, which have the same recipe. "
     "Reproduced if that of plain nets rises (95 % interval of the difference above 0), that of residual nets by at "
     f"most {MARGIN:g} point (upper end of the interval), and the first by more than the second (interval of the "
     "difference between the two above 0). Not reproduced if the plain interval is below 0, the residual one wholly "

@@ -6,67 +6,57 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.complexity import measure
-from reslab.experiments.arms import DEPTHS, Arm, Size, arm
-from reslab.experiments.budget import budget_in_words
-from reslab.experiments.evidence import Evidence, nets
-from reslab.experiments.experiment import Experiment, Table, Verdict
-from reslab.experiments.figures import GREY, make_figure
-from reslab.experiments.statistics import difference, spread
+from reslab.experiments.arms import FIGURE_DEPTHS, Arm, Size, make_arm
+from reslab.experiments.evidence import Evidence, arms_by_depth
+from reslab.experiments.experiment import Experiment, ResultTable, Verdict
+from reslab.experiments.figures import GREY, draw_means, make_figure
+from reslab.experiments.statistics import difference
+from reslab.experiments.wording import ERROR_COLUMNS, budget_in_words, error_cells
 from reslab.report.figures.style import COLORS
 
-PAPER = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.61}  # of 110 layers the mean of five runs, as ours are means
+_PAPER = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.61}  # of 110 layers the mean of five runs, as ours are means
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
-    depths = (*DEPTHS, 110) if size == "paper" else DEPTHS
-    return tuple(arm(size, "resnet", depth) for depth in depths)
+    depths = (*FIGURE_DEPTHS, 110) if size == "paper" else FIGURE_DEPTHS
+    return tuple(make_arm(size, "resnet", depth) for depth in depths)
 
 
 def _judge(evidence: Evidence) -> Verdict:
-    names = list(nets(evidence, "resnet"))
+    names = list(arms_by_depth(evidence, "resnet"))
     fall = difference(evidence.reported(names[-1]), evidence.reported(names[0]))
     first, last = evidence.spec(names[0]).depth, evidence.spec(names[-1]).depth
     sentence = f"From {first} to {last} layers the test error changes by {fall}.{budget_in_words(evidence)}"
-    if fall.is_below_zero:
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if fall.is_above_zero else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=fall.is_below_zero, fails=fall.is_above_zero)
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence) -> ResultTable:
     rows = []
-    for name in nets(evidence, "resnet"):
+    for name in arms_by_depth(evidence, "resnet"):
         spec = evidence.spec(name)
         parameters = f"{measure(spec).parameters / 1e6:.2f} M"
-        train, test = evidence.errors(name, "train"), evidence.reported(name)
-        paper = f"{PAPER[spec.depth]:.2f}" + (" (mean of five)" if spec.depth == 110 else "")
-        rows.append((spec.label, parameters, str(len(test)), spread(train), spread(test), paper))
-    columns = (
-        "network",
-        "parameters",
-        "seeds",
-        "training error, clean (%)",
-        "test error (%)",
-        "paper's, on CIFAR-10 (%)",
-    )
-    return Table(columns, tuple(rows))
+        paper = f"{_PAPER[spec.depth]:.2f}" + (" (mean of five)" if spec.depth == 110 else "")
+        rows.append((spec.label, parameters, *error_cells(evidence, name), paper))
+    return ResultTable(("network", "parameters", *ERROR_COLUMNS, "paper's, on CIFAR-10 (%)"), tuple(rows))
 
 
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         axes = panels[0]
-        names = list(nets(evidence, "resnet"))
+        names = list(arms_by_depth(evidence, "resnet"))
         depths = [evidence.spec(name).depth for name in names]
-        for values_of, color, label in (
-            (evidence.reported, COLORS[0], "test"),
-            (lambda name: evidence.errors(name, "train"), COLORS[1], "training, clean"),
-        ):
-            values = [values_of(name) for name in names]
-            means = [sum(v) / len(v) for v in values]
-            axes.plot(depths, means, "-", color=color, lw=2, label=f"{label}, ours")
-            for depth, seeds in zip(depths, values, strict=True):
-                axes.plot([depth] * len(seeds), seeds, "o", color=color, ms=4, alpha=0.7)
+        test, train = map(evidence.reported, names), (evidence.errors(name, "train") for name in names)
+        draw_means(axes, depths, list(test), color=COLORS[0], label="test, ours")
+        draw_means(axes, depths, list(train), color=COLORS[1], label="training, clean, ours")
         if evidence.size != "digits":  # other data, other errors
-            axes.plot(depths, [PAPER[d] for d in depths], "s--", color=GREY, ms=4, label="test, the paper's (Table 6)")
+            axes.plot(
+                depths,
+                [_PAPER[depth] for depth in depths],
+                "s--",
+                color=GREY,
+                ms=4,
+                label="test, the paper's (Table 6)",
+            )
         axes.set_xticks(depths)
         axes.set_xlabel("layers")
         axes.set_ylabel("error (%)")
@@ -82,7 +72,7 @@ EXPERIMENT = Experiment(
     claim="Residual nets gain from depth: the test error on CIFAR-10 falls from 20 to 110 layers.",
     source="Sec. 4.2, Table 6",
     paper=(
-        *((f"test error of ResNet-{depth} (Table 6)", f"{PAPER[depth]:.2f} %") for depth in DEPTHS),
+        *((f"test error of ResNet-{depth} (Table 6)", f"{_PAPER[depth]:.2f} %") for depth in FIGURE_DEPTHS),
         ("test error of ResNet-110 (Table 6)", "6.43 % (the best of five runs; their mean 6.61 ± 0.16)"),
     ),
     rule="Reproduced if the deepest net's test error is below the shallowest one's (95 % interval of the difference "

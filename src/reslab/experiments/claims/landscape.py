@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
-from reslab.experiments.arms import KINDS, Arm, Size, arm, kind_in_words, net_name
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import NET_KINDS, Arm, Size, kind_in_words, make_arm, net_name
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable, Verdict
 from reslab.experiments.figures import make_figure
+from reslab.experiments.wording import budget_in_words
 from reslab.models import Network
 from reslab.runs.session import read_config
 
-DEPTH = 56
+Surface = tuple[tuple[float, ...], ...]  # the loss on a grid, row by row
+
+_DEPTH = 56
 _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction, -1 to 1
 _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
 _RISE = 1.0  # nats above the centre: what still counts as the basin
@@ -31,7 +33,7 @@ _LARGEST = 1e6  # what is written for a loss above it, or for none: far from the
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
-    return tuple(arm(size, kind, DEPTH) for kind in KINDS)
+    return tuple(make_arm(size, kind, _DEPTH) for kind in NET_KINDS)
 
 
 def random_direction(model: Network, generator: torch.Generator) -> dict[str, Tensor]:
@@ -49,13 +51,20 @@ def random_direction(model: Network, generator: torch.Generator) -> dict[str, Te
 
 
 @torch.no_grad()
-def loss_surface(model: Network, images: Tensor, labels: Tensor, side: int, seed: int = 0) -> list[list[float]]:
+def loss_surface(model: Network, images: Tensor, labels: Tensor, side: int, seed: int = 0) -> Surface:
     """Return the loss on a grid of side x side points along two filter-normalised directions, each from -1 to 1.
 
     Li, Xu, Taylor, Studer, Goldstein 2018, "Visualizing the Loss Landscape of Neural Nets", Sec. 4; eval mode.
+
+    Args:
+        model: whose weights are the centre; they are as before afterwards.
+        images: (N, C, H, W), as the model takes them.
+        labels: (N,) class numbers.
+        side: points along each direction.
+        seed: of the directions.
     """
     generator = torch.Generator().manual_seed(seed)
-    one, other = (random_direction(model, generator) for _ in range(2))
+    first, second = (random_direction(model, generator) for _ in range(2))
     centre = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     places = torch.linspace(-1, 1, side).tolist()
     model.eval()
@@ -64,12 +73,12 @@ def loss_surface(model: Network, images: Tensor, labels: Tensor, side: int, seed
         row = []
         for x in places:
             for name, parameter in model.named_parameters():
-                parameter.copy_(centre[name] + x * one[name] + y * other[name])
+                parameter.copy_(centre[name] + x * first[name] + y * second[name])
             row.append(_mean_loss(model, images, labels))
-        rows.append(row)
+        rows.append(tuple(row))
     for name, parameter in model.named_parameters():
         parameter.copy_(centre[name])
-    return rows
+    return tuple(rows)
 
 
 def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -77,7 +86,7 @@ def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float(f"{min(loss, _LARGEST):.5g}") if math.isfinite(loss) else _LARGEST
 
 
-def _surface(folder: RunFolder, bench: Bench) -> list[list[float]]:
+def _measure(folder: RunFolder, bench: Bench) -> Surface:
     file, config = load_model(folder.model_path), read_config(folder)
     train = bench.data_of(folder).train
     views = batches(train, file.card.preprocess, batch_size=_IMAGES[bench.size], device=bench.device)
@@ -85,66 +94,56 @@ def _surface(folder: RunFolder, bench: Bench) -> list[list[float]]:
     return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], config.seed)
 
 
-def _basin(surface: list[list[float]]) -> float:
+def _basin(surface: Surface) -> float:
     """The part of the grid whose loss is at most 1 nat above the centre's."""
-    middle = len(surface) // 2
-    limit = surface[middle][middle] + _RISE
+    limit = _centre(surface) + _RISE
     return sum(loss <= limit for row in surface for loss in row) / len(surface) ** 2
 
 
-def _surfaces(evidence: Evidence, kind: str) -> Sequence[list[list[float]]]:
-    """What `_surface` found, one for each seed."""
-    return evidence.found(arm(evidence.size, kind, DEPTH).name)
+def _centre(surface: Surface) -> float:
+    """The loss at the trained weights."""
+    middle = len(surface) // 2
+    return surface[middle][middle]
+
+
+def _surfaces(evidence: Evidence[Surface, None], kind: str) -> list[Surface]:
+    return evidence.on_networks(make_arm(evidence.size, kind, _DEPTH).name)
 
 
 def _grid(size: Size) -> str:
     return f"{_SIDE[size]}x{_SIDE[size]}"
 
 
-def _basins(evidence: Evidence, kind: str) -> list[float]:
-    return [_basin(surface) for surface in _surfaces(evidence, kind)]
-
-
-def _centres(evidence: Evidence, kind: str) -> list[float]:
-    """The loss at the trained weights, one for each seed."""
-    surfaces = _surfaces(evidence, kind)
-    return [surface[len(surface) // 2][len(surface) // 2] for surface in surfaces]
-
-
-def _judge(evidence: Evidence) -> Verdict:
-    plain, residual = (_basins(evidence, kind) for kind in KINDS)
+def _judge(evidence: Evidence[Surface, None]) -> Verdict:
+    plain, residual = ([_basin(surface) for surface in _surfaces(evidence, kind)] for kind in NET_KINDS)
     ranges = [f"{100 * min(basins):.0f} to {100 * max(basins):.0f} %" for basins in (plain, residual)]
-    centres = [centre for kind in KINDS for centre in _centres(evidence, kind)]
+    centres = [_centre(surface) for kind in NET_KINDS for surface in _surfaces(evidence, kind)]
     apart = max(centres) - min(centres)
     sentence = (
-        f"The loss stays within {_RISE:g} nat of the centre's on {ranges[1]} of the square around ResNet-{DEPTH} "
-        f"and on {ranges[0]} around plain-{DEPTH}; the losses at the centres are up to {apart:.2f} nats apart."
+        f"The loss stays within {_RISE:g} nat of the centre's on {ranges[1]} of the square around ResNet-{_DEPTH} "
+        f"and on {ranges[0]} around plain-{_DEPTH}; the losses at the centres are up to {apart:.2f} nats apart."
         f"{budget_in_words(evidence)}"
     )
     if apart > _ALIKE or min(len(plain), len(residual)) < 2:
         return Verdict("inconclusive", sentence)
-    if min(residual) > _MORE * max(plain):
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if max(residual) < min(plain) else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=min(residual) > _MORE * max(plain), fails=max(residual) < min(plain))
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence[Surface, None]) -> ResultTable:
     rows = []
-    for kind in KINDS:
-        surfaces = _surfaces(evidence, kind)
-        for seed, (surface, basin, centre) in enumerate(
-            zip(surfaces, _basins(evidence, kind), _centres(evidence, kind), strict=True)
-        ):
+    for kind in NET_KINDS:
+        for seed, surface in enumerate(_surfaces(evidence, kind)):
             worst = max(loss for row in surface for loss in row)
-            rows.append((net_name(kind, DEPTH), str(seed), f"{centre:.3f}", f"{100 * basin:.0f}", f"{worst:.3g}"))
+            numbers = (f"{_centre(surface):.3f}", f"{100 * _basin(surface):.0f}", f"{worst:.3g}")
+            rows.append((net_name(kind, _DEPTH), str(seed), *numbers))
     columns = ("network", "seed", "loss at the centre", f"within {_RISE:g} nat of it (% of the square)", "largest loss")
-    return Table(columns, tuple(rows))
+    return ResultTable(columns, tuple(rows))
 
 
-def _draw(evidence: Evidence) -> Figure:
+def _draw(evidence: Evidence[Surface, None]) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        places = torch.linspace(-1, 1, len(_surfaces(evidence, KINDS[0])[0])).tolist()
-        for axes, kind in zip(panels, KINDS, strict=True):
+        places = torch.linspace(-1, 1, len(_surfaces(evidence, NET_KINDS[0])[0])).tolist()
+        for axes, kind in zip(panels, NET_KINDS, strict=True):
             surface = _surfaces(evidence, kind)[0]
             heights = [[min(loss, _DRAWN) for loss in row] for row in surface]
             levels = [0.05, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 2.5, 3, 4, 6, 8, 10]
@@ -155,7 +154,7 @@ def _draw(evidence: Evidence) -> Figure:
             axes.set_xlabel("first direction")
             axes.set_xticks([-1, -0.5, 0, 0.5, 1])
             axes.set_yticks([-1, -0.5, 0, 0.5, 1])
-            axes.set_title(f"{kind_in_words(kind)}, {DEPTH} layers")
+            axes.set_title(f"{kind_in_words(kind)}, {_DEPTH} layers")
             axes.grid(visible=False)
         panels[0].set_ylabel("second direction")
         panels[1].figure.colorbar(filled, ax=list(panels), label="loss", shrink=0.85)
@@ -182,8 +181,11 @@ EXPERIMENT = Experiment(
     f"Losses above 10 are drawn alike; in the table, one above {_LARGEST:.0e} or without a finite value stands as "
     f"{_LARGEST:.0e}.",
     arms=_arms,
-    measure_run=_surface,
-    how=lambda size: {"images": _IMAGES[size], "side": _SIDE[size]},
+    networks=NetworkMeasurement(
+        form=Surface,
+        measure=_measure,
+        constants=lambda size: {"images": _IMAGES[size], "side": _SIDE[size]},
+    ),
     judge=_judge,
     table=_table,
     draw=_draw,

@@ -1,9 +1,8 @@
 """With batch normalization signals vanish neither forward nor backward, in plain nets too (paper Sec. 1 and 4.1)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -16,11 +15,18 @@ from reslab.builders import build_preprocess, build_splits
 from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
-from reslab.experiments.arms import KINDS, Arm, Size, arm, kind_in_words, net_name
+from reslab.experiments.arms import NET_KINDS, Arm, Size, kind_in_words, make_arm, net_name
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.experiment import (
+    Bench,
+    Experiment,
+    NetworkMeasurement,
+    ResultTable,
+    SingleMeasurement,
+    Verdict,
+)
 from reslab.experiments.figures import make_figure
-from reslab.experiments.vanishing import HEALTHY, SHRINKS, drift, growth_toward_input, smallest_norm, vanishes, weakest
+from reslab.experiments.vanishing import HEALTHY, SHRINKS, NetworkSignals, When, smallest_norm
 from reslab.models import Network, build
 from reslab.report.figures.layers import LayerLine, draw_by_depth
 from reslab.report.figures.style import COLORS
@@ -34,30 +40,42 @@ _BATCH = 128
 _SEEDS = 3
 
 
-def _arms(size: Size) -> tuple[Arm, ...]:
-    return tuple(arm(size, kind, depth) for kind in KINDS for depth in TRAINED)
+_WHEN: tuple[When, ...] = ("start", "end")
 
 
-def _measure(bench: Bench) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class UntrainedSignals:
     """The signals of untrained nets."""
-    config = arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
+
+    rows: tuple[NetworkSignals, ...]
+
+
+SignalEvidence = Evidence[NetworkSignals, UntrainedSignals]
+
+
+def _arms(size: Size) -> tuple[Arm, ...]:
+    return tuple(make_arm(size, kind, depth) for kind in NET_KINDS for depth in TRAINED)
+
+
+def _measure_untrained(bench: Bench) -> UntrainedSignals:
+    config = make_arm(bench.size, "plain", DEPTHS[0]).at(bench.data).config
     train = build_splits(config.data).train
     batch = _first_batch(train, build_preprocess(config.data, train), bench.device)
     rows = []
-    for kind, norm, depth, seed in product(KINDS, NORMS, DEPTHS, range(_SEEDS)):
+    for kind, norm, depth, seed in product(NET_KINDS, NORMS, DEPTHS, range(_SEEDS)):
         torch.manual_seed(seed)
-        spec = arm(bench.size, kind, depth).config.model
+        spec = make_arm(bench.size, kind, depth).config.model
         model = build(replace(spec, norm=norm, num_classes=len(train.class_names))).to(bench.device)
-        rows.append(_row(model, batch, kind=kind, norm=norm, when="start", seed=seed))
-    return {"rows": rows}
+        rows.append(_signals(model, batch, kind=kind, norm=norm, when="start", seed=seed))
+    return UntrainedSignals(tuple(rows))
 
 
-def _measure_run(folder: RunFolder, bench: Bench) -> dict[str, Any]:
+def _measure(folder: RunFolder, bench: Bench) -> NetworkSignals:
     """The signals of a trained net."""
     config, file = read_config(folder), load_model(folder.model_path)
     batch = _first_batch(bench.data_of(folder).train, file.card.preprocess, bench.device)
     kind = "plain" if config.model.is_plain else "resnet"
-    return _row(file.model.to(bench.device), batch, kind=kind, norm="batch", when="end", seed=config.seed)
+    return _signals(file.model.to(bench.device), batch, kind=kind, norm="batch", when="end", seed=config.seed)
 
 
 def _first_batch(train: Dataset, preprocess: PreprocessSpec, device: torch.device) -> Batch:
@@ -65,81 +83,80 @@ def _first_batch(train: Dataset, preprocess: PreprocessSpec, device: torch.devic
     return next(iter(batches(train, preprocess, batch_size=_BATCH, device=device)))
 
 
-def _row(model: Network, batch: Batch, **facts: Any) -> dict[str, Any]:
-    """Return what was measured on one network, with the facts that tell it from the others."""
-    found = signals(model, batch.images, batch.labels)
-    return {
-        **facts,
-        "depth": model.spec.depth,
-        "variance": [_short(signal.variance) for signal in found],
-        "gradient": [_short(signal.relative_gradient) for signal in found],
-        "gradient_norm": [_short(signal.gradient_norm) for signal in found],
-    }
+def _signals(model: Network, batch: Batch, *, kind: str, norm: Norm, when: When, seed: int) -> NetworkSignals:
+    layers = signals(model, batch.images, batch.labels)
+    return NetworkSignals(
+        kind=kind,
+        norm=norm,
+        when=when,
+        seed=seed,
+        depth=model.spec.depth,
+        variance=tuple(_short(layer.variance) for layer in layers),
+        gradient=tuple(_short(layer.relative_gradient) for layer in layers),
+        gradient_norm=tuple(_short(layer.gradient_norm) for layer in layers),
+    )
 
 
 def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _rows(evidence: Evidence, kind: str, norm: str, depth: int, when: str = "start") -> list[dict[str, Any]]:
-    wanted = {"kind": kind, "norm": norm, "depth": depth, "when": when}
-    return [row for row in _all_rows(evidence) if all(row[key] == value for key, value in wanted.items())]
-
-
-def _all_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """Of untrained nets, then of trained ones."""
-    return [*evidence.measured["rows"], *(row for name in evidence.of_runs for row in evidence.found(name))]
-
-
-def _worst(rows: Sequence[dict[str, Any]], of: Any) -> float:
-    return max(of(row) for row in rows)
-
-
-def _fail(evidence: Evidence, kind: str, norm: Norm, depth: int, when: str) -> list[bool]:
-    """Whether the rule fails a network, for each seed."""
-    shallow = smallest_norm(_rows(evidence, kind, norm, DEPTHS[0]))
-    return [vanishes(row, shallow) for row in _rows(evidence, kind, norm, depth, when)]
-
-
-def _judge(evidence: Evidence) -> Verdict:
-    vanishing = [
-        _fail(evidence, kind, "batch", depth, when)
-        for kind, depth in product(KINDS, DEPTHS)
-        for when in (("start", "end") if depth in TRAINED else ("start",))
+def _of(evidence: SignalEvidence, kind: str, norm: Norm, depth: int, when: When = "start") -> list[NetworkSignals]:
+    """The networks of a kind, by seed."""
+    return [
+        network
+        for network in _all_networks(evidence)
+        if (network.kind, network.norm, network.depth, network.when) == (kind, norm, depth, when)
     ]
+
+
+def _all_networks(evidence: SignalEvidence) -> list[NetworkSignals]:
+    """First the untrained ones, then the trained ones."""
+    return [*evidence.next_to_runs.rows, *(measured.value for measured in evidence.document.networks.values())]
+
+
+def _fail(evidence: SignalEvidence, kind: str, norm: Norm, depth: int, when: When) -> list[bool]:
+    """Whether the rule fails a network, for each seed."""
+    shallow = smallest_norm(_of(evidence, kind, norm, DEPTHS[0]))
+    return [network.vanishes(shallow) for network in _of(evidence, kind, norm, depth, when)]
+
+
+def _judge(evidence: SignalEvidence) -> Verdict:
+    start = [_fail(evidence, kind, "batch", depth, "start") for kind, depth in product(NET_KINDS, DEPTHS)]
+    end = [_fail(evidence, kind, "batch", depth, "end") for kind, depth in product(NET_KINDS, TRAINED)]
     sentence = f"{_in_words(evidence)} {_control_in_words(evidence)}"
-    if min(len(_rows(evidence, kind, "batch", depth, "end")) for kind in KINDS for depth in TRAINED) < 2:
+    if min(map(len, end)) < 2:
         return Verdict("inconclusive", f"{sentence} One trained seed says nothing of the others.")
-    if not any(any(seeds) for seeds in vanishing):
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if any(all(seeds) for seeds in vanishing) else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=not any(map(any, start + end)), fails=any(map(all, start + end)))
 
 
-def _in_words(evidence: Evidence) -> str:
+def _in_words(evidence: SignalEvidence) -> str:
     first, last = DEPTHS[0], DEPTHS[-1]
-    normalized = [row for row in _all_rows(evidence) if row["norm"] == "batch"]
-    start, end = ([row for row in normalized if row["when"] == when] for when in ("start", "end"))
+    normalized = [network for network in _all_networks(evidence) if network.norm == "batch"]
+    start, end = ([network for network in normalized if network.when == when] for when in _WHEN)
+    weakest = max(network.weakest for network in end)
+    least = min(network.growth_toward_input for network in start)
     smallest = {
-        (norm, depth): _in_digits(smallest_norm(_rows(evidence, "plain", norm, depth)))
+        (norm, depth): _in_digits(smallest_norm(_of(evidence, "plain", norm, depth)))
         for norm, depth in product(NORMS, (first, last))
     }
-    growth = {kind: [*map(growth_toward_input, _rows(evidence, kind, "batch", last))] for kind in KINDS}
+    growth = {kind: [n.growth_toward_input for n in _of(evidence, kind, "batch", last)] for kind in NET_KINDS}
     ranges = {kind: " to ".join(dict.fromkeys(map(_in_digits, (min(g), max(g))))) for kind, g in growth.items()}
     return (
         f"With batch norm, after training, no layer's relative gradient in nets of {TRAINED[0]} and {TRAINED[-1]} "
-        f"layers is more than {_in_digits(_worst(end, weakest))} times smaller than the median layer's. Before "
+        f"layers is more than {_in_digits(weakest)} times smaller than the median layer's. Before "
         f"training, the smallest gradient norm of a layer is {smallest['batch', first]} in a plain net of {first} "
         f"layers and {smallest['batch', last]} in one of {last}; without batch norm {smallest['none', first]} and "
         f"{smallest['none', last]}. With batch norm, the gradients of the first third of the layers "
-        f"are then at least {_in_digits(min(map(growth_toward_input, start)))} times those of the last third; with "
+        f"are then at least {_in_digits(least)} times those of the last third; with "
         f"{last} layers the factor is {ranges['plain']} in plain nets and {ranges['resnet']} in residual nets."
     )
 
 
-def _control_in_words(evidence: Evidence) -> str:
+def _control_in_words(evidence: SignalEvidence) -> str:
     """What the rule says where something does vanish: a rule that lets everything pass would show nothing."""
-    failed = {kind: [f"{sum(_fail(evidence, kind, 'none', depth, 'start'))}" for depth in DEPTHS] for kind in KINDS}
-    seeds = len(_rows(evidence, "plain", "none", DEPTHS[0]))
+    failed = {kind: [f"{sum(_fail(evidence, kind, 'none', depth, 'start'))}" for depth in DEPTHS] for kind in NET_KINDS}
+    seeds = len(_of(evidence, "plain", "none", DEPTHS[0]))
     return (
         f"The same rule on nets without batch norm, before training, as a control: with {_listed(DEPTHS)} layers "
         f"{_listed(failed['plain'])} of {seeds} plain nets fail, and {_listed(failed['resnet'])} residual nets."
@@ -155,14 +172,15 @@ def _in_digits(value: float) -> str:
     return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.3g}"
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: SignalEvidence) -> ResultTable:
     rows = []
-    for when, kind, norm, depth in product(("start", "end"), KINDS, NORMS, DEPTHS):
-        if found := _rows(evidence, kind, norm, depth, when):
+    for when, kind, norm, depth in product(_WHEN, NET_KINDS, NORMS, DEPTHS):
+        if networks := _of(evidence, kind, norm, depth, when):
             words = (net_name(kind, depth), "batch norm" if norm == "batch" else "none", f"at the {when}")
-            growth = min(map(growth_toward_input, found))
-            numbers = (_worst(found, weakest), growth, smallest_norm(found), _worst(found, drift))
-            rows.append((*words, str(len(found)), *(_in_digits(number) for number in numbers)))
+            weakest, drift = (max(getattr(n, name) for n in networks) for name in ("weakest", "drift"))
+            growth = min(network.growth_toward_input for network in networks)
+            numbers = (weakest, growth, smallest_norm(networks), drift)
+            rows.append((*words, str(len(networks)), *map(_in_digits, numbers)))
     columns = (
         "network",
         "normalization",
@@ -173,18 +191,20 @@ def _table(evidence: Evidence) -> Table:
         "smallest gradient norm",
         "largest / smallest variance",
     )
-    return Table(columns, tuple(rows), num_words=3)
+    return ResultTable(columns, tuple(rows), num_words=3)
 
 
-def _draw(evidence: Evidence) -> Figure:
+def _draw(evidence: SignalEvidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         for axes, (kind, key) in zip(
-            panels, (("plain", "variance"), *((kind, "gradient") for kind in KINDS)), strict=True
+            panels, (("plain", "variance"), *((kind, "gradient") for kind in NET_KINDS)), strict=True
         ):
             for (number, depth), norm in product(enumerate(DEPTHS), NORMS):
                 label = f"{depth} layers, {'batch norm' if norm == 'batch' else 'no norm'}"
                 style = "-" if norm == "batch" else "--"
-                draw_by_depth(axes, LayerLine(_rows(evidence, kind, norm, depth)[0][key], COLORS[number], style, label))
+                network = _of(evidence, kind, norm, depth)[0]
+                values = network.variance if key == "variance" else network.gradient
+                draw_by_depth(axes, LayerLine(values, COLORS[number], style, label))
             axes.set_yscale("log")
             what = "variance of the response" if key == "variance" else "gradient over weight norm"
             axes.set_title(f"{kind_in_words(kind)}: {what}", fontsize=10)
@@ -217,9 +237,8 @@ EXPERIMENT = Experiment(
     "layer's response, in plain nets; after batch norm it is 1 by definition at the start. Middle and right: norm of "
     "the weight's gradient over the weight's, in plain and residual nets. In the table, the worst seed.",
     arms=_arms,
-    measure=_measure,
-    measure_run=_measure_run,
-    how=lambda size: {"batch_size": _BATCH},
+    networks=NetworkMeasurement(form=NetworkSignals, measure=_measure, constants=lambda size: {"batch_size": _BATCH}),
+    once=SingleMeasurement(UntrainedSignals, _measure_untrained),
     judge=_judge,
     table=_table,
     draw=_draw,

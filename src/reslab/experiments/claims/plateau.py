@@ -6,14 +6,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.experiments.arms import Arm, Size, arm
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.experiment import Experiment, ResultTable, Verdict
 from reslab.experiments.figures import draw_curves, make_figure
-from reslab.experiments.statistics import MARGIN, paired_difference, spread
+from reslab.experiments.statistics import MARGIN, paired_difference
+from reslab.experiments.wording import ERROR_COLUMNS, budget_in_words, error_cells
 
-DEPTH = 20
+_DEPTH = 20
 _PATIENCE = {"digits": 4, "small": 4, "paper": 5}  # evaluations without a better one
 _DROPS = 2
 _EVALUATE_EVERY = {"small": 98}  # a quarter of an epoch: the recipe's 8 evaluations leave no time to drop twice
@@ -28,13 +28,13 @@ def _roles(size: Size) -> dict[str, Arm]:
     schedule = {"kind": "plateau", "factor": 0.1, "patience": _PATIENCE[size], "max_drops": _DROPS}
     suffix = "" if size == "digits" else "-45k"
     return {
-        "fixed milestones": arm(size, "resnet", DEPTH, held_out, suffix=suffix),
-        "plateau": arm(size, "resnet", DEPTH, {**held_out, "schedule": schedule}, suffix="-plateau"),
+        "fixed milestones": make_arm(size, "resnet", _DEPTH, held_out, suffix=suffix),
+        "plateau": make_arm(size, "resnet", _DEPTH, {**held_out, "schedule": schedule}, suffix="-plateau"),
     }
 
 
 def _names(evidence: Evidence) -> dict[str, str]:
-    return {role: one.name for role, one in _roles(evidence.size).items()}
+    return {role: arm.name for role, arm in _roles(evidence.size).items()}
 
 
 def _judge(evidence: Evidence) -> Verdict:
@@ -47,19 +47,15 @@ def _judge(evidence: Evidence) -> Verdict:
     )
     if min(drops) < _DROPS:
         return Verdict("inconclusive", sentence)
-    if change.high <= MARGIN:
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if change.low > MARGIN else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=change.high <= MARGIN, fails=change.low > MARGIN)
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence) -> ResultTable:
     rows = []
     for role, name in _names(evidence).items():
         drops = "; ".join(", ".join(map(str, record.rate_drops())) or "none" for record in evidence.records[name])
-        train, test = evidence.errors(name, "train"), evidence.reported(name)
-        rows.append((role, drops, str(len(train)), spread(train), spread(test)))
-    columns = ("schedule", "drops at (by seed)", "seeds", "training error, clean (%)", "test error (%)")
-    return Table(columns, tuple(rows), num_words=2)
+        rows.append((role, drops, *error_cells(evidence, name)))
+    return ResultTable(("schedule", "drops at (by seed)", *ERROR_COLUMNS), tuple(rows), num_words=2)
 
 
 def _draw(evidence: Evidence) -> Figure:

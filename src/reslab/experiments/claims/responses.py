@@ -10,14 +10,16 @@ from reslab.analysis.signals import layer_responses
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
-from reslab.experiments.arms import Arm, Size, arm, net_name
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import Arm, Size, make_arm, net_name
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable, Verdict
 from reslab.experiments.figures import GREY, make_figure
 from reslab.experiments.statistics import difference, spread
+from reslab.experiments.wording import budget_in_words
 from reslab.report.figures.layers import LayerLine, draw_responses
 from reslab.report.figures.style import COLORS
+
+Responses = tuple[float, ...]  # the standard deviation of each 3x3 layer's response, in order of depth
 
 _IMAGES = 1000
 _INITIAL = 1.0  # the scale that batch norm starts with, and so every standard deviation before training
@@ -30,26 +32,25 @@ def _nets(size: Size) -> tuple[tuple[str, int], ...]:
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
-    return tuple(arm(size, kind, depth) for kind, depth in _nets(size))
+    return tuple(make_arm(size, kind, depth) for kind, depth in _nets(size))
 
 
-def _respond(folder: RunFolder, bench: Bench) -> list[float]:
-    """The standard deviation of each 3x3 layer's response to test images, in order of depth."""
+def _measure(folder: RunFolder, bench: Bench) -> Responses:
+    """The responses to test images."""
     file = load_model(folder.model_path)
     test = bench.data_of(folder).part("test")
     views = batches(test, file.card.preprocess, batch_size=_IMAGES, device=bench.device)
-    found = layer_responses(file.model.to(bench.device), next(iter(views)).images)
-    return [round(response.std, 6) for response in found]
+    responses = layer_responses(file.model.to(bench.device), next(iter(views)).images)
+    return tuple(round(response.std, 6) for response in responses)
 
 
-def _means(evidence: Evidence, kind: str, depth: int) -> tuple[float, ...]:
+def _means(evidence: Evidence[Responses, None], kind: str, depth: int) -> tuple[float, ...]:
     """The mean over the layers, one for each seed."""
-    return tuple(statistics.mean(layers) for layers in _stds(evidence, kind, depth))
+    return tuple(statistics.mean(layers) for layers in _responses(evidence, kind, depth))
 
 
-def _stds(evidence: Evidence, kind: str, depth: int) -> Sequence[list[float]]:
-    """What `_respond` found, one for each seed."""
-    return evidence.found(arm(evidence.size, kind, depth).name)
+def _responses(evidence: Evidence[Responses, None], kind: str, depth: int) -> list[Responses]:
+    return evidence.on_networks(make_arm(evidence.size, kind, depth).name)
 
 
 def _pairs(size: Size) -> tuple[tuple[tuple[str, int], tuple[str, int]], ...]:
@@ -58,10 +59,13 @@ def _pairs(size: Size) -> tuple[tuple[tuple[str, int], tuple[str, int]], ...]:
     return ((("resnet", 20), ("plain", 20)), (deepest, ("plain", 56)), (deepest, ("resnet", 20)))
 
 
-def _judge(evidence: Evidence) -> Verdict:
+def _judge(evidence: Evidence[Responses, None]) -> Verdict:
     means = {net: _means(evidence, *net) for net in _nets(evidence.size)}
-    found = {pair: difference(*(means[net] for net in pair)) for pair in _pairs(evidence.size)}
-    comparisons = [f"{net_name(*one)} minus {net_name(*other)}: {d.in_words('')}" for (one, other), d in found.items()]
+    differences = {pair: difference(*(means[net] for net in pair)) for pair in _pairs(evidence.size)}
+    comparisons = [
+        f"{net_name(*weaker)} minus {net_name(*other)}: {change.in_words('')}"
+        for (weaker, other), change in differences.items()
+    ]
     sentence = (
         "The mean standard deviation of the responses is "
         f"{', '.join(f'{spread(values)} in {net_name(*net)}' for net, values in means.items())}. "
@@ -70,29 +74,31 @@ def _judge(evidence: Evidence) -> Verdict:
     if all(abs(statistics.mean(values) - _INITIAL) <= _STILL for values in means.values()):
         sentence += f" All of them are still near {_INITIAL:g}, where batch norm starts."
         return Verdict("inconclusive", sentence)
-    if all(one.is_below_zero for one in found.values()):
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if any(one.is_above_zero for one in found.values()) else "inconclusive", sentence)
+    return Verdict.of(
+        sentence,
+        holds=all(change.is_below_zero for change in differences.values()),
+        fails=any(change.is_above_zero for change in differences.values()),
+    )
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence[Responses, None]) -> ResultTable:
     rows = []
     for kind, depth in _nets(evidence.size):
-        stds = _stds(evidence, kind, depth)
+        stds = _responses(evidence, kind, depth)
         medians = tuple(statistics.median(layers) for layers in stds)
         largest = tuple(max(layers) for layers in stds)
         means = _means(evidence, kind, depth)
         label = net_name(kind, depth)
         rows.append((label, str(len(stds)), spread(means), spread(medians), spread(largest)))
-    return Table(("network", "seeds", "mean std", "median std", "largest std"), tuple(rows))
+    return ResultTable(("network", "seeds", "mean std", "median std", "largest std"), tuple(rows))
 
 
-def _draw(evidence: Evidence) -> Figure:
+def _draw(evidence: Evidence[Responses, None]) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         lines = []
         for number, (kind, depth) in enumerate(_nets(evidence.size)):
             style = "--" if kind == "plain" else "-"
-            first, *others = _stds(evidence, kind, depth)
+            first, *others = _responses(evidence, kind, depth)
             lines.append(LayerLine(first, COLORS[number], style, net_name(kind, depth)))
             lines += [LayerLine(layers, COLORS[number], style, is_faint=True) for layers in others]
         draw_responses(panels, lines)
@@ -121,8 +127,7 @@ EXPERIMENT = Experiment(
     f"up to {_IMAGES} test images, in the first seed's nets; faint: in the other seeds'. Dotted: {_INITIAL:g}, where "
     "batch norm starts.",
     arms=_arms,
-    measure_run=_respond,
-    how=lambda size: {"images": _IMAGES},
+    networks=NetworkMeasurement(form=Responses, measure=_measure, constants=lambda size: {"images": _IMAGES}),
     judge=_judge,
     table=_table,
     draw=_draw,

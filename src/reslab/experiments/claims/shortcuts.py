@@ -7,21 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.analysis.complexity import measure
-from reslab.experiments.arms import Arm, Size, arm
-from reslab.experiments.budget import budget_in_words
+from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.experiment import Experiment, ResultTable, Verdict
 from reslab.experiments.figures import draw_dots, make_figure
-from reslab.experiments.statistics import MARGIN, Difference, difference, p_in_words, spread
+from reslab.experiments.statistics import MARGIN, MeanDifference, difference, p_in_words, spread
+from reslab.experiments.wording import ERROR_COLUMNS, budget_in_words, error_cells
 
-OPTIONS = ("A", "B", "C")
-DEPTH = 20
+_OPTIONS = ("A", "B", "C")
+_DEPTH = 20
 
 
 def _arms(size: Size) -> tuple[Arm, ...]:
     # option A is the CIFAR nets' own, and shared with the other experiments
-    others = (arm(size, "resnet", DEPTH, {"model": {"shortcut": option}}, suffix=f"-{option}") for option in "BC")
-    return (arm(size, "resnet", DEPTH), *others)
+    others = (make_arm(size, "resnet", _DEPTH, {"model": {"shortcut": option}}, suffix=f"-{option}") for option in "BC")
+    return (make_arm(size, "resnet", _DEPTH), *others)
 
 
 def _by_option(evidence: Evidence) -> dict[str, str]:
@@ -32,28 +32,25 @@ def _judge(evidence: Evidence) -> Verdict:
     errors = {option: evidence.reported(name) for option, name in _by_option(evidence).items()}
     worse = difference(errors["A"], errors["C"])
     steps = {"B minus A": difference(errors["B"], errors["A"]), "C minus B": difference(errors["C"], errors["B"])}
-    order = sorted(OPTIONS, key=lambda option: statistics.mean(errors[option]))
+    order = sorted(_OPTIONS, key=lambda option: statistics.mean(errors[option]))
     sentence = (
         f"Test error: {_step('A minus C', worse)}. In order of their means, lowest first: "
         f"{', '.join(f'{option} ({spread(errors[option])} %)' for option in order)}; "
         f"{'; '.join(_step(name, step) for name, step in steps.items())}.{budget_in_words(evidence)}"
     )
-    if worse.high <= MARGIN:
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if worse.low > MARGIN else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=worse.high <= MARGIN, fails=worse.low > MARGIN)
 
 
-def _step(name: str, step: Difference) -> str:
+def _step(name: str, step: MeanDifference) -> str:
     return f"{name} is {step}" + ("" if step.no_interval else f", {p_in_words(step.p_value)}")
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence) -> ResultTable:
     rows = []
     for option, name in _by_option(evidence).items():
-        train, test = evidence.errors(name, "train"), evidence.reported(name)
         parameters = f"{measure(evidence.spec(name)).parameters:,}"
-        rows.append((f"ResNet-{DEPTH}, option {option}", parameters, str(len(test)), spread(train), spread(test)))
-    return Table(("network", "parameters", "seeds", "training error, clean (%)", "test error (%)"), tuple(rows))
+        rows.append((f"ResNet-{_DEPTH}, option {option}", parameters, *error_cells(evidence, name)))
+    return ResultTable(("network", "parameters", *ERROR_COLUMNS), tuple(rows))
 
 
 def _draw(evidence: Evidence) -> Figure:
@@ -79,7 +76,7 @@ EXPERIMENT = Experiment(
     f"test error with A is at most {MARGIN:g} point above that with C (upper end of the 95 % interval, Welch's t); not "
     "reproduced if it is more than that above (lower end); otherwise inconclusive. The order of A, B and C is shown "
     "and judges nothing: the paper's steps are about as large as the spread between seeds. The nets have "
-    f"{DEPTH} layers; whether options matter where plain nets degrade would need deeper ones and their plain twins.",
+    f"{_DEPTH} layers; whether options matter where plain nets degrade would need deeper ones and their plain twins.",
     caption="A dot for each seed, a bar at the mean.",
     arms=_arms,
     judge=_judge,

@@ -3,34 +3,43 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.config import from_dict
-from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, Table, Verdict
+from reslab.experiments.experiment import Bench, Experiment, ResultTable, SingleMeasurement, Verdict
 from reslab.experiments.figures import make_figure
-from reslab.experiments.statistics import Difference, difference_of_shares, spread
-from reslab.experiments.step_cost import OutOfMemoryError, step_cost
+from reslab.experiments.statistics import MeanDifference, difference_of_shares, spread
+from reslab.experiments.step_cost import OutOfMemoryError, StepCost, step_cost
 from reslab.report.figures.curves import THIN, Curve, draw, points
 from reslab.report.figures.style import COLORS, in_iterations
 
 log = logging.getLogger(__name__)
 
-DEPTH = 1202
-_DEPTHS = (20, 56, 110, DEPTH)
+_DEPTH = 1202
+_DEPTHS = (20, 56, 110, _DEPTH)
 _CLAIMED = 0.1  # % training error
 _ITERATIONS = {"digits": 120, "small": 200}
 _LR = 0.01  # what the paper starts 110 layers with, for about 400 iterations; a short training never leaves it
 
 
+@dataclass(frozen=True, slots=True)
+class StepCosts:
+    """What training steps cost by depth, without and with activation checkpoints."""
+
+    steps: tuple[StepCost, ...]
+
+
+CostEvidence = Evidence[None, StepCosts]
+
+
 def _arms(size: Size) -> tuple[Arm, ...]:
     if size == "paper":
-        return (arm(size, "resnet", 110), arm(size, "resnet", DEPTH))
+        return (make_arm(size, "resnet", 110), make_arm(size, "resnet", _DEPTH))
     iterations = _ITERATIONS[size]
     changes = {
         "train": {
@@ -47,98 +56,101 @@ def _arms(size: Size) -> tuple[Arm, ...]:
         "schedule": {"kind": "constant"},
         "warmup": {"kind": "none"},
     }
-    return (arm(size, "resnet", DEPTH, changes, suffix="-start"),)
+    return (make_arm(size, "resnet", _DEPTH, changes, suffix="-start"),)
 
 
-def _measure(bench: Bench) -> dict[str, Any]:
-    return {"steps": [_step(bench, depth, checkpoints) for depth in _DEPTHS for checkpoints in (False, True)]}
+def _measure(bench: Bench) -> StepCosts:
+    return StepCosts(tuple(_step(bench, depth, checkpoints) for depth in _DEPTHS for checkpoints in (False, True)))
 
 
-def _step(bench: Bench, depth: int, checkpoints: bool) -> dict[str, Any]:
-    """What training steps cost; without numbers for a depth that could not be trained, for want of memory say."""
+def _step(bench: Bench, depth: int, checkpoints: bool) -> StepCost:
+    """What training steps cost; without numbers for a depth that does not fit into memory."""
     changes = {
         "train": {"iterations": 1000},
         "compute": {"checkpoint_activations": checkpoints},
         "evaluation": {"monitor": "none"},
         "schedule": {"kind": "constant"},
     }
-    config = arm(bench.size, "resnet", depth, changes).at(bench.data).config
+    arm = make_arm(bench.size, "resnet", depth, changes).at(bench.data)
     try:
-        return step_cost(config, steps=max(2, 400 // depth))
+        return step_cost(arm.config, steps=max(2, 400 // depth))
     except OutOfMemoryError as error:
         if depth == _DEPTHS[0]:
             raise  # nothing is left to compare with
         log.warning("%s", error)
-        return {"depth": depth, "checkpoint_activations": checkpoints, "seconds_per_step": None, "peak_gb": None}
+        return StepCost(depth=depth, checkpoint_activations=checkpoints)
 
 
-def _deep(evidence: Evidence) -> str:
-    return next(name for name in evidence.records if evidence.spec(name).depth == DEPTH)
+def _deep(evidence: CostEvidence) -> str:
+    return next(name for name in evidence.records if evidence.spec(name).depth == _DEPTH)
 
 
-def _judge(evidence: Evidence) -> Verdict:
+def _judge(evidence: CostEvidence) -> Verdict:
     return _judge_at_full_length(evidence) if evidence.size == "paper" else _judge_start(evidence)
 
 
-def _judge_at_full_length(evidence: Evidence) -> Verdict:
+def _judge_at_full_length(evidence: CostEvidence) -> Verdict:
     ends = evidence.errors(_deep(evidence), "train")
     shallower = next(name for name in evidence.records if name != _deep(evidence))
     tests = {name: spread(evidence.reported(name)) for name in (_deep(evidence), shallower)}
+    iterations = evidence.config(_deep(evidence)).train.iterations
     sentence = (
-        f"After {evidence.iterations(_deep(evidence)):,} iterations the clean training error of ResNet-{DEPTH} is "
+        f"After {iterations:,} iterations the clean training error of ResNet-{_DEPTH} is "
         f"{spread(ends)} %. Its test error is {tests[_deep(evidence)]} %, that of 110 layers {tests[shallower]} %."
     )
-    if max(ends) < _CLAIMED:
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if min(ends) >= _CLAIMED else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=max(ends) < _CLAIMED, fails=min(ends) >= _CLAIMED)
 
 
-def _judge_start(evidence: Evidence) -> Verdict:
+def _judge_start(evidence: CostEvidence) -> Verdict:
     """Of a training too short for the claim: always inconclusive, and whether its error falls at all."""
     falls = _falls(evidence)
     if all(fall.is_below_zero for fall in falls):
-        found = "In this training the error falls"
+        change = "In this training the error falls"
     elif any(fall.is_above_zero for fall in falls):
-        found = "In this training the error does not fall, at this rate"
+        change = "In this training the error does not fall, at this rate"
     else:
-        found = "The interval includes no change, so that whether the error falls stays open"
+        change = "The interval includes no change, so that whether the error falls stays open"
+    iterations = evidence.config(_deep(evidence)).train.iterations
     sentence = (
-        f"From the first to the second half of {evidence.iterations(_deep(evidence)):,} iterations the training error "
-        f"of ResNet-{DEPTH} changes by {'; '.join(fall.in_words() for fall in falls)}. {found}; the test error at "
+        f"From the first to the second half of {iterations:,} iterations the training error "
+        f"of ResNet-{_DEPTH} changes by {'; '.join(fall.in_words() for fall in falls)}. {change}; the test error at "
         f"its end is {spread(evidence.reported(_deep(evidence)))} %, that of guessing 90 %. Whether its training error "
         f"goes below {_CLAIMED:g} %, a training this short cannot say."
     )
     return Verdict("inconclusive", sentence)
 
 
-def _falls(evidence: Evidence) -> list[Difference]:
+def _falls(evidence: CostEvidence) -> list[MeanDifference]:
     """For each seed the training error of the second half of its windows less that of the first, by their images."""
-    found = []
+    train, falls = evidence.config(_deep(evidence)).train, []
     for record in evidence.records[_deep(evidence)]:
-        errors, train = [row["error"] for row in record.rows("train")], from_dict(record.config()).train
+        errors = [row["error"] for row in record.rows("train")]
         half = len(errors) // 2
         images = half * train.log_every * train.batch_size
-        found.append(difference_of_shares(mean(errors[-half:]), mean(errors[:half]), images))
-    return found
+        falls.append(difference_of_shares(mean(errors[-half:]), mean(errors[:half]), images))
+    return falls
 
 
-def _training_gb(row: dict[str, Any]) -> float:
+def _training_gb(cost: StepCost) -> float:
     """The peak less what the process held before its first step: activations, gradients and momentum; NaN for none."""
-    return math.nan if row["peak_gb"] is None else row["peak_gb"] - row["peak_gb_before_training"]
+    if cost.peak_gb is None or cost.peak_gb_before_training is None:
+        return math.nan
+    return cost.peak_gb - cost.peak_gb_before_training
 
 
-def _seconds(row: dict[str, Any]) -> float:
-    return math.nan if row["seconds_per_step"] is None else row["seconds_per_step"]
+def _seconds(cost: StepCost) -> float:
+    return math.nan if cost.seconds_per_step is None else cost.seconds_per_step
 
 
 def _number(value: float) -> str:
     return "not measured" if math.isnan(value) else f"{value:.2f}"
 
 
-def _table(evidence: Evidence) -> Table:
-    steps = evidence.measured["steps"]
-    kept = {row["depth"]: row for row in steps if not row["checkpoint_activations"]}
-    again = {row["depth"]: row for row in steps if row["checkpoint_activations"]}
+def _table(evidence: CostEvidence) -> ResultTable:
+    kept, again = (
+        {cost.depth: cost for cost in evidence.next_to_runs.steps if cost.checkpoint_activations is checkpoints}
+        for checkpoints in (False, True)
+    )
     base = _seconds(kept[_DEPTHS[0]]) / _DEPTHS[0]
     rows = tuple(
         (
@@ -157,24 +169,23 @@ def _table(evidence: Evidence) -> Table:
         "with activation checkpoints (GB)",
         "their time, to without",
     )
-    return Table(columns, rows)
+    return ResultTable(columns, rows)
 
 
-def _draw(evidence: Evidence) -> Figure:
+def _draw(evidence: CostEvidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
         left, right = panels
         records = evidence.records[_deep(evidence)]
         runs = tuple(points(record.rows("train")) for record in records)
-        draw(left, Curve(f"ResNet-{DEPTH}, training", COLORS[0], 2 * THIN, runs))
+        draw(left, Curve(f"ResNet-{_DEPTH}, training", COLORS[0], 2 * THIN, runs))
         left.set_ylabel("error (%)")
         left.set_ylim(0, 100)
         left.legend()
         in_iterations(left)
         for checkpoints, label, color in ((False, "activations kept", COLORS[1]), (True, "recomputed", COLORS[0])):
-            rows = [row for row in evidence.measured["steps"] if row["checkpoint_activations"] is checkpoints]
-            right.plot(
-                [r["depth"] for r in rows], [_training_gb(r) for r in rows], "o-", ms=4, color=color, label=label
-            )
+            costs = [cost for cost in evidence.next_to_runs.steps if cost.checkpoint_activations is checkpoints]
+            depths, memory = [cost.depth for cost in costs], [_training_gb(cost) for cost in costs]
+            right.plot(depths, memory, "o-", ms=4, color=color, label=label)
         right.set_xlabel("layers")
         right.set_ylabel("memory of training (GB)")
         right.set_ylim(bottom=0)
@@ -192,7 +203,7 @@ EXPERIMENT = Experiment(
     paper=(
         ("training error of ResNet-1202", "below 0.1 %"),
         ("test error of ResNet-110 (Table 6)", "6.43 % (the best of five runs; their mean 6.61 ± 0.16)"),
-        (f"test error of ResNet-{DEPTH} (Table 6)", "7.93 %"),
+        (f"test error of ResNet-{_DEPTH} (Table 6)", "7.93 %"),
     ),
     rule="Judged is the training error. At the paper's full length: reproduced if every seed's clean training error "
     f"ends below {_CLAIMED:g} %; not reproduced if none does; otherwise inconclusive. A shorter training is always "
@@ -204,7 +215,7 @@ EXPERIMENT = Experiment(
     f"{_LR:g}, with which the paper starts 110 layers. Right: memory that training takes by depth, beyond "
     "what the process held with the network and its data, at its peak; activations kept, or recomputed block by block.",
     arms=_arms,
-    measure=_measure,
+    once=SingleMeasurement(StepCosts, _measure),
     judge=_judge,
     table=_table,
     draw=_draw,

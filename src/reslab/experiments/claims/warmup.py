@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.experiments.arms import Arm, Size, arm
+from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Experiment, Table, Verdict
+from reslab.experiments.experiment import Experiment, ResultTable, Verdict
 from reslab.experiments.figures import draw_curves, make_figure
 from reslab.experiments.statistics import paired_difference, spread
+from reslab.experiments.wording import ERROR_COLUMNS, error_cells
 
-DEPTH = 110
+_DEPTH = 110
 _BELOW = 80.0  # % training error, until which the paper trains with 0.01
 _LR = 0.1
 
@@ -26,7 +27,7 @@ def _roles(size: Size) -> dict[str, Arm]:
     }
     suffixes = ("-warmed", "-unwarmed")
     return {
-        role: arm(size, "resnet", DEPTH, changes, suffix=suffix)
+        role: make_arm(size, "resnet", _DEPTH, changes, suffix=suffix)
         for (role, changes), suffix in zip(settings.items(), suffixes, strict=True)
     }
 
@@ -36,17 +37,17 @@ def _starts(evidence: Evidence, name: str) -> tuple[float, ...]:
 
     Not the first one below: the warm-up ends there by definition, and the full rate throws the error back.
     """
-    found = []
+    starts = []
     for record in evidence.records[name]:
         rows = record.rows("train")
         above = [number for number, row in enumerate(rows) if row["error"] >= _BELOW]
         first = above[-1] + 1 if above else 0
-        found.append(float(rows[first]["step"] if first < len(rows) else record.values["iterations"]))
-    return tuple(found)
+        starts.append(float(rows[first]["step"] if first < len(rows) else record.values["iterations"]))
+    return tuple(starts)
 
 
 def _names(evidence: Evidence) -> dict[str, str]:
-    return {role: one.name for role, one in _roles(evidence.size).items()}
+    return {role: arm.name for role, arm in _roles(evidence.size).items()}
 
 
 def _judge(evidence: Evidence) -> Verdict:
@@ -57,24 +58,16 @@ def _judge(evidence: Evidence) -> Verdict:
         f"Without the warm-up the iteration from which the training error stays below {_BELOW:g} % moves by "
         f"{later.in_words('iterations', 0)}; at the end the test error differs by {at_end}."
     )
-    if later.is_above_zero:
-        return Verdict("reproduced", sentence)
-    return Verdict("not reproduced" if later.is_below_zero else "inconclusive", sentence)
+    return Verdict.of(sentence, holds=later.is_above_zero, fails=later.is_below_zero)
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: Evidence) -> ResultTable:
     rows = []
     for role, name in _names(evidence).items():
-        starts, train = _starts(evidence, name), evidence.errors(name, "train")
-        rows.append((role, str(len(train)), spread(starts, 0), spread(train), spread(evidence.reported(name))))
-    columns = (
-        "learning rate",
-        "seeds",
-        f"below {_BELOW:g} % from",
-        "training error, clean (%)",
-        "test error (%)",
-    )
-    return Table(columns, tuple(rows))
+        seeds, *errors = error_cells(evidence, name)
+        rows.append((role, seeds, spread(_starts(evidence, name), 0), *errors))
+    seeds, *errors = ERROR_COLUMNS
+    return ResultTable(("learning rate", seeds, f"below {_BELOW:g} % from", *errors), tuple(rows))
 
 
 def _draw(evidence: Evidence) -> Figure:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from reslab.artifacts.record import RecordedRun
-from reslab.experiments.arms import SIZES, arm
-from reslab.experiments.book import read_chapters
-from reslab.experiments.claims import plateau, thousand_layers, warmup
-from reslab.experiments.evidence import Evidence, Measured, load_evidence
-from reslab.experiments.provenance import _all_sessions, _machine, date_of, in_words
-from reslab.experiments.runner import changes
-from reslab.experiments.settings import settings_in_words
+from reslab.config import from_dict
+from reslab.experiments.arms import SIZES, make_arm
+from reslab.experiments.book import Chapter, read_chapters
+from reslab.experiments.claims import plateau, shortcuts, thousand_layers, warmup
+from reslab.experiments.evidence import AnyEvidence, Made, Measured
+from reslab.experiments.record_store import RecordStore
+from reslab.experiments.wording import _all_sessions, date_of, provenance_in_words, settings_in_words
 
 from .evidence import made_up
 
@@ -23,11 +23,11 @@ CHAPTERS = read_chapters(RESULTS)
 
 
 @pytest.fixture
-def evidence() -> Evidence:
-    return load_evidence(RESULTS / "shortcuts-digits.json")
+def evidence() -> AnyEvidence:
+    return RecordStore.open(RESULTS, shortcuts.EXPERIMENT, "digits").load()
 
 
-def _with_sessions(evidence: Evidence, **of_the_first: Any) -> Evidence:
+def _with_sessions(evidence: AnyEvidence, **of_the_first: Any) -> AnyEvidence:
     """The same evidence with the first run's session changed, and all trained for a minute."""
     records = {
         arm: [RecordedRun(run.path, {**deepcopy(run.values), "minutes": 1.0}) for run in runs]
@@ -38,52 +38,59 @@ def _with_sessions(evidence: Evidence, **of_the_first: Any) -> Evidence:
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda one: f"{one.experiment.name}-{one.evidence.size}")
-def test_every_record_in_the_book_is_of_the_arm_as_it_is_now(chapter: Any) -> None:
+def test_every_record_in_the_book_is_of_the_arm_as_it_is_now(chapter: Chapter) -> None:
     arms = {arm.name: arm for arm in chapter.experiment.arms(chapter.evidence.size)}
     assert set(arms) == set(chapter.evidence.records)
     for name, runs in chapter.evidence.records.items():
-        assert [(run.values["seed"], changes(run.config(), arms[name])) for run in runs] == [
-            (seed, {}) for seed in range(len(runs))
+        assert [(run.values["seed"], arms[name].changes(from_dict(run.config()))) for run in runs] == [
+            (seed, "") for seed in range(len(runs))
         ]
 
 
-def test_the_words_are_of_the_records_and_not_of_the_command(evidence: Evidence) -> None:
-    own = evidence.made
-    made = {**own, "environment": {**own["environment"], "threads": 64}}
-    words = in_words(replace(_with_sessions(evidence), made=made))
+def _measured_at(evidence: AnyEvidence, *makings: Made) -> AnyEvidence:
+    networks = {str(number): Measured(number, made) for number, made in enumerate(makings)}
+    return replace(evidence, document=replace(evidence.document, networks=networks))
+
+
+def test_the_words_are_of_the_records_and_not_of_the_command(evidence: AnyEvidence) -> None:
+    words = provenance_in_words(_with_sessions(evidence))
     assert " on AMD EPYC, 1 thread, torch 2.13.0+cpu, computed in bf16, fused norm; source: " in words
     assert words.endswith("; 9.0 minutes of training, added up.")
-    measured = in_words(replace(evidence, made=made, measured={"x": 1}))
-    assert measured.endswith(f"Measured {made['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu.")
-    later = replace(evidence, of_runs={"x": [Measured(1, made), Measured(2, {**own, "date": "2030-12-10"})]})
-    assert in_words(later).endswith(
-        f"added up. Measured {own['date']} on AMD EPYC, 64 threads, torch 2.13.0+cpu and 2030-12-10 on "
-        f"{_machine(own['environment'])}."
+    machine = {**_all_sessions(evidence)[0], "threads": 64}
+    first, last = (Made(date=date, device="cpu", machine=machine) for date in ("2026-11-22", "2030-12-10"))
+    once = replace(evidence, document=replace(evidence.document, once=Measured(1, first)))
+    words = "AMD EPYC, 64 threads, torch 2.13.0+cpu"
+    assert provenance_in_words(once).endswith(f"added up. Measured 2026-11-22 on {words}.")
+    later = _measured_at(evidence, first, replace(last, machine={**machine, "threads": 2}))
+    assert provenance_in_words(later).endswith(
+        f"added up. Measured 2026-11-22 on {words} and 2030-12-10 on {words.replace('64', '2')}."
     )
     assert date_of(later) == "2030-12-10"
 
 
-def test_several_machines_threads_and_dates_are_all_named(evidence: Evidence) -> None:
+def test_several_machines_threads_and_dates_are_all_named(evidence: AnyEvidence) -> None:
     source = {"commit": "0123456789", "is_dirty": False}
     found = _with_sessions(evidence, threads=2, source=source, date="2030-12-10")
-    words = in_words(found)
+    words = provenance_in_words(found)
     assert words.startswith("Trained 2026-11-21 to 2030-12-10 on AMD EPYC, 2 threads, torch 2.13.0+cpu and AMD EPYC, 1")
-    assert "source: commit 0123456 and commit " in in_words(found)
+    assert "source: commit 0123456 and commit " in provenance_in_words(found)
     assert date_of(found) == "2030-12-10"
     assert date_of(evidence) == max(session["date"] for session in _all_sessions(evidence))
 
 
 @pytest.mark.parametrize("change", [{"precision": "fp32"}, {"fused_norm": False}, {"is_compiled": True}])
-def test_runs_that_were_not_computed_alike_are_counted_on_the_page(evidence: Evidence, change: dict[str, Any]) -> None:
-    assert "Not all runs" not in in_words(evidence)
-    words = in_words(_with_sessions(evidence, **change))
+def test_runs_that_were_not_computed_alike_are_counted_on_the_page(
+    evidence: AnyEvidence, change: dict[str, Any]
+) -> None:
+    assert "Not all runs" not in provenance_in_words(evidence)
+    words = provenance_in_words(_with_sessions(evidence, **change))
     assert "Not all runs were computed alike (" in words
     assert "8 runs in bf16, fused norm" in words
 
 
 def test_the_settings_on_a_page_are_those_of_the_records() -> None:
     for size in SIZES:
-        one = arm(size, "resnet", 20)
+        one = make_arm(size, "resnet", 20)
         config = one.config
         numbers = [config.train.iterations, config.train.batch_size, *config.schedule.milestones, config.optim.lr]  # type: ignore[union-attr]
         if config.warmup.kind == "linear":
