@@ -6,6 +6,7 @@ Every error a user can cause is one of two kinds, and the command turns the kind
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class ReslabError(Exception):
@@ -18,6 +19,23 @@ class UsageError(ReslabError, ValueError):
 
 class RunError(ReslabError, RuntimeError):
     """Something that was asked for rightly could not be done (exit code 1)."""
+
+
+class NotConverted(RunError):  # noqa: N818 (the weights may be good)
+    """Weights are not a model file of reslab yet, and have to be converted first.
+
+    Attributes:
+        path: The file.
+        source: The `source` that converts it: "torchvision" or "cifar".
+        use_ema: The `use_ema` that converts it; None where the file has only one kind of weights.
+    """
+
+    def __init__(self, path: Path, source: str, use_ema: bool | None) -> None:
+        super().__init__(
+            f"{path}: is not a model file of reslab. Convert it first, with source {source!r}"
+            f"{' and use_ema=True' if use_ema else ''}, and start from the result."
+        )
+        self.path, self.source, self.use_ema = path, source, use_ema
 
 
 class Interrupted(RunError):  # noqa: N818 (it is not an error of anybody)

@@ -44,7 +44,7 @@ def test_no_iteration_at_a_rate_of_zero_leaves_the_weights_as_they_were(digits_r
 
 
 def test_weights_of_another_network_are_refused_before_anything_is_written(digits_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds ResNet-20 .* but the run trains plain-20"):
+    with pytest.raises(UsageError, match=r"contains ResNet-20 .* but the run trains plain-20"):
         train_run(_config(digits_run / "model.safetensors", "digits-plain20"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

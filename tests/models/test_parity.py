@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reslab.artifacts.model_file import load_model
-from reslab.weights.convert import convert
+from reslab.weights.convert import convert_weights
 from reslab.weights.state_dict import Source
 
 _OPS: list[Any] = []
@@ -70,7 +70,7 @@ def test_a_converted_state_dict_gives_the_logits_of_the_package_it_came_from(
         torch.save(theirs.state_dict(), path)
     else:
         safetensors.torch.save_file(theirs.state_dict(), path)
-    done = convert(path, tmp_path / "model.safetensors", source=source)
+    done = convert_weights(path, tmp_path / "model.safetensors", source=source)
     assert done.spec.depth == depth
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():

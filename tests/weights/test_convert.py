@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from reslab import RunError, UsageError, create_model, load_model
 from reslab.cli.commands.convert import read_names
 from reslab.cli.main import run
-from reslab.weights.convert import convert
+from reslab.weights.convert import convert_weights
 from reslab.weights.state_dict import read_state_dict
 
 
@@ -45,7 +45,9 @@ def _same_logits(path: Path, model: nn.Module, size: int = 32) -> bool:
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50_v1_5"])
 def test_torchvisions_files_say_depth_and_family(name: str, tmp_path: Path) -> None:
     model = _shaken(name, num_classes=7)
-    done = convert(_save(model.state_dict(), tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+    done = convert_weights(
+        _save(model.state_dict(), tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision"
+    )
     assert done.spec == create_model(name, num_classes=7).spec
     assert done.num_parameters == sum(parameter.numel() for parameter in model.parameters())
     assert _same_logits(done.path, model)
@@ -63,14 +65,14 @@ def test_copied_cifar_code_pads_on_both_sides(tmp_path: Path) -> None:
         "state_dict": OrderedDict((f"module.{name}", value) for name, value in names.items()),
         "best_prec1": 91.7,
     }
-    done = convert(_save(wrapped, tmp_path / "w.th"), tmp_path / "m.safetensors", source="cifar")
+    done = convert_weights(_save(wrapped, tmp_path / "w.th"), tmp_path / "m.safetensors", source="cifar")
     assert done.spec.zero_pad == "split"
     assert _same_logits(done.path, model)
 
 
 def test_projections_of_cifar_code_are_option_b(tmp_path: Path) -> None:
     model = _shaken("cifar_resnet20", shortcut="B")
-    done = convert(
+    done = convert_weights(
         _save(_as_copied_cifar_code(model.state_dict()), tmp_path / "w.th"), tmp_path / "m.safetensors", source="cifar"
     )
     assert done.spec.shortcut == "B"
@@ -91,16 +93,16 @@ def test_projections_of_cifar_code_are_option_b(tmp_path: Path) -> None:
 def test_wrappers_are_taken_off(wrap: Any, tmp_path: Path) -> None:
     model = _shaken("cifar_resnet8", zero_pad="split")
     path = _save(wrap(dict(model.state_dict())), tmp_path / "w.pt")
-    done = convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
+    done = convert_weights(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
     assert _same_logits(done.path, model)
 
 
 def test_of_weights_and_their_average_one_must_be_named(tmp_path: Path) -> None:
     model, other = _shaken("cifar_resnet8", zero_pad="split"), create_model("cifar_resnet8")
     path = _save({"state_dict": other.state_dict(), "state_dict_ema": model.state_dict()}, tmp_path / "w.pt")
-    with pytest.raises(UsageError, match="--ema or --no-ema"):
-        convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
-    done = convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar", use_ema=True)
+    with pytest.raises(UsageError, match="set use_ema to True for the average"):
+        convert_weights(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
+    done = convert_weights(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar", use_ema=True)
     assert _same_logits(done.path, model)
 
 
@@ -109,24 +111,24 @@ def test_weights_and_their_average_are_told_apart_one_level_down_too(tmp_path: P
     both = {"state_dict": other.state_dict(), "state_dict_ema": model.state_dict()}
     path = _save({"model": both}, tmp_path / "w.pt")
     options: dict[str, Any] = {"arch": "cifar_resnet8", "source": "cifar"}
-    assert _same_logits(convert(path, tmp_path / "ema.safetensors", use_ema=True, **options).path, model)
-    assert not _same_logits(convert(path, tmp_path / "own.safetensors", use_ema=False, **options).path, model)
+    assert _same_logits(convert_weights(path, tmp_path / "ema.safetensors", use_ema=True, **options).path, model)
+    assert not _same_logits(convert_weights(path, tmp_path / "own.safetensors", use_ema=False, **options).path, model)
     plain = _save({"model": other.state_dict()}, tmp_path / "plain.pt")
-    with pytest.raises(UsageError, match="holds no average of the weights"):
-        convert(plain, tmp_path / "m.safetensors", use_ema=True, **options)
+    with pytest.raises(UsageError, match="contains no average of the weights"):
+        convert_weights(plain, tmp_path / "m.safetensors", use_ema=True, **options)
 
 
 def test_two_heads_are_refused(tmp_path: Path) -> None:
     state = dict(_shaken("cifar_resnet8").state_dict())
     path = _save({**state, "linear.weight": state["fc.weight"], "linear.bias": state["fc.bias"]}, tmp_path / "w.pt")
-    with pytest.raises(RunError, match=r"two tensors are both 'fc\.weight'"):
-        convert(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
+    with pytest.raises(RunError, match=r"two tensors map to 'fc\.weight'"):
+        convert_weights(path, tmp_path / "m.safetensors", arch="cifar_resnet8", source="cifar")
 
 
 def test_safetensors_are_read_too(tmp_path: Path) -> None:
     model = _shaken("resnet18", num_classes=3)
     safetensors.torch.save_file(dict(model.state_dict()), tmp_path / "w.safetensors")
-    done = convert(tmp_path / "w.safetensors", tmp_path / "m.safetensors", source="timm")
+    done = convert_weights(tmp_path / "w.safetensors", tmp_path / "m.safetensors", source="timm")
     assert _same_logits(done.path, model)
 
 
@@ -135,37 +137,39 @@ def test_safetensors_are_read_too(tmp_path: Path) -> None:
 
 def test_the_stride_of_a_bottleneck_is_never_guessed(tmp_path: Path) -> None:
     path = _save(create_model("resnet50", num_classes=3).state_dict(), tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="cannot tell where a bottleneck has its stride"):
-        convert(path, tmp_path / "m.safetensors", mean=(0.5,) * 3, std=(0.5,) * 3, size=224)
+    with pytest.raises(UsageError, match="does not show where a bottleneck has its stride"):
+        convert_weights(path, tmp_path / "m.safetensors", mean=(0.5,) * 3, std=(0.5,) * 3, size=224)
     assert not (tmp_path / "m.safetensors").exists()
-    done = convert(path, tmp_path / "m.safetensors", arch="resnet50", mean=(0.5,) * 3, std=(0.5,) * 3, size=224)
+    done = convert_weights(path, tmp_path / "m.safetensors", arch="resnet50", mean=(0.5,) * 3, std=(0.5,) * 3, size=224)
     assert done.spec.stride_on == "1x1"
 
 
 def test_a_name_that_contradicts_the_source_is_refused(tmp_path: Path) -> None:
     path = _save(create_model("resnet50", num_classes=3).state_dict(), tmp_path / "w.pth")
     with pytest.raises(UsageError, match="use resnet50_v1_5"):
-        convert(path, tmp_path / "m.safetensors", arch="resnet50", source="torchvision")
+        convert_weights(path, tmp_path / "m.safetensors", arch="resnet50", source="torchvision")
 
 
 def test_a_net_without_projections_is_never_guessed(tmp_path: Path) -> None:
     path = _save(create_model("cifar_plain20").state_dict(), tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="cannot tell a plain net from option A"):
-        convert(path, tmp_path / "m.safetensors", mean=(0.5,) * 3, std=(0.5,) * 3, size=32)
-    done = convert(path, tmp_path / "m.safetensors", arch="cifar_plain20", mean=(0.5,) * 3, std=(0.5,) * 3, size=32)
+    with pytest.raises(UsageError, match="whether the network is plain or has option A"):
+        convert_weights(path, tmp_path / "m.safetensors", mean=(0.5,) * 3, std=(0.5,) * 3, size=32)
+    done = convert_weights(
+        path, tmp_path / "m.safetensors", arch="cifar_plain20", mean=(0.5,) * 3, std=(0.5,) * 3, size=32
+    )
     assert done.spec.is_plain
 
 
 def test_the_preprocessing_is_never_guessed(tmp_path: Path) -> None:
     path = _save(create_model("resnet18").state_dict(), tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="--mean, --std and --size, or --source"):
-        convert(path, tmp_path / "m.safetensors", arch="resnet18")
+    with pytest.raises(UsageError, match="set mean, std and size, or set source"):
+        convert_weights(path, tmp_path / "m.safetensors", arch="resnet18")
 
 
 def test_an_architecture_named_otherwise_than_the_shapes_have_it_is_refused(tmp_path: Path) -> None:
     path = _save(create_model("resnet18").state_dict(), tmp_path / "w.pth")
     with pytest.raises(UsageError, match=r"'resnet34' has num_blocks \(3, 4, 6, 3\), but the file has \(2, 2, 2, 2\)"):
-        convert(path, tmp_path / "m.safetensors", arch="resnet34", source="torchvision")
+        convert_weights(path, tmp_path / "m.safetensors", arch="resnet34", source="torchvision")
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -196,24 +200,26 @@ def test_code_in_a_pickle_is_refused_and_not_executed(is_zip: bool, tmp_path: Pa
 def test_the_file_to_convert_is_never_written_over(tmp_path: Path) -> None:
     path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="give another place"):
-        convert(path, path, source="torchvision")
+    with pytest.raises(UsageError, match="choose another path"):
+        convert_weights(path, path, source="torchvision")
     assert path.read_bytes() == before
 
 
 def test_a_stem_of_which_the_stride_leaves_no_trace_is_said_to_be_assumed(tmp_path: Path) -> None:
     path = _save(create_model("resnet18", stem="cifar", num_classes=3).state_dict(), tmp_path / "w.pth")
-    notes = convert(path, tmp_path / "m.safetensors", source="torchvision").notes
+    notes = convert_weights(path, tmp_path / "m.safetensors", source="torchvision").notes
     assert any(note.startswith("stem: one 3x3 convolution of stride 1, no pooling") for note in notes)
     path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
-    assert not any("stem" in note for note in convert(path, tmp_path / "n.safetensors", source="torchvision").notes)
+    assert not any(
+        "stem" in note for note in convert_weights(path, tmp_path / "n.safetensors", source="torchvision").notes
+    )
 
 
 def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     state = create_model("resnet18").state_dict()
     state["conv1.weight"] = torch.ones_like(state["conv1.weight"], dtype=torch.int8)
-    with pytest.raises(RunError, match=r"conv1\.weight is int8, whose numbers are codes without their scale"):
-        convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+    with pytest.raises(RunError, match=r"conv1\.weight is int8: quantised values without their scale"):
+        convert_weights(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
 
 
 def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
@@ -224,7 +230,7 @@ def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
     with pytest.raises(
         RunError, match=r"missing: layer3\.1\.bn2\.weight; unknown: layer4\.0\.se\.weight; bn1\.bias is"
     ):
-        convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+        convert_weights(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
     assert not (tmp_path / "m.safetensors").exists()
 
 
@@ -232,13 +238,13 @@ def test_nothing_is_loaded_by_half(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"layer1.0.conv1.weight": torch.zeros(4, 4, 3, 3)}, "no tensor 'conv1.weight'"),
-        ({"a": 3}, "holds no tensors"),
-        ([torch.zeros(3)], "holds a list"),
+        ({"a": 3}, "contains no named tensors"),
+        ([torch.zeros(3)], "contains a list"),
     ],
 )
 def test_files_that_are_none_are_named(content: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=f"w.pth: .*{message}"):
-        convert(_save(content, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+        convert_weights(_save(content, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -248,8 +254,8 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pth").write_bytes(b"")
     messages = {
         "w.pth": "cannot be read as plain tensors",
-        "w.safetensors": "is damaged or no safetensors file",
-        "picture.pth": "it is no file of torch.save",
+        "w.safetensors": "is damaged or not a safetensors file",
+        "picture.pth": "it is not a file of torch.save",
         "empty.pth": "it is empty or cut off",
         "missing.pth": "No such file",
     }
@@ -261,9 +267,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 def test_a_model_file_is_said_to_be_one_already(tmp_path: Path) -> None:
     path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
-    done = convert(path, tmp_path / "m.safetensors", source="torchvision")
+    done = convert_weights(path, tmp_path / "m.safetensors", source="torchvision")
     with pytest.raises(UsageError, match=r"m\.safetensors: is a model file already"):
-        convert(done.path, tmp_path / "again.safetensors", source="torchvision")
+        convert_weights(done.path, tmp_path / "again.safetensors", source="torchvision")
     assert not (tmp_path / "again.safetensors").exists()
 
 
@@ -275,7 +281,7 @@ def test_resnext_and_wide_nets_are_told_apart(groups: int, width: int, tmp_path:
     state["layer1.0.conv2.weight"] = torch.zeros(channels, width, 3, 3)
     state["layer1.0.conv3.weight"] = torch.zeros(256, channels, 1, 1)
     with pytest.raises(RunError, match="ResNeXt" if groups > 1 else "Wide ResNet"):
-        convert(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
+        convert_weights(_save(state, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="torchvision")
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -328,7 +334,7 @@ def test_names_longer_than_a_file_name_may_be_are_names(tmp_path: Path) -> None:
 
 def test_another_size_keeps_the_sources_usual_share_around_the_crop(tmp_path: Path) -> None:
     path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
-    done = convert(path, tmp_path / "m.safetensors", source="torchvision", size=288)
+    done = convert_weights(path, tmp_path / "m.safetensors", source="torchvision", size=288)
     assert load_model(done.path).card.preprocess.short_side == round(288 * 256 / 224)
     assert any("short side of 329 px" in note for note in done.notes)
 
@@ -347,4 +353,4 @@ def test_networks_of_other_blocks_under_our_names_are_refused(tmp_path: Path) ->
     tensors = create_model("resnet50_v1_5", num_classes=3).state_dict()
     other = {name.replace("conv2", "convs.0"): tensor for name, tensor in tensors.items()}  # as Res2Net calls them
     with pytest.raises(RunError, match=r"no tensor 'layer1\.0\.conv2\.weight'"):
-        convert(_save(other, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="timm")
+        convert_weights(_save(other, tmp_path / "w.pth"), tmp_path / "m.safetensors", source="timm")

@@ -72,7 +72,7 @@ def test_a_name_gives_a_model_file_that_says_what_config_json_said(file: str, re
     assert (inputs.height, inputs.width, inputs.short_side) == (224, 224, 235)  # timm: floor(224 / 0.95)
     assert loaded.card.class_names == ("n1", "n2", "n3")
     assert loaded.card.recipe == f"converted from {NAME}"
-    assert done.notes == ("images are resized bicubic there, bilinear here.",)
+    assert done.notes == ("images: timm resizes with bicubic interpolation, reslab with bilinear.",)
 
 
 def test_timms_bottlenecks_have_their_stride_on_the_3x3(repository: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def _inputs(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "resnetv2_50"}, "architecture 'resnetv2_50'; understood: resnet18, .*Did you mean"),
+        ({"architecture": "resnetv2_50"}, "architecture 'resnetv2_50'; allowed: timm's resnet18, .*Did you mean"),
         ({"architecture": "resnet50d"}, "architecture 'resnet50d'"),
         ({"architecture": None}, "architecture None"),
         ({"model_args": {"act_layer": "silu"}}, "sets act_layer to 'silu'; our networks have 'relu'"),
@@ -101,15 +101,15 @@ def _inputs(**changes: Any) -> dict[str, Any]:
         ({"model_args": {"aa_layer": "blurpool"}}, "sets aa_layer to 'blurpool'; our networks have no such setting"),
         ({"model_args": {"block_args": {"attn_layer": "se"}}}, "sets block_args"),
         ({"global_pool": "catavgmax"}, "sets global_pool to 'catavgmax'; our networks have 'avg'"),
-        (_inputs(first_conv="conv1.0"), "sets first_conv to 'conv1.0'; understood: 'conv1'"),
+        (_inputs(first_conv="conv1.0"), "sets first_conv to 'conv1.0'; allowed: 'conv1'"),
         (_inputs(classifier="head.fc"), "sets classifier to 'head.fc'"),
         (_inputs(crop_mode="border"), "sets crop_mode to 'border'"),
         (_inputs(label_offset=1), "sets label_offset to 1"),
         (_inputs(input_size=[3, 224, 192]), r"input_size \(3, 224, 192\)"),
-        (_inputs(input_size=224), "is not understood"),
-        (_inputs(mean=0.5), "is not understood"),
-        (_inputs(crop_pct=0), "is not understood"),
-        ({"architecture": ["resnet18"]}, "is not understood"),
+        (_inputs(input_size=224), "has an unexpected value"),
+        (_inputs(mean=0.5), "has an unexpected value"),
+        (_inputs(crop_pct=0), "has an unexpected value"),
+        ({"architecture": ["resnet18"]}, "has an unexpected value"),
     ],
 )
 def test_what_our_networks_cannot_be_is_refused_by_name(
@@ -142,9 +142,9 @@ def test_the_revision_of_a_name_is_what_is_asked_for(monkeypatch: pytest.MonkeyP
     ("error", "message"),
     [
         ("RevisionNotFoundError", "has no revision 'v9'"),
-        ("RepositoryNotFoundError", "there is no such repository, or it is not open to you"),
-        ("EntryNotFoundError", "has no config.json, so that nothing says what its weights are"),
-        ("LocalEntryNotFoundError", "cannot be downloaded and is not in the cache; is there a network?"),
+        ("RepositoryNotFoundError", "the repository does not exist, or you have no access to it"),
+        ("EntryNotFoundError", "has no config.json, which would describe the network"),
+        ("LocalEntryNotFoundError", "cannot be downloaded and is not in the cache. Check the network"),
     ],
 )
 def test_what_the_hub_refuses_is_said_with_the_name(
@@ -218,7 +218,7 @@ def test_without_a_network_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(RunError, match="cannot be downloaded and is not in the cache; is there a network"):
+    with pytest.raises(RunError, match=r"cannot be downloaded and is not in the cache\. Check the network"):
         hub.convert_from_hub(NAME, tmp_path / "m.safetensors")
 
 
@@ -230,7 +230,7 @@ def test_conversion_into_the_cache_happens_once(repository: Path, caplog: pytest
         written = path.stat().st_mtime_ns
         assert hub.convert_into_cache(NAME) == path
     assert path.stat().st_mtime_ns == written
-    assert "was converted into" in caplog.text
+    assert "already converted into" in caplog.text
     _publish(repository, **_inputs(mean=[0.1, 0.1, 0.1]))
     assert hub.convert_into_cache(NAME) != path
 
@@ -258,6 +258,6 @@ def test_a_run_starts_from_a_name_on_the_hub(
     flags += ["--train.batch_size", "4", "--evaluation.final_training_error", "false"]
     assert run(["train", "digits-resnet20", *flags, "--run-dir", str(tmp_path / "run"), "--weights", NAME]) == 0
     said = capsys.readouterr().err
-    assert "2 rows of the head are the file's, by name; new: 2, 3, 4, 5, 6 and 3 more" in said
+    assert "2 rows of the head are the file's, by class name; new: 2, 3, 4, 5, 6 (and 3 more)" in said
     weights = Path(RunFolder(tmp_path / "run").config()["weights"])
     assert weights.parent == tmp_path / "cache" / "reslab" / "weights"

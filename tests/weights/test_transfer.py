@@ -1,7 +1,6 @@
 """What is taken of a model file's weights: the body whole, the head by the classes' names, the stem for grey images."""
 
 import base64
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,15 +15,16 @@ from torch import Tensor
 
 from reslab.artifacts.model_file import ModelCard, ModelFile, load_model, save_model
 from reslab.builders import build_preprocess
+from reslab.cli.commands.convert import conversion_command
 from reslab.cli.main import run
 from reslab.config import override
 from reslab.data import FileDataset
-from reslab.errors import RunError, UsageError
+from reslab.errors import NotConverted, RunError, UsageError
 from reslab.models import ResNet, build, create_model
 from reslab.recipes import recipe
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.spec.families import model_spec
-from reslab.weights.transfer import check_same_body, preprocess_like, read_start, transfer
+from reslab.weights.transfer import check_same_body, preprocess_like, read_start, transfer_weights
 
 PATH = Path("start.safetensors")
 INPUTS = PreprocessSpec(channels=3, height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3))
@@ -54,7 +54,7 @@ def _start(there: Sequence[str], here: Sequence[str]) -> tuple[ModelFile, ResNet
     """The file, the network that starts from it, that network as it was before, and what was said."""
     file, model = _file(there), _network(2, _spec(len(here)))
     before = _network(2, _spec(len(here)))
-    return file, model, before, transfer(file, model, here, PATH)
+    return file, model, before, transfer_weights(file, model, here, PATH)
 
 
 def _row(model: object, number: int) -> Tensor:
@@ -77,7 +77,7 @@ def test_the_same_classes_in_another_order_give_the_same_logits_in_that_order() 
     file, model, _, said = _start(["a", "b", "c"], ["c", "a", "b"])
     images = torch.randn(2, 3, 16, 16)
     assert torch.equal(model(images), file.model(images)[:, [2, 0, 1]])
-    assert said == "the head's 3 rows are the file's, by the names of the classes"
+    assert said == "the head's 3 rows are the file's, by class name"
 
 
 def test_classes_that_the_file_lacks_start_as_the_initialisation_has_them() -> None:
@@ -87,7 +87,7 @@ def test_classes_that_the_file_lacks_start_as_the_initialisation_has_them() -> N
     for new in (0, 2):
         assert torch.equal(_row(model, new), _row(before, new))
     assert all(torch.equal(tensor, _body(file.model)[name]) for name, tensor in _body(model).items())
-    assert said == "2 rows of the head are the file's, by name; new: d, e"
+    assert said == "2 rows of the head are the file's, by class name; new: d, e"
 
 
 def test_without_a_class_in_common_the_whole_head_is_new() -> None:
@@ -101,18 +101,18 @@ def test_without_a_class_in_common_the_whole_head_is_new() -> None:
 def test_numbers_are_no_names(here: list[str]) -> None:
     _, model, before, said = _start(["class 0", "class 1"], here)
     assert torch.equal(model.fc.weight, before.fc.weight)
-    assert said == "the head is new: the file's classes have numbers, no names"
+    assert said == "the head is new: the file's classes are numbered, not named"
 
 
 def test_a_name_that_the_file_has_twice_is_not_guessed() -> None:
     _, model, before, said = _start(["crane", "dog", "crane"], ["crane", "dog"])
     assert torch.equal(_row(model, 0), _row(before, 0))
-    assert said == "1 rows of the head are the file's, by name; new: crane"
+    assert said == "1 rows of the head are the file's, by class name; new: crane"
 
 
 def test_a_grey_image_gives_the_responses_of_its_colour_version() -> None:
     file, model = _file(["a", "b"]), _network(2, _spec(2, in_channels=1)).double()
-    transfer(file, model, ["a", "b"], PATH)
+    transfer_weights(file, model, ["a", "b"], PATH)
     grey = torch.randn(2, 1, 16, 16).double()
     expected = file.model.double()(grey.expand(-1, 3, -1, -1))
     torch.testing.assert_close(model(grey), expected, rtol=1e-5, atol=1e-6)
@@ -121,17 +121,17 @@ def test_a_grey_image_gives_the_responses_of_its_colour_version() -> None:
 @pytest.mark.parametrize(("there", "here"), [(1, 3), (3, 4)])
 def test_other_changes_of_channels_are_refused(there: int, here: int) -> None:
     with pytest.raises(UsageError, match=rf"takes images of {there} channel\(s\), but the data has {here}"):
-        transfer(_file(["a", "b"], there), _network(2, _spec(2, here)), ["a", "b"], PATH)
+        transfer_weights(_file(["a", "b"], there), _network(2, _spec(2, here)), ["a", "b"], PATH)
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (model_spec("cifar_resnet14"), r"num_blocks: \(2, 2, 2\) there, .*--model\.num_blocks '\[2, 2, 2\]'$"),
-        (model_spec("cifar_resnet8", shortcut="B"), r"shortcut: 'B' there, 'A' here.*--model\.shortcut B$"),
-        (model_spec("cifar_resnet8", zero_pad="split"), "zero_pad: 'split' there, 'after' here"),
-        (model_spec("cifar_resnet8", norm="none"), "norm: 'none' there, 'batch' here"),
-        (replace(model_spec("cifar_resnet8"), widths=(16, 32, 128)), r"widths: \(16, 32, 128\) there"),
+        (model_spec("cifar_resnet14"), r"num_blocks \(2, 2, 2\) against .*set model\.num_blocks to \(2, 2, 2\)\.$"),
+        (model_spec("cifar_resnet8", shortcut="B"), r"shortcut 'B' against 'A'.*set model\.shortcut to 'B'\.$"),
+        (model_spec("cifar_resnet8", zero_pad="split"), "zero_pad 'split' against 'after'"),
+        (model_spec("cifar_resnet8", norm="none"), "norm 'none' against 'batch'"),
+        (replace(model_spec("cifar_resnet8"), widths=(16, 32, 128)), r"widths \(16, 32, 128\) against"),
     ],
 )
 def test_another_body_is_refused_with_the_fields_that_differ(other: ModelSpec, message: str) -> None:
@@ -140,7 +140,7 @@ def test_another_body_is_refused_with_the_fields_that_differ(other: ModelSpec, m
 
 
 def test_where_a_bottleneck_has_its_stride_is_part_of_the_network() -> None:
-    with pytest.raises(UsageError, match=r"stride_on: '3x3' there, '1x1' here\).*--model\.stride_on 3x3"):
+    with pytest.raises(UsageError, match=r"stride_on '3x3' against '1x1'\).*set model\.stride_on to '3x3'"):
         check_same_body(PATH, model_spec("resnet50_v1_5"), model_spec("resnet50"))
 
 
@@ -157,17 +157,16 @@ def test_weights_from_elsewhere_are_refused_with_a_command_that_converts_them(
         torch.save(state, path)
     else:
         safetensors.torch.save_file(state, path)
-    with pytest.raises(RunError, match=rf"convert it first.*\nreslab convert .*--source {source}$") as refused:
+    with pytest.raises(NotConverted, match=f"Convert it first, with source '{source}'") as refused:
         read_start(path)
-    command = re.findall(r"^reslab (.*)$", str(refused.value), re.MULTILINE)[0]
-    assert run(shlex.split(command)) == 0
+    command = conversion_command(refused.value)
+    assert command.endswith(f"--source {source}")
+    assert run(shlex.split(command.removeprefix("reslab "))) == 0
     assert read_start(tmp_path / "my weights-reslab.safetensors").spec.num_classes == 3
 
 
 def test_a_folder_is_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(
-        RunError, match=r"is a folder; give the model file itself, in a run that is .*/model\.safetensors"
-    ):
+    with pytest.raises(RunError, match=r"is a folder; use the model file in it \(in a run, .*/model\.safetensors\)"):
         read_start(tmp_path)
 
 
@@ -175,13 +174,15 @@ def test_the_command_for_weights_with_their_average_says_which_to_take(tmp_path:
     state = build(model_spec("resnet18", num_classes=3)).state_dict()
     path = tmp_path / "timm.pth"
     torch.save({"state_dict": state, "state_dict_ema": state}, path)
-    with pytest.raises(RunError, match=r"--source torchvision --ema$") as refused:
+    with pytest.raises(NotConverted, match="source 'torchvision' and use_ema=True") as refused:
         read_start(path)
-    assert run(shlex.split(str(refused.value).splitlines()[-1].removeprefix("reslab "))) == 0
+    command = conversion_command(refused.value)
+    assert command.endswith("--source torchvision --ema")
+    assert run(shlex.split(command.removeprefix("reslab "))) == 0
 
 
 def test_from_python_a_name_on_the_hub_is_converted_first() -> None:
-    with pytest.raises(UsageError, match="reslab convert hf-hub:timm/resnet18 -o"):
+    with pytest.raises(UsageError, match=r"convert it first with reslab\.weights\.hub\.convert_into_cache"):
         read_start(Path("hf-hub:timm/resnet18"))
 
 
@@ -209,7 +210,7 @@ def test_grey_images_take_the_average_over_the_channels() -> None:
     found = preprocess_like(INPUTS, grey)
     assert found.mean == pytest.approx((0.5,))
     assert found.std == pytest.approx((0.2,))
-    with pytest.raises(UsageError, match=r"know 1 channel\(s\) and the data has 3"):
+    with pytest.raises(UsageError, match=r"have 1 channel\(s\) and the data has 3"):
         preprocess_like(grey, INPUTS)
 
 

@@ -14,7 +14,7 @@ from reslab.errors import RunError, UsageError
 from reslab.models import Network, build, freeze
 from reslab.models.normalization import GroupedBatchNorm2d
 from reslab.spec import PreprocessSpec
-from reslab.weights.transfer import read_start, transfer
+from reslab.weights.transfer import read_start, transfer_weights
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def load_weights(config: RunConfig, model: Network, card: ModelCard) -> None:
     assert config.weights is not None
     path = Path(config.weights)
     file = read_start(path)
-    head = transfer(file, model, card.class_names, path)
+    head = transfer_weights(file, model, card.class_names, path)
     log.info("training starts from the weights in %s; %s.", path, head)
     ours, theirs = card.preprocess, file.card.preprocess
     if config.data.mean != "weights" and (ours.mean, ours.std) != (theirs.mean, theirs.std):

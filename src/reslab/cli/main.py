@@ -12,13 +12,13 @@ from typing import Any
 from cyclopts import App, CycloptsError, Group
 
 from reslab import __version__
-from reslab.errors import Interrupted, RunError, UsageError
+from reslab.errors import Interrupted, NotConverted, RunError, UsageError
 from reslab.runs.parallel import end_with_parent
 
 from .commands.bench import app as bench
 from .commands.calibrate import calibrate
 from .commands.compare import compare
-from .commands.convert import convert
+from .commands.convert import conversion_command, convert
 from .commands.data import app as data
 from .commands.demo import demo
 from .commands.describe import describe
@@ -95,6 +95,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone
         sys.stderr.close()
         return EXIT_FAILURE
+    except NotConverted as error:
+        return _say(f"{error}\n{conversion_command(error)}", EXIT_FAILURE)
     except (RunError, OSError) as error:
         return _say(error, EXIT_FAILURE)
     except (MemoryError, RuntimeError) as error:

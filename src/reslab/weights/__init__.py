@@ -1,1 +1,1 @@
-"""Weights from elsewhere: foreign state dicts, the Hugging Face hub, fine-tuning."""
+"""Weights from elsewhere: state dicts, the Hugging Face hub, fine-tuning."""

@@ -1,4 +1,4 @@
-"""From somebody else's weights to a model file that says everything needed to use them."""
+"""Conversion of state dicts into model files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,27 @@ import torch
 from torch import Tensor
 
 from reslab.artifacts.model_file import ModelCard, is_model_file, save_model
-from reslab.errors import RunError, UsageError
+from reslab.errors import RunError, UsageError, first_few
 from reslab.models import build
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import Source, canonical_names, infer_spec, read_state_dict
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# side of the input, and of the shorter side before the centre crop; None: pictures have the size already
+# side of the input, and length of the shorter side before the centre crop; None: pictures have the size already
 _SIZES: dict[Source, tuple[int, int | None]] = {"torchvision": (224, 256), "timm": (224, 256), "cifar": (32, None)}
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written. notes: what was assumed and not read off the file, in sentences."""
+    """The result of a conversion.
+
+    Attributes:
+        path: The model file.
+        spec: The network.
+        num_tensors: Tensors read from the state dict.
+        num_parameters: Parameters of the network.
+        notes: What was assumed because the file does not say it, in sentences.
+    """
 
     path: Path
     spec: ModelSpec
@@ -30,7 +37,7 @@ class Conversion:
     notes: tuple[str, ...]
 
 
-def convert(
+def convert_weights(
     path: Path,
     output: Path,
     *,
@@ -45,20 +52,36 @@ def convert(
     origin: str | None = None,
     assumed: Sequence[str] = (),
 ) -> Conversion:
-    """Turn a state dict of torchvision, timm or widely copied CIFAR code into a model file at `output`.
+    """Convert a state dict of torchvision, timm or widely copied CIFAR code into a model file.
 
-    arch, source: name what shapes cannot tell (see `infer_spec`); source also says the usual preprocessing.
-    mean, std: per channel, for pixels in [0, 1]; size: side of the input in pixels; short_side: before the crop.
-    origin: what the model file says it was converted from; by default the file's name. assumed: notes of the caller.
+    Every tensor must fit the network; otherwise nothing is written.
 
-    All of the file must fit: nothing is loaded by half. Raises what `read_state_dict` and `infer_spec` raise, RunError
-    for tensors that are missing or too many, UsageError for a wrong number of classes, an unknown preprocessing, or a
-    file that is a model file already.
+    Args:
+        path: The state dict or checkpoint.
+        output: The model file to write.
+        arch: The network's name, where shapes cannot tell it (see `infer_spec`).
+        source: Where the file comes from, which also determines the usual preprocessing.
+        class_names: The name of each output; by default "class 0", "class 1" and so on.
+        mean: Mean of each channel, for pixels in [0, 1].
+        std: Standard deviation of each channel, for pixels in [0, 1].
+        size: Side of the input in pixels.
+        short_side: Length in pixels to which the shorter side is resized before the centre crop.
+        use_ema: Of a file with both, convert the average of the weights (True) or the weights (False).
+        origin: What the model file calls its source; by default the file's name.
+        assumed: Notes to add to the result's.
+
+    Returns:
+        What was written and assumed.
+
+    Raises:
+        UsageError: The network or the preprocessing is not determined, the number of class names is wrong, or the
+            file is a model file already.
+        RunError: The file cannot be read, or its tensors do not fit the network.
     """
     if output.resolve() == path.resolve():
-        raise UsageError(f"{output}: is the file to convert; give another place for the model file.")
+        raise UsageError(f"{output}: is the file to convert; choose another path for the model file.")
     if is_model_file(path):
-        raise UsageError(f"{path}: is a model file already, which every command takes as it is; nothing to convert.")
+        raise UsageError(f"{path}: is a model file already and can be used as it is.")
     tensors = canonical_names(read_state_dict(path, use_ema=use_ema))
     try:
         spec = infer_spec(tensors, arch=arch, source=source)
@@ -66,8 +89,8 @@ def convert(
         raise type(error)(f"{path}: {error}") from None
     with torch.device("meta"):
         model = build(spec)
-    model.load_state_dict(_fitting(tensors, model.state_dict(), path, spec), strict=True, assign=True)
-    stem = ["stem: one 3x3 convolution of stride 1, no pooling (3x3 weights; stride and pooling leave no trace)."]
+    model.load_state_dict(_matched(tensors, model.state_dict(), path, spec), strict=True, assign=True)
+    stem = ["stem: one 3x3 convolution of stride 1, no pooling (the weights are 3x3, and do not show the rest)."]
     stem = stem if spec.stem == "cifar" and arch is None and source != "cifar" else []
     preprocess, usual = _preprocess(spec, source, mean, std, size, short_side)
     names, numbered = _class_names(class_names, spec.num_classes)
@@ -78,28 +101,26 @@ def convert(
     return Conversion(output, spec, len(tensors), parameters, (*assumed, *stem, *usual, *numbered))
 
 
-def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path, spec: ModelSpec) -> dict[str, Tensor]:
-    """Return the tensors, each where and as large as the network has it; RunError names those that are not."""
+def _matched(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path, spec: ModelSpec) -> dict[str, Tensor]:
+    """Return the tensors in the network's order and types; RunError names those that do not fit."""
     counters = {name: torch.tensor(0) for name in expected if name.endswith("num_batches_tracked")}
-    given = {**counters, **tensors}  # files from before torch 0.4.1 do not count batches
-    problems = [f"missing: {name}" for name in expected if name not in given]
-    problems += [f"unknown: {name}" for name in given if name not in expected]
+    actual = {**counters, **tensors}  # files from before torch 0.4.1 do not count batches
+    problems = [f"missing: {name}" for name in expected if name not in actual]
+    problems += [f"unknown: {name}" for name in actual if name not in expected]
     problems += [
-        f"{name} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+        f"{name} is {tuple(actual[name].shape)}, not {tuple(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in given and given[name].shape != tensor.shape
+        if name in actual and actual[name].shape != tensor.shape
     ]
     problems += [
-        f"{name} is {str(given[name].dtype).removeprefix('torch.')}, whose numbers are codes without their scale"
+        f"{name} is {str(actual[name].dtype).removeprefix('torch.')}: quantised values without their scale"
         for name, tensor in expected.items()
-        if tensor.is_floating_point() and name in given and not given[name].is_floating_point()
+        if tensor.is_floating_point() and name in actual and not actual[name].is_floating_point()
     ]
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise RunError(
-            f"{path}: does not fit {spec.label}, and nothing is loaded by half: {'; '.join(problems[:_SHOWN])}{more}."
-        )
-    return {name: _as_expected(given[name], tensor) for name, tensor in expected.items()}
+        listed = first_few(problems, separator="; ")
+        raise RunError(f"{path}: does not match {spec.label}; nothing was loaded: {listed}.")
+    return {name: _as_expected(actual[name], tensor) for name, tensor in expected.items()}
 
 
 def _as_expected(tensor: Tensor, expected: Tensor) -> Tensor:
@@ -117,7 +138,8 @@ def _preprocess(
     notes = []
     if source is None and (mean is None or std is None or size is None):
         raise UsageError(
-            "the file does not say how images were prepared: give --mean, --std and --size, or --source for the usual."
+            "the file does not say how images were prepared; set mean, std and size, or set source to "
+            "'torchvision', 'timm' or 'cifar' for the usual values."
         )
     usual_size, usual_short = _SIZES[source] if source else (size or 0, short_side)
     if size is None:
@@ -133,7 +155,7 @@ def _preprocess(
         notes.append(f"images: centre of a short side of {short_side} px (as {source}'s usual, in proportion).")
     if mean is None or std is None:
         if spec.in_channels != 3:
-            raise UsageError(f"the network takes {spec.in_channels} channels: give --mean and --std for each.")
+            raise UsageError(f"the network takes {spec.in_channels} channel(s); set mean and std for each of them.")
         mean, std = mean or IMAGENET_MEAN, std or IMAGENET_STD
         notes.append(f"mean {tuple(mean)}, std {tuple(std)} ({source}'s usual).")
     assert size is not None
@@ -148,11 +170,12 @@ def _preprocess(
     return preprocess, notes
 
 
-def _class_names(given: Sequence[str] | None, num_classes: int) -> tuple[tuple[str, ...], list[str]]:
-    if given is None:
-        return tuple(f"class {number}" for number in range(num_classes)), ["classes: numbered; --classes names them."]
-    if len(given) != num_classes or len(set(given)) != len(given):
+def _class_names(names: Sequence[str] | None, num_classes: int) -> tuple[tuple[str, ...], list[str]]:
+    if names is None:
+        numbered = tuple(f"class {number}" for number in range(num_classes))
+        return numbered, ["classes: numbered, as no class names were passed."]
+    if len(names) != num_classes or len(set(names)) != len(names):
         raise UsageError(
-            f"{len(given)} class names ({len(set(given))} different) for {num_classes} classes; give one for each."
+            f"{len(names)} class names ({len(set(names))} different) for {num_classes} classes; pass one for each."
         )
-    return tuple(given), []
+    return tuple(names), []

@@ -1,7 +1,6 @@
-"""Starting from a model file's weights: the body as it is, the head row by row where classes have the same name."""
+"""Fine-tuning from a model file: its body, and the rows of its head whose classes have the same name."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,41 +9,46 @@ import torch
 from torch import Tensor, nn
 
 from reslab.artifacts.model_file import ModelFile, is_model_file, load_model
-from reslab.errors import RunError, UsageError
+from reslab.errors import NotConverted, RunError, UsageError, first_few
 from reslab.models import Network
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import canonical_names, read_state_dict
 
-_FITTED = ("num_classes", "in_channels")  # what the data decides, and the weights are fitted to
+_FITTED = ("num_classes", "in_channels")  # determined by the data; the weights are adapted to them
 _NUMBERED = re.compile(r"class \d+")
-_SHOWN = 5
 
 
 def read_start(path: Path) -> ModelFile:
-    """Read a model file to start from; RunError, with the command that converts it, for weights from elsewhere."""
-    if str(path).startswith("hf-hub:"):  # the command line has put a file in its place
-        raise UsageError(f"weights: {path} is no file; convert it first: reslab convert {path} -o model.safetensors")
+    """Read a model file to start from.
+
+    Args:
+        path: The model file.
+
+    Returns:
+        The model file's content.
+
+    Raises:
+        UsageError: The path is a name on the hub.
+        NotConverted: The file contains weights that are not a model file yet.
+        RunError: The path is a folder, or the file cannot be read.
+    """
+    if str(path).startswith("hf-hub:"):  # commands replace it by a file
+        raise UsageError(f"weights: {path} is not a file; convert it first with reslab.weights.hub.convert_into_cache.")
     if path.is_dir():
-        raise RunError(
-            f"{path}: is a folder; give the model file itself, in a run that is {path / 'model.safetensors'}."
-        )
+        raise RunError(f"{path}: is a folder; use the model file in it (in a run, {path / 'model.safetensors'}).")
     if path.is_file() and not is_model_file(path):
-        output = path.with_name(f"{path.stem}-reslab.safetensors")
-        command = f"reslab convert {shlex.quote(str(path))} -o {shlex.quote(str(output))} --source {_source(path)}"
-        if _holds_average(path):
-            command += " --ema"
-        raise RunError(f"{path}: is no model file of reslab; convert it first, and start from that:\n{command}")
+        raise NotConverted(path, _source(path), True if _has_average(path) else None)
     return load_model(path)
 
 
 def _source(path: Path) -> str:
-    """Where a state dict comes from, as `reslab convert --source` wants it; timm's look like torchvision's."""
+    """Return the source of a state dict for its conversion; timm's look like torchvision's."""
     first = canonical_names(read_state_dict(path, use_ema=False)).get("conv1.weight")
     return "cifar" if first is not None and first.shape[-1] == 3 else "torchvision"
 
 
-def _holds_average(path: Path) -> bool:
-    """Whether a file has weights and their average, so that one of them must be named."""
+def _has_average(path: Path) -> bool:
+    """Check whether a file has weights and their average, so that `use_ema` must choose."""
     try:
         read_state_dict(path)
     except UsageError:
@@ -52,35 +56,47 @@ def _holds_average(path: Path) -> bool:
     return False
 
 
-def check_same_body(path: Path, there: ModelSpec, here: ModelSpec) -> None:
-    """Raise UsageError, with the fields that differ, unless two networks are the same but for classes and channels."""
-    ours, theirs = here.to_dict(), there.to_dict()
-    different = [name for name in ours if name not in _FITTED and ours[name] != theirs[name]]
+def check_same_body(path: Path, stored: ModelSpec, configured: ModelSpec) -> None:
+    """Check that two networks are equal except for classes and channels.
+
+    Args:
+        path: The model file, for the error.
+        stored: The network in the model file.
+        configured: The network that the run trains.
+
+    Raises:
+        UsageError: Another field differs.
+    """
+    file_values, run_values = stored.to_dict(), configured.to_dict()
+    different = [name for name in run_values if name not in _FITTED and run_values[name] != file_values[name]]
     if not different:
         return
-    listed = "; ".join(f"{name}: {theirs[name]!r} there, {ours[name]!r} here" for name in different)
-    flags = " ".join(f"--model.{name} {_as_flag(theirs[name])}" for name in different)
+    values = "; ".join(f"{name} {file_values[name]!r} against {run_values[name]!r}" for name in different)
+    settings = ", ".join(f"model.{name} to {file_values[name]!r}" for name in different)
     raise UsageError(
-        f"weights: {path} holds {there.label}, but the run trains {here.label} ({listed}). "
-        f"Give weights of that network, or train the file's: {flags}"
+        f"weights: {path} contains {stored.label}, but the run trains {configured.label} ({values}). "
+        f"Use weights of that network, or set {settings}."
     )
 
 
-def _as_flag(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return shlex.quote(str(list(value))) if isinstance(value, tuple) else str(value)
+def transfer_weights(file: ModelFile, model: Network, class_names: Sequence[str], path: Path) -> str:
+    """Copy a model file's weights into a network.
 
+    Rows of the head are copied for classes that both have by name; the other rows keep their initial values. Names like
+    "class 7", which a conversion gives to unnamed classes, do not count. For a network with one channel, a stem for
+    three is summed over them, so it answers a grey image as before.
 
-def transfer(file: ModelFile, model: Network, class_names: Sequence[str], path: Path) -> str:
-    """Give `model` the weights of `file`; return in words what became of the head.
+    Args:
+        file: The model file's content.
+        model: The network; changed in place.
+        class_names: The classes of the network's outputs, in order.
+        path: The model file, for errors.
 
-    class_names: what the outputs of `model` mean, in order. Rows of the head whose class the file has too are taken by
-    name; the others keep what the initialisation gave them. Names like "class 7", which `reslab convert` gives to
-    classes without any, are no names.
-    A stem for three channels is summed over them for a model with one, so that it answers to a grey image as before.
+    Returns:
+        What happened to the head, in words.
 
-    Raises UsageError for another network, or other numbers of channels.
+    Raises:
+        UsageError: The networks differ in more than classes, or their channels do not fit.
     """
     check_same_body(path, file.spec, model.spec)
     tensors = dict(file.model.state_dict())
@@ -96,64 +112,74 @@ def transfer(file: ModelFile, model: Network, class_names: Sequence[str], path: 
 
 
 def _fit_stem(weight: Tensor, in_channels: int, path: Path) -> Tensor:
-    there = weight.shape[1]
-    if there == in_channels:
+    channels = weight.shape[1]
+    if channels == in_channels:
         return weight
-    if (there, in_channels) != (3, 1):
+    if (channels, in_channels) != (3, 1):
         raise UsageError(
-            f"weights: {path} takes images of {there} channel(s), but the data has {in_channels}; "
-            "weights for 3 can start a network for 1, and no other change is made."
+            f"weights: {path} takes images of {channels} channel(s), but the data has {in_channels}. "
+            "Weights for 3 channels can start a network for 1; nothing else can be adapted."
         )
     return weight.sum(1, keepdim=True)
 
 
-def _rows_by_name(there: Sequence[str], here: Sequence[str]) -> dict[int, int]:
-    """Return {row here: row there} for each name that both have, once."""
-    times = Counter(there)
-    place = {name: row for row, name in enumerate(there) if times[name] == 1}
-    return {row: place[name] for row, name in enumerate(here) if name in place and not _NUMBERED.fullmatch(name)}
+def _rows_by_name(stored: Sequence[str], classes: Sequence[str]) -> dict[int, int]:
+    """Map rows of the new head to rows of the file's, for each class name that the file has exactly once."""
+    times = Counter(stored)
+    row_of = {name: row for row, name in enumerate(stored) if times[name] == 1}
+    return {row: row_of[name] for row, name in enumerate(classes) if name in row_of and not _NUMBERED.fullmatch(name)}
 
 
-def _fit_head(there: Tensor, here: Tensor, rows: dict[int, int]) -> Tensor:
-    fitted = here.detach().clone()
+def _fit_head(stored: Tensor, initial: Tensor, rows: dict[int, int]) -> Tensor:
+    fitted = initial.detach().clone()
     if rows:
-        fitted[torch.tensor(list(rows))] = there[torch.tensor(list(rows.values()))].to(here)
+        fitted[torch.tensor(list(rows))] = stored[torch.tensor(list(rows.values()))].to(initial)
     return fitted
 
 
-def _in_words(there: Sequence[str], here: Sequence[str], rows: dict[int, int]) -> str:
-    if list(there) == list(here) and len(rows) == len(here):
+def _in_words(stored: Sequence[str], classes: Sequence[str], rows: dict[int, int]) -> str:
+    if list(stored) == list(classes) and len(rows) == len(classes):
         return "the head is the file's"
     if not rows:
-        are_numbered = all(_NUMBERED.fullmatch(name) for name in there)
-        reason = "the file's classes have numbers, no names" if are_numbered else "no class has the same name"
+        are_numbered = all(_NUMBERED.fullmatch(name) for name in stored)
+        reason = "the file's classes are numbered, not named" if are_numbered else "no class has the same name"
         return f"the head is new: {reason}"
-    if len(rows) == len(here):
-        return f"the head's {len(rows)} rows are the file's, by the names of the classes"
-    new = [name for row, name in enumerate(here) if row not in rows]
-    more = f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""
-    return f"{len(rows)} rows of the head are the file's, by name; new: {', '.join(new[:_SHOWN])}{more}"
+    if len(rows) == len(classes):
+        return f"the head's {len(rows)} rows are the file's, by class name"
+    new = [name for row, name in enumerate(classes) if row not in rows]
+    return f"{len(rows)} rows of the head are the file's, by class name; new: {first_few(new)}"
 
 
-def preprocess_like(given: PreprocessSpec, own: PreprocessSpec) -> PreprocessSpec:
-    """Return `own` sizes with the mean and deviation of `given`.
+def preprocess_like(reference: PreprocessSpec, own: PreprocessSpec) -> PreprocessSpec:
+    """Combine the mean and deviation of one spec with the sizes of another.
 
-    The mean image is taken where the sizes agree, else the mean of each channel. For one channel in place of three, the
-    mean and the deviation are averaged over the three.
+    The mean image is used if the sizes agree, else the mean of each channel. For one channel instead of three, the mean
+    and the deviation are averaged over the three.
+
+    Args:
+        reference: Spec with the mean and the deviation.
+        own: Spec with the sizes.
+
+    Returns:
+        The combined spec.
+
+    Raises:
+        UsageError: The channels differ, and `own` does not have one.
     """
-    same_channels = given.channels == own.channels
-    same_size = (given.channels, given.height, given.width) == (own.channels, own.height, own.width)
+    same_channels = reference.channels == own.channels
+    same_size = (reference.channels, reference.height, reference.width) == (own.channels, own.height, own.width)
     if not same_channels and own.channels != 1:
         raise UsageError(
-            f"data.mean is 'weights', but the weights know {given.channels} channel(s) and the data has {own.channels}."
+            f"data.mean is 'weights', but the weights have {reference.channels} channel(s) and the data has "
+            f"{own.channels}. Set data.mean to 'pixel' or 'channel'."
         )
     return PreprocessSpec(
         channels=own.channels,
         height=own.height,
         width=own.width,
         short_side=own.short_side,
-        mean=given.mean if same_channels else (sum(given.mean) / given.channels,),
-        std=given.std if same_channels else (sum(given.std) / given.channels,),
-        mean_image=given.mean_image if same_size else None,
+        mean=reference.mean if same_channels else (sum(reference.mean) / reference.channels,),
+        std=reference.std if same_channels else (sum(reference.std) / reference.channels,),
+        mean_image=reference.mean_image if same_size else None,
         resize_mode=own.resize_mode,
     )

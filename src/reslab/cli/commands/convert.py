@@ -2,13 +2,14 @@
 
 import errno
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from reslab.cli.types import WholeNumber
-from reslab.errors import RunError, UsageError
+from reslab.errors import NotConverted, RunError, UsageError
 
 
 def convert(
@@ -53,7 +54,7 @@ def convert(
     ema
         Of a checkpoint with both, take the average of the weights (--ema) or the weights (--no-ema).
     """
-    from reslab.weights.convert import convert as convert_file
+    from reslab.weights.convert import convert_weights
     from reslab.weights.hub import convert_from_hub, is_hub_name
 
     options: dict[str, Any] = {
@@ -65,7 +66,7 @@ def convert(
         "use_ema": ema,
     }
     if not is_hub_name(file):
-        done = convert_file(Path(file), output, arch=arch, source=source, **options)
+        done = convert_weights(Path(file), output, arch=arch, source=source, **options)
     elif arch is None and source is None:
         done = convert_from_hub(file, output, **options)
     else:
@@ -76,6 +77,13 @@ def convert(
         print(f"assumed: {note}")
     print(f"model file: {done.path}")
     return 0
+
+
+def conversion_command(error: NotConverted) -> str:
+    """Return the command that converts the weights named by an error."""
+    output = error.path.with_name(f"{error.path.stem}-reslab.safetensors")
+    command = f"reslab convert {shlex.quote(str(error.path))} -o {shlex.quote(str(output))} --source {error.source}"
+    return f"{command} --ema" if error.use_ema else command
 
 
 def read_names(text: str) -> list[str]:
