@@ -65,7 +65,7 @@ def test_a_run_from_weights_resumes_without_the_file_but_not_with_another(digits
     other = part.path.parent / "other"
     other.mkdir()
     (other / "start.safetensors").write_bytes((whole.path / "model.safetensors").read_bytes())
-    with pytest.raises(RunError, match="started from other weights"):
+    with pytest.raises(RunError, match="started from different weights"):
         train_run(_config(other / "start.safetensors"), part.path, resume=True)
     with pytest.raises(UsageError, match="started with another config"):
         train_run(_config(None), part.path, resume=True)
