@@ -7,7 +7,7 @@ import pytest
 
 from reslab.config import PadCrop, Plateau, ScaleCrop, StepDecay, UntilTrainingError
 from reslab.errors import UsageError
-from reslab.recipes import DIFFERENCES, RECIPES, find_recipe, recipe, recipe_names
+from reslab.recipes import DEVIATIONS, RECIPES, find_recipe, recipe, recipe_names
 
 
 def test_all_recipes_of_the_issue_are_there() -> None:
@@ -114,7 +114,7 @@ def test_a_page_lists_what_its_configuration_has(
 
 def test_no_difference_is_listed_that_no_recipe_has() -> None:
     found = [text for item in RECIPES.values() for text in item.notes.differences]
-    for one in DIFFERENCES:
+    for one in DEVIATIONS:
         assert one.sentence() in found, one.what
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from reslab.experiments.arms import SIZES
 from reslab.experiments.book import Chapter
-from reslab.recipes import DIFFERENCES, Recipe
+from reslab.recipes import DEVIATIONS, Recipe
 
 
 def verdicts_table(chapters: list[Chapter]) -> str:
@@ -30,8 +30,8 @@ def verdicts_table(chapters: list[Chapter]) -> str:
 def differences_table(recipes: Mapping[str, Recipe]) -> str:
     """Return where recipes differ from the paper, and which do."""
     lines = ["| what | the paper | here | why | recipes |", "|---|---|---|---|---|"]
-    for one in DIFFERENCES:
-        names = [name for name, found in recipes.items() if one.applies(found.make())]
+    for one in DEVIATIONS:
+        names = [name for name, entry in recipes.items() if one.applies(entry.make())]
         where = ", ".join(f"`{name}`" for name in _patterns(names, recipes)) if len(names) < len(recipes) else "all"
         lines.append(f"| {one.what} | {one.paper} | {one.here} | {one.why} | {where} |")
     return "\n".join(lines) + "\n"

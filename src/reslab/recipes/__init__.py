@@ -4,6 +4,6 @@ A recipe's notes say where in the paper it stands, what to expect, what it costs
 """
 
 from .catalog import RECIPES, Recipe, find_recipe, recipe, recipe_names
-from .deviations import DIFFERENCES, Difference
+from .deviations import DEVIATIONS, Deviation
 
-__all__ = ["DIFFERENCES", "RECIPES", "Difference", "Recipe", "find_recipe", "recipe", "recipe_names"]
+__all__ = ["DEVIATIONS", "RECIPES", "Deviation", "Recipe", "find_recipe", "recipe", "recipe_names"]

@@ -1,7 +1,7 @@
-"""All recipes by name."""
+"""The catalog: every recipe by its name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from reslab.config import RunConfig
@@ -10,7 +10,7 @@ from reslab.errors import UsageError, did_you_mean
 from .cifar import CIFAR_DEPTHS, cifar
 from .cifar_fast import EPOCHS, cifar_fast
 from .cifar_small import cifar_small
-from .deviations import differences_of
+from .deviations import deviations_of
 from .digits import DIGITS_DEPTHS, digits
 from .folder import folder
 from .imagenet import IMAGENET_NETS, imagenet
@@ -32,28 +32,29 @@ class Recipe:
     notes: Notes
 
 
-def _recipe(make: Callable[[], RunConfig], notes: Notes) -> Recipe:
-    config = make()
-    common = tuple(one.sentence() for one in differences_of(config))
-    return Recipe(config.recipe, make, replace(notes, differences=notes.differences + common))
-
-
-def _all() -> dict[str, Recipe]:
-    found: list[Recipe] = []
+def _entries() -> Iterator[tuple[Callable[[], RunConfig], Notes]]:
     for kind in ("plain", "resnet"):
         for depth in DIGITS_DEPTHS:
-            found.append(_recipe(partial(digits, kind, depth), digits_notes(kind, depth)))
+            yield partial(digits, kind, depth), digits_notes(kind, depth)
         for depth in CIFAR_DEPTHS:
-            found.append(_recipe(partial(cifar, kind, depth), cifar_notes(kind, depth)))
-            found.append(_recipe(partial(cifar_small, kind, depth), cifar_small_notes()))
-            found.append(_recipe(partial(cifar_fast, kind, depth), cifar_fast_notes(kind, depth, EPOCHS)))
+            yield partial(cifar, kind, depth), cifar_notes(kind, depth)
+            yield partial(cifar_small, kind, depth), cifar_small_notes()
+            yield partial(cifar_fast, kind, depth), cifar_fast_notes(kind, depth, EPOCHS)
     for kind, depth in IMAGENET_NETS:
-        found.append(_recipe(partial(imagenet, kind, depth), imagenet_notes(kind, depth)))
-    found.append(_recipe(folder, folder_notes()))
-    return {item.name: item for item in found}
+        yield partial(imagenet, kind, depth), imagenet_notes(kind, depth)
+    yield folder, folder_notes()
 
 
-RECIPES: dict[str, Recipe] = _all()
+def _catalog() -> dict[str, Recipe]:
+    catalog: dict[str, Recipe] = {}
+    for make, notes in _entries():
+        config = make()
+        deviations = tuple(deviation.sentence() for deviation in deviations_of(config))
+        catalog[config.recipe] = Recipe(config.recipe, make, notes.with_differences(deviations))
+    return catalog
+
+
+RECIPES = _catalog()
 
 
 def recipe_names() -> list[str]:
@@ -74,7 +75,14 @@ def recipe(name: str) -> RunConfig:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return a recipe with its notes; UsageError with the nearest name for one that does not exist."""
+    """Return a recipe with its notes.
+
+    Args:
+        name: One of `recipe_names()`.
+
+    Raises:
+        UsageError: No recipe has this name; the message has the nearest one.
+    """
     if name not in RECIPES:
         raise UsageError(f"no recipe is called {name!r}; 'reslab recipes' lists them.{did_you_mean(name, RECIPES)}")
     return RECIPES[name]

@@ -1,4 +1,4 @@
-"""The paper's CIFAR-10 set-up (Sec. 4.2), for plain and residual nets of any of its depths."""
+"""The CIFAR recipes: the paper's set-up (Sec. 4.2) for plain and residual nets of its depths."""
 
 from reslab.config import (
     DataConfig,
@@ -18,9 +18,19 @@ _NEEDS_WARMUP_FROM = 110  # "in this case, we find that the initial learning rat
 
 
 def cifar(kind: str, depth: int) -> RunConfig:
-    """SGD, momentum 0.9, weight decay 1e-4, batch 128, lr 0.1 divided by 10 at 32k and 48k, 64k iterations.
+    """Train on CIFAR-10 as the paper does (Sec. 4.2).
 
-    All 50,000 training images are trained on, nothing is selected, and the last weights are the result.
+    SGD, momentum 0.9, weight decay 1e-4, batch 128, lr 0.1 divided by 10 at 32k and 48k, 64k iterations. All 50,000
+    training images are used, nothing is selected, and the last weights are the result.
+
+    Source: Sec. 4.2, Table 6, Fig. 6.
+    Command: `reslab train cifar-resnet20`.
+    Expected: a test error of 8.75 % for ResNet-20, 6.97 % for ResNet-56 (Table 6).
+    Cost: 64,000 iterations of 128 images, 8.2 M images.
+
+    Args:
+        kind: "plain" or "resnet".
+        depth: Layers, one of `CIFAR_DEPTHS`. From 110 on, the run begins at a tenth of the learning rate.
     """
     return RunConfig(
         recipe=f"cifar-{kind}{depth}",

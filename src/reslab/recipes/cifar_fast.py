@@ -1,4 +1,4 @@
-"""The paper's CIFAR networks, unchanged, at the paper's error in minutes: everything but the network is free."""
+"""The fast CIFAR recipes: the paper's networks, unchanged, at the paper's error in minutes."""
 
 from reslab.config import DataConfig, EvaluationConfig, Muon, OneCycle, PadCrop, RunConfig, TrainConfig
 from reslab.spec.families import model_spec
@@ -8,9 +8,19 @@ EPOCHS = 23
 
 
 def cifar_fast(kind: str, depth: int) -> RunConfig:
-    """Muon, a line down to 0, alternating flips, small images first.
+    """Train the paper's CIFAR networks, unchanged, to the paper's error in minutes.
 
-    All 50,000 training images are trained on, nothing is selected, and the last weights are the result.
+    Muon, one cycle of the learning rate, alternating flips, small images first. All 50,000 training images are used,
+    nothing is selected, and the last weights are the result.
+
+    Source: the networks of Sec. 4.2; the training follows Jordan et al. 2024.
+    Command: `reslab train cifar-resnet20-fast`.
+    Expected: a test error near 8.75 % for ResNet-20, which the recipe was tuned for.
+    Cost: 23 epochs of 50,000 images.
+
+    Args:
+        kind: "plain" or "resnet".
+        depth: Layers, one of `CIFAR_DEPTHS`.
     """
     return RunConfig(
         recipe=f"cifar-{kind}{depth}-fast",

@@ -1,4 +1,4 @@
-"""Six epochs of CIFAR-10: the paper's comparisons in hours on a laptop, the same for every network."""
+"""The small CIFAR recipes: the paper's comparisons in hours on a laptop."""
 
 from dataclasses import replace
 
@@ -11,10 +11,19 @@ _WARMUP = 100
 
 
 def cifar_small(kind: str, depth: int) -> RunConfig:
-    """The paper's SGD, batch 128, lr 0.1 after 100 iterations of linear warm-up, divided by 10 at half and 3/4.
+    """Train on CIFAR-10 for six epochs, with one schedule for every depth, so that depth is the only difference.
 
-    One schedule for every depth, so that depth is the only difference; with six epochs instead of 164 it needs a
-    warm-up where the paper's 110 layers do.
+    The paper's SGD, batch 128, lr 0.1 after 100 iterations of linear warm-up, divided by 10 at half and three quarters
+    of the run. With six epochs instead of 164, every depth needs the warm-up that the paper's 110 layers need.
+
+    Source: none in the paper; it shows in small what Sec. 4.2, Table 6 and Fig. 6 show.
+    Command: `reslab train cifar-resnet20-small`.
+    Expected: errors to compare networks by, far above those of the full training.
+    Cost: 2,344 iterations of 128 images.
+
+    Args:
+        kind: "plain" or "resnet".
+        depth: Layers, one of `CIFAR_DEPTHS`.
     """
     config = cifar(kind, depth)
     return replace(

@@ -1,4 +1,4 @@
-"""The paper's ImageNet set-up (Sec. 3.4); it works on any image folder."""
+"""The ImageNet recipes: the paper's set-up (Sec. 3.4), for any folder of photos."""
 
 from reslab.config import DataConfig, EvaluationConfig, Plateau, RunConfig, ScaleCrop, Sgd, TrainConfig
 from reslab.spec.families import model_spec
@@ -9,10 +9,20 @@ IMAGENET_NETS = (
 
 
 def imagenet(kind: str, depth: int) -> RunConfig:
-    """SGD, momentum 0.9, weight decay 1e-4, batch 256, lr 0.1 divided by 10 on plateaus, 600k iterations.
+    """Train on a folder of photos as the paper trains on ImageNet (Sec. 3.4).
 
-    Short side sampled in [256, 480], 224 crop or its flip, per-pixel mean subtracted, PCA colour. The plateau is of
-    the validation part's error: 50,000 training images held out where the folder has no `val` of its own.
+    SGD, momentum 0.9, weight decay 1e-4, batch 256, lr 0.1 divided by 10 on plateaus, 600k iterations. The shorter side
+    is sampled from [256, 480]; a 224 crop or its mirror image, minus the per-pixel mean, with PCA colour. The plateau
+    is that of the validation error; where the folder has no `val`, 50,000 training images are held out.
+
+    Source: Sec. 3.4 and 4.1.
+    Command: `reslab train imagenet-resnet50 --data FOLDER`.
+    Expected: a top-1 error of 22.85 % for ResNet-50 with 10 crops (Table 3).
+    Cost: 600,000 iterations of 256 images, 154 M images.
+
+    Args:
+        kind: "plain" or "resnet".
+        depth: Layers, as in `IMAGENET_NETS`.
     """
     return RunConfig(
         recipe=f"imagenet-{kind}{depth}",

@@ -1,7 +1,8 @@
 """What is printed with a recipe: its source, what to expect, what it costs, and where it differs from the paper."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
 
 # test error: paper Table 6; plain nets have no table (Fig. 6 shows about these, and above 60 for 110 layers)
 _CIFAR_RESNET_ERROR = {
@@ -43,11 +44,14 @@ class Notes:
     differences: tuple[str, ...] = ()
     paper_error: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def with_differences(self, differences: tuple[str, ...]) -> "Notes":
+        """Return the notes with more differences after their own."""
+        return replace(self, differences=self.differences + differences)
+
+    def to_dict(self) -> dict[str, JsonValue]:
         """Return the notes as JSON values; the paper's error stands in `expected` already."""
-        values = asdict(self)
-        del values["paper_error"]
-        return values
+        differences: list[JsonValue] = [*self.differences]
+        return {"source": self.source, "expected": self.expected, "cost": self.cost, "differences": differences}
 
 
 def cifar_notes(kind: str, depth: int) -> Notes:
@@ -80,7 +84,7 @@ def cifar_fast_notes(kind: str, depth: int, epochs: int) -> Notes:
     if (kind, depth) == ("resnet", 20):
         expected = "test error near the 8.75 % that Table 6 has for the paper's own recipe"
     else:
-        expected = "not measured: the recipe was sought for ResNet-20"
+        expected = "not measured: the recipe was tuned for ResNet-20"
     cost = f"{epochs} epochs of 50,000 images"
     error = _cifar_error(kind, depth)
     return Notes("the networks of Sec. 4.2, another recipe", expected, cost, differences, error)
@@ -126,7 +130,7 @@ def folder_notes() -> Notes:
         "random parts of each picture, resized (Szegedy et al. 2015), in views that grow during the run",
         "Nesterov SGD with one learning-rate cycle and label smoothing 0.1; no weight decay on batch norm and biases",
         "one mean for each channel is subtracted, and its deviation divided by",
-        "the result is the checkpoint with the lowest validation error; the test part is looked at once, at the end",
+        "the result is the checkpoint with the lowest validation error; the test part is evaluated once, at the end",
         "network, size, epochs and batch are picked from the data and the machine, and printed with the reasons",
     )
     return Notes(
