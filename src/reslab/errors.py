@@ -1,7 +1,7 @@
-"""What went wrong, said to the person who can mend it.
+"""The errors that reslab raises on purpose, with their exit codes.
 
-Every error a user can cause is one of two kinds, and the command turns the kind into an exit code:
-`UsageError` (exit 2) for a value that could never work, `RunError` (exit 1) for a run or a file that did not.
+A user's mistake is one of two kinds: a value that could never work (`UsageError`, exit code 2), or a run or a file that
+did not work (`RunError`, exit code 1).
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ class ReslabError(Exception):
 
 
 class UsageError(ReslabError, ValueError):
-    """A value given by the user is not one of those allowed (exit code 2)."""
+    """A value is not allowed (exit code 2); the message says which values are."""
 
 
 class RunError(ReslabError, RuntimeError):
-    """Something that was asked for rightly could not be done (exit code 1)."""
+    """A valid request failed: a file, the data, the machine or the training (exit code 1)."""
 
 
 class NotConverted(RunError):  # noqa: N818 (the weights may be good)
@@ -38,12 +38,20 @@ class NotConverted(RunError):  # noqa: N818 (the weights may be good)
         self.path, self.source, self.use_ema = path, source, use_ema
 
 
-class Interrupted(RunError):  # noqa: N818 (it is not an error of anybody)
-    """The user or the system asked to stop, and the state was saved first (exit code 130)."""
+class Interrupted(RunError):  # noqa: N818 (nobody made an error)
+    """Training stopped after Ctrl-C or SIGTERM; its state was saved first (exit code 130)."""
 
 
 def did_you_mean(value: object, choices: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` for the choice nearest to `value`, or an empty string."""
+    """Return a hint for the end of an error.
+
+    Args:
+        value: What was given.
+        choices: What is allowed.
+
+    Returns:
+        " Did you mean 'x'?" with the choice nearest to `value`; "" if none is near.
+    """
     near = get_close_matches(str(value), list(choices), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
@@ -65,7 +73,16 @@ def first_few(items: Iterable[object], limit: int = 5, separator: str = ", ") ->
 
 
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
-    """Raise `UsageError` unless `value` is one of `choices`."""
+    """Check that a value is one of several.
+
+    Args:
+        what: What the value is, such as the name of a parameter.
+        value: What was given.
+        choices: What is allowed.
+
+    Raises:
+        UsageError: It is not; the message lists the choices.
+    """
     choices = list(choices)
     if value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)

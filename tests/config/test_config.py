@@ -18,7 +18,6 @@ from reslab.config import (
     from_dict,
     override,
     to_dict,
-    without_defaults,
 )
 from reslab.errors import UsageError
 from reslab.recipes import RECIPES, recipe
@@ -162,13 +161,3 @@ def test_a_mistake_is_named_with_what_is_allowed(changes: dict[str, Any], messag
 def test_a_validation_part_may_choose() -> None:
     changes = {"evaluation": {"monitor": "validation", "select": "best"}, "schedule": {"kind": "plateau"}}
     assert override(recipe("cifar-resnet20"), changes).schedule == Plateau()
-
-
-def test_what_differs_from_the_defaults_is_told_and_nothing_else() -> None:
-    config = RECIPES["digits-resnet20"].make()
-    told = without_defaults(config)
-    rebuilt = from_dict({**told, "model": to_dict(config)["model"]})
-    assert rebuilt == config
-    assert "grad_clip_norm" not in told["train"]
-    assert told["optim"]["kind"] == "sgd"
-    assert without_defaults(override(config, {"train": {"grad_clip_norm": 1.0}}))["train"]["grad_clip_norm"] == 1.0

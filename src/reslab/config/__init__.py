@@ -5,7 +5,7 @@ from .batch_norm import BatchNormConfig
 from .compute import ComputeConfig
 from .data import DataConfig, PhotoConfig
 from .evaluation import EvaluationConfig
-from .merge import check_form, differences, from_dict, override, read_toml, to_dict, without_defaults
+from .merge import check_form, differences, from_dict, override, read_toml, to_dict
 from .optim import Muon, Optim, Sgd
 from .run import RunConfig
 from .schedule import (
@@ -54,5 +54,4 @@ __all__ = [
     "override",
     "read_toml",
     "to_dict",
-    "without_defaults",
 ]

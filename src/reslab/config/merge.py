@@ -1,6 +1,5 @@
 """The one way to read a configuration and to change one: deep merge, then strict validation."""
 
-import dataclasses
 import json
 import math
 import tomllib
@@ -24,26 +23,6 @@ Differences = dict[str, tuple[JsonValue, JsonValue]]
 def to_dict(config: RunConfig) -> dict[str, JsonValue]:
     """Return the config as plain JSON values, tuples as lists."""
     return _plain(asdict(config))
-
-
-def without_defaults(config: RunConfig) -> dict[str, Any]:
-    """Return what differs from the defaults, and every `kind`; a setting that is added later changes nothing in it."""
-    return _told(config)
-
-
-def _told(part: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
-        if dataclasses.is_dataclass(value):
-            values[field.name] = _told(value)
-        elif field.name == "kind" or value != _default(field):
-            values[field.name] = value
-    return values
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
 def from_dict(values: Mapping[str, JsonValue]) -> RunConfig:
