@@ -10,7 +10,7 @@ from reslab.config import DataConfig
 from reslab.data.sources import open_splits
 from reslab.errors import RunError, UsageError
 from reslab.recipes.folder import FolderOptions
-from reslab.runs.auto_config import plan
+from reslab.runs.auto_config import plan_for_data
 
 
 def write(folder: Path, parts: dict[str, list[str]], count: int = 2) -> Path:
@@ -71,7 +71,7 @@ def test_images_of_one_class_can_be_judged_but_nothing_is_trained_on_them(tmp_pa
     with pytest.raises(RunError, match=r"all its training images are of class 'cat'; a classifier needs at least 2"):
         build_splits(config, begins=True)
     with pytest.raises(RunError, match=r"a classifier needs at least 2"):
-        plan(tmp_path, FolderOptions())
+        plan_for_data(tmp_path, FolderOptions())
 
 
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is planned for a folder of photos: always possible, always with reasons, and the user's wishes come first."""
+"""What is planned for a folder of photos: always possible, always with reasons, and the user's options come first."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,19 +7,19 @@ import pytest
 
 from reslab.config import from_dict, to_dict
 from reslab.errors import RunError, UsageError
-from reslab.recipes.folder import NOMINAL, FolderFacts, FolderOptions, Plan, plan_folder
+from reslab.recipes.folder import NOMINAL, FolderFacts, FolderOptions, FolderPlan, plan_folder
 from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
 
 
-def planned(wishes: FolderOptions | None = None, *, rate: float = 1000.0, **changes: Any) -> Plan:
+def planned(options: FolderOptions | None = None, *, rate: float = 1000.0, **changes: Any) -> FolderPlan:
     def measured(spec: ModelSpec, size: int, batch_size: int) -> float:
         return rate
 
-    return plan_folder(replace(NOMINAL, **changes), "photos", wishes or FolderOptions(), measured)
+    return plan_folder(replace(NOMINAL, **changes), "photos", options or FolderOptions(), measured)
 
 
-def epochs_of(plan: Plan, num_train: int) -> float:
+def epochs_of(plan: FolderPlan, num_train: int) -> float:
     return plan.config.train.iterations * plan.config.train.batch_size / num_train
 
 
@@ -96,19 +96,19 @@ def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() ->
 
 
 @pytest.mark.parametrize(
-    ("wishes", "text"),
+    ("options", "text"),
     [
-        (FolderOptions(epochs=0), "--epochs is 0"),
-        (FolderOptions(size=4), "--size is 4"),
+        (FolderOptions(epochs=0), "epochs is 0"),
+        (FolderOptions(size=4), "size is 4"),
         (FolderOptions(model="resnet19"), "no resnet of depth 19"),
-        (FolderOptions(model="resnet18", weights="w.safetensors"), "leave --model out"),
-        (FolderOptions(model="vgg16"), "--model is VGG-16, which takes pictures of 224 pixels"),
+        (FolderOptions(model="resnet18", weights="w.safetensors"), "leave model out"),
+        (FolderOptions(model="vgg16"), "model is VGG-16, which takes pictures of 224 pixels"),
         (FolderOptions(start=model_spec("vgg16"), weights="w.safetensors"), "the weights' network is VGG-16"),
     ],
 )
-def test_wishes_that_cannot_be_are_refused(wishes: FolderOptions, text: str) -> None:
+def test_wishes_that_cannot_be_are_refused(options: FolderOptions, text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        plan_folder(NOMINAL, "photos", wishes)
+        plan_folder(NOMINAL, "photos", options)
 
 
 def test_pictures_of_which_none_can_be_held_out_are_too_few() -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from reslab.config import RunConfig
     from reslab.recipes.folder import FolderOptions
 
+_FLAGS = "--size, --model, --train.batch_size, --epochs, or any setting by its name, such as --train.class_weights none"
+
 
 def plan_config(
     settings: Settings, *, model: str | None = None, epochs: int | None = None, size: int | None = None
@@ -30,7 +32,7 @@ def plan_config(
     """
     from reslab.distributed import world_from_environment
     from reslab.recipes.folder import FolderOptions
-    from reslab.runs.auto_config import plan
+    from reslab.runs.auto_config import plan_for_data
 
     data = settings.value("data", "path")
     if data is None:
@@ -42,7 +44,7 @@ def plan_config(
     options = FolderOptions(model=model, epochs=epochs, size=size, batch_size=batch_size, weights=weights)
     _check(settings, options)
     world = world_from_environment()
-    folder_plan = plan(
+    folder_plan = plan_for_data(
         Path(data),
         options,
         kind=settings.value("data", "kind", default="auto"),
@@ -53,6 +55,7 @@ def plan_config(
     config = settings.apply(folder_plan.config)
     if world.is_main:
         print("\n".join(folder_plan.reasons))
+        print(f"to choose otherwise: {_FLAGS}.")
         if changed := _changed(folder_plan.config, config, settings):
             print(f"your settings come before the plan's: {changed}.")
     return config

@@ -26,9 +26,15 @@ _SKEWED = 1.5  # times as many images in the largest class as in the smallest
 class FolderFacts:
     """What is known of the data and the machine.
 
-    num_images: in the training part, before anything is held out; smallest_class, largest_class: images of each.
-    short_side: median over some of the pictures, in pixels.
-    parts: those that the folder has beside training: "validation", "test".
+    Attributes:
+        num_images: Images in the training part, before anything is held out.
+        num_classes: How many classes they have.
+        smallest_class: How many images the smallest class has.
+        largest_class: How many images the largest class has.
+        short_side: Median over some of the pictures, in pixels.
+        parts: The parts that the folder has besides training: "validation", "test".
+        channels: Channels of the pictures.
+        has_gpu: Whether training runs on a GPU.
     """
 
     num_images: int
@@ -43,7 +49,17 @@ class FolderFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderOptions:
-    """What the user has decided; None for what is left to us. start: the network of a model file to start from."""
+    """What the user has decided; None leaves a choice to the plan.
+
+    Attributes:
+        model: A network's name.
+        epochs: How often every training image is seen.
+        size: Side of the pictures that the network sees in evaluation, in pixels.
+        batch_size: Images of one step.
+        start: The network of the model file to start from.
+        start_size: The size that it was trained for, in pixels.
+        weights: The path of that model file.
+    """
 
     model: str | None = None
     epochs: int | None = None
@@ -55,8 +71,8 @@ class FolderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A config, and why each thing in it is as it is, in sentences."""
+class FolderPlan:
+    """A config for a folder of photos, and a sentence on each choice in it."""
 
     config: RunConfig
     reasons: tuple[str, ...]
@@ -70,37 +86,45 @@ NOMINAL = FolderFacts(
 )
 
 
-def plan_folder(facts: FolderFacts, path: str | None, wishes: FolderOptions, rate: Rate | None = None) -> Plan:
-    """Return a config for a folder of photos, with the reasons.
+def plan_folder(facts: FolderFacts, path: str | None, options: FolderOptions, rate: Rate | None = None) -> FolderPlan:
+    """Choose a config for a folder of photos.
 
-    Raises UsageError for a wish that cannot be: an unknown network, a size or number of epochs below what makes sense.
+    Args:
+        facts: What is known of the photos and the machine.
+        path: The folder.
+        options: What the user has decided.
+        rate: Measures how fast a network trains here; None leaves the time out of the plan.
+
+    Raises:
+        UsageError: An option cannot be: an unknown network, too small a size, or no epoch at all.
+        RunError: Too few images to hold any out.
     """
-    _check(wishes)
+    _check(options)
     data, num_train, held = _parts(facts, path)
-    size, size_reason = _size(facts, wishes)
-    model, model_reason = _model(facts, wishes, size)
-    batch_size = wishes.batch_size or _batch_size(num_train)
-    data = _views(data, size, facts, wishes)
-    epochs, epochs_reason = _epochs(num_train, model, data, batch_size, facts, wishes, rate)
+    size, size_reason = _size(facts, options)
+    model, model_reason = _model(facts, options, size)
+    batch_size = options.batch_size or _batch_size(num_train)
+    data = _views(data, size, facts, options)
+    epochs, epochs_reason = _epochs(num_train, model, data, batch_size, facts, options, rate)
     iterations = max(1, epochs * num_train // batch_size)
     is_skewed = facts.largest_class > _SKEWED * facts.smallest_class
     config = RunConfig(
         recipe="folder",
         model=model,
         data=data,
-        optim=_optimizer(batch_size, wishes),
+        optim=_optimizer(batch_size, options),
         schedule=OneCycle(pct_start=0.15, start_factor=0.1, final_factor=0.0),
         train=_loop(iterations, batch_size, is_skewed),
         evaluation=_evaluation(iterations),
-        weights=wishes.weights,
+        weights=options.weights,
     )
-    reasons = [held, size_reason, model_reason, f"batch {batch_size}: {_why_batch(num_train, wishes)}", epochs_reason]
+    reasons = [held, size_reason, model_reason, f"batch {batch_size}: {_why_batch(num_train, options)}", epochs_reason]
     if is_skewed:
         reasons.append(
             f"class weights: classes have {facts.smallest_class} to {facts.largest_class} images "
-            "(--train.class_weights none, and with it --data.sampling balanced to show all equally often)."
+            "(train.class_weights none, and with it data.sampling balanced to show all equally often)."
         )
-    return Plan(config, (*reasons, _SELECTION))
+    return FolderPlan(config, (*reasons, _SELECTION))
 
 
 def _loop(iterations: int, batch_size: int, is_skewed: bool) -> TrainConfig:
@@ -127,30 +151,32 @@ def _evaluation(iterations: int) -> EvaluationConfig:
 def folder() -> RunConfig:
     """Random parts of each picture, small ones first; SGD with one cycle; the best checkpoint by validation error.
 
-    What is shown here is for ten thousand pictures of 128 pixels in ten classes; `reslab train folder --data FOLDER`
-    looks at the folder first.
+    What is shown here is for ten thousand pictures of 128 pixels in ten classes; `reslab train-folder DATA`
+    reads the folder first.
     """
     return plan_folder(NOMINAL, None, FolderOptions()).config
 
 
-def _check(wishes: FolderOptions) -> None:
-    if wishes.epochs is not None and wishes.epochs < 1:
-        raise UsageError(f"--epochs is {wishes.epochs}; allowed: 1 or more.")
-    if wishes.size is not None and wishes.size < 16:
-        raise UsageError(f"--size is {wishes.size}; allowed: 16 pixels or more.")
-    if wishes.model is not None and wishes.weights is not None:
-        raise UsageError("--model and --weights: the weights' file says which network it is; leave --model out.")
+def _check(options: FolderOptions) -> None:
+    if options.epochs is not None and options.epochs < 1:
+        raise UsageError(f"epochs is {options.epochs}; allowed: 1 or more.")
+    if options.size is not None and options.size < 16:
+        raise UsageError(f"size is {options.size}; allowed: 16 pixels or more.")
+    if options.model is not None and options.weights is not None:
+        raise UsageError(
+            "model and weights are both given, but the weights' file says which network it is; leave model out."
+        )
 
 
 def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
-    """Say what is held out of training: the result must be of images that nothing was chosen by."""
+    """Say what is held out of training: the result must be of images that were not used to select anything."""
     count = facts.num_images
     part = round(count * (0.15 if count < 1000 else 0.1))
     held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
     if not held and facts.parts != ("validation", "test"):
         raise RunError(
             f"{path}: has {count} training image(s), of which none can be held out to judge by; give more, or folders "
-            "val and test beside train."
+            "val and test next to train."
         )
     data = DataConfig(kind="folder", path=path, validation_size=held)
     if facts.parts == ("validation", "test"):
@@ -160,19 +186,19 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     if facts.parts == ("validation",):
         text = (
             f"parts: val is kept as the test set, and {held} of train's images are held out for validation, so that "
-            "the final number is of images by which nothing was chosen (--data.validation_is validation uses val for "
-            "that)."
+            "the final number is of images that were not used to select anything (data.validation_is validation uses "
+            "val for that)."
         )
         return replace(data, validation_is="test"), count - held, text
     text = f"parts: the folder has none, so {held} images are held out for validation and {held} for the test."
     return replace(data, test_size=held), count - 2 * held, text
 
 
-def _size(facts: FolderFacts, wishes: FolderOptions) -> tuple[int, str]:
-    if wishes.size is not None:
-        return wishes.size, f"size {wishes.size}: as asked."
-    if wishes.start_size is not None:
-        return wishes.start_size, f"size {wishes.start_size}: what the weights were trained for."
+def _size(facts: FolderFacts, options: FolderOptions) -> tuple[int, str]:
+    if options.size is not None:
+        return options.size, f"size {options.size}: as asked."
+    if options.start_size is not None:
+        return options.start_size, f"size {options.start_size}: what the weights were trained for."
     if facts.short_side <= _SMALL_PICTURES:
         size = max(16, facts.short_side // 4 * 4)
     elif facts.short_side < 224 or not facts.has_gpu:
@@ -180,33 +206,33 @@ def _size(facts: FolderFacts, wishes: FolderOptions) -> tuple[int, str]:
     else:
         size = 224
     machine = "" if facts.has_gpu or facts.short_side < 224 else ", and on a CPU 128 is what can be waited for"
-    return size, f"size {size}: pictures have a shorter side of {facts.short_side} pixels{machine} (--size)."
+    return size, f"size {size}: pictures have a shorter side of {facts.short_side} pixels{machine}."
 
 
-def _model(facts: FolderFacts, wishes: FolderOptions, size: int) -> tuple[ModelSpec, str]:
-    if wishes.start is not None:
-        _check_takes_any_size(wishes.start, "the weights' network")
-        spec = replace(wishes.start, num_classes=facts.num_classes, in_channels=facts.channels)
-        return spec, f"network {wishes.start.label}: that of the weights, with a head for {facts.num_classes} classes."
-    if wishes.model is not None:
-        name, why = wishes.model, "as asked."
+def _model(facts: FolderFacts, options: FolderOptions, size: int) -> tuple[ModelSpec, str]:
+    if options.start is not None:
+        _check_takes_any_size(options.start, "the weights' network")
+        spec = replace(options.start, num_classes=facts.num_classes, in_channels=facts.channels)
+        return spec, f"network {options.start.label}: that of the weights, with a head for {facts.num_classes} classes."
+    if options.model is not None:
+        name, why = options.model, "as asked."
     elif size <= _SMALL_PICTURES:
-        name, why = "cifar_resnet20", "pictures are small (--model)."
+        name, why = "cifar_resnet20", "pictures are small."
     elif facts.has_gpu and facts.num_images >= _LARGE_DATA:
-        name, why = "resnet50", f"{facts.num_images:,} images and a GPU (--model)."
+        name, why = "resnet50", f"{facts.num_images:,} images and a GPU."
     else:
         many = facts.num_images >= _LARGE_DATA
-        name, why = "resnet18", f"{'there is no GPU' if many else f'{facts.num_images:,} images'} (--model)."
+        name, why = "resnet18", f"{'there is no GPU' if many else f'{facts.num_images:,} images'}."
     spec = model_spec(name, num_classes=facts.num_classes, in_channels=facts.channels)
-    _check_takes_any_size(spec, "--model")
+    _check_takes_any_size(spec, "model")
     return spec, f"network {name}: {why}"
 
 
 def _check_takes_any_size(spec: ModelSpec, what: str) -> None:
     if spec.family == "vgg":
         raise UsageError(
-            f"{what} is {spec.label}, which takes pictures of 224 pixels and no others, but here training sees smaller "
-            "parts of them; give another network, or train it by a recipe with sizes of your own."
+            f"{what} is {spec.label}, which takes pictures of 224 pixels only, but this training shows smaller parts "
+            "of them; choose another network, or train this one by a recipe with sizes of your own."
         )
 
 
@@ -214,22 +240,22 @@ def _batch_size(num_train: int) -> int:
     return 256 if num_train >= _LARGE_DATA else 64 if num_train >= 1280 else 32 if num_train >= 320 else 16
 
 
-def _why_batch(num_train: int, wishes: FolderOptions) -> str:
-    return "as asked." if wishes.batch_size else f"{num_train:,} training images (--train.batch_size)."
+def _why_batch(num_train: int, options: FolderOptions) -> str:
+    return "as asked." if options.batch_size else f"{num_train:,} training images."
 
 
-def _views(data: DataConfig, size: int, facts: FolderFacts, wishes: FolderOptions) -> DataConfig:
+def _views(data: DataConfig, size: int, facts: FolderFacts, options: FolderOptions) -> DataConfig:
     """Training sees random parts at 7/8 of the size: objects then appear as large as in evaluation (FixRes, 2019)."""
     if size <= _SMALL_PICTURES:
         crop, first, area = size, None, 0.5
     else:
         crop = max(32, size * 7 // 8 // 16 * 16)
-        first = max(32, crop * 4 // 7 // 16 * 16) if wishes.weights is None else None
+        first = max(32, crop * 4 // 7 // 16 * 16) if options.weights is None else None
         area = 0.25 if facts.num_images >= 1000 else 0.35
     return replace(
         data,
         channels=None if facts.channels == 3 else facts.channels,
-        mean="channel" if wishes.weights is None else "weights",
+        mean="channel" if options.weights is None else "weights",
         scale="std",
         photos=PhotoConfig(size=size, short_side=size),
         initial_size=None if first == crop else first,
@@ -244,25 +270,25 @@ def _epochs(
     data: DataConfig,
     batch_size: int,
     facts: FolderFacts,
-    wishes: FolderOptions,
+    options: FolderOptions,
     rate: Rate | None,
 ) -> tuple[int, str]:
     assert isinstance(data.augment, ResizedCrop)
     measured = rate(model, data.augment.crop_size, batch_size) if rate is not None else 0.0
     measured /= _relative_cost(data)
-    if wishes.epochs is not None:
-        epochs, why = wishes.epochs, "as asked"
+    if options.epochs is not None:
+        epochs, why = options.epochs, "as asked"
     else:
-        images = _IMAGES_FROM_SCRATCH if wishes.weights is None else _IMAGES_FROM_WEIGHTS
-        least, most = (16, 200) if wishes.weights is None else (4, 60)
+        images = _IMAGES_FROM_SCRATCH if options.weights is None else _IMAGES_FROM_WEIGHTS
+        least, most = (16, 200) if options.weights is None else (4, 60)
         epochs = min(max(round(images / num_train), least), most)
-        why = f"{num_train:,} training images{'' if wishes.weights is None else ', which start from weights'}"
+        why = f"{num_train:,} training images{'' if options.weights is None else ', which start from weights'}"
         if measured and not facts.has_gpu:
             within = int(_CPU_MINUTES * 60 * measured / num_train)
             if within < epochs:
                 epochs, why = max(within, least), f"what this CPU does in {_CPU_MINUTES} minutes, but at least {least}"
     took = f"; about {_duration(epochs * num_train / measured)} here" if measured else ""
-    return epochs, f"{epochs} epochs: {why}{took} (--epochs)."
+    return epochs, f"{epochs} epochs: {why}{took}."
 
 
 def _relative_cost(data: DataConfig) -> float:
@@ -280,13 +306,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
-def _optimizer(batch_size: int, wishes: FolderOptions) -> Sgd:
-    lr = _PEAK_LR if wishes.weights is None else _FINE_TUNING_LR
+def _optimizer(batch_size: int, options: FolderOptions) -> Sgd:
+    lr = _PEAK_LR if options.weights is None else _FINE_TUNING_LR
     return Sgd(
         lr=lr * batch_size / 128,
         momentum=0.9,
         nesterov=True,
-        weight_decay=5e-4 if wishes.weights is None else 1e-4,
+        weight_decay=5e-4 if options.weights is None else 1e-4,
         decay_norm_and_bias=False,
-        layer_decay=1.0 if wishes.weights is None else 0.7,
+        layer_decay=1.0 if options.weights is None else 0.7,
     )
