@@ -148,7 +148,7 @@ def test_inputs_are_taken_from_the_weights_when_asked_for(
         run_with = train_run(_config(tmp_path / "other.safetensors", {"data": {"mean": "weights"}}), tmp_path / "with")
         assert "saw other inputs" not in caplog.text
         train_run(_config(tmp_path / "other.safetensors"), tmp_path / "without")
-    assert caplog.text.count("these weights saw other inputs (mean 0.250, std 0.500 there; ") == 1
+    assert caplog.text.count("these weights were trained on different inputs (mean 0.250, std 0.500; ") == 1
     assert load_model(run_with.model_path).card.preprocess == other
 
 

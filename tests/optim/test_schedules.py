@@ -33,9 +33,9 @@ def test_the_papers_cifar_rate_is_divided_by_ten_at_32k_and_48k() -> None:
 @pytest.mark.parametrize(
     ("iterations", "late", "advice"),
     [
-        (100, "306, 434", "set --schedule.milestones [50,75] or --schedule.kind cosine"),
-        (434, "434", "set --schedule.milestones [217,325] or --schedule.kind cosine"),
-        (2, "306, 434", "set --schedule.kind cosine"),
+        (100, "306, 434", "Set schedule.milestones to [50,75], or schedule.kind to cosine"),
+        (434, "434", "Set schedule.milestones to [217,325], or schedule.kind to cosine"),
+        (2, "306, 434", "Set schedule.kind to cosine"),
     ],
 )
 def test_a_run_that_ends_before_its_drops_is_warned_of(
@@ -44,7 +44,7 @@ def test_a_run_that_ends_before_its_drops_is_warned_of(
     config = recipe("digits-resnet20")
     warn_of_late_drops(override(config, {"train": {"iterations": iterations}}))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert f"drops of the learning rate at {late} lie at or beyond the end" in caplog.text
+    assert f"the learning rate never drops at {late}: the run ends before" in caplog.text
     assert f"(train.iterations is {iterations})" in caplog.text
     assert advice in caplog.text
 

@@ -1,4 +1,4 @@
-"""What must hold before a run begins: each check raises for a value that cannot work, each warning names a vain one."""
+"""What must hold before a run starts: a check raises for a value that cannot work, a warning names one in vain."""
 
 import logging
 from dataclasses import fields
@@ -18,20 +18,26 @@ log = logging.getLogger(__name__)
 
 
 def warn_of_vain_settings(config: RunConfig, world: World) -> None:
-    """Warn, for a run that begins, of settings that will have no effect."""
+    """Warn, before a run starts, of settings that will have no effect."""
     warn_of_late_drops(config)
     warn_of_long_warmup(config)
     warn_of_large_groups(config, world)
 
 
 def check_weights(config: RunConfig) -> None:
-    """Refuse weights that cannot start the run, as far as is known without the data."""
+    """Refuse weights that cannot start the run, as far as can be told without the data.
+
+    Raises:
+        UsageError: They are of another network.
+        RunError: The file is missing or damaged.
+    """
     if config.weights is not None:
         path = Path(config.weights)
         check_same_body(path, read_start(path).spec, config.model)
 
 
 def check_classes(config: DataConfig, train: Dataset) -> None:
+    """Raise RunError for training images of a single class."""
     if len(train.class_names) < 2:
         only = ", ".join(map(repr, train.class_names))
         raise RunError(
@@ -41,6 +47,17 @@ def check_classes(config: DataConfig, train: Dataset) -> None:
 
 
 def check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -> None:
+    """Refuse to hold out a part that the data has of its own; for files, only say that the size has no effect.
+
+    Args:
+        split: The part's name.
+        size: How many images are to be held out for it.
+        own: The data's own part, if it has one.
+        train: The training part.
+
+    Raises:
+        UsageError: The data is in memory, has the part, and images are to be held out for it.
+    """
     if own is None or not size:
         return
     has = f"data.{split}_size is {size}, but {train.name} has a {split} part of its own ({len(own):,} images)"
@@ -51,9 +68,9 @@ def check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -
 
 
 def check_views(config: DataConfig, train: Dataset) -> None:
-    """Raise UsageError for settings of files and their views that would have no effect on this data.
+    """Raise UsageError for settings of photos that would have no effect on this data.
 
-    For runs that begin: one that has begun is opened as it is, and other data is judged by the settings of a run.
+    Only for a run that starts: a resumed run is opened as it is, and other data is evaluated by a run's settings.
     """
     if isinstance(train, ArrayDataset):
         for field in fields(PhotoConfig):
@@ -61,8 +78,8 @@ def check_views(config: DataConfig, train: Dataset) -> None:
             if value != field.default:
                 usual = "none" if field.default is None else str(field.default).lower()
                 raise UsageError(
-                    f"data.photos.{field.name} is {value!r}, but {train.name} has images of one size in memory, and it "
-                    f"is for image files: leave it out, or set it to {usual}."
+                    f"data.photos.{field.name} is {value!r}, which is for image files, but {train.name} has images of "
+                    f"one size in memory: leave it out, or set it to {usual}."
                 )
     elif config.photos.resize_mode != "crop" and config.photos.short_side not in (None, _square(config)):
         raise UsageError(
@@ -73,7 +90,7 @@ def check_views(config: DataConfig, train: Dataset) -> None:
 
 
 def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None:
-    """Raise UsageError where a piece of a batch, or a group of batch norm's, is too small to have a variance."""
+    """Raise UsageError where a micro-batch, or a group of batch norm's, is too small to have a variance."""
     count = config.train.batch_size // world.size // config.train.accumulation_steps
     group = config.batch_norm.group_size or count
     smallest = count % group or group
@@ -86,17 +103,17 @@ def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None
     freeze(model, num_stages=config.train.freeze_stages)
     try:
         model(images)
-    except ValueError:  # of batch norm's
+    except ValueError:  # raised by batch norm
         raise UsageError(
             f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation_steps "
             f"{config.train.accumulation_steps} and batch_norm.group_size {config.batch_norm.group_size}: that leaves "
             f"a single image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} "
-            "pixels, which has no variance. Give more images at a time, or larger ones."
+            "pixels, which has no variance. Use more images at a time, or larger ones."
         ) from None
 
 
 def check_image_size(config: RunConfig, preprocess: PreprocessSpec, train: Dataset) -> None:
-    """Raise UsageError for a VGG that would be shown images of another size than its own; other networks take any."""
+    """Raise UsageError for a VGG that would see images of another size than its own; other networks take any."""
     if config.model.family != "vgg":
         return
     with torch.device("meta"):
@@ -107,7 +124,7 @@ def check_image_size(config: RunConfig, preprocess: PreprocessSpec, train: Datas
 
 
 def _square(config: DataConfig) -> int | None:
-    """The side of the square that evaluation shows, of photos; a shorter side as long as it crops nothing."""
+    """Return the side of the square of a photo that evaluation shows."""
     if config.photos.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
         return config.augment.crop_size
     return config.photos.size
@@ -121,39 +138,39 @@ def _side(config: RunConfig, train: Dataset) -> int:
 
 
 def warn_of_late_drops(config: RunConfig) -> None:
-    """Warn, for a run that begins, of milestones that it never reaches: fewer iterations do not move them."""
+    """Warn of milestones that a run never reaches: fewer iterations do not move them."""
     iterations = config.train.iterations
     if not isinstance(config.schedule, StepDecay):
         return
-    late = [at for at in config.schedule.milestones if at >= iterations]
+    late = [step for step in config.schedule.milestones if step >= iterations]
     if not late:
         return
     half, three_quarters = iterations // 2, iterations * 3 // 4  # where the paper has its drops
-    instead = f"--schedule.milestones [{half},{three_quarters}] or " if 0 < half < three_quarters else ""
+    earlier = f"schedule.milestones to [{half},{three_quarters}], or " if 0 < half < three_quarters else ""
     log.warning(
-        "the schedule's drops of the learning rate at %s lie at or beyond the end of the run (train.iterations is %d) "
-        "and never happen; set %s--schedule.kind cosine, which ends with the run.",
-        ", ".join(map(str, late)), iterations, instead,
+        "the learning rate never drops at %s: the run ends before (train.iterations is %d). Set %sschedule.kind to "
+        "cosine, which ends with the run.",
+        ", ".join(map(str, late)), iterations, earlier,
     )  # fmt: skip
 
 
 def warn_of_long_warmup(config: RunConfig) -> None:
-    """Warn, for a run that begins, of a linear warm-up that its end cuts off."""
+    """Warn of a linear warm-up that is longer than the run."""
     if isinstance(config.warmup, LinearWarmup) and config.warmup.iterations > config.train.iterations:
         log.warning(
-            "the warm-up takes %d iterations and the run has %d (train.iterations): the learning rate never gets to "
-            "%s; set --warmup.iterations, or --warmup.kind none.",
+            "the warm-up takes %d iterations and the run has %d (train.iterations): the learning rate never reaches "
+            "%s. Set fewer warmup.iterations, or warmup.kind to none.",
             config.warmup.iterations, config.train.iterations, config.optim.lr,
         )  # fmt: skip
 
 
 def warn_of_large_groups(config: RunConfig, world: World) -> None:
-    """Warn, for a run that begins, of groups of batch norm larger than what goes through the network."""
+    """Warn of groups of batch norm that are larger than what goes through the network together."""
     count = config.train.batch_size // world.size // config.train.accumulation_steps
     group = config.batch_norm.group_size
     if group is not None and group > count:
         log.warning(
-            "batch_norm.group_size is %d, and %d image(s) go through the network together: batch norm takes its "
+            "batch_norm.group_size is %d, but only %d image(s) go through the network together: batch norm takes its "
             "statistics over all of them, as without the setting.",
             group, count,
         )  # fmt: skip

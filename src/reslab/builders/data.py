@@ -22,13 +22,16 @@ _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as 
 
 
 def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
-    """Return the data; a test or validation part that is asked for and missing is held out of the training images.
+    """Open the data; hold a test or validation part that is asked for and missing out of the training images.
 
-    begins: whether it is for a run that begins, which needs two classes and may not ask for images held out of data in
-    memory for a part that the data has; one that has begun is opened as it is, and so is data to be judged on.
+    Args:
+        config: Which data, and what is held out of it.
+        begins: Whether it is for a run that starts, which needs two classes and may not hold out a part that data in
+            memory has of its own. A resumed run's data is opened as it is, and so is data to evaluate on.
 
-    Raises UsageError for settings of the parts and the channels that the data has no use for; `check_views` looks at
-    those of the views. RunError for data that nothing can be trained on.
+    Raises:
+        UsageError: The data does not take a setting of its parts or channels; for views see `check_views`.
+        RunError: The data is missing or damaged, or nothing can be trained on it.
     """
     splits = open_splits(config.kind, config.path, channels=config.channels)
     train, validation, test = splits.train, splits.validation, splits.test
@@ -63,14 +66,20 @@ def match_model_to_data(config: RunConfig, train: Dataset) -> RunConfig:
 
 
 def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = None) -> PreprocessSpec:
-    """Measure the mean (and deviation) of the training part, or take those of the weights' file; sizes are the run's.
+    """Measure the mean (and deviation) of the training part, or take those of the weights' file.
 
-    Sizes come from the images or from the crop.
+    Args:
+        config: What is subtracted and divided by; the sizes of photos.
+        train: The training part; it says the size of images in memory.
+        weights: The model file that the run starts from, for `data.mean` "weights".
+
+    Raises:
+        UsageError: The views of photos are not set, or have several sizes where a mean image needs one.
     """
     if config.mean == "weights":
         assert weights is not None
-        found = preprocess_like(read_start(Path(weights)).card.preprocess, _flat_preprocess(config, train))
-        return replace(found, mean_image=None) if _has_several_sizes(config, found.height) else found
+        preprocess = preprocess_like(read_start(Path(weights)).card.preprocess, _flat_preprocess(config, train))
+        return replace(preprocess, mean_image=None) if _has_several_sizes(config, preprocess.height) else preprocess
     if isinstance(train, ArrayDataset):
         return measure_preprocess(train, mean=config.mean, scale=config.scale)
     size, short_side = _photo_view(config, train)
@@ -86,7 +95,7 @@ def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = N
 
 
 def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
-    """The sizes of the run, with nothing subtracted and nothing divided."""
+    """Return the sizes of the run, with nothing subtracted and nothing divided."""
     if isinstance(train, ArrayDataset):
         (height, width), short_side, resize_mode = train.images.shape[-2:], None, "crop"
     else:

@@ -8,7 +8,7 @@ import torch
 from reslab.artifacts.model_file import ModelCard
 from reslab.config import RunConfig
 from reslab.distributed import World
-from reslab.engines import training as engine
+from reslab.engines import training as engines
 from reslab.engines.training import Engine
 from reslab.errors import RunError, UsageError
 from reslab.models import Network, build, freeze
@@ -22,19 +22,28 @@ log = logging.getLogger(__name__)
 def choose_engine(
     config: RunConfig, preprocess: PreprocessSpec, device: torch.device, world: World, *, before: Engine | None = None
 ) -> Engine:
-    """Return how the network is computed here: as the config says, and what it leaves open as measured.
+    """Choose how the network is computed here: as the config says, and what it leaves open as measured.
 
-    before: the engine that an earlier start of the run picked; kept where this machine still has it.
-    Processes beside each other would disturb each other's measurement and pick differently: they go by the rule.
+    Several processes would disturb each other's measurement and pick differently, so they follow the rule for long
+    runs without measuring.
 
-    Raises UsageError and RunError for choices that cannot be had, see `reslab.engines.training.candidates`.
+    Args:
+        config: What is to be trained.
+        preprocess: The sizes of the images.
+        device: What the network is computed on.
+        world: This process's place among all.
+        before: The engine of the run's last session, kept where this machine still has it.
+
+    Raises:
+        UsageError: `compute` asks for a kernel that this network cannot use.
+        RunError: This machine lacks what `compute` asks for.
     """
     train, compute = config.train, config.compute
     batch_size = train.batch_size // world.size // train.accumulation_steps
     reason = _why_no_kernel(config, batch_size)
     if compute.fused_norm == "on" and reason:
-        raise UsageError(f"compute.fused_norm is 'on', but {reason}; use --compute.fused_norm auto or off.")
-    found = engine.candidates(
+        raise UsageError(f"compute.fused_norm is 'on', but {reason}; set it to auto or off.")
+    candidates = engines.candidates(
         precision=compute.precision,
         fused_norm="off" if reason else compute.fused_norm,
         compile=compute.compile,
@@ -42,10 +51,10 @@ def choose_engine(
         iterations=train.iterations,
         has_blocks=config.model.family != "vgg",
     )
-    if before is not None and any(before.label == one.label for one in found):
+    if before is not None and before.label in [candidate.label for candidate in candidates]:
         return before
-    return engine.pick(
-        found,
+    return engines.pick(
+        candidates,
         config.model,
         size=(preprocess.height, preprocess.width),
         batch_size=batch_size,
@@ -55,7 +64,7 @@ def choose_engine(
 
 
 def _why_no_kernel(config: RunConfig, batch_size: int) -> str | None:
-    """Why no batch norm of this training could take the fused kernel; None where one can."""
+    """Return why no batch norm of this training can use the fused kernel; None where one can."""
     size = config.batch_norm.group_size
     if config.model.norm != "batch" or config.model.family == "vgg":
         return "this network has no batch norm"
@@ -66,8 +75,8 @@ def _why_no_kernel(config: RunConfig, batch_size: int) -> str | None:
     return None
 
 
-def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Network:
-    """Return the network on its device, initialised from the seed, in channels_last, computing as `chosen` says."""
+def build_network(config: RunConfig, device: torch.device, engine: Engine) -> Network:
+    """Build the network on its device, initialised from the seed, in channels_last, computed by the engine."""
     torch.manual_seed(config.seed)
     model = build(
         config.model,
@@ -78,13 +87,19 @@ def build_network(config: RunConfig, device: torch.device, chosen: Engine) -> Ne
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.batch_norm.sync:
         model = synchronize_batch_norm(model, device)
-    return engine.prepare(model, chosen)
+    return engines.prepare(model, engine)
 
 
 def load_weights(config: RunConfig, model: Network, card: ModelCard) -> None:
     """Give the network the weights of the config's model file, fitted to the run's classes and channels.
 
-    card: what the run's network is made for. Raises UsageError when the file holds another network.
+    Args:
+        config: Names the model file.
+        model: The run's network, changed in place.
+        card: The run's classes and inputs.
+
+    Raises:
+        UsageError: The file holds another network.
     """
     assert config.weights is not None
     path = Path(config.weights)
@@ -94,7 +109,8 @@ def load_weights(config: RunConfig, model: Network, card: ModelCard) -> None:
     ours, theirs = card.preprocess, file.card.preprocess
     if config.data.mean != "weights" and (ours.mean, ours.std) != (theirs.mean, theirs.std):
         log.warning(
-            "these weights saw other inputs (mean %s, std %s there; %s, %s here): consider --data.mean weights.",
+            "these weights were trained on different inputs (mean %s, std %s; this run: %s, %s). Consider data.mean "
+            "weights, which takes theirs.",
             *(_rounded(values) for values in (theirs.mean, theirs.std, ours.mean, ours.std)),
         )
 
@@ -106,7 +122,8 @@ def _rounded(values: tuple[float, ...]) -> str:
 def synchronize_batch_norm(model: Network, device: torch.device) -> Network:
     """Let batch norm take its statistics over all processes, unless it is frozen.
 
-    Raises RunError on a CPU, where torch has no such kernel.
+    Raises:
+        RunError: The device is a CPU, for which torch has no such kernel.
     """
     if device.type != "cuda":
         raise RunError(

@@ -1,7 +1,7 @@
 """From config to the stream of training batches: order, views, augmentation, mixing."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import NotRequired, TypedDict, Unpack
 
 import torch
 
@@ -12,7 +12,7 @@ from reslab.data.dataset import FileDataset
 from reslab.data.images.photo_augment import PhotoView, RandAugment, ResizedCropFlip, ScaleCropFlip
 from reslab.data.images.photo_stream import PhotoStream
 from reslab.data.mixing import MixedStream, Mixing
-from reslab.data.order import balanced_order
+from reslab.data.order import Order, balanced_order
 from reslab.data.preprocess import Normalizer
 from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World
@@ -20,19 +20,42 @@ from reslab.errors import UsageError
 from reslab.spec import PreprocessSpec
 
 
+class _Share(TypedDict):
+    """Which batches a stream makes, and this process's share of them."""
+
+    batch_size: int
+    seed: int
+    device: torch.device
+    rank: int
+    world_size: int
+    order: NotRequired[Order]
+
+
 def build_stream(
     config: RunConfig, train: Dataset, preprocess: PreprocessSpec, device: torch.device, world: World
 ) -> Stream:
-    """Return the endless stream of training batches; UsageError for an augmentation that the data does not take."""
+    """Build the endless stream of training batches.
+
+    Args:
+        config: Order, augmentation, sizes and mixing.
+        train: The training part.
+        preprocess: What images are normalised by.
+        device: Where the batches are needed.
+        world: Which part of each batch is this process's.
+
+    Raises:
+        UsageError: The data does not take the augmentation, a size, or mixing.
+    """
     normalize = Normalizer(preprocess, device)
-    place: dict[str, Any] = {"batch_size": config.train.batch_size, "seed": config.seed, "device": device}
-    place |= {"rank": world.rank, "world_size": world.size}
+    share = _Share(
+        batch_size=config.train.batch_size, seed=config.seed, device=device, rank=world.rank, world_size=world.size
+    )
     if config.data.sampling == "balanced":
-        place["order"] = balanced_order(config.seed, train.labels)
+        share["order"] = balanced_order(config.seed, train.labels)
     if isinstance(train, ArrayDataset):
-        stream = _memory_stream(config, train, normalize, place)
+        stream = _memory_stream(config, train, normalize, **share)
     else:
-        stream = _photo_stream(config, train, normalize, place)
+        stream = _photo_stream(config, train, normalize, **share)
     if config.data.mixup_alpha or config.data.cutmix_alpha:
         if config.train.batch_size == world.size:
             raise UsageError(
@@ -43,7 +66,7 @@ def build_stream(
     return stream
 
 
-def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer, place: dict[str, Any]) -> Stream:
+def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer, **share: Unpack[_Share]) -> Stream:
     match config.data.augment:
         case NoAugment():
             augment = no_augment
@@ -52,7 +75,7 @@ def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer
             if crop.fill == "reflect" and crop.padding >= side:
                 raise UsageError(
                     f"data.augment.padding is {crop.padding}; {train.name} has images of {side} pixels, of which "
-                    f"'reflect' repeats at most {side - 1}: use less, or another --data.augment.fill."
+                    f"'reflect' repeats at most {side - 1}: use less, or another data.augment.fill."
                 )
             augment = PadCropFlip(
                 crop.padding,
@@ -63,7 +86,7 @@ def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer
             )
         case other:
             raise UsageError(f"data.augment.kind is {other.kind!r}; {train.name} needs 'none' or 'pad_crop'.")
-    return MemoryStream(train, normalize, augment, size_at=_memory_sizes(config, train), **place)
+    return MemoryStream(train, normalize, augment, size_at=_memory_sizes(config, train), **share)
 
 
 def _memory_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int] | None:
@@ -78,15 +101,21 @@ def _memory_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int
     return growing_size(first, own, _full_size_step(config))
 
 
-def _photo_stream(config: RunConfig, train: FileDataset, normalize: Normalizer, place: dict[str, Any]) -> Stream:
+def _photo_stream(config: RunConfig, train: FileDataset, normalize: Normalizer, **share: Unpack[_Share]) -> Stream:
     augment = config.data.augment
     if not isinstance(augment, ScaleCrop | ResizedCrop):
         raise UsageError(f"data.augment.kind is {augment.kind!r}; {train.name} needs 'scale_crop' or 'resized_crop'.")
-    extras: dict[str, Any] = {"color_std": augment.color_std}
-    if isinstance(augment, ResizedCrop):
-        extras["erase_probability"] = augment.erase_probability
-        extras["operations"] = _operations(augment, train)
-    return PhotoStream(train, normalize, _view(augment), size_at=_photo_sizes(config), **extras, **place)
+    is_resized = isinstance(augment, ResizedCrop)
+    return PhotoStream(
+        train,
+        normalize,
+        _view(augment),
+        size_at=_photo_sizes(config),
+        color_std=augment.color_std,
+        operations=_operations(augment, train) if is_resized else None,
+        erase_probability=augment.erase_probability if is_resized else 0.0,
+        **share,
+    )
 
 
 def _view(augment: ScaleCrop | ResizedCrop) -> PhotoView:

@@ -1,4 +1,4 @@
-"""From config to what moves the weights: optimizer, learning rate, moving average, the loop's numbers."""
+"""From config to what changes the weights: optimizer, learning rate, moving average, options of the loop."""
 
 import logging
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def build_learning_rate(config: RunConfig) -> LearningRate:
-    """Return the learning rate at each step: base x schedule x warm-up."""
+    """Build the learning rate at each step: base x schedule x warm-up."""
     schedule = _build_schedule(config.schedule, config.train.iterations)
     return LearningRate(config.optim.lr, schedule, _build_warmup(config.warmup))
 
@@ -61,7 +61,7 @@ def _build_warmup(warmup: Warmup) -> schedules.Factor | ErrorWarmup:
 
 
 def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
-    """Return the optimizer over all parameters of the network that train."""
+    """Build the optimizer over all parameters of the network that train."""
     match config.optim:
         case Sgd() as optim:
             return make_sgd(
@@ -85,17 +85,17 @@ def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
 
 
 def build_average(config: TrainConfig, model: Network) -> WeightAverage | None:
-    """Return the moving average of the weights, if the config asks for one."""
+    """Build the moving average of the weights, if the config asks for one."""
     return None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
 
 
-def build_train_options(config: RunConfig, chosen: Engine, train: Dataset) -> TrainOptions:
-    """Return the loop's numbers, with the engine's precision and the weights of the training part's classes."""
+def build_train_options(config: RunConfig, engine: Engine, train: Dataset) -> TrainOptions:
+    """Build the options of the loop, with the engine's precision and the weights of the training part's classes."""
     options = config.train
     return TrainOptions(
         iterations=options.iterations,
         accumulation=options.accumulation_steps,
-        use_bf16=chosen.precision == "bf16",
+        use_bf16=engine.precision == "bf16",
         clip_norm=options.grad_clip_norm,
         label_smoothing=options.label_smoothing,
         class_weights=_class_weights(config, train) if options.class_weights == "balanced" else None,
@@ -107,7 +107,7 @@ def build_train_options(config: RunConfig, chosen: Engine, train: Dataset) -> Tr
 
 
 def _class_weights(config: RunConfig, train: Dataset) -> tuple[float, ...]:
-    """The weights average 1 over the images that are shown, so that they do not change the learning rate on average."""
+    """Return weights that average 1 over the images shown, so that they do not change the mean learning rate."""
     weights = balanced_weights(train.labels, len(train.class_names))
     if config.data.sampling == "natural":
         return weights
