@@ -1,7 +1,9 @@
 """Overrides: one flag changes one leaf, a kind replaces its part, and every mistake is named."""
 
+import dataclasses
 import json
-from typing import Any
+import re
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from reslab.config import (
     LinearWarmup,
     NoAugment,
     Plateau,
+    RunConfig,
     StepDecay,
     UntilTrainingError,
     differences,
@@ -161,3 +164,19 @@ def test_a_mistake_is_named_with_what_is_allowed(changes: dict[str, Any], messag
 def test_a_validation_part_may_choose() -> None:
     changes = {"evaluation": {"monitor": "validation", "select": "best"}, "schedule": {"kind": "plateau"}}
     assert override(recipe("cifar-resnet20"), changes).schedule == Plateau()
+
+
+def _parts(hint: Any = RunConfig) -> set[type]:
+    """The config's dataclasses, found through the types of their fields."""
+    inner = {part for member in get_args(hint) for part in _parts(member)}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        inner |= {hint} | {part for member in get_type_hints(hint).values() for part in _parts(member)}
+    return inner
+
+
+@pytest.mark.parametrize("part", sorted(_parts(), key=lambda part: part.__name__))
+def test_the_reference_has_a_line_for_every_setting_in_its_order(part: type) -> None:
+    section = (part.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    described = re.findall(r"^ {8}(\w+): \S", section, re.MULTILINE)
+    names = [field.name for field in dataclasses.fields(part)]  # type: ignore[arg-type]
+    assert described == ([] if names == ["kind"] else names)
