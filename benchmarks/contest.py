@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,6 @@ def save(name: str, values: dict[str, Any]) -> Path:
     """Write a benchmark's JSON with its environment below results/bench."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    write_atomically(path, to_json({"name": name, **values, "environment": collect_environment()}))
+    write_atomically(path, to_json({"name": name, **values, "environment": asdict(collect_environment())}))
     print(f"{path.name} written", flush=True)
     return path

@@ -24,12 +24,12 @@ def _train(path: Path, device: str, precision: str = "fp32", *, resume: bool = F
 
 
 def _losses(folder: RunFolder) -> list[float]:
-    return [row["loss"] for row in folder.rows("train")]
+    return [row.loss for row in folder.rows("train")]
 
 
 def test_a_training_has_the_losses_of_the_cpus(tmp_path: Path) -> None:
     here, there = (_train(tmp_path / device, device) for device in ("cuda", "cpu"))
-    assert here.environment()["sessions"][-1]["device"] == "cuda"
+    assert here.environment().sessions[-1].device == "cuda"
     assert _losses(here) == pytest.approx(_losses(there), rel=1e-3)
 
 

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from reslab.artifacts.documents import ReportedCounts
 from reslab.artifacts.model_file import ModelCard, load_card, load_model, model_bytes, save_model
 from reslab.errors import RunError, UsageError
 from reslab.models import create_model
@@ -19,7 +20,7 @@ CARD = ModelCard(
     preprocess=PreprocessSpec(channels=3, height=32, width=32, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)),
     class_names=("Katze", "犬"),
     recipe="cifar-resnet8",
-    metrics={"split": "test", "correct": 9, "total": 10},
+    metrics=ReportedCounts(split="test", protocol="x", correct=9, total=10, loss=0.5, error=10.0),
 )
 
 
@@ -62,7 +63,6 @@ def test_a_temperature_comes_back_and_a_file_without_one_has_none(tmp_path: Path
     assert load_model(tmp_path / "cold.safetensors").card.temperature == 1.7
     assert load_card(tmp_path / "cold.safetensors") == replace(CARD, temperature=1.7)
     assert load_model(tmp_path / "plain.safetensors").card.temperature is None
-    assert b"temperature" not in (tmp_path / "plain.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
@@ -119,7 +119,7 @@ def test_metadata_with_anything_missing_or_of_another_type_is_damaged(tmp_path: 
     assert len(damaged) > 80
     for document in damaged:
         safetensors.torch.save_file(tensors, path, {"reslab": json.dumps(document)})
-        with pytest.raises(RunError, match=r"model\.safetensors: (damaged or not|has format version)"):
+        with pytest.raises(RunError, match=r"model\.safetensors: damaged or not"):
             load_model(path)
 
 

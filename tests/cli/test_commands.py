@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,12 +145,11 @@ def test_evaluate_counts_as_the_run_did(digits_run: Path, capsys: pytest.Capture
             assert run(["evaluate", str(given), "--split", split, "--json"]) == 0
             found = json.loads(capsys.readouterr().out)
             assert (found["correct"], found["total"]) == (
-                result["final"][split]["correct"],
-                result["final"][split]["total"],
+                result.final[split].correct,
+                result.final[split].total,
             )
     assert run(["evaluate", str(digits_run)]) == 0
-    wrong = result["final"]["test"]["total"] - result["final"]["test"]["correct"]
-    assert f"({wrong} of 359 wrong; single original view, fp32)" in capsys.readouterr().out
+    assert f"({result.final['test'].wrong} of 359 wrong; single original view, fp32)" in capsys.readouterr().out
 
 
 def test_a_record_holds_the_run_without_any_path_and_counts_again(
@@ -160,7 +160,7 @@ def test_a_record_holds_the_run_without_any_path_and_counts_again(
     record = json.loads(text)
     assert str(digits_run) not in text
     assert str(Path.home()) not in text
-    assert {"format_version", "recipe", "dataset", "seed", "iterations", "train_size", "selection", "test", "curve",
+    assert {"format_version", "recipe", "dataset", "seed", "iterations", "train_size", "selection", "final", "curve",
             "environment", "minutes"} <= record.keys()  # fmt: skip
     assert (record["seed"], record["iterations"], record["train_size"]) == (3, 40, 1078)
     assert [step for step, _ in record["curve"]["train"]] == [10, 20, 30, 40]
@@ -168,7 +168,7 @@ def test_a_record_holds_the_run_without_any_path_and_counts_again(
     assert record["seconds"] == sorted(record["seconds"], key=lambda point: point[1])
     capsys.readouterr()
     assert run(["evaluate", str(tmp_path / "digits-resnet20" / "3.safetensors"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["correct"] == record["test"]["correct"]
+    assert json.loads(capsys.readouterr().out)["correct"] == record["final"]["test"]["correct"]
 
 
 def test_a_record_is_not_overwritten_by_another_one(
@@ -254,9 +254,10 @@ def test_a_finished_run_without_its_model_file_says_where_the_weights_still_are(
         assert f"{path} is finished, but its model.safetensors is missing; put it back." in said
         assert f"Its weights are still in {left}, a model file too." in said
         assert "--resume" not in said
-    config = json.loads((path / "config.json").read_text())
-    config["train"]["ema_decay"] = 0.9  # then the checkpoint's weights are not those of the result
-    (path / "config.json").write_text(json.dumps(config))
+    folder = RunFolder(path)
+    result = folder.result()
+    assert result is not None
+    folder.write_result(replace(result, is_checkpoint=False))  # as with averaged weights
     assert run(["evaluate", str(path)]) == 1
     assert "still in" not in capsys.readouterr().err
     (path / "result.json").unlink()
@@ -373,6 +374,6 @@ def test_an_image_too_small_for_vgg_is_a_usage_error(capsys: pytest.CaptureFixtu
 def test_a_run_that_waits_for_its_data_is_measured_by_its_own_config(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_time({"minutes": 1.0, "waited_for_data": 0.5}, tmp_path / "my runs" / "config.json")
+    print_time(1.0, 0.5, tmp_path / "my runs" / "config.json")
     command = capsys.readouterr().out.split("To see where: ")[1].strip()
     assert shlex.split(command) == ["reslab", "bench", "input", str(tmp_path / "my runs" / "config.json")]

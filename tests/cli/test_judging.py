@@ -29,7 +29,7 @@ def test_the_test_set_is_said_to_be_used_again_and_validation_is_not(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evaluate", str(finished), "--split", "validation"]) == 0
-    assert RunFolder(finished).test_uses() == []
+    assert RunFolder(finished).test_uses() == ()
     assert run(["evaluate", str(finished)]) == 0
     assert "is used for the 2nd time" in capsys.readouterr().err  # the training's end was the first
     assert run(["evaluate", str(finished / "model.safetensors"), "--protocol", "flip"]) == 0
@@ -37,9 +37,9 @@ def test_the_test_set_is_said_to_be_used_again_and_validation_is_not(
     uses = RunFolder(finished).test_uses()
     result = RunFolder(finished).result()
     assert result is not None
-    assert uses[0]["error"] == pytest.approx(result["final"]["test"]["error"])
-    assert uses[1]["command"].endswith("--protocol flip")
-    assert "mirror image" in uses[1]["protocol"]
+    assert uses[0].error == pytest.approx(result.final["test"].error)
+    assert uses[1].command.endswith("--protocol flip")
+    assert "mirror image" in uses[1].protocol
     assert run(["report", str(finished)]) == 0
     page = (finished / "report.html").read_text()
     assert "Uses of the test set after training" in page
@@ -75,7 +75,7 @@ def test_an_ensemble_of_other_classes_is_refused(
     said = " ".join(capsys.readouterr().err.split())
     assert "other.safetensors has other classes than" in said
     assert "(only there: ['0']; only here: ['ten']); an ensemble needs the same list in all" in said
-    assert RunFolder(finished).test_uses() == []
+    assert RunFolder(finished).test_uses() == ()
 
 
 def test_a_use_of_the_test_set_that_cannot_be_recorded_is_said_and_the_numbers_stand(
@@ -210,7 +210,7 @@ def test_a_runs_model_file_is_judged_on_the_runs_own_data(tmp_path: Path, capsys
 
 def test_a_use_of_the_test_set_is_kept_with_the_command_that_counts_it_again(finished: Path) -> None:
     assert run(["evaluate", str(finished), "--split", "all", "--protocol", "flip"]) == 0
-    command = RunFolder(finished).test_uses()[-1]["command"]
+    command = RunFolder(finished).test_uses()[-1].command
     assert command == f"reslab evaluate {finished} --split all --protocol flip"
 
 

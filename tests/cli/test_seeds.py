@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tests.artifacts.made_up import environment
 from tests.waiting import HANG_SECONDS, until
 
+from reslab import recipe
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.cli.train_seeds import parse_seeds
@@ -144,13 +146,13 @@ def test_stopping_stops_every_seed_and_saves_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [[], ["--resume"]])
-@pytest.mark.parametrize("recipe", ["digits-resnet20", "folder"])
+@pytest.mark.parametrize("name", ["digits-resnet20", "folder"])
 def test_seeds_into_the_folder_of_a_run_are_refused_and_leave_it_as_it_is(
-    recipe: str, flags: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, flags: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = RunFolder.create(tmp_path / "run", to_dict(recipe("digits-resnet20")), {})
+    folder = RunFolder.create(tmp_path / "run", to_dict(recipe("digits-resnet20")), environment())
     before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
-    verb = ["train-folder", str(photos)] if recipe == "folder" else ["train", recipe]
+    verb = ["train-folder", str(photos)] if name == "folder" else ["train", name]
     assert run([*verb, "--seeds", "0,1", "--run-dir", str(folder.path), *flags]) == 2
     assert "is a run; --seeds makes one for each seed below it" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -121,7 +122,7 @@ def main(words: Sequence[str]) -> None:
         "split": SPLIT,
         "share": SHARE,
         "model": json.loads((run / "config.json").read_text())["recipe"],
-        "environment": collect_environment(),
+        "environment": asdict(collect_environment()),
         "runs": found,
     }
     RESULT.write_text(json.dumps(content, indent=2) + "\n")

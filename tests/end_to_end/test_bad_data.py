@@ -104,7 +104,7 @@ def test_every_skipped_file_is_recorded_with_its_reason(
         if not path.is_dir() and not path.name.startswith(".")
     }
     assert {path for path, _, _ in used} == everything - set(skipped)
-    assert RunFolder.open(skipping).environment()["data"]["skipped"] == len(skipped)
+    assert RunFolder.open(skipping).environment().data.skipped == len(skipped)
 
 
 def test_training_changes_nothing_in_the_data(bad: tuple[Path, dict[str, list[Path]]], tmp_path: Path) -> None:
@@ -131,14 +131,14 @@ def test_a_run_goes_on_with_the_very_same_images(
 
 
 def test_evaluation_of_a_run_judges_the_images_of_the_run(skipping: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = RunFolder.open(skipping).environment()["data"]["sizes"]
+    sizes = RunFolder.open(skipping).environment().data.sizes
     result = RunFolder.open(skipping).result()
     assert result is not None
     for split in ("validation", "test"):
         capsys.readouterr()
         assert run(["evaluate", str(skipping), "--split", split, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        assert (found["total"], found["correct"]) == (sizes[split], result["final"][split]["correct"])
+        assert (found["total"], found["correct"]) == (sizes[split], result.final[split].correct)
 
 
 def test_the_split_of_a_run_is_a_csv_layout(
@@ -164,7 +164,7 @@ def test_names_of_every_sort_come_back_from_the_recorded_split(tmp_path: Path) -
     shutil.copy(folder.path / "split.csv", tmp_path / "data" / "split.csv")
     splits = open_splits("auto", str(tmp_path / "data" / "split.csv"))
     assert splits.train.class_names == tuple(sorted(names))
-    assert splits.train.fingerprint() == folder.environment()["data"]["fingerprint"]
+    assert splits.train.fingerprint() == folder.environment().data.fingerprint
 
 
 def test_a_run_on_classes_of_one_image_can_be_opened_and_gone_on_with(

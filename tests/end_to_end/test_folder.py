@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from reslab import load_model
+from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.runs.record import record_run
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
@@ -54,10 +56,10 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
     folder = RunFolder.open(tmp_path / "run")
     result = folder.result()
     assert result is not None
-    assert set(result["final"]) == {"test", "validation"}
-    assert result["selection"].startswith("lowest validation error")
+    assert set(result.final) == {"test", "validation"}
+    assert result.selection.startswith("lowest validation error")
     assert load_model(folder.model_path).card.class_names == ("blau", "grün", "rot")
-    sizes = folder.environment()["data"]["sizes"]
+    sizes = folder.environment().data.sizes
     assert sum(sizes.values()) == 60
     assert sizes["validation"] == sizes["test"]
     assert "grün/3.png,grün," in (folder.path / "split.csv").read_text(encoding="utf-8")
@@ -171,9 +173,10 @@ def test_what_cannot_be_planned_is_said_in_one_line(
 def test_a_rate_that_falls_all_the_time_has_no_drops(photos: Path, tmp_path: Path) -> None:
     assert train(photos, tmp_path / "run", "--train.iterations", "12", "--train.log_every", "4") == 0
     folder = RunFolder.open(tmp_path / "run")
-    rates = [row["lr"] for row in folder.rows("train")]
+    rates = [row.lr for row in folder.train_rows()]
     assert rates[-1] <= rates[-2] / 2  # the line's end, where it reaches 0
-    assert folder.rate_drops() == []
+    record = RecordedRun.open(record_run(folder, tmp_path / "results"))
+    assert record.rate_drops() == ()
 
 
 def test_arrays_of_any_number_of_channels_are_planned_for_and_trained_on(tmp_path: Path) -> None:

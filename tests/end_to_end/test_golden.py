@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from reslab import override, recipe, train_run
+from reslab.artifacts.metrics_log import MetricsRow
 
 GOLDEN = Path(__file__).with_name("golden_digits_resnet20.json")
 
 
-def train(path: Path) -> list[dict[str, float]]:
+def train(path: Path) -> list[MetricsRow]:
     settings = {
         "train": {"iterations": 60, "log_every": 10},
         "evaluation": {"every": 30},
@@ -24,9 +25,9 @@ def train(path: Path) -> list[dict[str, float]]:
 def test_the_loss_curve_is_the_stored_one(tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text())
     rows = train(tmp_path / "run")
-    assert [(row["step"], row["split"]) for row in rows] == [(row["step"], row["split"]) for row in golden]
+    assert [(row.step, row.split) for row in rows] == [(row["step"], row["split"]) for row in golden]
     for row, stored in zip(rows, golden, strict=True):
         # other processors and numbers of threads add in another order, and the difference grows with the steps
-        assert row["loss"] == pytest.approx(stored["loss"], rel=0.1)
-        assert row["error"] == pytest.approx(stored["error"], abs=1.0)
-    assert rows[0]["loss"] == pytest.approx(golden[0]["loss"], rel=1e-3)
+        assert row.loss == pytest.approx(stored["loss"], rel=0.1)
+        assert row.error == pytest.approx(stored["error"], abs=1.0)
+    assert rows[0].loss == pytest.approx(golden[0]["loss"], rel=1e-3)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from reslab import RunConfig, RunError, UsageError, load_model, override, recipe, train_run
+from reslab.artifacts.documents import Session
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
@@ -59,8 +61,8 @@ def test_the_papers_imagenet_recipes_train_on_any_folder(name: str, photos: Path
     result = folder.result()
     assert result is not None
     assert folder.config()["model"]["num_classes"] == 2
-    assert (result["reported_split"], result["final"]["validation"]["total"]) == ("validation", 6)
-    assert "centre crop 32x32 of short side 37" in result["protocol"]
+    assert (result.reported_split, result.final["validation"].total) == ("validation", 6)
+    assert "centre crop 32x32 of short side 37" in result.protocol
     assert run(["evaluate", str(folder.path), "--split", "validation"]) == 0
     assert run(["evaluate", str(folder.path)]) == 1  # there is no test part
 
@@ -102,11 +104,11 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
     result = folder.result()
     assert result is not None
     validation = evaluated[0]
-    has_other_weights = result["selected_step"] < 4 or "batch_norm" in changes
+    has_other_weights = result.selected_step < 4 or "batch_norm" in changes
     assert sum(one is validation for one in evaluated) == (3 if has_other_weights else 2)
     saved = load_model(folder.model_path)
     again = evaluate(saved.model, validation, saved.card.preprocess)
-    assert result["final"]["validation"] == pytest.approx({**again.to_dict(), "error": again.error}, rel=1e-6)
+    assert asdict(result.final["validation"]) == pytest.approx({**again.to_dict(), "error": again.error}, rel=1e-6)
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler here, so that there is but one engine")
@@ -116,20 +118,21 @@ def test_a_resume_computes_as_the_run_began_and_says_what_is_not_as_before(
     config = _digits()
     folder = train_run(config, tmp_path / "run")
     began = folder.environment()
-    assert began["sessions"][-1]["fused_norm"]
+    assert began.sessions[-1].fused_norm
 
-    def resume_after(**facts: object) -> dict[str, Any]:
+    def resume_after(session: Session) -> Session:
         """Cut the run, say that its start was otherwise, go on with it; return what the new start says of itself."""
         for name in ("result.json", "model.safetensors", "checkpoints/step-00000004/state.json"):
             (folder.path / name).unlink()
-        folder.write("environment.json", {**began, "sessions": [{**began["sessions"][-1], **facts}]})
+        folder.write_environment(replace(began, sessions=(session,)))
         caplog.clear()
         train_run(config, folder.path, resume=True)
-        return folder.environment()["sessions"][-1]
+        return folder.environment().sessions[-1]
 
-    assert not resume_after(fused_norm=False)["fused_norm"]
+    first = began.sessions[-1]
+    assert not resume_after(replace(first, fused_norm=False)).fused_norm
     assert "changed since the last session" not in caplog.text
-    assert resume_after(threads=99)["fused_norm"]
+    assert resume_after(replace(first, machine=replace(first.machine, threads=99))).fused_norm
     assert "changed since the last session: threads. The run continues, but not bit for bit." in caplog.text
 
 
@@ -138,8 +141,8 @@ def test_imagenette_photos_train_and_every_one_is_judged_once(imagenette: Path, 
     folder = train_run(_imagenet("imagenet-resnet18", imagenette, {"evaluation": {"every": 4}}), tmp_path / "run")
     result = folder.result()
     assert result is not None
-    assert result["final"]["validation"]["total"] == 3925
-    assert folder.environment()["data"]["sizes"] == {"train": 9469, "validation": 3925}
+    assert result.final["validation"].total == 3925
+    assert folder.environment().data.sizes == {"train": 9469, "validation": 3925}
 
 
 def test_the_best_checkpoint_by_validation_is_the_result_when_asked_for(tmp_path: Path) -> None:
@@ -151,10 +154,10 @@ def test_the_best_checkpoint_by_validation_is_the_result_when_asked_for(tmp_path
     folder = train_run(_digits(changes), tmp_path / "run")
     result = folder.result()
     assert result is not None
-    errors = {row["step"]: row["error"] for row in folder.rows("validation")}
-    assert errors[result["selected_step"]] == min(errors.values())
-    assert result["final"]["validation"]["error"] == errors[result["selected_step"]]
-    assert f"step {result['selected_step']}" in result["selection"]
+    errors = {row.step: row.error for row in folder.rows("validation")}
+    assert errors[result.selected_step] == min(errors.values())
+    assert result.final["validation"].error == errors[result.selected_step]
+    assert f"step {result.selected_step}" in result.selection
 
 
 def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path, tmp_path: Path) -> None:
@@ -164,11 +167,11 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
         "evaluation": {"every": 16, "final_training_error": False},
     }
     folder = train_run(override(recipe("cifar-resnet20"), changes), tmp_path / "run")
-    rows = folder.rows("train")
-    assert rows[-1]["loss"] < rows[0]["loss"]
+    rows = folder.train_rows()
+    assert rows[-1].loss < rows[0].loss
     result = folder.result()
     assert result is not None
-    assert (result["monitor"], result["selection"], result["final"]["test"]["total"]) == (
+    assert (result.monitor, result.selection, result.final["test"].total) == (
         "test",
         "none: the last weights",
         10_000,
@@ -233,9 +236,9 @@ def test_compiled_blocks_train_as_eager_ones_do(tmp_path: Path) -> None:
         config = _digits({"train": {"iterations": 6}, "compute": compute, "optim": {"lr": 0.005}})
         folder = train_run(config, tmp_path / choice)
         rows[choice] = folder.rows("train")
-        assert RunFolder.open(folder.path).environment()["sessions"][0]["is_compiled"] is (choice == "on")
+        assert RunFolder.open(folder.path).environment().sessions[0].is_compiled is (choice == "on")
     for ours, theirs in zip(rows["on"], rows["off"], strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+        assert ours.loss == pytest.approx(theirs.loss, rel=1e-3)
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:

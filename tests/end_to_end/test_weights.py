@@ -24,7 +24,7 @@ def _config(weights: Path | None, name: str = "digits-resnet20", **changes: Any)
 
 
 def _first_loss(folder: RunFolder) -> float:
-    return folder.rows("train")[0]["loss"]
+    return folder.train_rows()[0].loss
 
 
 def test_training_goes_on_where_the_weights_stood(digits_run: Path, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_training_goes_on_where_the_weights_stood(digits_run: Path, tmp_path: Pa
     afresh = train_run(_config(None), tmp_path / "afresh")
     from_weights = train_run(_config(weights), tmp_path / "weights")
     assert _first_loss(from_weights) < 0.5 * _first_loss(afresh)
-    assert from_weights.environment()["weights"]["file"] == "model.safetensors"
+    assert from_weights.environment().weights.file == "model.safetensors"
 
 
 def test_no_iteration_at_a_rate_of_zero_leaves_the_weights_as_they_were(digits_run: Path, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_run_from_weights_resumes_without_the_file_but_not_with_another(digits
     (other / "start.safetensors").write_bytes((whole.path / "model.safetensors").read_bytes())
     with pytest.raises(RunError, match="started from different weights"):
         train_run(_config(other / "start.safetensors"), part.path, resume=True)
-    with pytest.raises(UsageError, match="started with another config"):
+    with pytest.raises(UsageError, match="started with a different config"):
         train_run(_config(None), part.path, resume=True)
     weights.unlink()
     train_run(_config(weights), part.path, resume=True)

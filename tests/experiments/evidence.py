@@ -1,19 +1,20 @@
 """Evidence made up for tests: records with chosen errors, without any training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reslab.artifacts.record import RecordedRun
-from reslab.config import to_dict
 from reslab.experiments.arms import Arm, Size
 from reslab.experiments.evidence import Evidence, EvidenceDocument, Made, Measured
+from tests.artifacts.made_up import counts, machine, record_document
 
 TOTAL = 10_000
 MADE = Made(
     date="2015-12-10",
     device="cpu",
-    machine={"cpu": {"name": "x"}, "threads": 1, "packages": {"torch": "0"}},
+    machine=machine(),
 )
 
 
@@ -53,18 +54,22 @@ def made_up(
     return Evidence(document, records)
 
 
+def change(evidence: Evidence[Any, Any], arm: str, number: int, **changes: Any) -> None:
+    """Change fields of one record's document."""
+    runs: Any = evidence.records[arm]
+    runs[number] = replace(runs[number], document=replace(runs[number].document, **changes))
+
+
 def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:
-    counts = {"train": train, "test": test}
-    final = {split: {"correct": round(TOTAL * (1 - error / 100)), "total": TOTAL} for split, error in counts.items()}
-    curve = [[step, max(train, 100 - step)] for step in range(10, 101, 10)]
-    values = {
-        "seed": seed,
-        "config": to_dict(arm.config),
-        "final": final,
-        "reported_split": "test",
-        "curve": {"train": curve, "validation": curve},
-        "rate_drops": [50, 75],
-        "train_size": 1078,
-        "iterations": 100,
-    }
-    return RecordedRun(Path(f"{arm.name}/{seed}.json"), values)
+    errors = {"train": train, "test": test}
+    final = {split: counts(round(TOTAL * (1 - error / 100)), TOTAL) for split, error in errors.items()}
+    curve = tuple((step, max(train, 100.0 - step)) for step in range(10, 101, 10))
+    document = record_document(
+        replace(arm.config, seed=seed),
+        final=final,
+        curve={"train": curve, "validation": curve},
+        rate_drops=(50, 75),
+        train_size=1078,
+        iterations=100,
+    )
+    return RecordedRun(Path(f"{arm.name}/{seed}.json"), document)

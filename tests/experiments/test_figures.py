@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from reslab.experiments.claims import shortcuts
 from reslab.experiments.figures import draw_curves, draw_dots, make_figure
 
-from .evidence import made_up
+from .evidence import change, made_up
 
 
 def _texts(axes: Axes) -> list[str]:
@@ -41,9 +41,10 @@ def test_dots_that_lie_close_together_are_seen_apart_and_the_axis_says_so(
 def test_the_legend_says_which_split_is_bold(monitor: str, title: str) -> None:
     arm = shortcuts.EXPERIMENT.arms("digits")[0]
     evidence = made_up("shortcuts", {arm: [(5, 6), (6, 7)]})
-    for record in evidence.records[arm.name]:
-        record.values["config"]["evaluation"]["monitor"] = monitor
-        record.values["curve"]["test"] = record.values["curve"]["validation"]
+    for number, record in enumerate(evidence.records[arm.name]):
+        config, curve = record.config(), record.document.curve
+        config["evaluation"]["monitor"] = monitor
+        change(evidence, arm.name, number, config=config, curve={**curve, "test": curve["validation"]})
 
     def draw_on(panels: Sequence[Axes]) -> None:
         draw_curves(panels[0], evidence, {arm.name: "A"})

@@ -38,6 +38,7 @@ from reslab.experiments.run_experiment import Setup, default_jobs, run_experimen
 from reslab.experiments.runner import Runner
 from reslab.runs.data import begin_data, data_facts
 from reslab.system.files import sha256_of
+from tests.artifacts.made_up import environment
 
 SHORT: dict[str, Any] = {
     "train": {"iterations": 2, "log_every": 1, "checkpoint_every": 2, "batch_size": 16},
@@ -143,7 +144,7 @@ def test_seeds_are_added_where_the_first_ones_are_only_records(tmp_path: Path) -
     assert [path.parent.name for path in (tmp_path / "elsewhere").glob("*/*/result.json")] == ["1", "1"]
     (known,), (taken, new) = first.on_networks(name := _tiny().name), more.on_networks(name)
     assert taken == known
-    assert new == more.records[name][1].values["model_sha256"] != known
+    assert new == more.records[name][1].document.model_sha256 != known
 
 
 def _write(path: Path, changes: dict[str, Any]) -> None:
@@ -231,12 +232,16 @@ def test_runs_and_records_of_unlike_data_are_not_compared(tmp_path: Path) -> Non
     assert not (tmp_path / "elsewhere").exists()  # said before anything was trained
 
 
+def _of_other_data(folder: RunFolder) -> None:
+    known = folder.environment()
+    folder.write_environment(replace(known, data=replace(known.data, fingerprint="other")))
+
+
 def test_a_run_of_unlike_data_is_named_before_anything_is_trained(tmp_path: Path) -> None:
     experiment = _experiment(_tiny())
     run_experiment(experiment, "digits", _setup(tmp_path))
     (folder,) = [RunFolder(path.parent) for path in (tmp_path / "runs").rglob("result.json")]
-    environment = folder.environment()
-    folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
+    _of_other_data(folder)
     with pytest.raises(UsageError, match=r"/0 was trained on different data .*original data, or choose"):
         run_experiment(experiment, "digits", _setup(tmp_path, seeds=2))
     assert len(list((tmp_path / "runs").rglob("config.json"))) == 1
@@ -245,8 +250,7 @@ def test_a_run_of_unlike_data_is_named_before_anything_is_trained(tmp_path: Path
 def test_what_is_measured_next_to_finished_runs_is_measured_on_their_data(tmp_path: Path) -> None:
     run_experiment(_experiment(_tiny()), "digits", _setup(tmp_path))
     (folder,) = [RunFolder(path.parent) for path in (tmp_path / "runs").rglob("result.json")]
-    environment = folder.environment()
-    folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
+    _of_other_data(folder)
     measuring = replace(_experiment(_tiny()), once=SingleMeasurement(int, lambda bench: 1))
     shutil.rmtree(tmp_path / "results")
     with pytest.raises(UsageError, match=r"/0 was trained on different data .*the data at hand has"):
@@ -258,8 +262,7 @@ def test_signals_of_a_trained_net_are_measured_on_its_data_and_no_other(tmp_path
     (folder,) = [RunFolder(path.parent) for path in (tmp_path / "runs").rglob("result.json")]
     bench = Bench("digits", None, torch.device("cpu"))
     assert len(normalization._measure(folder, bench).gradient) == 7
-    environment = folder.environment()
-    folder.write("environment.json", {**environment, "data": {**environment["data"], "fingerprint": "other"}})
+    _of_other_data(folder)
     with pytest.raises(RunError, match="was trained on different data"):
         normalization._measure(folder, bench)
 
@@ -267,7 +270,7 @@ def test_signals_of_a_trained_net_are_measured_on_its_data_and_no_other(tmp_path
 def test_data_that_was_moved_is_looked_for_where_it_is_usual(data_root: Path, tmp_path: Path) -> None:
     config = override(_tiny().config, {"data": {"kind": "cifar10", "path": str(tmp_path / "gone")}})
     there = override(config, {"data": {"path": None}}).data
-    facts = {"data": data_facts(begin_data(there, World())), "sessions": []}
+    facts = environment(data=data_facts(begin_data(there, World())))
     folder = RunFolder.create(tmp_path / "run", to_dict(config), facts)
     assert len(Bench("small", None, torch.device("cpu")).data_of(folder).train) == 50_000
 
@@ -336,7 +339,7 @@ def test_a_finished_run_does_not_replace_the_record_of_another(tmp_path: Path) -
 def test_evidence_of_other_networks_than_the_records_is_refused(tmp_path: Path) -> None:
     experiment = _experiment(_tiny(), measures=True)
     evidence = run_experiment(experiment, "digits", _setup(tmp_path))
-    model = evidence.records["digits-resnet20"][0].values["model_sha256"]
+    model = evidence.records["digits-resnet20"][0].document.model_sha256
     assert json.loads(_evidence(tmp_path).read_text())["models"] == {"digits-resnet20": [model]}
     record = _record(tmp_path, _tiny())
     record.write_text(record.read_text().replace('"model_sha256": "', '"model_sha256": "0'))
@@ -369,11 +372,10 @@ def test_runs_in_another_precision_are_warned_of_as_they_end(tmp_path: Path, cap
     evidence = run_experiment(_experiment(_tiny()), "digits", setup)
     assert "unlike runs" not in caplog.text
     folder = RunFolder.open(Runner(setup.runs, 1, setup.observe).folder(ArmRun(_tiny(), 1)))
-    environment = folder.environment()
-    environment["sessions"][0]["precision"] = "fp16"
-    folder.write("environment.json", environment)
+    known = folder.environment()
+    folder.write_environment(replace(known, sessions=(replace(known.sessions[0], precision="fp16"),)))
     run_experiment(_experiment(_tiny()), "digits", setup)
-    theirs = evidence.records["digits-resnet20"][0].environment()["sessions"][0]["precision"]
+    theirs = evidence.records["digits-resnet20"][0].environment().sessions[0].precision
     warning = rf"was computed in fp16.*, .*0.json in {theirs}.*unlike runs are compared"
     assert re.search(warning, caplog.text)
     caplog.clear()
@@ -433,11 +435,11 @@ def test_a_run_is_measured_on_its_data_where_that_is_now(tmp_path: Path) -> None
         _tiny().config, {"data": {"kind": "folder", "path": str(tmp_path / "old"), "photos": {"size": 8}}}
     )
     facts = data_facts(begin_data(config.data, World()))
-    folder = RunFolder.create(tmp_path / "run", to_dict(config), {"data": facts, "sessions": []})
+    folder = RunFolder.create(tmp_path / "run", to_dict(config), environment(data=facts))
     shutil.move(tmp_path / "old", tmp_path / "new")
     cpu = torch.device("cpu")
     found = Bench("small", str(tmp_path / "new"), cpu).data_of(folder)
-    assert found.train.fingerprint() == facts["fingerprint"]
+    assert found.train.fingerprint() == facts.fingerprint
     with pytest.raises(RunError, match="old does not exist"):
         Bench("small", None, cpu).data_of(folder)
     with pytest.raises(RunError, match=r"run was trained on different data .*other has"):

@@ -22,6 +22,7 @@ from reslab.experiments.runner import Runner
 from reslab.runs.parallel import STOPPED
 from reslab.system.files import sha256_of
 from reslab.train import Observer
+from tests.artifacts.made_up import environment
 from tests.waiting import until
 
 SHORT = {"iterations": 12, "log_every": 4, "checkpoint_every": 6}
@@ -68,9 +69,9 @@ def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_
     (folder,) = _train(runner, [arm], [0])[arm.name]
     older = folder.config()
     del older["train"]["class_weights"], older["data"]["sampling"]
-    folder.write("config.json", older)
+    folder.write_config(older)
     assert _train(runner, [arm], [0])[arm.name][0].path == folder.path
-    folder.write("config.json", {**older, "train": {**older["train"], "grad_clip_norm": 2.0}})
+    folder.write_config({**older, "train": {**older["train"], "grad_clip_norm": 2.0}})
     with pytest.raises(RunError, match="trained with other settings"):
         _train(runner, [arm], [0])
 
@@ -91,7 +92,7 @@ def test_a_run_in_a_folder_named_by_a_hash_is_found_if_it_is_of_the_arm(tmp_path
     (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
     other = tmp_path / "digits-resnet20-0000000000" / "0"
     shutil.copytree(folder.path, other)
-    RunFolder(other).write("config.json", {**folder.config(), "optim": {**folder.config()["optim"], "lr": 0.01}})
+    RunFolder(other).write_config({**folder.config(), "optim": {**folder.config()["optim"], "lr": 0.01}})
     hashed = tmp_path / "digits-resnet20-787d0ffcfb" / "0"
     shutil.move(folder.path, hashed)
     assert _train(runner, [_short()], [0])["digits-resnet20"][0].path == hashed
@@ -115,7 +116,7 @@ def test_a_folder_from_a_kill_at_its_making_is_made_again(tmp_path: Path) -> Non
     runner = Runner(tmp_path, 1, _Counting())
     folder = runner.folder(ArmRun(_short(), 0))
     folder.mkdir(parents=True)
-    RunFolder(folder).write("environment.json", {"data": {}, "sessions": []})
+    RunFolder(folder).write_environment(environment())
     (folder / ".config.json-x1").touch()
     assert _train(runner, [_short()], [0])["digits-resnet20"][0].result() is not None
 
@@ -125,10 +126,10 @@ def test_runs_side_by_side_give_what_runs_alone_give(tmp_path: Path, monkeypatch
     alone = _train(Runner(tmp_path / "alone", 1, _Counting()), [_short()], range(2))
     beside = _train(Runner(tmp_path / "beside", 2, _Counting()), [_short()], range(2))
     for one, other in zip(alone["digits-resnet20"], beside["digits-resnet20"], strict=True):
-        losses = [[row["loss"] for row in folder.rows("train")] for folder in (one, other)]
+        losses = [[row.loss for row in folder.rows("train")] for folder in (one, other)]
         assert len(losses[0]) == 3
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)  # the number of threads moves the last digits
-    seeds = [folder.rows("train")[0]["loss"] for folder in beside["digits-resnet20"]]
+    seeds = [folder.train_rows()[0].loss for folder in beside["digits-resnet20"]]
     assert seeds[0] != seeds[1]
 
 
@@ -161,7 +162,7 @@ def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) 
     run = ArmRun(grown, 0)
     (path,) = runner.folder(run).parent.glob("0-start-*.safetensors")
     start = load_model(path).model
-    assert folder.environment()["weights"]["file"] == path.name
+    assert folder.environment().weights.file == path.name
     ends = load_model(folder.model_path).model.state_dict()
     # Weights that begin at exactly zero (the identity's) move by the step itself, about 1e-33.
     assert all(torch.allclose(ends[name], tensor, rtol=0, atol=1e-20) for name, tensor in start.named_parameters())
@@ -208,7 +209,9 @@ def _as_if_trained_again(folder: RunFolder) -> None:
     with torch.no_grad():
         file.model.fc.bias.add_(1)
     save_model(folder.model_path, file.model, file.card)
-    folder.write("result.json", {**(folder.result() or {}), "model_sha256": sha256_of(folder.model_path)})
+    result = folder.result()
+    assert result is not None
+    folder.write_result(replace(result, model_sha256=sha256_of(folder.model_path)))
 
 
 def test_a_start_file_of_an_arm_that_was_trained_again_is_written_again(tmp_path: Path) -> None:
@@ -264,7 +267,7 @@ def test_a_run_of_a_version_with_other_settings_is_named(tmp_path: Path) -> None
     (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
     newer = folder.config()
     newer["train"]["newer_setting"] = 1
-    folder.write("config.json", newer)
+    folder.write_config(newer)
     with pytest.raises(
         RunError, match=r"/0: its settings are not those of this reslab .*newer_setting.*another run folder"
     ):
@@ -291,7 +294,7 @@ def test_a_run_that_another_command_begins_in_the_same_moment_is_left_to_it(tmp_
 
     @contextmanager
     def begin(name: str, iterations: int, batch_size: int) -> Iterator[Observer]:
-        RunFolder.create(folder, {}, {})
+        RunFolder.create(folder, {}, environment())
         yield _Counting()  # type: ignore[misc]
 
     with pytest.raises(RunError, match=r"/0 was started by another command at the same moment\. Wait for that command"):

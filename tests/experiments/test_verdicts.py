@@ -35,8 +35,9 @@ from reslab.experiments.step_cost import OutOfMemoryError, StepCost
 from reslab.experiments.vanishing import NetworkSignals, When
 from reslab.experiments.wording import budget_in_words
 from reslab.spec import Norm
+from tests.artifacts.made_up import counts
 
-from .evidence import made_up
+from .evidence import change, made_up
 
 NOISE = (-0.1, 0.0, 0.1)
 
@@ -92,7 +93,8 @@ def test_a_residual_gap_that_nobody_could_see_is_no_cure() -> None:
     evidence = _of_depth(degradation.EXPERIMENT, plain=(5, 6, 8, 30), resnet=(5, 5, 5, 8))
     deepest = [name for name in evidence.records if "resnet56" in name]
     for seed, record in enumerate(evidence.records[deepest[0]]):
-        record.values["final"]["train"]["correct"] = 9_200 + 200 * (seed - 1)  # 8 % on average, and 4 points about it
+        train = counts(9_200 + 200 * (seed - 1), 10_000)  # 8 % on average, and 4 points about it
+        change(evidence, deepest[0], seed, final={**record.document.final, "train": train})
     verdict = degradation.EXPERIMENT.judge(evidence)
     assert verdict.outcome == "inconclusive"
     assert "the first is +22.00 points" in verdict.sentence
@@ -171,7 +173,7 @@ def test_the_order_of_the_shortcuts_and_what_can_be_seen_are_told() -> None:
 def test_plateau(rise: float, drops: int, outcome: str) -> None:
     fixed, other = plateau.EXPERIMENT.arms("digits")
     evidence = made_up("plateau", {fixed: _seeds(5, 5), other: _seeds(5 + rise, 5 + rise)[::-1]})
-    evidence.records[other.name][1].values["rate_drops"] = [50, 75][:drops]
+    change(evidence, other.name, 1, rate_drops=(50, 75)[:drops])
     verdict = plateau.EXPERIMENT.judge(evidence)
     assert verdict.outcome == outcome
     assert f"dropped 2, {drops}, 2 times" in verdict.sentence
@@ -417,8 +419,8 @@ def test_thousand_layers_at_full_length(ends: Sequence[float], outcome: str) -> 
 )
 def test_a_start_of_thousand_layers_is_no_verdict(last: float, found: str) -> None:
     evidence = _thousand([last], "small")
-    for record in evidence.records.values():
-        record[0].values["curve"]["train"] = [[10, 90.0], [100, last]]
+    for name in evidence.records:
+        change(evidence, name, 0, curve={"train": ((10, 90.0), (100, last))})
     verdict = thousand_layers.EXPERIMENT.judge(evidence)
     assert verdict.outcome == "inconclusive"
     assert found in verdict.sentence
@@ -473,8 +475,8 @@ def test_warmup() -> None:
     assert warmup.EXPERIMENT.judge(evidence).outcome == "inconclusive"  # both start at the same iteration
     assert isinstance(warmup.EXPERIMENT.draw(evidence), Figure)
     assert "+0 iterations (the same in every seed)" in warmup.EXPERIMENT.judge(evidence).sentence
-    for late, record in enumerate(evidence.records[cold.name]):
-        record.values["curve"] = {"train": [[10, 100.0], [200 + late, 50.0]]}
+    for late in range(len(evidence.records[cold.name])):
+        change(evidence, cold.name, late, curve={"train": ((10, 100.0), (200 + late, 50.0))})
     assert warmup.EXPERIMENT.judge(evidence).outcome == "reproduced"
     swapped = {warm.name: evidence.records[cold.name], cold.name: evidence.records[warm.name]}
     assert warmup.EXPERIMENT.judge(replace(evidence, records=swapped)).outcome == "not reproduced"

@@ -1,6 +1,5 @@
 """Pages say of the records themselves on what they were trained, and that not all were computed alike."""
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from reslab.experiments.claims import plateau, shortcuts, thousand_layers, warmu
 from reslab.experiments.evidence import AnyEvidence, Made, Measured
 from reslab.experiments.record_store import RecordStore
 from reslab.experiments.wording import _all_sessions, date_of, provenance_in_words, settings_in_words
+from reslab.system.environment import Source
 
-from .evidence import made_up
+from .evidence import change, made_up
 
 RESULTS = Path(__file__).parents[2] / "results" / "experiments"
 CHAPTERS = read_chapters(RESULTS)
@@ -27,14 +27,18 @@ def evidence() -> AnyEvidence:
     return RecordStore.open(RESULTS, shortcuts.EXPERIMENT, "digits").load()
 
 
-def _with_sessions(evidence: AnyEvidence, **of_the_first: Any) -> AnyEvidence:
-    """The same evidence with the first run's session changed, and all trained for a minute."""
+def _with_sessions(evidence: AnyEvidence, machine: dict[str, Any] | None = None, **of_the_first: Any) -> AnyEvidence:
+    """The same evidence with the first run's session and machine changed, and all trained for a minute."""
     records = {
-        arm: [RecordedRun(run.path, {**deepcopy(run.values), "minutes": 1.0}) for run in runs]
+        arm: [RecordedRun(run.path, replace(run.document, minutes=1.0)) for run in runs]
         for arm, runs in evidence.records.items()
     }
-    next(iter(records.values()))[0].values["environment"][0].update(of_the_first)
-    return replace(evidence, records=records)
+    found = replace(evidence, records=records)
+    name, runs = next(iter(records.items()))
+    first, *others = runs[0].document.environment
+    changed = replace(first, machine=replace(first.machine, **(machine or {})), **of_the_first)
+    change(found, name, 0, environment=(changed, *others))
+    return found
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda one: f"{one.experiment.name}-{one.evidence.size}")
@@ -42,7 +46,7 @@ def test_every_record_in_the_book_is_of_the_arm_as_it_is_now(chapter: Chapter) -
     arms = {arm.name: arm for arm in chapter.experiment.arms(chapter.evidence.size)}
     assert set(arms) == set(chapter.evidence.records)
     for name, runs in chapter.evidence.records.items():
-        assert [(run.values["seed"], arms[name].changes(from_dict(run.config()))) for run in runs] == [
+        assert [(run.document.seed, arms[name].changes(from_dict(run.config()))) for run in runs] == [
             (seed, "") for seed in range(len(runs))
         ]
 
@@ -56,12 +60,12 @@ def test_the_words_are_of_the_records_and_not_of_the_command(evidence: AnyEviden
     words = provenance_in_words(_with_sessions(evidence))
     assert " on AMD EPYC, 1 thread, torch 2.13.0+cpu, computed in bf16, fused norm; source: " in words
     assert words.endswith("; 9.0 minutes of training, added up.")
-    machine = {**_all_sessions(evidence)[0], "threads": 64}
+    machine = replace(_all_sessions(evidence)[0].machine, threads=64)
     first, last = (Made(date=date, device="cpu", machine=machine) for date in ("2026-11-22", "2030-12-10"))
     once = replace(evidence, document=replace(evidence.document, once=Measured(1, first)))
     words = "AMD EPYC, 64 threads, torch 2.13.0+cpu"
     assert provenance_in_words(once).endswith(f"added up. Measured 2026-11-22 on {words}.")
-    later = _measured_at(evidence, first, replace(last, machine={**machine, "threads": 2}))
+    later = _measured_at(evidence, first, replace(last, machine=replace(machine, threads=2)))
     assert provenance_in_words(later).endswith(
         f"added up. Measured 2026-11-22 on {words} and 2030-12-10 on {words.replace('64', '2')}."
     )
@@ -69,21 +73,21 @@ def test_the_words_are_of_the_records_and_not_of_the_command(evidence: AnyEviden
 
 
 def test_several_machines_threads_and_dates_are_all_named(evidence: AnyEvidence) -> None:
-    source = {"commit": "0123456789", "is_dirty": False}
-    found = _with_sessions(evidence, threads=2, source=source, date="2030-12-10")
+    machine = {"threads": 2, "source": Source(commit="0123456789", is_dirty=False)}
+    found = _with_sessions(evidence, machine, date="2030-12-10")
     words = provenance_in_words(found)
     assert words.startswith("Trained 2026-11-21 to 2030-12-10 on AMD EPYC, 2 threads, torch 2.13.0+cpu and AMD EPYC, 1")
     assert "source: commit 0123456 and commit " in provenance_in_words(found)
     assert date_of(found) == "2030-12-10"
-    assert date_of(evidence) == max(session["date"] for session in _all_sessions(evidence))
+    assert date_of(evidence) == max(session.date or "" for session in _all_sessions(evidence))
 
 
-@pytest.mark.parametrize("change", [{"precision": "fp32"}, {"fused_norm": False}, {"is_compiled": True}])
+@pytest.mark.parametrize("session", [{"precision": "fp32"}, {"fused_norm": False}, {"is_compiled": True}])
 def test_runs_that_were_not_computed_alike_are_counted_on_the_page(
-    evidence: AnyEvidence, change: dict[str, Any]
+    evidence: AnyEvidence, session: dict[str, Any]
 ) -> None:
     assert "Not all runs" not in provenance_in_words(evidence)
-    words = provenance_in_words(_with_sessions(evidence, **change))
+    words = provenance_in_words(_with_sessions(evidence, **session))
     assert "Not all runs were computed alike (" in words
     assert "8 runs in bf16, fused norm" in words
 

@@ -45,7 +45,7 @@ def _page(path: Path, num_classes: int) -> Path:
     spec = PreprocessSpec(channels=3, height=16, width=16, mean=(127.0,) * 3, std=(60.0,) * 3)
     card = ModelCard(preprocess=spec, class_names=seen.class_names, recipe="cifar-resnet20")
     found = judge(model, card, seen, split="test", train=_dataset(num_classes, 60, 1), watch=counting)
-    return write_model_report(found, path, name="m.safetensors", recipe="r", metrics={}, command="reslab report m")
+    return write_model_report(found, path, name="m.safetensors", recipe="r", metrics=None, command="reslab report m")
 
 
 @pytest.fixture(scope="module")

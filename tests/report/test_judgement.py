@@ -47,7 +47,7 @@ def test_planted_wrong_labels_and_copies_are_in_the_first_3_percent_that_a_repor
     assert len(suspected & set(renamed.tolist())) >= 36  # 9 of 10
     pairs = {(row["index"], row["match"], row["is_mirrored"]) for row in found["duplicates"]}
     assert pairs >= {(index, index, True) for index in copied.tolist()}
-    page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics={}, command="c")
+    page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics=None, command="c")
     text = page.read_text()
     assert all(f"<td>image {index}</td>" in text for index in suspected)
     assert page.stat().st_size < 1_000_000
@@ -83,6 +83,6 @@ def test_photos_are_named_by_class_folder_and_file_and_shown_as_the_network_sees
     with Image.open(BytesIO(base64.b64decode(shown["picture"].split(",")[1]))) as picture:
         assert picture.size == (112, 112)
     assert found["scores"]["temperature"] == 2.0
-    page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics={}, command="c")
+    page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics=None, command="c")
     assert "at the model file&#39;s temperature 2.000" in page.read_text()
     assert page.stat().st_size < 2_000_000

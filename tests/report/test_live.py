@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from reslab.artifacts.metrics_log import EvaluationRow
 from reslab.artifacts.run_folder import RunFolder
 from reslab.report import LiveReport
 
-ROW = {"split": "validation", "step": 20, "loss": 1.0, "error": 50.0}
+ROW = EvaluationRow(step=20, split="validation", correct=2, total=4, loss=1.0, error=50.0)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def _model(name: str = "cifar_resnet8", **options: Any) -> Any:
 
 
 def _page(found: dict[str, Any], path: Path) -> str:
-    return write_model_report(found, path, name="m", recipe="r", metrics={}, command="c").read_text()
+    return write_model_report(found, path, name="m", recipe="r", metrics=None, command="c").read_text()
 
 
 def test_the_numbers_are_the_librarys_on_every_second_image_of_a_split_twice_as_large() -> None:

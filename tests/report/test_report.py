@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from typing import BinaryIO
 import pytest
 from matplotlib.figure import Figure
 
+from reslab.artifacts.metrics_log import TrainRow
 from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
@@ -73,12 +75,12 @@ def test_a_report_shows_the_runs_numbers_with_split_and_protocol(finished: RunFo
     text = write_report(finished).read_text()
     result = finished.result()
     assert result is not None
-    for counts in result["final"].values():
-        assert f"{counts['error']:.2f} %" in text
-        assert f">{counts['total'] - counts['correct']}<" in text
+    for counts in result.final.values():
+        assert f"{counts.error:.2f} %" in text
+        assert f">{counts.wrong}<" in text
     assert "single original view, fp32" in text
     assert "none: the last weights" in text
-    assert finished.environment()["data"]["fingerprint"] in text
+    assert finished.environment().data.fingerprint in text
 
 
 def test_a_final_loss_that_is_not_finite_is_said(finished: RunFolder) -> None:
@@ -112,9 +114,9 @@ def test_a_page_does_not_say_where_the_data_lay(finished: RunFolder) -> None:
 
 
 def test_a_last_window_of_a_few_iterations_is_not_drawn_as_a_spike() -> None:
-    rows = [{"step": step} for step in (50, 100, 150)]
-    assert _whole_windows([*rows, {"step": 153}], 50) == rows
-    assert _whole_windows([*rows, {"step": 175}], 50) == [*rows, {"step": 175}]
+    *rows, spike, half = (TrainRow(step=step, loss=1.0, error=9.0, lr=0.1) for step in (50, 100, 150, 153, 175))
+    assert _whole_windows([*rows, spike], 50) == rows
+    assert _whole_windows([*rows, half], 50) == [*rows, half]
     assert _whole_windows(rows[:1], 200) == rows[:1]
 
 
@@ -148,7 +150,7 @@ def test_a_run_that_has_just_started_hides_no_other_runs_curves(finished: RunFol
     rows = finished.metrics.path.read_text().splitlines(keepends=True)
     whole = _lines([finished])
     assert len(whole) == 2
-    assert [x for x, _ in whole[0]] == [row["step"] for row in finished.rows("train")]
+    assert [x for x, _ in whole[0]] == [row.step for row in finished.rows("train")]
     for number, kept in ((0, []), (1, rows[:1])):
         path = tmp_path / f"started{number}"
         shutil.copytree(finished.path, path)
@@ -273,7 +275,7 @@ def test_many_differences_are_counted_unless_that_leaves_two_trainings_alike(
 
 
 def test_other_images_and_other_first_weights_are_other_trainings(finished: RunFolder, tmp_path: Path) -> None:
-    data = finished.environment()["data"]
+    data = asdict(finished.environment().data)
     renamed = _altered(finished, tmp_path / "renamed", {"seed": 5}, data={**data, "name": "renamed"})
     images = _altered(finished, tmp_path / "images", {"seed": 6}, data={**data, "fingerprint": "0" * 16})
     assert _labels([finished, renamed, images]) == [
@@ -337,5 +339,5 @@ def test_a_comparison_groups_seeds_and_puts_plain_beside_residual(finished: RunF
 def test_the_axis_of_a_comparison_has_room_for_what_the_paper_draws_of_20_layers() -> None:
     runs = [RecordedRun.open(RESULTS / f"cifar-{name}20" / "0.json") for name in ("plain", "resnet")]
     top = comparison_figure(compare(runs)).axes[0].get_ylim()[1]
-    later = [row["error"] for run in runs for row in run.rows("test") if row["step"] > 64_000 / 3]
+    later = [row.error for run in runs for row in run.rows("test") if row.step > 64_000 / 3]
     assert max(later) < top < 25  # its Fig. 6 ends at 20 %: the start, at a rate of 0.1, does not flatten the rest

@@ -2,12 +2,12 @@
 
 import io
 import re
-from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
+from reslab.artifacts.metrics_log import EvaluationRow, TrainRow
 from reslab.system.progress import LiveCount, LiveProgress, PlainCount, PlainProgress, make_count
 
 
@@ -49,7 +49,7 @@ def test_a_count_says_how_far_it_is_and_what_is_known_of_the_rest(
 
 
 def test_an_evaluation_loss_that_is_not_finite_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    PlainProgress("run", 10, 128).on_row({"step": 5, "split": "validation", "loss": None, "error": 90.0})
+    PlainProgress("run", 10, 128).on_row(_evaluated(5, loss=None, correct=1))
     assert capsys.readouterr().err == "run 5/10 validation: loss not finite, error 90.00 %\n"
 
 
@@ -61,11 +61,14 @@ class _Clock:
         monkeypatch.setattr("reslab.system.progress.time.monotonic", lambda: self.now)
 
 
-def _train_row(step: int) -> dict[str, Any]:
-    return {"step": step, "split": "train", "loss": 1.0, "error": 50.0, "lr": 0.1}
+def _train_row(step: int) -> TrainRow:
+    return TrainRow(step=step, loss=1.0, error=50.0, lr=0.1)
 
 
-EVALUATED = {"split": "validation", "loss": 1.0, "error": 50.0}
+def _evaluated(step: int, loss: float | None = 1.0, correct: int = 5) -> EvaluationRow:
+    return EvaluationRow(
+        step=step, split="validation", correct=correct, total=10, loss=loss, error=10.0 * (10 - correct)
+    )
 
 
 def _make(kind: str, screen: io.StringIO) -> PlainProgress | LiveProgress:
@@ -88,7 +91,7 @@ def test_rate_and_time_left_are_those_of_steps_alone(
             progress.on_step(step, torch.zeros(()))
             if step == 10:
                 clock.now += 7.0
-                progress.on_row({"step": step, **EVALUATED})
+                progress.on_row(_evaluated(step))
                 clock.now += 2.0  # a checkpoint
         progress.on_row(_train_row(20))
     said = capsys.readouterr().err if kind == "plain" else screen.getvalue()
@@ -116,5 +119,5 @@ def test_with_an_evaluation_after_every_step_there_is_a_rate_too(
         progress.on_step(step, torch.zeros(()))
         progress.on_row(_train_row(step))
         clock.now += 7.0
-        progress.on_row({"step": step, **EVALUATED})
+        progress.on_row(_evaluated(step))
     assert "3/640 train: loss 1.0000, error 50.00 %, lr 0.1, 1280 images/s, 0:32 left" in capsys.readouterr().err

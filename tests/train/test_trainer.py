@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.artifacts.checkpoint import CheckpointFolder
-from reslab.artifacts.metrics_log import RowLog, read_rows
+from reslab.artifacts.metrics_log import MetricsRow, RowLog, metrics_log, timing_log
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
 from reslab.data.augment import no_augment
@@ -38,7 +38,7 @@ def test_the_logs_are_on_the_disk_before_a_checkpoint_is(tmp_path: Path, monkeyp
     order: list[str] = []
     sync, save = RowLog.sync, CheckpointFolder.save
 
-    def note_sync(log: RowLog) -> None:
+    def note_sync(log: RowLog[Any]) -> None:
         sync(log)
         order.append(log.path.name)
 
@@ -67,7 +67,9 @@ def make_trainer(
     records = None
     if path is not None:
         path.mkdir(exist_ok=True)
-        records = Records(RowLog(path / "metrics.jsonl"), RowLog(path / "timing.jsonl"), CheckpointFolder(path / "c"))
+        records = Records(
+            metrics_log(path / "metrics.jsonl"), timing_log(path / "timing.jsonl"), CheckpointFolder(path / "c")
+        )
     return Trainer(
         model,
         optimizer,
@@ -163,18 +165,18 @@ def test_rows_hold_the_mean_loss_and_error_of_their_window(tmp_path: Path) -> No
     losses = []
     trainer.observers = [type("Observer", (), {"on_step": lambda self, step, loss: losses.append(loss.item()), "on_row": lambda self, row: None})()]  # fmt: skip  # noqa: E501
     trainer.fit()
-    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
-    assert [row["step"] for row in rows] == [3, 6]
-    assert rows[0]["loss"] == pytest.approx(sum(losses[:3]) / 3, rel=1e-6)
-    assert rows[1]["loss"] == pytest.approx(sum(losses[3:]) / 3, rel=1e-6)
-    assert 0 <= rows[1]["error"] <= 100
+    rows = metrics_log(tmp_path / "run" / "metrics.jsonl").read()
+    assert [row.step for row in rows] == [3, 6]
+    assert rows[0].loss == pytest.approx(sum(losses[:3]) / 3, rel=1e-6)
+    assert rows[1].loss == pytest.approx(sum(losses[3:]) / 3, rel=1e-6)
+    assert 0 <= rows[1].error <= 100
 
 
 def test_the_rate_of_the_window_in_which_a_warmup_ends_is_logged_as_it_was(tmp_path: Path) -> None:
     rate = LearningRate(0.1, step_decay((100,), 0.1), ErrorWarmup(0.1, 101.0, 2))  # over after its first window
     make_trainer(TrainOptions(iterations=6, log_every=2), tmp_path / "run", rate=rate).fit()
-    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
-    assert [row["lr"] for row in rows] == pytest.approx([0.01, 0.1, 0.1])
+    rows = metrics_log(tmp_path / "run" / "metrics.jsonl").read()
+    assert [row.lr for row in rows] == pytest.approx([0.01, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9])
@@ -193,7 +195,7 @@ def test_a_run_stopped_and_resumed_ends_with_the_same_bits(tmp_path: Path, stop_
             if step == stop_at:
                 signal.raise_signal(signal.SIGTERM)
 
-        def on_row(self, row: dict[str, Any]) -> None: ...
+        def on_row(self, row: MetricsRow) -> None: ...
 
     first = make(tmp_path / "parts")
     first.observers = [StopAt()]
@@ -201,7 +203,7 @@ def test_a_run_stopped_and_resumed_ends_with_the_same_bits(tmp_path: Path, stop_
         first.fit()
     # a killed process may have written rows past its checkpoint, and half a line
     with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 99, "split": "train"}\n{"step": 1')
+        file.write('{"step": 99, "split": "train", "loss": 1.0, "error": 9.0, "lr": 0.1}\n{"step": 1')
     second = make(tmp_path / "parts")
     newest, problems = CheckpointFolder(tmp_path / "parts" / "c").load_newest()
     assert newest is not None
@@ -221,7 +223,7 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
-        def on_row(self, row: dict[str, Any]) -> None: ...
+        def on_row(self, row: MetricsRow) -> None: ...
 
     before = signal.getsignal(signal.SIGINT)  # ignored, where a shell began the tests in the background
     with pytest.raises(KeyboardInterrupt):
@@ -293,8 +295,8 @@ def test_an_evaluation_whose_loss_is_not_finite_is_written_as_null_and_training_
     scripted = Monitor("validation", lambda model: Evaluation(10, 100, loss, torch.zeros(2, 2, dtype=torch.int64)))
     trainer = make_trainer(TrainOptions(iterations=4, evaluate_every=2), tmp_path / "run", monitor=scripted)
     trainer.fit()
-    rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "validation"]
-    assert [(row["step"], row["loss"], row["error"]) for row in rows] == [(2, None, 90.0), (4, None, 90.0)]
+    rows = [row for row in metrics_log(tmp_path / "run" / "metrics.jsonl").read() if row.split == "validation"]
+    assert [(row.step, row.loss, row.error) for row in rows] == [(2, None, 90.0), (4, None, 90.0)]
     assert trainer.state.best_step == 2
 
 
@@ -306,7 +308,7 @@ def test_the_test_set_chooses_nothing(tmp_path: Path) -> None:
     assert trainer.state.step == 6
     assert trainer.state.best_step is None
     assert math.isinf(plateau.best_error)
-    assert sum(row["split"] == "test" for row in read_rows(tmp_path / "run" / "metrics.jsonl")) == 6
+    assert sum(row.split == "test" for row in metrics_log(tmp_path / "run" / "metrics.jsonl").read()) == 6
 
 
 def test_patience_ends_a_run_early_and_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
@@ -343,6 +345,6 @@ def test_a_run_that_lost_patience_has_logged_its_last_window_once(
     assert newest is not None
     again.restore(newest)
     again.fit()
-    rows = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["split"] == "train"]
-    assert [row["step"] for row in rows] == logged
-    assert [row["step"] for row in read_rows(tmp_path / "run" / "timing.jsonl")] == logged
+    rows = [row for row in metrics_log(tmp_path / "run" / "metrics.jsonl").read() if row.split == "train"]
+    assert [row.step for row in rows] == logged
+    assert [row.step for row in timing_log(tmp_path / "run" / "timing.jsonl").read()] == logged

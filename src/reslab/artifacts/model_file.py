@@ -6,39 +6,41 @@ All that is not a tensor is one JSON document under the metadata key "reslab"; t
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import TypeAdapter, ValidationError
 
-from reslab.artifacts.upgrade import upgrade_model_file
+from reslab.artifacts.documents import ReportedCounts
+from reslab.artifacts.reader import checked, current
+from reslab.artifacts.upgrade import FORMAT_VERSION
 from reslab.errors import RunError, UsageError
 from reslab.models import Network, build
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.system.files import write_atomically
 
-FORMAT_VERSION = 2
 _KEY = "reslab"
-_CARD_KEYS = ("preprocess", "class_names", "recipe", "metrics", "temperature")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
-    """What a network needs beside its weights to be used: inputs, class names; and where it came from.
+    """What a network needs besides its weights to be used, and where it came from.
 
-    temperature: what logits are divided by before the softmax, so that probabilities mean what they say (fitted on
-        validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted; it keeps their order.
+    Attributes:
+        preprocess: From a picture to the network's input.
+        class_names: In the order of the network's outputs.
+        recipe: The recipe that trained it, or the file that it was converted from.
+        metrics: The run's result; None for a network that was not evaluated.
+        temperature: What logits are divided by before the softmax, so that probabilities are calibrated (fitted on
+            validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted. It keeps their order.
     """
 
     preprocess: PreprocessSpec
     class_names: tuple[str, ...]
     recipe: str
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: ReportedCounts | None = None
     temperature: float | None = None
 
     def __post_init__(self) -> None:
@@ -58,18 +60,28 @@ class ModelFile:
         return self.model.spec
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ModelDocument(ModelCard):
+    """What a model file says besides its tensors: the card, and the network."""
+
+    model: ModelSpec
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard(**{item.name: getattr(self, item.name) for item in fields(ModelCard)})
+
+
 def model_bytes(model: Network, card: ModelCard) -> bytes:
     """Return the content of a model file; the same weights and card give the same bytes."""
-    document: dict[str, Any] = {
+    document = {
         "format_version": FORMAT_VERSION,
         "model": model.spec.to_dict(),
         "preprocess": card.preprocess.to_dict(),
         "class_names": list(card.class_names),
         "recipe": card.recipe,
-        "metrics": card.metrics,
+        "metrics": None if card.metrics is None else asdict(card.metrics),
+        "temperature": card.temperature,
     }
-    if card.temperature is not None:  # a file without one has the bytes it had before there were any
-        document["temperature"] = card.temperature
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     # a recipe named by a file may hold bytes that are no text, for which JSON has no word: they are spelt out
@@ -99,11 +111,11 @@ def is_model_file(path: Path) -> bool:
 
 
 def load_card(path: Path) -> ModelCard:
-    """Read only what a model file says beside its weights."""
-    return _card(path, _read(path, with_tensors=False)[0])
+    """Read a model file's card, without its weights."""
+    return _read(path, with_tensors=False)[0].card
 
 
-def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read(path: Path, *, with_tensors: bool = True) -> tuple[_ModelDocument, dict[str, torch.Tensor]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -116,60 +128,28 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[dict[str, Any], dic
             f"{path}: holds tensors but says nothing of the network they belong to; "
             "reslab reads model files that reslab wrote."
         )
-    document = _document(path, metadata[_KEY])
-    version = document.get("format_version")
-    if version not in (1, FORMAT_VERSION):
-        raise RunError(f"{path}: has format version {version}; this reslab reads versions 1 and {FORMAT_VERSION}.")
-    return upgrade_model_file(document) if version == 1 else document, tensors
-
-
-def _document(path: Path, text: str) -> dict[str, Any]:
+    where = f"{path}: damaged or not a model file of this reslab"
     try:
-        document = json.loads(text)
+        values = json.loads(metadata[_KEY])
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"what it says of the network cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        raise _damaged(path, "what it says of the network is no mapping")
-    return document
+        raise RunError(f"{where}: its metadata cannot be read: {error}.") from None
+    return checked(current(values, "model", where), _ModelDocument, where), tensors
 
 
-def _damaged(path: Path, reason: object) -> RunError:
-    return RunError(f"{path}: damaged or not a model file of this reslab: {str(reason).removesuffix('.')}.")
-
-
-def _checked(path: Path, adapter: TypeAdapter[T], values: Any, part: str) -> T:
-    """Return the spec or card that JSON values are of, strictly; RunError names the first that is wrong."""
-    try:
-        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
-        return adapter.validate_json(json.dumps(values), strict=True, extra="forbid")
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(name) for name in (*([part] if part else []), *problem["loc"]))
-        message = problem.get("ctx", {}).get("error", problem["msg"])
-        raise _damaged(path, f"{key}: {message}" if key else message) from None
-
-
-def _card(path: Path, document: dict[str, Any]) -> ModelCard:
-    return _checked(path, _CARD, {key: document[key] for key in _CARD_KEYS if key in document}, "")
-
-
-def _rebuild(path: Path, document: dict[str, Any], tensors: dict[str, torch.Tensor]) -> ModelFile:
-    card = _card(path, document)
-    spec = _checked(path, _SPEC, document.get("model"), "model")
+def _rebuild(path: Path, document: _ModelDocument, tensors: dict[str, torch.Tensor]) -> ModelFile:
+    card, spec = document.card, document.model
+    where = f"{path}: damaged or not a model file of this reslab"
     for what, said, built in (
         ("class names", len(card.class_names), spec.num_classes),
         ("input channels", card.preprocess.channels, spec.in_channels),
     ):
         if said != built:
-            raise _damaged(path, f"it has {said} {what}, and a network of {built}")
+            raise RunError(f"{where}: it has {said} {what}, and a network of {built}.")
     try:
         with torch.device("meta"):  # no random numbers drawn, no memory filled twice
             model = build(spec)
         float32 = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
         model.load_state_dict(float32, strict=True, assign=True)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise _damaged(path, error) from None
+        raise RunError(f"{where}: {str(error).removesuffix('.')}.") from None
     return ModelFile(model.eval(), card)
-
-
-_CARD, _SPEC = TypeAdapter(ModelCard), TypeAdapter(ModelSpec)

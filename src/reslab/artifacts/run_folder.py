@@ -25,12 +25,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reslab.artifacts.checkpoint import CheckpointFolder
-from reslab.artifacts.metrics_log import RowLog, rate_drops, read_rows
-from reslab.artifacts.upgrade import upgrade_config
+from reslab.artifacts.documents import Environment, RunResult, TestUse, TestUses
+from reslab.artifacts.metrics_log import MetricsRow, RowLog, TimingRow, TrainRow, metrics_log, timing_log
+from reslab.artifacts.reader import read_document, write_document
+from reslab.artifacts.upgrade import FORMAT_VERSION
 from reslab.errors import RunError, UsageError
-from reslab.system.files import read_json, sweep_temporaries, to_json, write_atomically
+from reslab.system.files import read_json, sweep_temporaries, write_atomically
 
-FORMAT_VERSION = 2
 _FIRST, _BETWEEN, _LAST = "environment.json", ("split.csv", "skipped.csv"), "config.json"  # in which a run is made
 
 
@@ -52,7 +53,7 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, config: dict[str, Any], environment: dict[str, Any], files: Mapping[str, bytes] | None = None
+        cls, path: Path, config: dict[str, Any], environment: Environment, files: Mapping[str, bytes] | None = None
     ) -> "RunFolder":
         """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure.
 
@@ -63,10 +64,10 @@ class RunFolder:
         folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            folder.write(_FIRST, environment)
+            folder.write_environment(environment)
             for name, content in (files or {}).items():
                 write_atomically(path / name, content)
-            folder.write(_LAST, config)
+            folder.write_config(config)
         except (OSError, RunError) as error:
             if not was_there:
                 shutil.rmtree(path, ignore_errors=True)
@@ -105,63 +106,68 @@ class RunFolder:
         finally:
             lock.release()
 
-    def write(self, name: str, values: dict[str, Any]) -> None:
-        """Write one of the JSON files, atomically."""
-        write_atomically(self.path / name, to_json({"format_version": FORMAT_VERSION, **values}))
-
-    def read(self, name: str) -> dict[str, Any]:
-        """Read one of the JSON files; RunError when it is missing, damaged or of another format version."""
-        path = self.path / name
-        values = read_json(path)
-        version = values.pop("format_version", None) if isinstance(values, dict) else None
-        if version not in (1, FORMAT_VERSION):
-            raise RunError(f"{path}: format version is {version}; this reslab reads versions 1 and {FORMAT_VERSION}.")
-        return upgrade_config(values) if version == 1 and name == "config.json" else values
-
     def config(self) -> dict[str, Any]:
-        """Return the configuration as nested JSON values."""
-        return self.read("config.json")
+        """Return the configuration as a JSON document, which `reslab.config.from_dict` reads.
 
-    def environment(self) -> dict[str, Any]:
-        """Return {"data": ..., "sessions": [...]}: which data, and where each start of the run ran."""
-        return self.read("environment.json")
-
-    def result(self) -> dict[str, Any] | None:
-        """Return the final counts; None while the run is not complete."""
-        return self.read("result.json") if (self.path / "result.json").exists() else None
-
-    def test_uses(self) -> list[dict[str, Any]]:
-        """Return every use of the test set since the training, oldest first; see `add_test_use`."""
-        return self.read("test_uses.json")["uses"] if (self.path / "test_uses.json").exists() else []
-
-    def add_test_use(self, use: dict[str, Any]) -> int:
-        """Record a use of the test set and return how many there are now, with that of the training, if it had one.
-
-        use: "date", "command", "model" (the file's SHA-256), "protocol", "wrong", "total", "error" in %.
+        Raises:
+            RunError: config.json is missing, damaged, or of a format version that this reslab does not read.
         """
+        path = self.path / _LAST
+        values = read_json(path)
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if version not in range(1, FORMAT_VERSION + 1):
+            raise RunError(f"{path}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
+        return values
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write config.json; config: of `reslab.config.to_dict`."""
+        write_document(self.path / _LAST, config)
+
+    def environment(self) -> Environment:
+        """Return which data the run saw, and where each of its starts ran."""
+        return read_document(self.path / _FIRST, "environment", Environment)
+
+    def write_environment(self, environment: Environment) -> None:
+        """Write environment.json."""
+        write_document(self.path / _FIRST, environment)
+
+    def result(self) -> RunResult | None:
+        """Return what the run came to; None while it is not finished."""
+        path = self.path / "result.json"
+        return read_document(path, "result", RunResult) if path.exists() else None
+
+    def write_result(self, result: RunResult) -> None:
+        """Write result.json, which makes the run a finished one."""
+        write_document(self.path / "result.json", result)
+
+    def test_uses(self) -> tuple[TestUse, ...]:
+        """Return every use of the test set since the training, oldest first; see `add_test_use`."""
+        path = self.path / "test_uses.json"
+        return read_document(path, "test_uses", TestUses).uses if path.exists() else ()
+
+    def add_test_use(self, use: TestUse) -> int:
+        """Record a use of the test set; return how many there are, with that of the training, if it had one."""
         with FileLock(self.path / ".test_uses.lock"):
-            uses = [*self.test_uses(), use]
-            self.write("test_uses.json", {"uses": uses})
+            uses = (*self.test_uses(), use)
+            write_document(self.path / "test_uses.json", TestUses(uses=uses))
         result = self.result()
-        return len(uses) + int(result is not None and "test" in result["final"])
+        return len(uses) + int(result is not None and "test" in result.final)
 
-    def rows(self, split: str | None = None) -> list[dict[str, Any]]:
+    def rows(self, split: str | None = None) -> list[MetricsRow]:
         """Return the metrics written so far, of one split or of all."""
-        rows = read_rows(self.metrics.path) if self.metrics.path.exists() else []
-        return [row for row in rows if split in (None, row["split"])]
+        return [row for row in self.metrics.read() if split in (None, row.split)]
 
-    def rate_drops(self) -> list[int]:
-        """Return the steps after which the learning rate dropped; see `reslab.artifacts.metrics_log.rate_drops`."""
-        config = self.config()
-        return rate_drops(config["schedule"], self.rows("train"), self.rows(config["evaluation"]["monitor"]))
+    def train_rows(self) -> list[TrainRow]:
+        """Return the windows of training written so far."""
+        return [row for row in self.metrics.read() if isinstance(row, TrainRow)]
 
     @property
-    def metrics(self) -> RowLog:
-        return RowLog(self.path / "metrics.jsonl")
+    def metrics(self) -> RowLog[MetricsRow]:
+        return metrics_log(self.path / "metrics.jsonl")
 
     @property
-    def timing(self) -> RowLog:
-        return RowLog(self.path / "timing.jsonl")
+    def timing(self) -> RowLog[TimingRow]:
+        return timing_log(self.path / "timing.jsonl")
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -181,11 +187,9 @@ class RunFolder:
                 f"{self.path} is not finished and has no model file yet; "
                 f"go on with: reslab train --resume --run-dir {self.path}"
             )
-        config, weights = self.config(), self.checkpoints.model_path(result["selected_step"])
-        # an average of weights, and statistics taken anew, are in the model file alone
-        is_averaged = config["train"].get("ema_decay") is not None
-        is_same = not is_averaged and not config["batch_norm"].get("reestimate_batches")
-        still = f" Its weights are still in {weights}, a model file too." if is_same and weights.exists() else ""
+        weights = self.checkpoints.model_path(result.selected_step)
+        is_there = result.is_checkpoint and weights.exists()
+        still = f" Its weights are still in {weights}, a model file too." if is_there else ""
         raise RunError(f"{self.path} is finished, but its {self.model_path.name} is missing; put it back.{still}")
 
     @property
@@ -213,4 +217,4 @@ def _is_ours(path: Path) -> bool:
         values = read_json(path)
     except RunError:
         return False
-    return isinstance(values, dict) and values.get("format_version") in (1, FORMAT_VERSION) and "sessions" in values
+    return isinstance(values, dict) and "format_version" in values and "sessions" in values

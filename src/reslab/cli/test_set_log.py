@@ -1,12 +1,12 @@
 """Each use of a run's test set is written down, and from the second on it is said."""
 
-import hashlib
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import RunError
+from reslab.system.files import sha256_of
 
 log = logging.getLogger("reslab.cli")
 
@@ -16,20 +16,21 @@ def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> Non
 
     scores: "protocol", "correct", "total" and "error" in %.
     """
+    from reslab.artifacts.documents import TestUse
     from reslab.artifacts.run_folder import RunFolder
 
     folder = RunFolder(model_path.parent)
     if model_path.resolve() != folder.model_path.resolve() or not (folder.path / "config.json").is_file():
         return
-    use = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
-        "command": command,
-        "model": hashlib.sha256(model_path.read_bytes()).hexdigest(),
-        "protocol": scores["protocol"],
-        "wrong": scores["total"] - scores["correct"],
-        "total": scores["total"],
-        "error": scores["error"],
-    }
+    use = TestUse(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        command=command,
+        model=sha256_of(model_path),
+        protocol=scores["protocol"],
+        wrong=scores["total"] - scores["correct"],
+        total=scores["total"],
+        error=scores["error"],
+    )
     try:
         count = folder.add_test_use(use)
     except (RunError, OSError) as error:

@@ -73,7 +73,7 @@ def share_config(config: "RunConfig", folder: Path, *, is_started: bool) -> Path
         check_same_config(shared, config)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        shared.write(path.name, to_dict(config))
+        shared.write_config(to_dict(config))
     return path
 
 

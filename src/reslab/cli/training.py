@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reslab.errors import UsageError
 
@@ -56,11 +56,10 @@ def _print_result(run: "RunFolder") -> None:
     """Print what came out and where it is, and write the report."""
     result = run.result()
     assert result is not None
-    for split, counts in result["final"].items():
-        wrong = counts["total"] - counts["correct"]
-        print(f"{split} error: {counts['error']:.2f} % ({wrong} of {counts['total']} wrong; {result['protocol']})")
-    print(f"selection: {result['selection']}")
-    print_time(result, run.path / "config.json")
+    for split, counts in result.final.items():
+        print(f"{split} error: {counts.error:.2f} % ({counts.wrong} of {counts.total} wrong; {result.protocol})")
+    print(f"selection: {result.selection}")
+    print_time(result.minutes, result.waited_for_data, run.path / "config.json")
     print(f"model file: {run.model_path}")
     try:
         from reslab.report import write_report
@@ -70,9 +69,14 @@ def _print_result(run: "RunFolder") -> None:
     print(f"report: {write_report(run)}")
 
 
-def print_time(result: dict[str, Any], config: Path) -> None:
-    """Print how long the run took and, if it waited long for its data, how to find out why."""
-    waited = result.get("waited_for_data", 0.0)  # runs from before it was measured have none
-    print(f"time: {result['minutes']:.1f} minutes, {100 * waited:.0f} % of it waiting for data")
+def print_time(minutes: float, waited: float, config: Path) -> None:
+    """Print how long the run took and, if it waited long for its data, how to find out why.
+
+    Args:
+        minutes: Time spent in training.
+        waited: The part of it spent waiting for data, from 0 to 1.
+        config: The run's config.json.
+    """
+    print(f"time: {minutes:.1f} minutes, {100 * waited:.0f} % of it waiting for data")
     if waited > _MUCH_WAITING:
         print(f"The data slows this run down. To see where: reslab bench input {shlex.quote(str(config))}")

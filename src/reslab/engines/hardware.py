@@ -1,20 +1,18 @@
 """What torch computes on: threads and devices, next to the facts of the machine."""
 
-from typing import Any
-
 import torch
 
 from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.system import environment
-from reslab.system.environment import cpu_flags
+from reslab.system.environment import Cuda, Machine, cpu_flags
 
 
-def collect_environment() -> dict[str, Any]:
-    """Return versions, processor, threads, source and GPU as JSON values, without the names of machine and user."""
-    values = {**environment.collect(), "threads": torch.get_num_threads()}
+def collect_environment() -> Machine:
+    """Collect versions, processor, threads, source and GPU, without the names of machine and user."""
+    cuda = None
     if torch.cuda.is_available():
-        values["cuda"] = {"name": torch.cuda.get_device_name(), "version": torch.version.cuda}
-    return values
+        cuda = Cuda(name=torch.cuda.get_device_name(), version=torch.version.cuda)
+    return environment.collect(torch.get_num_threads(), cuda)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -29,6 +29,10 @@ class Evaluation:
         """Top-1 error in %."""
         return error_percent(self.correct, self.total)
 
+    def cells(self) -> tuple[tuple[int, ...], ...]:
+        """Return the confusion matrix as rows of numbers."""
+        return tuple(tuple(row) for row in self.confusion.tolist())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON values, without the confusion matrix; a loss that is not finite is None.
 

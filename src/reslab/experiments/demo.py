@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from reslab.artifacts.record import RecordedRun, make_record
+from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import UsageError
+from reslab.runs.record import record_of
 
 from .arms import ArmRun
 from .claims import degradation
@@ -79,7 +80,7 @@ def run_demo(path: Path, *, minutes: float, max_seeds: int, observe: ObserverMak
             break
         for run, folder in zip(runs := [ArmRun(arm, seed) for arm in arms], runner.train(runs), strict=True):
             folders.append(folder)
-            records[run.arm.name].append(RecordedRun(folder.path, make_record(folder)))
+            records[run.arm.name].append(RecordedRun(folder.path, record_of(folder)))
         longest_round = max(longest_round, time.monotonic() - start - elapsed)
     models = {arm: [model_hash(record) for record in of_arm] for arm, of_arm in records.items()}
     document = EvidenceDocument(

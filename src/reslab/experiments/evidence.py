@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from reslab.artifacts.record import RecordedRun
 from reslab.config import RunConfig, from_dict
 from reslab.errors import RunError
-from reslab.evaluation.metrics import error_percent
 from reslab.spec import ModelSpec
+from reslab.system.environment import Machine
 from reslab.system.files import read_json, to_json, write_atomically
 
 from .arms import Size
@@ -35,7 +35,7 @@ class Made:
 
     date: str
     device: str
-    machine: dict[str, Any]
+    machine: Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,13 @@ class Evidence(Generic[NetworkT, OnceT]):
 
     def errors(self, arm: str, split: str) -> tuple[float, ...]:
         """Return the final error in %, one for each seed. split: "train" (clean images, eval mode), "test", ..."""
-        counts = [record.values["final"][split] for record in self.records[arm]]
-        return tuple(error_percent(count["correct"], count["total"]) for count in counts)
+        return tuple(record.document.final[split].error for record in self.records[arm])
 
     def reported(self, arm: str) -> tuple[float, ...]:
         """Return the final error in % on the split that the runs report, one for each seed."""
-        return self.errors(arm, self.records[arm][0].values["reported_split"])
+        split = self.records[arm][0].document.reported_split
+        assert split is not None
+        return self.errors(arm, split)
 
     def on_networks(self, arm: str) -> list[NetworkT]:
         """Return what was measured on the networks of an arm, one value for each seed."""

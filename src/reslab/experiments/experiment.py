@@ -75,7 +75,7 @@ class Bench:
         if self.data is None and is_gone and config.kind != "folder":  # which is nowhere to be looked for
             config = replace(config, path=None)
         splits = data_of_run(folder, config).splits
-        recorded, found = folder.environment()["data"]["fingerprint"], splits.train.fingerprint()
+        recorded, found = folder.environment().data.fingerprint, splits.train.fingerprint()
         if recorded != found:
             raise RunError(
                 f"{folder.path} was trained on different data (recorded fingerprint {recorded}, "

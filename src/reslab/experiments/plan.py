@@ -77,7 +77,7 @@ def check_same_data(runs: Sequence[RunFolder | RecordedRun], fingerprint: str | 
     """
     first = fingerprint
     for run in runs:
-        recorded = run.environment()["data"]["fingerprint"]
+        recorded = run.environment().data.fingerprint
         first = first or recorded
         if recorded != first:
             other = f"the data at hand has {fingerprint}" if fingerprint else f"{runs[0].path} has {first}"

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-from reslab.artifacts.record import RecordedRun, write_record
+from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import from_dict
 from reslab.errors import RunError, UsageError
+from reslab.runs.record import record_run
 
 from .arms import ArmRun, Size
 from .evidence import Evidence, EvidenceDocument, Measured, NetworkT, OnceT, read_evidence, write_evidence
@@ -55,7 +56,7 @@ class RecordStore(Generic[NetworkT, OnceT]):
 
     def add_record(self, folder: RunFolder) -> RecordedRun:
         """Write the record of a finished run; UsageError when the record of another result is in its place."""
-        return RecordedRun.open(write_record(folder, self.results / "records", with_model=False))
+        return RecordedRun.open(record_run(folder, self.results / "records", with_model=False))
 
     def find(self, run: ArmRun) -> RecordedRun | NotReusable | None:
         """Return the record to be used instead of a run, or why its record cannot be; None without a record.
@@ -139,14 +140,14 @@ def evidence_path(results: Path, experiment: str, size: str) -> Path:
 
 
 def model_hash(record: RecordedRun) -> str:
-    """Return the hash of a recorded run's model file, as training left it."""
-    return record.values["model_sha256"]
+    """Return the hash of a recorded run's model file, as training left it; "" where the record does not name it."""
+    return record.document.model_sha256 or ""
 
 
 def other_run(record: RecordedRun, run: ArmRun) -> str:
     """Return in words why a record is not of this run; "" if it is."""
-    if record.values["seed"] != run.seed:
-        return f"it is of seed {record.values['seed']}"
+    if record.document.seed != run.seed:
+        return f"it is of seed {record.document.seed}"
     try:
         changes = run.arm.changes(from_dict(record.config()))
     except UsageError as error:

@@ -158,7 +158,7 @@ class Runner:
     def _command(self, run: ArmRun) -> list[str]:
         config, folder = self._config(run), self.folder(run)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        RunFolder(folder.parent).write("config.json", to_dict(replace(config, weights=None)))
+        RunFolder(folder.parent).write_config(to_dict(replace(config, weights=None)))
         flags = ["--seed", str(run.seed), "--run-dir", str(folder)]
         flags += ["--weights", config.weights] if config.weights else []
         flags += ["--resume"] if self._is_started(run) else []
@@ -204,19 +204,20 @@ class Runner:
         folder = RunFolder.open(self.folder(run))
         result = folder.result()
         assert result is not None
-        return result.get("model_sha256") or sha256_of(folder.model_path)
+        return result.model_sha256
 
     def _check_source(self, run: ArmRun, folder: RunFolder) -> None:
         """RunError for a run that started from another network than its source's folder holds."""
         source, start = run.source, run.arm.start
         if source is None or start is None or not self.is_finished(source):
             return
-        weights = folder.environment()["weights"]
+        weights = folder.environment().weights
+        assert weights is not None
         if start.blocks:  # reslab of November 2026 named no network in the file's name
-            is_its = weights["file"] in (self._grown_file(run).name, f"{run.seed}-start.safetensors")
+            is_its = weights.file in (self._grown_file(run).name, f"{run.seed}-start.safetensors")
         else:
             path = RunFolder(self.folder(source)).model_path  # a temperature fitted later changes the file
-            is_its = weights["sha256"] in (self._model_hash(source), sha256_of(path))
+            is_its = weights.sha256 in (self._model_hash(source), sha256_of(path))
         if not is_its:
             raise RunError(
                 f"{folder.path} started from another network than {self.folder(source)} holds now, which was trained "

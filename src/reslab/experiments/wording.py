@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from reslab.artifacts.documents import Session
 from reslab.artifacts.record import RecordedRun
 from reslab.config import Constant, LinearWarmup, Plateau, RunConfig, StepDecay, UntilTrainingError
 from reslab.engines.training import Engine
+from reslab.system.environment import Machine
 
 from .evidence import AnyEvidence, Made
 from .statistics import spread
@@ -87,7 +88,7 @@ def budget_in_words(evidence: AnyEvidence, iterations: Mapping[str, int] | None 
 
 def _epochs(evidence: AnyEvidence, arm: str, iterations: int) -> float:
     record = evidence.records[arm][0]
-    return iterations * evidence.config(arm).train.batch_size / record.values["train_size"]
+    return iterations * evidence.config(arm).train.batch_size / record.document.train_size
 
 
 def engines(record: RecordedRun) -> frozenset[str]:
@@ -122,9 +123,9 @@ def _makings(evidence: AnyEvidence) -> list[Made]:
 
 def _trained(evidence: AnyEvidence) -> str:
     sessions = _all_sessions(evidence)
-    minutes = sum(record.values["minutes"] for records in evidence.records.values() for record in records)
+    minutes = sum(record.document.minutes for records in evidence.records.values() for record in records)
     dates = _dates(sessions)
-    machines = _join(_machine(session["device"], session) for session in sessions)
+    machines = _join(_machine(session.device, session.machine) for session in sessions)
     kinds, sources = (_join(map(words_for, sessions)) for words_for in (_engine, _source))
     return (
         f"Trained {' to '.join(dict.fromkeys((dates[0], dates[-1])))} on {machines}, computed in {kinds}; source: "
@@ -141,37 +142,33 @@ def _mixed(evidence: AnyEvidence) -> str:
     return f"Not all runs were computed alike ({counts}), so that a difference may come from that."
 
 
-def _machine(device: str, machine: Mapping[str, Any]) -> str:
-    threads = machine["threads"]
-    name = machine["cuda"]["name"] if device == "cuda" else machine["cpu"]["name"]
-    return f"{name}, {threads} thread{'s' if threads != 1 else ''}, torch {machine['packages']['torch']}"
+def _machine(device: str, machine: Machine) -> str:
+    name = machine.cuda.name if device == "cuda" and machine.cuda else machine.cpu.name
+    threads = f"{machine.threads} thread{'s' if machine.threads != 1 else ''}"
+    return f"{name}, {threads}, torch {machine.packages['torch']}"
 
 
-def _engine(session: Mapping[str, Any]) -> str:
-    return Engine(
-        precision=session["precision"],
-        fused_norm=session["fused_norm"],
-        compiled=session["is_compiled"],
-    ).label
+def _engine(session: Session) -> str:
+    return Engine(precision=session.precision, fused_norm=session.fused_norm, compiled=session.is_compiled).label
 
 
-def _source(session: Mapping[str, Any]) -> str:
-    source = session["source"]
-    if source["commit"] is None:
-        return f"reslab {session['packages']['reslab']}"
-    return f"commit {source['commit'][:7]}{' with changes' if source['is_dirty'] else ''}"
+def _source(session: Session) -> str:
+    source = session.machine.source
+    if source.commit is None:
+        return f"reslab {session.machine.packages['reslab']}"
+    return f"commit {source.commit[:7]}{' with changes' if source.is_dirty else ''}"
 
 
-def _sessions(record: RecordedRun) -> Sequence[Mapping[str, Any]]:
-    return record.environment()["sessions"]
+def _sessions(record: RecordedRun) -> Sequence[Session]:
+    return record.environment().sessions
 
 
-def _all_sessions(evidence: AnyEvidence) -> list[Mapping[str, Any]]:
+def _all_sessions(evidence: AnyEvidence) -> list[Session]:
     return [session for records in evidence.records.values() for record in records for session in _sessions(record)]
 
 
-def _dates(sessions: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted(session["date"] for session in sessions if "date" in session)  # some records of November 2026 lack it
+def _dates(sessions: Iterable[Session]) -> list[str]:
+    return sorted(session.date for session in sessions if session.date is not None)
 
 
 def _join(words: Iterable[str]) -> str:

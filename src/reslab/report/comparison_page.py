@@ -2,22 +2,24 @@
 
 import statistics
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.artifacts.record import RecordedRun
+from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import UsageError
 from reslab.spec import ModelSpec
 from reslab.system.files import open_atomically, write_atomically
 
-from .figures.curves import BOLD, THIN, Curve, draw, points
+from .figures.curves import BOLD, THIN, Curve, HasError, draw, points
 from .figures.style import COLORS, INK, in_iterations, styled, to_svg
-from .grouping import Alike, Run, group_alike
+from .grouping import Alike, group_alike
 from .html import figure_markup, write_page
+from .reading import ReadRun, read_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Group:
     label: str
     recipe: str
     spec: ModelSpec
-    folders: tuple[Run, ...]
+    runs: tuple[ReadRun, ...]
     rows: tuple[Row, ...]
 
     @property
@@ -76,21 +78,21 @@ class Comparison:
         return tuple(row for group in self.groups for row in group.rows)
 
 
-def compare(folders: Sequence[Run]) -> Comparison:
+def compare(runs: Sequence[RunFolder | RecordedRun]) -> Comparison:
     """Read the runs, one given twice once; UsageError for none.
 
     A group is of runs whose configs differ in nothing but the seed and where data and weights lie, on the same data.
     """
-    if not folders:
+    if not runs:
         raise UsageError("no runs to compare; give run folders, or a folder that holds some.")
-    return Comparison(tuple(_group(alike) for alike in group_alike(folders)))
+    return Comparison(tuple(_group(alike) for alike in group_alike([read_run(run) for run in runs])))
 
 
 def write_comparison(
-    folders: Sequence[Run], path: Path, *, title: str = "Comparison", verdict: Sequence[str] = ()
+    runs: Sequence[RunFolder | RecordedRun], path: Path, *, title: str = "Comparison", verdict: Sequence[str] = ()
 ) -> Path:
     """Write one self-contained HTML page with the curves and the table; verdict: sentences put at its top."""
-    comparison = compare(folders)
+    comparison, first = compare(runs), runs[0].environment()
     label = "Learning curves. " + "; ".join(
         f"{group.label}: training error {group.spread('train_error')} %" for group in comparison.groups
     )
@@ -102,14 +104,14 @@ def write_comparison(
         figure=figure_markup(to_svg(comparison_figure(comparison), "curves", label)),
         caption=_caption(comparison),
         groups=comparison.groups,
-        data=folders[0].environment()["data"],
-        session=folders[0].environment()["sessions"][0],
+        data=first.data,
+        session=first.sessions[0],
     )
 
 
-def save_figure(folders: Sequence[Run], path: Path) -> Path:
+def save_figure(runs: Sequence[RunFolder | RecordedRun], path: Path) -> Path:
     """Write the curves alone, as .svg or .png; UsageError for another suffix."""
-    figure = comparison_figure(compare(folders))
+    figure = comparison_figure(compare(runs))
     if path.suffix == ".svg":
         svg = to_svg(figure, "curves", "Learning curves")
         write_atomically(
@@ -150,13 +152,12 @@ def _draw_panel(axes: Axes, groups: Sequence[Group]) -> None:
     for number, group in enumerate(groups):
         color = COLORS[number % len(COLORS)]
         name = f"{group.spec.depth} layers" if len({g.spec.depth for g in groups}) == len(groups) else group.label
-        monitor = group.folders[0].config()["evaluation"]["monitor"]
-        if train := _curves_of(group, "train"):
+        if train := _with_points(run.train for run in group.runs):
             draw(axes, Curve(f"{name}, training", color, THIN, train))
-        if monitor != "none" and (bold := _curves_of(group, monitor)):
-            draw(axes, Curve(f"{name}, {monitor}", color, BOLD, bold))
-    furthest = max(groups[0].folders, key=lambda folder: len(folder.rows("train")))
-    for step in furthest.rate_drops():
+        if bold := _with_points(run.monitored for run in group.runs):
+            draw(axes, Curve(f"{name}, {group.runs[0].config.evaluation.monitor}", color, BOLD, bold))
+    furthest = max(groups[0].runs, key=lambda run: len(run.train))
+    for step in furthest.rate_drops:
         axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
     in_iterations(axes)
 
@@ -173,18 +174,17 @@ def _place_legend(axes: Axes, characters: int) -> int:
     return -(-sum(1 + name.count("\n") for name in names) // columns)
 
 
-def _curves_of(group: Group, split: str) -> tuple[tuple[tuple[int, float], ...], ...]:
-    """The points of each run that has some: one that has just started hides none of the others."""
-    return tuple(found for folder in group.folders if (found := points(folder.rows(split))))
+def _with_points(curves: Iterable[Sequence[HasError]]) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """The points of each curve that has some: a run that has just started hides none of the others."""
+    return tuple(points(curve) for curve in curves if curve)
 
 
 def _top(comparison: Comparison) -> float:
     """The top of the axis: room for what each run's curves do after the first third, at most 100."""
     later: list[float] = []
-    for folder in (folder for group in comparison.groups for folder in group.folders):
-        for split in ("train", folder.config()["evaluation"]["monitor"]):
-            curve = points(folder.rows(split))
-            later += [error for _, error in curve[len(curve) // 3 :]]
+    for run in (run for group in comparison.groups for run in group.runs):
+        for curve in (run.train, run.monitored):
+            later += [point.error for point in curve[len(curve) // 3 :]]
     return min(100.0, max(10.0, 1.15 * max(later, default=80)))
 
 
@@ -198,26 +198,26 @@ def _caption(comparison: Comparison) -> str:
 
 
 def _group(alike: Alike) -> Group:
-    config = alike.runs[0].config()
+    config = alike.runs[0].config
     rows = tuple(_row(run, alike.label) for run in alike.runs)
-    return Group(alike.label, config["recipe"], ModelSpec.from_dict(config["model"]), alike.runs, rows)
+    return Group(alike.label, config.recipe, config.model, alike.runs, rows)
 
 
-def _row(folder: Run, label: str) -> Row:
-    config, result = folder.config(), folder.result()
-    rows = folder.rows("train")
-    final: dict[str, Any] = result["final"] if result else {}
-    split = result["reported_split"] if result else None
+def _row(run: ReadRun, label: str) -> Row:
+    result = run.result
+    final = {} if result is None else result.final
+    split = None if result is None else result.reported_split
+    steps_so_far = run.train[-1].step if run.train else 0
     return Row(
-        path=str(folder.path),
+        path=str(run.path),
         label=label,
-        recipe=config["recipe"],
-        network=ModelSpec.from_dict(config["model"]).label,
-        seed=config["seed"],
-        iterations=result["iterations"] if result else (rows[-1]["step"] if rows else 0),
-        train_error=final["train"]["error"] if "train" in final else None,
+        recipe=run.config.recipe,
+        network=run.config.model.label,
+        seed=run.config.seed,
+        iterations=steps_so_far if result is None else result.iterations,
+        train_error=final["train"].error if "train" in final else None,
         reported_split=split,
-        reported_error=final[split]["error"] if split else None,
-        minutes=result["minutes"] if result else None,
-        selection=result["selection"] if result else "in progress",
+        reported_error=None if split is None else final[split].error,
+        minutes=None if result is None else result.minutes,
+        selection="in progress" if result is None else result.selection,
     )

@@ -2,27 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from reslab.config import differences, from_dict, to_dict
-from reslab.errors import RunError, UsageError
+from reslab.config import differences, to_dict
+
+from .reading import ReadRun
 
 _MOST_SAID = 3
-
-
-class Run(Protocol):
-    """What is compared: a run folder, or a record of one."""
-
-    @property
-    def path(self) -> Path: ...
-    def config(self) -> dict[str, Any]: ...
-    def environment(self) -> dict[str, Any]: ...
-    def result(self) -> dict[str, Any] | None: ...
-    def rows(self, split: str) -> list[dict[str, Any]]: ...
-    def rate_drops(self) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +21,13 @@ class Alike:
     """
 
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[ReadRun, ...]
 
 
-def group_alike(runs: Sequence[Run]) -> list[Alike]:
-    """Return the runs, each once, by training, in the order given; RunError names a run whose config is not ours."""
+def group_alike(runs: Sequence[ReadRun]) -> list[Alike]:
+    """Return the runs, each once, by training, in the order given."""
     distinct = list({run.path.resolve(): run for run in runs}.values())
-    grouped: list[tuple[dict[str, Any], list[Run]]] = []
+    grouped: list[tuple[dict[str, Any], list[ReadRun]]] = []
     for run, settings in zip(distinct, _settings_of_all(distinct), strict=True):
         members = next((members for known, members in grouped if known == settings), None)
         if members is None:
@@ -50,33 +38,25 @@ def group_alike(runs: Sequence[Run]) -> list[Alike]:
     return [Alike(label, tuple(members)) for label, (_, members) in zip(labels, grouped, strict=True)]
 
 
-def _settings_of_all(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _settings_of_all(runs: Sequence[ReadRun]) -> list[dict[str, Any]]:
     """What makes each run the training that it is, under the names that a user gives settings."""
     names: dict[str, str] = {}  # a set of images goes by its first name: its folder may have been renamed
     found = [_settings(run, names) for run in runs]
     trainings = [{key: value for key, value in settings.items() if key != "seed"} for settings in found]
-    begun = [run.environment().get("weights") for run in runs]
+    begun = [run.environment.weights for run in runs]
     for number, weights in enumerate(begun):
         same = [other for other, training in enumerate(trainings) if training == trainings[number]]
         # each seed may well begin from weights of its own, but not one seed from several
         first = {found[other]["seed"]: begun[other] for other in reversed(same)}
         if weights is not None and any(begun[other] != first[found[other]["seed"]] for other in same):
-            found[number]["weights"] = f"{weights['file']} ({weights['sha256'][:8]})"
+            found[number]["weights"] = f"{weights.file} ({weights.sha256[:8]})"
     return [{key: value for key, value in settings.items() if key != "seed"} for settings in found]
 
 
-def _settings(run: Run, names: dict[str, str]) -> dict[str, Any]:
-    try:
-        config = from_dict(run.config())
-    except UsageError as error:
-        raise RunError(f"{run.path}: its config is not one of this reslab: {error}") from None
-    settings: dict[str, Any] = to_dict(config)  # a setting that came later counts with its default
-    del settings["data"]["path"]
-    data = run.environment()["data"]
-    fingerprint = data["fingerprint"]
-    settings["dataset"] = f"{names.setdefault(fingerprint, data['name'])} ({fingerprint[:8]})"
-    settings["weights"] = None if settings["weights"] is None else "given"
-    return settings
+def _settings(run: ReadRun, names: dict[str, str]) -> dict[str, Any]:
+    data, weights = run.environment.data, None if run.config.weights is None else "given"
+    settings = to_dict(replace(run.config, data=replace(run.config.data, path=None), weights=weights))
+    return {**settings, "dataset": f"{names.setdefault(data.fingerprint, data.name)} ({data.fingerprint[:8]})"}
 
 
 def _labels(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -22,12 +22,14 @@ from reslab.analysis import (
     worst_mistakes,
 )
 from reslab.artifacts.model_file import ModelCard
+from reslab.artifacts.reader import current, write_document
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Dataset
 from reslab.data.views import batches
 from reslab.errors import RunError
 from reslab.evaluation import Predictions, Protocol, predict_split, recalibrated, summarize
 from reslab.models import Network
+from reslab.system.files import read_json
 
 from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
 from .measurements import look_inside
@@ -187,7 +189,8 @@ def kept_judgement(folder: RunFolder, basis: dict[str, Any] | None = None) -> di
     """Return the run's judgement; None where there is none of this model file (of this split and data, if given)."""
     if not (folder.path / FILE_NAME).exists() or not folder.model_path.exists():
         return None
-    found = folder.read(FILE_NAME)
+    path = folder.path / FILE_NAME
+    found = current(read_json(path), "judgement", path)
     there = found["basis"]
     data = None if there["data"] is None else Path(there["data"])
     return found if there == (basis or basis_of(folder.model_path, there["split"], data)) else None
@@ -195,5 +198,5 @@ def kept_judgement(folder: RunFolder, basis: dict[str, Any] | None = None) -> di
 
 def keep_judgement(folder: RunFolder, basis: dict[str, Any], judgement: dict[str, Any]) -> dict[str, Any]:
     """Write a judgement into the run folder, and return it as it will be read."""
-    folder.write(FILE_NAME, {"basis": basis, **judgement})
+    write_document(folder.path / FILE_NAME, {"basis": basis, **judgement})
     return {"basis": basis, **judgement}

@@ -3,10 +3,10 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from reslab.artifacts.metrics_log import MetricsRow
 from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import RunError
 
@@ -31,7 +31,7 @@ class LiveReport:
 
     def on_step(self, step: int, loss: Tensor) -> None: ...
 
-    def on_row(self, row: dict[str, Any]) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         start = time.monotonic()
         if start < self._next or self._has_failed:
             return

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from reslab.artifacts.documents import ReportedCounts
+
 from .html import write_page
 from .run_page import verdict_in_words
 from .sections import from_judgement
 
 
 def write_model_report(
-    judgement: dict[str, Any], path: Path, *, name: str, recipe: str, metrics: dict[str, Any], command: str
+    judgement: dict[str, Any], path: Path, *, name: str, recipe: str, metrics: ReportedCounts | None, command: str
 ) -> Path:
     """Write a page about a judged model file and return its path.
 

@@ -2,12 +2,20 @@
 
 import json
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.artifacts.metrics_log import rate_drops
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from reslab.artifacts.documents import Counts, RunResult, TestUse
+from reslab.artifacts.metrics_log import MetricsRow, TrainRow
 from reslab.artifacts.model_file import load_card
-from reslab.artifacts.run_folder import FORMAT_VERSION, RunFolder
+from reslab.artifacts.run_folder import RunFolder
+from reslab.artifacts.upgrade import FORMAT_VERSION
+from reslab.config import RunConfig, from_dict, to_dict
 from reslab.evaluation import wilson
 from reslab.evaluation.metrics import error_percent
 from reslab.system.files import to_json
@@ -16,6 +24,7 @@ from .figures.curves import error_figure, loss_figure
 from .figures.style import to_svg
 from .html import figure_markup, write_page
 from .judgement import kept_judgement
+from .reading import drops_of_run
 from .sections import NOTHING, from_counts, from_judgement
 from .skipped import class_sizes, left_out
 
@@ -28,45 +37,49 @@ def write_report(folder: RunFolder, path: Path | None = None) -> Path:
     The page of a finished run has what was judged (`judgement.json`), if that was this model file. The page of a run in
     progress reloads itself.
     """
-    config, environment, result = folder.config(), folder.environment(), folder.result()
-    if config.get("weights") is not None:
-        config["weights"] = Path(config["weights"]).name  # as little of others' business as where the data lay
-    train, monitored = folder.rows("train"), folder.rows(config["evaluation"]["monitor"])
+    config, environment, result = from_dict(folder.config()), folder.environment(), folder.result()
+    train, monitored = folder.train_rows(), folder.rows(config.evaluation.monitor)
+    document = _without_paths(config)
     sections = _judged(folder, result)
     return write_page(
         "report.html",
         path or folder.report_path,
         is_interactive=sections["judged"] is not None,
         reload_seconds=RELOAD_SECONDS if result is None else None,
-        title=f"{config['recipe']} on {environment['data']['name']}, seed {config['seed']}",
+        title=f"{config.recipe} on {environment.data.name}, seed {config.seed}",
         verdict=_verdict(result, train, config),
         result=result,
-        final=_final_rows(result),
+        final=_final_counts(result),
         notes=_notes(result, config, folder.test_uses()),
         test_uses=folder.test_uses(),
         figures=_figures(train, monitored, config),
         **sections,
-        data=environment["data"],
-        left_out=left_out(folder, config["data"].get("path")),
+        data=environment.data,
+        left_out=left_out(folder, config.data.path),
         class_sizes=class_sizes(folder, None if _judged_elsewhere(sections["judgement"]) else sections["judged"]),
-        settings=_flatten(config),
-        # a page is passed on, and where the data lay on this machine is no business of others
-        config_json=to_json({"format_version": FORMAT_VERSION, **config, "data": {**config["data"], "path": None}}),
-        sessions=environment["sessions"],
+        settings=_flatten(document),
+        config_json=to_json({"format_version": FORMAT_VERSION, **document}),
+        sessions=environment.sessions,
         command=f"reslab train {shlex.quote(folder.path.resolve().name)}/config.json --run-dir NEW-FOLDER",
     )
 
 
-def _judged(folder: RunFolder, result: dict[str, Any] | None) -> dict[str, Any]:
+def _without_paths(config: RunConfig) -> dict[str, Any]:
+    """Return the config as JSON values: a page is passed on, and where data and weights lay is nobody's business."""
+    weights = None if config.weights is None else Path(config.weights).name
+    return to_dict(replace(config, data=replace(config.data, path=None), weights=weights))
+
+
+def _judged(folder: RunFolder, result: RunResult | None) -> dict[str, Any]:
     if result is None:
         return NOTHING
     if judgement := kept_judgement(folder):
         return from_judgement(judgement, _judged_elsewhere(judgement))
-    if result["confusion"] is None:
+    if result.confusion is None or result.reported_split is None:
         return NOTHING
     note = f"Calibration and the images that deserve a look are added by: reslab report {folder.path.name}"
     names = load_card(folder.model_path).class_names
-    return from_counts(result["confusion"], names, result["reported_split"], result["protocol"], [note])
+    return from_counts(result.confusion, names, result.reported_split, result.protocol, [note])
 
 
 def _judged_elsewhere(judgement: dict[str, Any] | None) -> list[str]:
@@ -80,16 +93,13 @@ def _judged_elsewhere(judgement: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _verdict(result: dict[str, Any] | None, train: list[dict[str, Any]], config: dict[str, Any]) -> str:
+def _verdict(result: RunResult | None, train: Sequence[TrainRow], config: RunConfig) -> str:
     if result is None:
-        step = train[-1]["step"] if train else 0
-        return f"In progress: step {step:,} of {config['train']['iterations']:,}."
-    split = result["reported_split"]
-    if split is None:
-        return f"{result['model']}: trained for {result['iterations']:,} iterations; there is no split to judge it on."
-    counts = result["final"][split]
-    wrong = counts["total"] - counts["correct"]
-    return verdict_in_words(result["model"], split, wrong, counts["total"])
+        step = train[-1].step if train else 0
+        return f"In progress: step {step:,} of {config.train.iterations:,}."
+    if result.reported is None or result.reported_split is None:
+        return f"{result.model}: trained for {result.iterations:,} iterations; there is no split to judge it on."
+    return verdict_in_words(result.model, result.reported_split, result.reported.wrong, result.reported.total)
 
 
 def verdict_in_words(network: str, split: str, wrong: int, total: int) -> str:
@@ -102,28 +112,25 @@ def verdict_in_words(network: str, split: str, wrong: int, total: int) -> str:
     )
 
 
-def _final_rows(result: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the final numbers, each with its split, protocol and counts."""
+def _final_counts(result: RunResult | None) -> dict[str, Counts]:
+    """Return the final counts, under what their splits are called on the page."""
     if result is None:
-        return []
+        return {}
     names = {"test": "test", "validation": "validation", "train": "training images, clean (no augmentation, eval mode)"}
-    return [
-        {"split": names[split], "protocol": result["protocol"], "wrong": counts["total"] - counts["correct"], **counts}
-        for split, counts in result["final"].items()
-    ]
+    return {names[split]: counts for split, counts in result.final.items()}
 
 
-def _notes(result: dict[str, Any] | None, config: dict[str, Any], uses: list[dict[str, Any]]) -> list[str]:
-    monitor = config["evaluation"]["monitor"]
+def _notes(result: RunResult | None, config: RunConfig, uses: Sequence[TestUse]) -> list[str]:
+    monitor = config.evaluation.monitor
     notes = [
         "The training error in the curve is that of the batches as trained on (augmented, before each update), "
-        f"averaged over windows of {config['train']['log_every']} iterations."
+        f"averaged over windows of {config.train.log_every} iterations."
     ]
     if result is not None:
-        notes.insert(0, f"What was selected: {result['selection']}.")
+        notes.insert(0, f"What was selected: {result.selection}.")
     if monitor == "test":
         notes.append("The test curve is drawn for the figure only: nothing was chosen by it.")
-    elif result is not None and result["reported_split"] == "test":
+    elif result is not None and result.reported_split == "test":
         notes.append(
             "The test set was read once, at the end."
             if not uses
@@ -132,33 +139,40 @@ def _notes(result: dict[str, Any] | None, config: dict[str, Any], uses: list[dic
     return notes
 
 
-def _figures(
-    train: list[dict[str, Any]], monitored: list[dict[str, Any]], config: dict[str, Any]
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _PageFigure:
+    """A figure of the page, under a heading."""
+
+    title: str
+    caption: str
+    svg: Markup
+
+
+def _figures(train: Sequence[TrainRow], monitored: Sequence[MetricsRow], config: RunConfig) -> list[_PageFigure]:
     if not train:
         return []
-    train = _whole_windows(train, config["train"]["log_every"])
-    split = config["evaluation"]["monitor"]
+    train = _whole_windows(train, config.train.log_every)
+    split = config.evaluation.monitor
     bold = f", {split} bold" if monitored else ""
     caption = f"Error over iterations: training thin{bold}; dashed where the learning rate drops."
-    drops = rate_drops(config["schedule"], train, monitored)
-    label = f"Line chart. Training error ends at {train[-1]['error']:.2f} %"
-    label += f", {split} error at {monitored[-1]['error']:.2f} %." if monitored else "."
+    drops = drops_of_run(config, train, monitored)
+    label = f"Line chart. Training error ends at {train[-1].error:.2f} %"
+    label += f", {split} error at {monitored[-1].error:.2f} %." if monitored else "."
     return [
         _figure("curves", error_figure(train, monitored, split, drops), "Learning curves", caption, label),
         _figure("loss", loss_figure(train), "Loss and learning rate", "Training loss and learning rate; logarithmic.",
-                f"Line charts. Training loss ends at {train[-1]['loss']:.4g}."),
+                f"Line charts. Training loss ends at {train[-1].loss:.4g}."),
     ]  # fmt: skip
 
 
-def _whole_windows(train: list[dict[str, Any]], log_every: int) -> list[dict[str, Any]]:
+def _whole_windows(train: Sequence[TrainRow], log_every: int) -> Sequence[TrainRow]:
     """Leave out a last row of less than half a window: a spike that says nothing."""
-    is_short = len(train) > 1 and train[-1]["step"] - train[-2]["step"] < log_every / 2
+    is_short = len(train) > 1 and train[-1].step - train[-2].step < log_every / 2
     return train[:-1] if is_short else train
 
 
-def _figure(name: str, figure: Any, title: str, caption: str, label: str) -> dict[str, Any]:
-    return {"name": name, "title": title, "caption": caption, "svg": figure_markup(to_svg(figure, name, label))}
+def _figure(name: str, figure: Figure, title: str, caption: str, label: str) -> _PageFigure:
+    return _PageFigure(title, caption, figure_markup(to_svg(figure, name, label)))
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from reslab import builders
+from reslab.artifacts.documents import DataFacts
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import DataConfig
 from reslab.data import Dataset, FileDataset, Splits
@@ -106,9 +106,9 @@ def _say_unused(place: str | None) -> None:
 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
     """Return the data of a run that has begun, exactly as it began: the same images in the same splits and order."""
-    if not folder.split_path.exists():  # images in memory, and runs from before splits were recorded
+    if not folder.split_path.exists():  # images in memory
         return RunData(builders.build_splits(config))
-    name = folder.environment()["data"]["name"]
+    name = folder.environment().data.name
     splits = read_split(folder.split_path, _root(config), name, config.channels or 3)
     return RunData(splits)
 
@@ -116,7 +116,7 @@ def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
 def known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     """Count the images of other data that a run knows, by its splits: those of the same class and file name.
 
-    Nothing is known of images in memory, nor by runs from before splits were recorded.
+    Nothing is known of images in memory.
     """
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists():
         return Counter()
@@ -141,17 +141,17 @@ def same_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     return Counter(split for split in found if split is not None)
 
 
-def data_facts(data: RunData) -> dict[str, Any]:
+def data_facts(data: RunData) -> DataFacts:
     """Return which data a run sees: name, fingerprint of training, classes, sizes, how many were left out."""
     splits = data.splits
     sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {
-        "name": splits.train.name,
-        "fingerprint": splits.train.fingerprint(),
-        "num_classes": len(splits.train.class_names),
-        "sizes": {name: len(part) for name, part in sizes.items() if part is not None},
-        "skipped": len(data.skipped),
-    }
+    return DataFacts(
+        name=splits.train.name,
+        fingerprint=splits.train.fingerprint(),
+        num_classes=len(splits.train.class_names),
+        sizes={name: len(part) for name, part in sizes.items() if part is not None},
+        skipped=len(data.skipped),
+    )
 
 
 def record_data(data: RunData, config: DataConfig) -> dict[str, bytes]:

@@ -2,9 +2,10 @@
 
 import datetime
 import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from reslab.artifacts.documents import EngineChoice, Environment, Session, WeightsFacts
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig, differences, from_dict, to_dict
 from reslab.distributed import barrier
@@ -25,12 +26,11 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 def create_folder(path: Path, context: RunContext) -> None:
     """Make the folder of a new run, with all that is settled before the first step."""
-    facts: dict[str, Any] = {"data": data_facts(context.data), "sessions": [_session_facts(context, 0)]}
-    if context.config.weights is not None:
-        facts["weights"] = _weights_facts(Path(context.config.weights))
+    weights = None if context.config.weights is None else _weights_facts(Path(context.config.weights))
+    environment = Environment(data=data_facts(context.data), weights=weights, sessions=(_session(context, 0),))
     if context.world.is_main:
         files = record_data(context.data, context.config.data)
-        RunFolder.create(path, to_dict(context.config), facts, files)
+        RunFolder.create(path, to_dict(context.config), environment, files)
     barrier()
 
 
@@ -42,7 +42,7 @@ def check_same_run(folder: RunFolder, context: RunContext) -> None:
         RunError: The data or the weights are not those that the run began with.
     """
     check_same_config(folder, context.config)
-    recorded, found = folder.environment()["data"]["fingerprint"], data_facts(context.data)["fingerprint"]
+    recorded, found = folder.environment().data.fingerprint, data_facts(context.data).fingerprint
     if recorded != found:
         raise RunError(
             f"{folder.path} was trained on different data (recorded fingerprint {recorded}, found {found}). Pass the "
@@ -71,21 +71,22 @@ def _check_same_weights(folder: RunFolder, weights: str | None) -> None:
     """Compare only a file that exists: one that is gone is missed when a run without checkpoints needs it."""
     if weights is None or not Path(weights).exists():
         return
-    recorded, found = folder.environment().get("weights"), _weights_facts(Path(weights))
+    recorded, found = folder.environment().weights, _weights_facts(Path(weights))
     if recorded != found:
+        before = f"recorded {recorded.file} of SHA-256 {recorded.sha256[:12]}" if recorded else "none are recorded"
         raise RunError(
-            f"{folder.path} was started from different weights (recorded {recorded}, found {found}). Pass the original "
-            "file, or start a new run."
+            f"{folder.path} was started from different weights ({before}, found {found.file} of {found.sha256[:12]}). "
+            "Pass the original file, or start a new run."
         )
 
 
 def last_engine(folder: RunFolder) -> Engine:
     """Return the engine of a run's last session, so that a resumed run has the same bits."""
-    session = folder.environment()["sessions"][-1]
+    session = folder.environment().sessions[-1]
     return Engine(
-        precision=session["precision"],
-        fused_norm=session.get("fused_norm", False),  # runs from before there was a kernel
-        compiled=session["is_compiled"],
+        precision=session.precision,
+        fused_norm=session.fused_norm,
+        compiled=session.is_compiled,
         reason="as this run began",
     )
 
@@ -93,29 +94,33 @@ def last_engine(folder: RunFolder) -> Engine:
 def add_session(folder: RunFolder, context: RunContext, step: int) -> None:
     """Add this session to the run's environment; warn when the run cannot have the same bits as without a stop."""
     environment = folder.environment()
-    session = _session_facts(context, step)
-    keys = ("device", "precision", "fused_norm", "is_compiled", "world_size", "threads", "packages")
-    before = {"fused_norm": False, **environment["sessions"][-1]}
-    changed = [key for key in keys if before.get(key) != session.get(key)]
-    if changed:
+    session = _session(context, step)
+    now, before = _what_bits_depend_on(session), _what_bits_depend_on(environment.sessions[-1])
+    if changed := [name for name, value in now.items() if before[name] != value]:
         log.warning("changed since the last session: %s. The run continues, but not bit for bit.", ", ".join(changed))
     if context.world.is_main:
-        folder.write("environment.json", {**environment, "sessions": [*environment["sessions"], session]})
+        folder.write_environment(replace(environment, sessions=(*environment.sessions, session)))
 
 
-def _session_facts(context: RunContext, step: int) -> dict[str, Any]:
-    return {
-        "from_step": step,
-        "date": datetime.date.today().isoformat(),
-        "device": context.device.type,
-        "precision": context.engine.precision,
-        "fused_norm": context.engine.fused_norm,
-        "is_compiled": context.engine.compiled,
-        "engine": {"reason": context.engine.reason, "images_per_second": context.engine.rates},
-        "world_size": context.world.size,
-        **collect_environment(),
-    }
+def _what_bits_depend_on(session: Session) -> dict[str, object]:
+    names = ("device", "precision", "fused_norm", "is_compiled", "world_size")
+    machine = {"threads": session.machine.threads, "packages": session.machine.packages}
+    return {**{name: getattr(session, name) for name in names}, **machine}
 
 
-def _weights_facts(path: Path) -> dict[str, str]:
-    return {"file": path.name, "sha256": sha256_of(path)}
+def _session(context: RunContext, step: int) -> Session:
+    return Session(
+        from_step=step,
+        date=datetime.date.today().isoformat(),
+        device=context.device.type,
+        precision=context.engine.precision,
+        fused_norm=context.engine.fused_norm,
+        is_compiled=context.engine.compiled,
+        world_size=context.world.size,
+        engine=EngineChoice(reason=context.engine.reason, images_per_second=context.engine.rates),
+        machine=collect_environment(),
+    )
+
+
+def _weights_facts(path: Path) -> WeightsFacts:
+    return WeightsFacts(file=path.name, sha256=sha256_of(path))

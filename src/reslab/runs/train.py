@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from reslab import builders
+from reslab.artifacts.documents import Counts, ReportedCounts, RunResult
 from reslab.artifacts.model_file import ModelCard, save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.config import RunConfig
@@ -184,33 +185,30 @@ def _finish(run: OpenRun) -> None:
         name: _known(trainer, context, name, selected_step) or context.evaluate(model, dataset)
         for name, dataset in _final_splits(context).items()
     }
-    reported = next((name for name in ("test", "validation") if name in final), None)
-    counts = {name: {**evaluation.to_dict(), "error": evaluation.error} for name, evaluation in final.items()}
-    result = {
-        "recipe": context.config.recipe,
-        "model": context.config.model.label,
-        "seed": context.config.seed,
-        "iterations": trainer.state.step,
-        "selection": _selection_in_words(context, selected_step),
-        "selected_step": selected_step,
-        "protocol": describe_view(context.splits.train, context.preprocess),
-        "reported_split": reported,
-        "final": counts,
-        "confusion": None if reported is None else final[reported].confusion.tolist(),
-        "monitor": context.config.evaluation.monitor,
-        "minutes": round(trainer.state.seconds / 60, 2),
-        "waited_for_data": round(trainer.state.waited_seconds / max(trainer.state.seconds, 1e-9), 4),
-    }
     if context.world.is_main:
-        metrics = {"split": reported, "protocol": result["protocol"], **counts.get(reported or "", {})}
-        card = ModelCard(
-            preprocess=trainer.card.preprocess,
-            class_names=trainer.card.class_names,
-            recipe=trainer.card.recipe,
-            metrics=metrics,
+        reported = next((name for name in ("test", "validation") if name in final), None)
+        counts = {name: Counts.of(evaluation) for name, evaluation in final.items()}
+        words = describe_view(context.splits.train, context.preprocess)
+        metrics = ReportedCounts(split=reported, protocol=words, **asdict(counts[reported])) if reported else None
+        save_model(folder.model_path, model, replace(trainer.card, metrics=metrics))
+        result = RunResult(
+            recipe=context.config.recipe,
+            model=context.config.model.label,
+            seed=context.config.seed,
+            iterations=trainer.state.step,
+            selection=_selection_in_words(context, selected_step),
+            selected_step=selected_step,
+            is_checkpoint=trainer.average is None and not context.config.batch_norm.reestimate_batches,
+            protocol=words,
+            reported_split=reported,
+            final=counts,
+            confusion=None if reported is None else final[reported].cells(),
+            monitor=context.config.evaluation.monitor,
+            minutes=round(trainer.state.seconds / 60, 2),
+            waited_for_data=round(trainer.state.waited_seconds / max(trainer.state.seconds, 1e-9), 4),
+            model_sha256=sha256_of(folder.model_path),
         )
-        save_model(folder.model_path, model, card)
-        folder.write("result.json", {**result, "model_sha256": sha256_of(folder.model_path)})
+        folder.write_result(result)
     barrier()
 
 

@@ -4,13 +4,67 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 _PACKAGES = ("reslab", "torch", "numpy", "pillow", "simplejpeg", "safetensors")
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "bf16", "asimd", "sve")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cpu:
+    """A processor.
+
+    Attributes:
+        name: As the system calls it.
+        cores: How many of them this process may use; None where the system does not tell.
+        flags: The instruction sets that matter to training, in alphabetical order.
+    """
+
+    name: str
+    cores: int | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cuda:
+    """A CUDA device. version: of the CUDA toolkit that torch was built with."""
+
+    name: str
+    version: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The source code that ran: its git commit, and whether it was changed since; both None without git."""
+
+    commit: str | None
+    is_dirty: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Versions and hardware that something was computed with. It holds no path and no name of a machine or user.
+
+    Attributes:
+        python: Python's version.
+        system: The operating system and its architecture.
+        packages: Version of each package that numbers depend on.
+        cpu: The processor.
+        source: The source code that ran.
+        threads: Threads that torch computed with.
+        cuda: The CUDA device; None without one.
+    """
+
+    python: str
+    system: str
+    packages: dict[str, str]
+    cpu: Cpu
+    source: Source
+    threads: int
+    cuda: Cuda | None = None
 
 
 @cache
@@ -44,24 +98,31 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def source_version() -> dict[str, Any]:
-    """Return the git commit of this package's source and whether it was changed since; None where there is no git."""
+def source_version() -> Source:
+    """Return the git commit of this package's source and whether it was changed since; both None without git."""
     tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
     if tracked is None:
-        return {"commit": None, "is_dirty": None}
-    return {"commit": _git("rev-parse", "HEAD"), "is_dirty": bool(_git("status", "--porcelain", "--", ".."))}
+        return Source(commit=None, is_dirty=None)
+    return Source(commit=_git("rev-parse", "HEAD"), is_dirty=bool(_git("status", "--porcelain", "--", "..")))
 
 
-def collect() -> dict[str, Any]:
-    """Return the environment as JSON values. It holds no path and no name of the machine or of its user."""
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version(name) for name in _PACKAGES},
-        "cpu": {
-            "name": cpu_name(),
-            "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
-            "flags": sorted(cpu_flags().intersection(_INTERESTING_FLAGS)),
-        },
-        "source": source_version(),
-    }
+def collect(threads: int, cuda: Cuda | None = None) -> Machine:
+    """Collect the facts of this machine.
+
+    Args:
+        threads: Threads that torch computes with.
+        cuda: The CUDA device; None without one.
+    """
+    return Machine(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        packages={name: version(name) for name in _PACKAGES},
+        cpu=Cpu(
+            name=cpu_name(),
+            cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+            flags=tuple(sorted(cpu_flags().intersection(_INTERESTING_FLAGS))),
+        ),
+        source=source_version(),
+        threads=threads,
+        cuda=cuda,
+    )

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -15,6 +15,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SMOOTHING = 0.95
+
+
+class MetricsRow(Protocol):
+    """A row of a run's metrics: of a window of training, or of an evaluation."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def loss(self) -> float | None: ...
+    @property
+    def error(self) -> float: ...
+
+
+@runtime_checkable
+class _WithRate(Protocol):
+    """A window of training, which had a learning rate."""
+
+    @property
+    def lr(self) -> float: ...
 
 
 class _Rate:
@@ -36,8 +57,8 @@ class _Rate:
             self._seconds_per_step = taken if math.isnan(old) else _SMOOTHING * old + (1 - _SMOOTHING) * taken
         self._last = now
 
-    def row(self, row: dict[str, Any]) -> None:
-        if row["split"] != "train":
+    def row(self, row: MetricsRow) -> None:
+        if row.split != "train":
             # with an evaluation after every step, what follows it is all there is to go by
             self._last = time.monotonic() if math.isnan(self._seconds_per_step) else None
 
@@ -66,13 +87,12 @@ class PlainProgress:
     def on_step(self, step: int, loss: "Tensor") -> None:
         self._rate.step()
 
-    def on_row(self, row: dict[str, Any]) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         self._rate.row(row)
-        step = row["step"]
-        loss = "not finite" if row["loss"] is None else f"{row['loss']:.4f}"
-        line = f"{self._name} {step}/{self._iterations} {row['split']}: loss {loss}, error {row['error']:.2f} %"
-        if row["split"] == "train":
-            line += f", lr {row['lr']:g}, {self._rate.in_words(self._iterations - step)}"
+        loss = "not finite" if row.loss is None else f"{row.loss:.4f}"
+        line = f"{self._name} {row.step}/{self._iterations} {row.split}: loss {loss}, error {row.error:.2f} %"
+        if isinstance(row, _WithRate):
+            line += f", lr {row.lr:g}, {self._rate.in_words(self._iterations - row.step)}"
         print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> "PlainProgress":
@@ -105,11 +125,11 @@ class LiveProgress:
         figures = " · ".join([self._rate.in_words(self._iterations - step), *self._errors.values()])
         self._progress.update(self._task, completed=step, figures=figures)
 
-    def on_row(self, row: dict[str, Any]) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         self._rate.row(row)
-        if row["split"] == "train":
-            self._errors["loss"] = f"loss {row['loss']:.3f}"
-        self._errors[row["split"]] = f"{row['split']} error {row['error']:.2f} %"
+        if row.split == "train":
+            self._errors["loss"] = f"loss {row.loss:.3f}"
+        self._errors[row.split] = f"{row.split} error {row.error:.2f} %"
 
     def __enter__(self) -> "LiveProgress":
         self._progress.start()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from reslab.artifacts.checkpoint import CheckpointFolder
-from reslab.artifacts.metrics_log import RowLog
+from reslab.artifacts.metrics_log import MetricsRow, RowLog, TimingRow
 from reslab.evaluation.metrics import Evaluation
 from reslab.models import Network
 
@@ -54,19 +54,19 @@ class Observer(Protocol):
     """Something that looks on (a progress bar, a logger) and changes nothing."""
 
     def on_step(self, step: int, loss: Tensor) -> None: ...
-    def on_row(self, row: dict[str, Any]) -> None: ...
+    def on_row(self, row: MetricsRow) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
     """Where a run writes: metrics that repeat to the byte, timings that do not, checkpoints. None: nowhere."""
 
-    metrics: RowLog | None = None
-    timing: RowLog | None = None
+    metrics: RowLog[MetricsRow] | None = None
+    timing: RowLog[TimingRow] | None = None
     checkpoints: CheckpointFolder | None = None
 
     @property
-    def logs(self) -> tuple[RowLog, ...]:
+    def logs(self) -> tuple[RowLog[MetricsRow] | RowLog[TimingRow], ...]:
         """Those that are written."""
         return tuple(log for log in (self.metrics, self.timing) if log)
 

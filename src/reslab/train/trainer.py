@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import safetensors.torch
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reslab.artifacts.checkpoint import Checkpoint
+from reslab.artifacts.documents import Counts
+from reslab.artifacts.metrics_log import EvaluationRow, MetricsRow, TimingRow, TrainRow
 from reslab.artifacts.model_file import ModelCard, model_bytes
 from reslab.data.stream import Batch, Stream
 from reslab.distributed import World, any_rank, average_running_statistics, barrier, replicate
@@ -168,18 +170,12 @@ class Trainer:
         self._check_losses()
         loss, error = self.log_meter.read()
         self.log_meter.reset()
-        row = {
-            "step": self.state.step,
-            "split": "train",
-            "loss": loss,
-            "error": error,
-            "lr": self._rate,  # not asked for again: the warm-up may have ended with this step
-        }
-        self._write(row)
+        # the rate is not asked for again: the warm-up may have ended with this step
+        self._write(TrainRow(step=self.state.step, loss=loss, error=error, lr=self._rate))
         self._tick()
         if self.records.timing and self.world.is_main:
-            seconds = {"seconds": self.state.seconds, "waited_seconds": self.state.waited_seconds}
-            self.records.timing.append({"step": self.state.step, **{k: round(v, 3) for k, v in seconds.items()}})
+            seconds, waited = round(self.state.seconds, 3), round(self.state.waited_seconds, 3)
+            self.records.timing.append(TimingRow(step=self.state.step, seconds=seconds, waited_seconds=waited))
 
     def evaluate(self) -> None:
         """Evaluate the monitored split; only a split that may choose reaches the schedule, `best` and the patience."""
@@ -188,8 +184,16 @@ class Trainer:
         with self.average.applied() if self.average else nullcontext():
             evaluation = self.monitor.evaluate(self.model)
         self.latest = self.state.step, evaluation
+        counts = Counts.of(evaluation)
         self._write(
-            {"step": self.state.step, "split": self.monitor.split, **evaluation.to_dict(), "error": evaluation.error}
+            EvaluationRow(
+                step=self.state.step,
+                split=self.monitor.split,
+                correct=counts.correct,
+                total=counts.total,
+                loss=counts.loss,
+                error=counts.error,
+            )
         )
         if not self.monitor.may_choose:
             return
@@ -218,7 +222,7 @@ class Trainer:
         self._last_saved = self.state.step
         barrier()
 
-    def _write(self, row: dict[str, Any]) -> None:
+    def _write(self, row: MetricsRow) -> None:
         if self.records.metrics and self.world.is_main:
             self.records.metrics.append(row)
         for observer in self.observers:

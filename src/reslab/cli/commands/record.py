@@ -28,8 +28,8 @@ def record(
     model
         Put a small network's model file beside the record.
     """
-    from reslab.artifacts.record import write_record
     from reslab.artifacts.run_folder import RunFolder
+    from reslab.runs.record import record_run
 
-    print(write_record(RunFolder.open(run), results, replace=replace, with_model=model))
+    print(record_run(RunFolder.open(run), results, overwrite=replace, with_model=model))
     return 0

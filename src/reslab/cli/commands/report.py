@@ -80,7 +80,7 @@ def _report_run(given: _Given, output: Path | None) -> Path:
         raise RunError(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
     if result is not None:
         folder.finished_model()  # says where a missing one is to be had
-    split: str | None = given.split or (result["reported_split"] if result else None)
+    split = given.split or (result.reported_split if result else None)
     if split is not None:
         try:
             _judge_run(folder, given, split)

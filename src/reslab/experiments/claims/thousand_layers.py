@@ -124,7 +124,7 @@ def _falls(evidence: CostEvidence) -> list[MeanDifference]:
     """For each seed the training error of the second half of its windows less that of the first, by their images."""
     train, falls = evidence.config(_deep(evidence)).train, []
     for record in evidence.records[_deep(evidence)]:
-        errors = [row["error"] for row in record.rows("train")]
+        errors = [row.error for row in record.rows("train")]
         half = len(errors) // 2
         images = half * train.log_every * train.batch_size
         falls.append(difference_of_shares(mean(errors[-half:]), mean(errors[:half]), images))

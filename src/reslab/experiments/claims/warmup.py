@@ -40,9 +40,9 @@ def _starts(evidence: Evidence, name: str) -> tuple[float, ...]:
     starts = []
     for record in evidence.records[name]:
         rows = record.rows("train")
-        above = [number for number, row in enumerate(rows) if row["error"] >= _BELOW]
+        above = [number for number, row in enumerate(rows) if row.error >= _BELOW]
         first = above[-1] + 1 if above else 0
-        starts.append(float(rows[first]["step"] if first < len(rows) else record.values["iterations"]))
+        starts.append(float(rows[first].step if first < len(rows) else record.document.iterations))
     return tuple(starts)
 
 

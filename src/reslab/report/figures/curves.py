@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.artifacts.metrics_log import TrainRow
+
 from .style import COLORS, INK, in_iterations, styled
 
-Rows = Sequence[dict[str, Any]]
 THIN, BOLD = 0.9, 2.2
 
 
@@ -26,9 +27,18 @@ class Curve:
     runs: tuple[tuple[tuple[int, float], ...], ...]
 
 
-def points(rows: Rows, key: str = "error") -> tuple[tuple[int, float], ...]:
-    """Return the (step, value) points of a log's rows."""
-    return tuple((row["step"], row[key]) for row in rows)
+class HasError(Protocol):
+    """A row of a log, or a point of a recorded curve."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def error(self) -> float: ...
+
+
+def points(rows: Sequence[HasError]) -> tuple[tuple[int, float], ...]:
+    """Return the (step, error in %) points of a log's rows."""
+    return tuple((row.step, row.error) for row in rows)
 
 
 def draw(axes: Axes, curve: Curve) -> None:
@@ -51,7 +61,11 @@ def _as_text(label: str) -> str:
 
 
 def error_figure(
-    train: Rows, monitored: Rows, split: str, drops: Sequence[int] = (), top: float | None = None
+    train: Sequence[HasError],
+    monitored: Sequence[HasError],
+    split: str,
+    drops: Sequence[int] = (),
+    top: float | None = None,
 ) -> Figure:
     """Return the errors of one run over its iterations, with dashed lines at `drops` of the learning rate."""
     with styled():
@@ -71,16 +85,16 @@ def error_figure(
     return figure
 
 
-def loss_figure(train: Rows) -> Figure:
+def loss_figure(train: Sequence[TrainRow]) -> Figure:
     """Return the training loss and, below it, the learning rate; both on logarithmic axes."""
     with styled():
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        steps = [row["step"] for row in train]
-        upper.plot(steps, [max(row["loss"], 1e-8) for row in train], color=COLORS[1], linewidth=THIN)
+        steps = [row.step for row in train]
+        upper.plot(steps, [max(row.loss, 1e-8) for row in train], color=COLORS[1], linewidth=THIN)
         upper.set_yscale("log")
         upper.set_ylabel("training loss")
-        lower.step(steps, [row["lr"] for row in train], color=COLORS[2], linewidth=1.4, where="post")
+        lower.step(steps, [row.lr for row in train], color=COLORS[2], linewidth=1.4, where="post")
         lower.set_yscale("log")
         lower.set_ylabel("learning rate")
         in_iterations(lower)

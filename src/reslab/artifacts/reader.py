@@ -1,0 +1,76 @@
+"""JSON documents: written from dataclasses, and read back strictly."""
+
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from reslab.errors import RunError
+from reslab.system.files import read_json, to_json, write_atomically
+
+from .upgrade import FORMAT_VERSION, Kind, upgrade
+
+T = TypeVar("T")
+
+
+def write_document(path: Path, document: Any) -> None:
+    """Write a dataclass, or a mapping of JSON values, with the format version, atomically."""
+    values = document if isinstance(document, dict) else asdict(document)
+    write_atomically(path, to_json({"format_version": FORMAT_VERSION, **values}))
+
+
+def read_document(path: Path, kind: Kind, form: type[T]) -> T:
+    """Read a JSON document of this or an earlier format version.
+
+    Args:
+        path: The file.
+        kind: Which document it is.
+        form: The dataclass that it is read into.
+
+    Raises:
+        RunError: The file is missing, damaged, of another version, or a field is wrong; the message names the field.
+    """
+    return checked(current(read_json(path), kind, path), form, path)
+
+
+def current(values: Any, kind: Kind, where: object) -> Any:
+    """Return a document's values in today's form, without the format version; RunError for an unknown version."""
+    if not isinstance(values, dict):
+        raise RunError(f"{where}: not a JSON object.")
+    version = values.get("format_version")
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise RunError(f"{where}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
+    fields = {key: value for key, value in values.items() if key != "format_version"}
+    if version == FORMAT_VERSION:
+        return fields
+    try:
+        return upgrade(fields, kind)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{where}: damaged: not a whole {kind} document of format version {version} ({error})."
+        ) from None
+
+
+def checked(values: Any, form: type[T], where: object) -> T:
+    """Return the dataclass that JSON values are of; RunError names the first field that is wrong."""
+    try:
+        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
+        return _adapter(form).validate_json(json.dumps(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        raise RunError(f"{where}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError, prefix: str = "") -> str:
+    """Say what is wrong with the first wrong field of a document: its path and the reason."""
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in (*([prefix] if prefix else []), *problem["loc"]))
+    reason = str(problem.get("ctx", {}).get("error", problem["msg"])).removesuffix(".")
+    return f"{field}: {reason}." if field else f"{reason}."
+
+
+@cache
+def _adapter(form: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(form)
