@@ -23,11 +23,12 @@ VERDICTS_NOTE = (
     "Intervals are Welch's t over the training seeds, unless the rule says otherwise; those of test errors hold for "
     "these test images, and other images would add to them. Where all seeds are equal there is no spread to estimate, "
     "and three equal values say little about a fourth: a difference of exactly 0 in every seed counts as 0, and any "
-    "other that is the same in every seed has no interval. Each verdict stands for itself: intervals and p-values are "
-    "not corrected for the number of claims tested, so that of many claims some would come out wrongly by chance. For "
-    "the digits the rules are not blind: what the networks do there was known when they were written, and the one of "
-    "batch norm was replaced after its first form would not have called the claim reproduced. Some rules were changed "
-    "after results on CIFAR-10 were known, too; the documentation of 'reslab reproduce' lists what was known when."
+    "other difference that is the same in every seed has no interval. Each verdict stands for itself: intervals and "
+    "p-values are not corrected for the number of claims tested, so that of many claims some would come out wrongly by "
+    "chance. For the digits the rules are not blind: what the networks do there was known when the rules were written, "
+    "and the rule of batch norm was replaced after its first form would not have called the claim reproduced. Some "
+    "rules were changed after results on CIFAR-10 were known, too; the documentation of 'reslab reproduce' lists what "
+    "was known when."
 )
 _PLACES = list(product(EXPERIMENTS.values(), SIZES))  # in the order of the book
 

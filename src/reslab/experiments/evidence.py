@@ -149,7 +149,7 @@ def read_evidence(path: Path, form: type[ValueT]) -> ValueT:
     version = values.pop("format_version", None) if isinstance(values, dict) else None
     try:
         if version == 2:
-            values = upgrade(values)
+            values = _upgrade(values)
         elif version != FORMAT_VERSION:
             raise RunError(f"{path}: format version is {version}; this reslab reads versions 2 and {FORMAT_VERSION}.")
         # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
@@ -162,8 +162,8 @@ def read_evidence(path: Path, form: type[ValueT]) -> ValueT:
     raise RunError(f"{path}: damaged: {reason}. Remove it; 'reslab reproduce' writes it again.")
 
 
-def upgrade(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of an evidence file of format version 2 (until November 2026) in today's form."""
+def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of an evidence file of format version 2 (until November 2026) in today's form."""
 
     def measured(value: object, made: dict[str, Any]) -> dict[str, Any]:
         machine = dict(made["environment"])

@@ -91,7 +91,7 @@ class NetworkMeasurement(Generic[NetworkT]):
     Attributes:
         form: the type of the value.
         measure: returns the value of a finished run.
-        constants: what the value depends on beside the network, at a size.
+        constants: what the value depends on besides the network, at a size.
         arms: on whose networks, at a size; None for all of the experiment's.
     """
 

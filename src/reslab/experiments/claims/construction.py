@@ -239,17 +239,18 @@ EXPERIMENT = Experiment(
     name="construction",
     title="A deeper net that is at least as good exists, by construction",
     claim="Let the added layers of a deeper net be identities and copy the others from the learned shallower one: a "
-    "solution that is no worse exists. That solvers do not find one as good from scratch shows that not all systems "
+    "solution that is not worse exists. That solvers do not find one as good from scratch shows that not all systems "
     "are similarly easy to optimise.",
     source="Sec. 1",
     paper=(("training error of the construction", "not above the shallower net's (an argument, not a measurement)"),),
-    rule="Judged is the first sentence of the claim; what is found from scratch is shown beside it. Reproduced if, in "
-    f"every case, inserted identity blocks move no logit by more than {_TOLERANCE:g} of the largest and the number of "
-    f"wrongly classified test images by at most {_MOVED_IMAGES} (a tie between two classes), and if, trained on from "
-    f"there, both the plain and the residual deep net's clean training error is at most {MARGIN:g} point above that of "
-    "the shallow one trained on as long (upper end of the 95 % interval: Student's t of the differences seed by seed, "
-    "because the two begin with the same trained net). Not reproduced if a logit or the count moves further, or if one "
-    "of the two is more than that above (lower end). Otherwise inconclusive, with one seed for instance.",
+    rule="The rule judges the first sentence of the claim; what is found from scratch is shown but not judged. "
+    f"Reproduced if, in every case, inserted identity blocks move no logit by more than {_TOLERANCE:g} of the largest "
+    f"and the number of wrongly classified test images by at most {_MOVED_IMAGES} (a tie between two classes), and "
+    "if, trained from there, both the plain and the residual deep net's clean training error is at most "
+    f"{MARGIN:g} point above that of the shallow net trained as long (upper end of the 95 % interval: Student's t of "
+    "the differences seed by seed, because the two begin with the same trained net). Not reproduced if a logit or the "
+    "count moves further, or if one of the two errors is more than that above (lower end). Otherwise inconclusive, for "
+    "example with one seed.",
     caption="Clean training error of the shallow net, of the same net trained further, of the deep net grown from it "
     "and trained as long, and of the deep net from scratch, which has the shallow net's iterations; the two in the "
     "middle have a third more in all. A dot for each seed, a bar at the mean.",

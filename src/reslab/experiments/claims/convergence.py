@@ -93,11 +93,11 @@ EXPERIMENT = Experiment(
         ("plain-34 on ImageNet with 3 times the iterations", "the degradation is still observed"),
     ),
     rule=f"Reproduced if {_BUDGETS[-1]} times the iterations lower the clean training error of plain-{_DEEP} (95 % "
-    f"interval below 0) and leave it above plain-{_SHALLOW}'s at the same budget (interval above 0); not reproduced if "
-    "either is the other way round; otherwise inconclusive. The first interval is Student's t of the differences seed "
-    "by seed, because all budgets of a seed begin with the same weights; the second is Welch's.",
-    caption="Clean training error at the end by budget; drops of the rate at the same parts of each. A dot for each "
-    "seed, lines through the means.",
+    f"interval below 0) and leave it above plain-{_SHALLOW}'s at the same budget (interval above 0). Not reproduced if "
+    "one of the two intervals is on the other side. Otherwise inconclusive. The first interval is Student's t of "
+    "the differences seed by seed, because all budgets of a seed begin with the same weights; the second is Welch's.",
+    caption="Clean training error at the end, by budget. The learning rate drops at the same fractions of each "
+    "budget. A dot for each seed, lines through the means.",
     arms=_arms,
     judge=_judge,
     table=_table,

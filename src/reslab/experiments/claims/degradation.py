@@ -66,8 +66,8 @@ def _draw(evidence: Evidence) -> Figure:
 EXPERIMENT = Experiment(
     name="degradation",
     title="Deeper plain nets degrade, residual nets do not",
-    claim="With more layers, accuracy of a plain net gets saturated and then degrades, and this is not overfitting: "
-    "its training error is higher too. With shortcuts, the deeper net trains at least as well.",
+    claim="With more layers, the accuracy of a plain net saturates and then degrades. This is not overfitting: its "
+    "training error is higher too. With shortcuts, the deeper net trains at least as well.",
     source="Sec. 1, 4.1, 4.2; Figs. 1, 4, 6 (left, middle); Table 2",
     paper=(
         ("ImageNet top-1 error, plain 18 and 34 layers (Table 2)", "27.94 %, 28.54 %"),
@@ -75,12 +75,12 @@ EXPERIMENT = Experiment(
         ("CIFAR-10 test error, plain 110 layers (Fig. 6)", "above 60 %"),
         ("CIFAR-10 test error, residual 20, 32, 44, 56 layers (Table 6)", "8.75 %, 7.51 %, 7.17 %, 6.97 %"),
     ),
-    rule=f"Judged is the clean training error of {_DEEP} layers against {_SHALLOW}, which have the same recipe. "
-    "Reproduced if that of plain nets rises (95 % interval of the difference above 0), that of residual nets by at "
-    f"most {MARGIN:g} point (upper end of the interval), and the first by more than the second (interval of the "
-    "difference between the two above 0). Not reproduced if the plain interval is below 0, the residual one wholly "
-    f"more than {MARGIN:g} point above it, or the difference between the two below 0. Otherwise inconclusive: a wide "
-    "interval is no sign of no difference.",
+    rule=f"The rule compares the clean training error of {_DEEP} layers with that of {_SHALLOW}; both have the same "
+    "recipe. Reproduced if the error of plain nets rises (95 % interval of the difference above 0), the error of "
+    f"residual nets rises by at most {MARGIN:g} point (upper end of the interval), and plain nets lose more than "
+    "residual nets (interval of the difference between the two above 0). Not reproduced if the plain interval is below "
+    f"0, the residual interval is wholly above {MARGIN:g} point, or the difference between the two is below 0. "
+    "Otherwise inconclusive: a wide interval does not show that there is no difference.",
     caption="Thin lines: training error of the batches as trained on; bold: validation error on the digits, test error "
     "on CIFAR-10. Lines are means over the seeds, bands go from the lowest to the highest; dashed: the learning rate "
     "drops.",

@@ -27,7 +27,7 @@ _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction,
 _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
 _RISE = 1.0  # nats above the centre: what still counts as the basin
 _MORE = 1.5  # times the plain net's basin
-_ALIKE = 0.5  # nats between the centres: around a badly trained net it is flat, because there is nothing to lose
+_ALIKE = 0.5  # nats between the centres: around a badly trained net the loss is flat, because there is nothing to lose
 _DRAWN = 11.0  # above the last level, so that it has the colour of the bar's arrow
 _LARGEST = 1e6  # what is written for a loss above it, or for none: far from the centre a plain net's logits overflow
 
@@ -170,10 +170,11 @@ EXPERIMENT = Experiment(
     source="beyond the paper: Li et al. 2018",
     paper=(("loss surfaces of 56 layers with and without shortcuts (Li et al., Fig. 1)", "smooth against chaotic"),),
     rule=f"Reproduced if the part of the square on which the loss is within {_RISE:g} nat of the centre's is, in every "
-    f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net; not reproduced if it is "
-    "always smaller; otherwise inconclusive. Inconclusive, too, with one seed, or if the losses at the centres of any "
-    f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net it is flat without being smooth. Judged "
-    "is how wide the basin is, one side of the claim; whether it is smooth and convex, the figure alone shows.",
+    f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net. Not reproduced if it is "
+    "always smaller. Otherwise inconclusive. Also inconclusive with one seed, or if the losses at the centres of any "
+    f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net the loss is flat without being smooth. "
+    "The rule judges how wide the basin is, which is one side of the claim; whether it is smooth and convex, only the "
+    "figure shows.",
     caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
     f"directions, on {_grid('digits')} points ({_grid('small')} at small, {_grid('paper')} at paper); the square goes "
     "from -1 to 1, one filter's norm. It is the mean over the first training images: "

@@ -225,14 +225,14 @@ EXPERIMENT = Experiment(
     "gradients of healthy norms; neither vanishes. So the degradation is unlikely to be caused by vanishing gradients.",
     source="Sec. 1, 4.1",
     paper=(("forward and backward signals of plain nets with BN", '"neither forward nor backward signals vanish"'),),
-    rule="Judged is whether gradients vanish, in plain and residual nets with batch norm. One of them fails after "
+    rule="The rule judges whether gradients vanish in plain and residual nets with batch norm. A net fails after "
     f"training if some layer's gradient norm (relative to its weight's norm) is more than {HEALTHY:g} times smaller "
-    "than the median layer's. One fails before training if the smallest gradient norm of its layers is more than "
+    "than the median layer's. A net fails before training if the smallest gradient norm of its layers is more than "
     f"{HEALTHY:g} times smaller than with {DEPTHS[0]} layers, or if the median of the first third of its layers is "
     f"more than {SHRINKS:g} times smaller than that of the last third: if gradients shrink with depth, or toward the "
     "input. Reproduced if no net fails; not reproduced if one fails with every seed; otherwise inconclusive, as "
     "with one trained seed. Before training, gradients that grow toward the input are a finding, not a failure. "
-    "Forward, batch norm sets the variance itself; what happens without it is shown beside it.",
+    "Forward, batch norm sets the variance itself; what happens without it is shown next to it.",
     caption="Before training, one batch in training mode, first seed; in order of depth. Left: variance of each 3x3 "
     "layer's response, in plain nets; after batch norm it is 1 by definition at the start. Middle and right: norm of "
     "the weight's gradient over the weight's, in plain and residual nets. In the table, the worst seed.",

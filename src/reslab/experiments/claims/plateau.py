@@ -76,10 +76,10 @@ EXPERIMENT = Experiment(
         ("on CIFAR-10", "32,000, 48,000"),
     ),
     rule=f"Reproduced if the test error with plateaus is at most {MARGIN:g} point above that with milestones (upper "
-    "end of the 95 % interval); not reproduced if it is more than that above (lower end). Inconclusive between the "
+    "end of the 95 % interval). Not reproduced if it is more than that above (lower end). Inconclusive between the "
     f"two, and wherever the rate did not drop {_DROPS} times in every seed: a training that ends before it could drop "
     "tests no plateaus. The interval is Student's t of the differences seed by seed, because both trainings of a seed "
-    "begin with the same weights. The plateau is of the validation error; the test set is never looked at.",
+    "begin with the same weights. Plateaus are those of the validation error; the test set is not used to find them.",
     caption="ResNet-20 under both schedules. Thin: training error of the batches as trained on; bold: validation "
     "error. Dashed: where the fixed schedule drops.",
     arms=lambda size: tuple(_roles(size).values()),

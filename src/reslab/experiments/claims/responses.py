@@ -120,9 +120,9 @@ EXPERIMENT = Experiment(
         ("standard deviations, ResNet-20, 56, 110 (Fig. 7)", "smaller the deeper"),
     ),
     rule="Reproduced if the mean over the 3x3 layers' standard deviations is smaller in ResNet-20 than in plain-20, "
-    "and in the deepest ResNet than in plain-56 and than in ResNet-20 (95 % intervals below 0); not reproduced if one "
-    f"is larger; otherwise inconclusive. Inconclusive, too, while every net's mean is within {_STILL:g} of "
-    f"{_INITIAL:g}: batch norm's scale starts there, so that a short training shows its start.",
+    "and in the deepest ResNet than in plain-56 and than in ResNet-20 (95 % intervals below 0). Not reproduced if one "
+    f"of these is larger. Otherwise inconclusive. Also inconclusive while every net's mean is within {_STILL:g} of "
+    f"{_INITIAL:g}: batch norm's scale starts there, so a short training shows its start.",
     caption="Standard deviation of each 3x3 layer's output, after batch norm and before ReLU and addition, on "
     f"up to {_IMAGES} test images, in the first seed's nets; faint: in the other seeds'. Dotted: {_INITIAL:g}, where "
     "batch norm starts.",

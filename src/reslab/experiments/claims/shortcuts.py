@@ -72,11 +72,11 @@ EXPERIMENT = Experiment(
     "everywhere) marginally better than B; so projections are not essential for the degradation problem.",
     source="Sec. 4.1, Table 3",
     paper=(("ImageNet top-1 error of ResNet-34 with A, B, C (Table 3)", "25.03 %, 24.52 %, 24.19 %"),),
-    rule="Judged is the part of the claim that few seeds can test: projections are not essential. Reproduced if the "
-    f"test error with A is at most {MARGIN:g} point above that with C (upper end of the 95 % interval, Welch's t); not "
-    "reproduced if it is more than that above (lower end); otherwise inconclusive. The order of A, B and C is shown "
-    "and judges nothing: the paper's steps are about as large as the spread between seeds. The nets have "
-    f"{_DEPTH} layers; whether options matter where plain nets degrade would need deeper ones and their plain twins.",
+    rule="The rule judges the part of the claim that few seeds can test: projections are not essential. Reproduced if "
+    f"the test error with A is at most {MARGIN:g} point above that with C (upper end of the 95 % interval, Welch's "
+    "t). Not reproduced if it is more than that above (lower end). Otherwise inconclusive. The order of A, B and C is "
+    "shown but not judged: the paper's steps are about as large as the spread between seeds. The nets have "
+    f"{_DEPTH} layers; whether options matter where plain nets degrade would need deeper nets and their plain twins.",
     caption="A dot for each seed, a bar at the mean.",
     arms=_arms,
     judge=_judge,

@@ -205,15 +205,15 @@ EXPERIMENT = Experiment(
         ("test error of ResNet-110 (Table 6)", "6.43 % (the best of five runs; their mean 6.61 ± 0.16)"),
         (f"test error of ResNet-{_DEPTH} (Table 6)", "7.93 %"),
     ),
-    rule="Judged is the training error. At the paper's full length: reproduced if every seed's clean training error "
-    f"ends below {_CLAIMED:g} %; not reproduced if none does; otherwise inconclusive. A shorter training is always "
-    "inconclusive, for it cannot get there. Of it the page says whether the error falls: whether, in every seed, the "
-    "training error of the second half of the logged windows is below that of the first half, by the 95 % interval for "
-    "two counts of images. (It takes them for independent, though images return every epoch: it is too narrow, and "
-    "says nothing of another seed.)",
+    rule="The rule judges the training error. At the paper's full length: reproduced if every seed's clean training "
+    f"error ends below {_CLAIMED:g} %; not reproduced if no seed's does; otherwise inconclusive. A shorter training "
+    "is always inconclusive, because it cannot get there. For a shorter training the page says whether the error "
+    "falls: whether, in every seed, the training error of the second half of the logged windows is below that of the "
+    "first half, by the 95 % interval for two counts of images. (The interval takes the images as independent, though "
+    "they return every epoch: it is too narrow, and says nothing about other seeds.)",
     caption="Left: training error of the batches as trained on; the short trainings keep a learning rate of "
-    f"{_LR:g}, with which the paper starts 110 layers. Right: memory that training takes by depth, beyond "
-    "what the process held with the network and its data, at its peak; activations kept, or recomputed block by block.",
+    f"{_LR:g}, with which the paper starts 110 layers. Right: peak memory of training by depth, beyond what the "
+    "process held with the network and its data; activations kept, or recomputed block by block.",
     arms=_arms,
     once=SingleMeasurement(StepCosts, _measure),
     judge=_judge,

@@ -88,10 +88,11 @@ EXPERIMENT = Experiment(
         ("without: error below 90 %", "after several epochs, similar accuracy at the end"),
     ),
     rule="Reproduced if without the warm-up the training error of the logged windows stays below 80 % only from a "
-    "later iteration on (95 % interval of the difference above 0); not reproduced if from an earlier one; otherwise "
-    "inconclusive. A net that never stays below counts as the whole training. Where the error first is below is not "
-    "judged: there the warm-up ends by definition. The error at the end is shown beside it. Intervals are Student's t "
-    "of the differences seed by seed, because both trainings of a seed begin with the same weights.",
+    "later iteration on (95 % interval of the difference above 0). Not reproduced if it does so from an earlier one. "
+    "Otherwise inconclusive. A net that never stays below it counts with its whole training. Where the error is first "
+    "below it is not judged: there the warm-up ends by definition. The error at the end is shown but not "
+    "judged. Intervals are Student's t of the differences seed by seed, because both trainings of a seed begin with "
+    "the same weights.",
     caption="ResNet-110 with and without the paper's warm-up. Thin: training error of the batches as trained on; bold: "
     "validation error on the digits, test error on CIFAR-10. Means over the seeds, bands from the lowest to the "
     "highest; dashed: the learning rate drops.",
