@@ -127,9 +127,9 @@ def _only_path(results: Path, name: str, size: str) -> Path | None:
 
 
 def write_book(results: Path, folder: Path) -> Path:
-    """Write one HTML page for each experiment found below `results`, and the front page; return that one's path.
+    """Write one HTML page for each experiment found below `results`, and the front page; return the front page's path.
 
-    Evidence that cannot be shown keeps no other from its page: its RunError is raised when they are written.
+    The RunError of evidence that cannot be shown is raised when the pages of all other evidence are written.
     """
     chapters: list[Chapter] = []
     failures: list[RunError] = []
