@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile, load_model, save_model
     from reslab.config import RunConfig, override
     from reslab.errors import Interrupted, RunError, UsageError
-    from reslab.inference import BadFile, Explanation, Prediction, Predictor, load
+    from reslab.inference import BadFile, Explanation, LoadedModel, Prediction, Predictor, load
     from reslab.models import create_model, deepen
     from reslab.recipes import recipe, recipe_names
     from reslab.runs.train import train_run
@@ -23,7 +23,7 @@ _HOMES = {
     "reslab.config": ("RunConfig", "override"),
     "reslab.errors": ("RunError", "Interrupted", "UsageError"),
     "reslab.spec.families": ("model_names", "model_spec"),
-    "reslab.inference": ("BadFile", "Explanation", "Prediction", "Predictor", "load"),
+    "reslab.inference": ("BadFile", "Explanation", "LoadedModel", "Prediction", "Predictor", "load"),
     "reslab.artifacts.model_file": ("ModelFile", "load_model", "save_model"),
     "reslab.models": ("create_model", "deepen"),
     "reslab.recipes": ("recipe", "recipe_names"),
@@ -36,6 +36,7 @@ __all__ = [
     "BadFile",
     "Explanation",
     "Interrupted",
+    "LoadedModel",
     "ModelFile",
     "ModelSpec",
     "Prediction",

@@ -144,7 +144,7 @@ def test_an_output_file_is_there_whole_or_not_at_all(
     [
         ([], 2, "nothing to predict: give images, folders, or -"),
         (["{empty}"], 1, "empty: holds no image files"),
-        (["{photo}", "--top-k", "0"], 2, "top_k is 0; it must be at least 1"),
+        (["{photo}", "--top-k", "0"], 2, "top_k is 0; allowed: 1 or more"),
         (["{photo}", "--batch-size", "0", "--engine", "torch-fp32"], 2, "batch_size is 0"),
         (["{photo}", "--engine", "openvin"], 2, "Did you mean 'openvino'"),
         (["{photo}", "--engine", "foo"], 2, "--engine is 'foo'; allowed: 'fp32', 'auto', 'torch-fp32', "),

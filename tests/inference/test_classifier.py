@@ -14,7 +14,6 @@ from PIL import Image
 import reslab
 from reslab import (
     BadFile,
-    ModelFile,
     ModelSpec,
     Prediction,
     PreprocessSpec,
@@ -33,8 +32,7 @@ from reslab.data import views
 from reslab.data.dataset import FileDataset
 from reslab.data.preprocess import Normalizer
 from reslab.evaluation import evaluate
-from reslab.inference import Classifier
-from reslab.inference.loaded import with_card
+from reslab.inference import Classifier, LoadedModel
 from reslab.models import build
 from reslab.spec import ResizeMode
 
@@ -116,14 +114,14 @@ def assert_one_preprocessing(model_path: Path, paths: list[Path], monkeypatch: p
     torch.testing.assert_close(logits, one_by_one, rtol=0, atol=1e-5 * scale)
 
 
-def spy_on_validation(model: torch.nn.Module, data: FileDataset) -> tuple[torch.Tensor, torch.Tensor]:
+def spy_on_validation(model: LoadedModel, data: FileDataset) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what `evaluate` showed to the (folded) network, and its logits."""
     shown: list[torch.Tensor] = []
     given: list[torch.Tensor] = []
-    twin = copy.deepcopy(model)
+    twin = copy.deepcopy(model.network)
     twin.register_forward_pre_hook(lambda _, images: shown.append(images[0]))
     twin.register_forward_hook(lambda _, images, logits: given.append(logits))  # type: ignore[arg-type]
-    evaluate(twin, data, model.card.preprocess)  # type: ignore[arg-type]
+    evaluate(twin, data, model.card.preprocess)
     return torch.cat(shown), torch.cat(given).detach()
 
 
@@ -143,10 +141,12 @@ def test_every_path_shows_real_photos_with_the_same_bits(
     assert_one_preprocessing(save(tmp_path, resize_mode), paths, monkeypatch)
 
 
-def test_the_loaded_module_is_the_network_and_knows_its_classes(tmp_path: Path) -> None:
+def test_a_loaded_model_has_the_network_and_knows_its_classes(tmp_path: Path) -> None:
     path = save(tmp_path)
     model, plain = reslab.load(path), reslab.load_model(path).model
-    assert list(model.state_dict()) == list(plain.state_dict())
+    assert list(model.network.state_dict()) == list(plain.state_dict())
+    assert [id(one) for one in model.parameters()] == [id(one) for one in model.network.parameters()]
+    assert not model.training
     assert model.class_names == NAMES
     assert (model.spec, model.card.preprocess.short_side) == (plain.spec, 36)
     twin = copy.deepcopy(model)
@@ -165,7 +165,7 @@ def test_a_vgg_network_predicts_too() -> None:
     )  # fmt: skip
     inputs = PreprocessSpec(channels=3, height=224, width=224, resize_mode="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
     network = build(spec).eval()
-    model = with_card(ModelFile(network, ModelCard(preprocess=inputs, class_names=NAMES, recipe="x")))
+    model = LoadedModel(network, ModelCard(preprocess=inputs, class_names=NAMES, recipe="x"))
     answer = model.predict(np.zeros((9, 7, 3), np.uint8))
     with torch.no_grad():
         assert torch.equal(answer.logits, network(torch.full((1, 3, 224, 224), -2.5))[0])
@@ -301,10 +301,10 @@ def test_answers_before_an_interruption_are_not_lost(model_path: Path, photo: Pa
 def test_predicting_leaves_every_modules_mode_and_gives_logits_to_compute_with(model_path: Path, photo: Path) -> None:
     model = load(model_path)
     model.train()
-    model.bn1.eval()
+    model.network.bn1.eval()  # type: ignore[union-attr]
     answer = model.predict(photo, resize_mode="squash")
     assert model.training
-    assert not model.bn1.training
+    assert not model.network.bn1.training  # type: ignore[union-attr]
     answer.logits.add_(1)
     assert not answer.logits.is_inference()
 
@@ -363,11 +363,11 @@ def test_of_equal_answers_the_first_comes_first_however_many_are_asked_for(model
     logits[7] = logits[11] = 1
     order = ["class 7", "class 11", *NAMES, *(f"class {n}" for n in range(3, 20) if n not in (7, 11))]
     for top_k in (1, 2, 5, 20):
-        assert [name for name, _ in model._answer("x", logits, top_k).top] == order[:top_k]
+        assert [name for name, _ in model._prediction("x", logits, top_k).top] == order[:top_k]
 
 
 def test_data_of_fewer_classes_than_the_network_has_is_refused(model_path: Path, photo: Path) -> None:
     data = FileDataset("photos", (photo,), torch.zeros(1, dtype=torch.int64), NAMES[:2])
     model = reslab.load(model_path)
     with pytest.raises(UsageError, match="the network has 3 classes, but the data has 2"):
-        evaluate(model, data, model.card.preprocess)
+        evaluate(model.network, data, model.card.preprocess)

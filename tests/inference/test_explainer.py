@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from reslab import BadFile, Explanation, ModelFile, ModelSpec, PreprocessSpec, RunError, UsageError, create_model
+from reslab import BadFile, Explanation, ModelSpec, PreprocessSpec, RunError, UsageError, create_model
 from reslab.analysis import grad_cam, overlay, picture_of, side_by_side, upsampled
 from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import view_of
-from reslab.inference.loaded import LoadedResNet, LoadedVGG, with_card
+from reslab.inference import LoadedModel
 from reslab.models import build
 
 NAMES = ("ant", "bee", "cat")
 
 
-def resnet(channels: int = 3, class_names: tuple[str, ...] = NAMES) -> LoadedResNet | LoadedVGG:
+def resnet(channels: int = 3, class_names: tuple[str, ...] = NAMES) -> LoadedModel:
     torch.manual_seed(3)
     network = create_model("cifar_resnet8", num_classes=len(class_names), in_channels=channels)
     for module in network.modules():
@@ -33,21 +33,21 @@ def resnet(channels: int = 3, class_names: tuple[str, ...] = NAMES) -> LoadedRes
         channels=channels, height=24, width=32, short_side=36, mean=(0.48,) * channels, std=(0.2,) * channels
     )
     card = ModelCard(preprocess=spec, class_names=class_names, recipe="x", temperature=1.5)
-    return with_card(ModelFile(network.eval(), card))
+    return LoadedModel(network, card).eval()
 
 
-def vgg() -> LoadedResNet | LoadedVGG:
+def vgg() -> LoadedModel:
     torch.manual_seed(0)
     spec = ModelSpec(
         family="vgg", block="conv", num_blocks=(1,) * 5, widths=(4,) * 5, shortcut="none", stride_on="3x3", stem="none",
         num_classes=3,
     )  # fmt: skip
     inputs = PreprocessSpec(channels=3, height=224, width=224, resize_mode="squash", mean=(0.5,) * 3, std=(0.2,) * 3)
-    return with_card(ModelFile(build(spec).eval(), ModelCard(preprocess=inputs, class_names=NAMES, recipe="x")))
+    return LoadedModel(build(spec), ModelCard(preprocess=inputs, class_names=NAMES, recipe="x")).eval()
 
 
 @pytest.fixture(scope="module")
-def model() -> LoadedResNet | LoadedVGG:
+def model() -> LoadedModel:
     return resnet()
 
 
@@ -61,7 +61,7 @@ def pictures() -> list[np.ndarray]:
 def test_the_heat_map_is_grad_cam_of_the_answer_over_the_view(make, pictures: list[np.ndarray]) -> None:
     model = make()
     spec = model.card.preprocess
-    found = grad_cam(model, model.prepare(pictures))
+    found = grad_cam(model.network, model.prepare(pictures))
     heats = upsampled(found.maps, (spec.height, spec.width))
     explained = model.explain(pictures)
     for picture, heat, number, one in zip(pictures, heats, found.classes.tolist(), explained, strict=True):
@@ -93,9 +93,11 @@ def test_the_answers_are_those_of_predict_to_the_bit(
             assert torch.equal(one.prediction.logits, expected.logits)  # type: ignore[union-attr]
 
 
-def test_another_class_is_explained_by_its_name(model: LoadedResNet, pictures: list[np.ndarray]) -> None:
+def test_another_class_is_explained_by_its_name(model: LoadedModel, pictures: list[np.ndarray]) -> None:
     for number, name in enumerate(NAMES):
-        expected = upsampled(grad_cam(model, model.prepare(pictures), torch.tensor([number] * 5)).maps, (24, 32))
+        expected = upsampled(
+            grad_cam(model.network, model.prepare(pictures), torch.tensor([number] * 5)).maps, (24, 32)
+        )
         for one, heat in zip(model.explain(pictures, class_name=name), expected, strict=True):
             torch.testing.assert_close(one.heat, heat, rtol=0, atol=1e-6)
             assert one.class_name == name
@@ -106,12 +108,12 @@ def test_of_classes_with_one_name_the_most_probable_is_explained(pictures: list[
     model = resnet(class_names=("crane", "bee", "crane", "dog"))
     logits = torch.stack([answer.logits for answer in model.predict(pictures)])
     better = torch.where(logits[:, 0] > logits[:, 2], 0, 2)
-    expected = upsampled(grad_cam(model, model.prepare(pictures), better).maps, (24, 32))
+    expected = upsampled(grad_cam(model.network, model.prepare(pictures), better).maps, (24, 32))
     found = torch.stack([one.heat for one in model.explain(pictures, class_name="crane")])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_an_unknown_class_is_refused_before_anything_is_read(model: LoadedResNet) -> None:
+def test_an_unknown_class_is_refused_before_anything_is_read(model: LoadedModel) -> None:
     known = r"class 'bea' is not one of this model's: 'ant', 'bee', 'cat'\. Did you mean 'bee'\?"
     with pytest.raises(UsageError, match=known):
         model.explain_files(itertools.repeat("never read"), class_name="bea")
@@ -119,15 +121,15 @@ def test_an_unknown_class_is_refused_before_anything_is_read(model: LoadedResNet
     with pytest.raises(UsageError, match=r"'ant' is not one of this model's 30 classes\.$"):
         many.explain_files([], class_name="ant")
     for wrong in ({"top_k": 0}, {"batch_size": 0}):
-        with pytest.raises(UsageError, match=r"is 0; it must be at least 1"):
+        with pytest.raises(UsageError, match=r"is 0; allowed: 1 or more"):
             model.explain_files([], **wrong)
 
 
 def test_where_all_classes_are_equal_the_one_that_is_answered_is_explained(pictures: list[np.ndarray]) -> None:
     model = resnet(class_names=tuple("abcdefg"))
     with torch.no_grad():
-        model.fc.weight.zero_()  # type: ignore[union-attr]
-        model.fc.bias.zero_()  # type: ignore[union-attr]
+        model.network.fc.weight.zero_()  # type: ignore[union-attr]
+        model.network.fc.bias.zero_()  # type: ignore[union-attr]
     for one in model.explain(pictures, top_k=3):
         assert one.class_name == one.prediction.label
         assert not one.heat.any()  # no weight: nothing speaks for any class
@@ -146,7 +148,7 @@ def test_networks_of_other_channels_have_maps_too(channels: int) -> None:
 
 
 def test_one_picture_gives_one_explanation_and_several_a_list(
-    model: LoadedResNet, pictures: list[np.ndarray], tmp_path: Path
+    model: LoadedModel, pictures: list[np.ndarray], tmp_path: Path
 ) -> None:
     assert isinstance(model.explain(pictures[0]), Explanation)
     assert [one.name for one in model.explain(iter(pictures[:2]))] == ["picture 0", "picture 1"]
@@ -156,11 +158,11 @@ def test_one_picture_gives_one_explanation_and_several_a_list(
         model.explain([pictures[0], tmp_path / "absent.png"])
 
 
-def _squashed(picture: np.ndarray, model: LoadedResNet) -> Tensor:
+def _squashed(picture: np.ndarray, model: LoadedModel) -> Tensor:
     return view_of(picture, replace(model.card.preprocess, resize_mode="squash", short_side=None))[0]
 
 
-def test_an_endless_iterator_is_read_only_a_little_ahead(model: LoadedResNet, pictures: list[np.ndarray]) -> None:
+def test_an_endless_iterator_is_read_only_a_little_ahead(model: LoadedModel, pictures: list[np.ndarray]) -> None:
     taken = 0
 
     def endless() -> Iterator[np.ndarray]:
@@ -181,14 +183,14 @@ def test_explaining_leaves_the_network_as_it_is(pictures: list[np.ndarray]) -> N
     before = copy.deepcopy(model.state_dict())
     expected = model.explain(pictures)
     model.train()
-    model.bn1.eval()
+    model.network.bn1.eval()
     with torch.inference_mode():  # the caller's own mode does not matter
         found = model.explain(pictures)
     for one, other in zip(expected, found, strict=True):
         assert torch.equal(one.heat, other.heat)
         assert one.prediction.top == other.prediction.top
     assert model.training
-    assert not model.bn1.training
+    assert not model.network.bn1.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -196,7 +198,7 @@ def test_explaining_leaves_the_network_as_it_is(pictures: list[np.ndarray]) -> N
 # --- panels -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_panel_shows_the_view_beside_its_heat_map(model: LoadedResNet, pictures: list[np.ndarray]) -> None:
+def test_a_panel_shows_the_view_beside_its_heat_map(model: LoadedModel, pictures: list[np.ndarray]) -> None:
     one = model.explain(pictures[0], class_name="cat")
     panel = np.asarray(one.panel())
     large = picture_of(one.view).resize((384, 288), Image.Resampling.NEAREST)  # 12 times 32x24

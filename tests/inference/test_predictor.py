@@ -46,9 +46,9 @@ def test_folding_keeps_the_logits_and_the_model_given(name: str, options: dict[s
 
 def test_without_an_engine_it_is_the_module_in_float32(model_path: Path) -> None:
     model = reslab.load(model_path)
-    assert isinstance(model, ResNet)
-    assert not model.training
-    assert model.fc.weight.dtype == torch.float32
+    assert isinstance(model.network, ResNet)
+    assert not any(module.training for module in model.modules())
+    assert model.network.fc.weight.dtype == torch.float32
 
 
 def test_a_run_folder_stands_for_its_model_file(model_path: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_auto_leaves_out_an_engine_that_answers_otherwise(
     monkeypatch.setattr(backends, "inference_rates", lambda *_: {"torch-fp32": 2.0, "wrong": 9.0})
     with caplog.at_level(logging.WARNING):
         assert reslab.load(model_path, engine="auto").engine == "torch-fp32"
-    assert "engine 'wrong' answers otherwise than fp32" in caplog.text
+    assert "engine 'wrong' disagrees with fp32" in caplog.text
 
 
 def test_an_engine_asked_for_by_name_that_answers_otherwise_is_warned_of(
@@ -135,7 +135,7 @@ def test_an_engine_asked_for_by_name_that_answers_otherwise_is_warned_of(
     monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, **wrong})
     monkeypatch.setattr(backends, "problem", lambda *_: None)
     assert reslab.load(model_path, engine="torch-bf16").agreement < 0.5
-    assert "engine 'torch-bf16' answers otherwise than fp32" in caplog.text
+    assert "engine 'torch-bf16' disagrees with fp32" in caplog.text
 
 
 def test_auto_goes_on_where_an_engine_measured_before_no_longer_starts(
@@ -148,7 +148,7 @@ def test_auto_goes_on_where_an_engine_measured_before_no_longer_starts(
     monkeypatch.setattr(backends, "problem", lambda *_: None)
     monkeypatch.setattr(backends, "inference_rates", lambda *_: {"torch-fp32": 2.0, "broken": 9.0})
     assert reslab.load(model_path, engine="auto").engine == "torch-fp32"
-    assert "engine 'broken' was measured here before, and is left out: " in caplog.text
+    assert "engine 'broken' was measured on this machine before, but now fails: " in caplog.text
 
 
 def test_auto_leaves_out_an_engine_that_breaks(
@@ -165,7 +165,9 @@ def test_auto_leaves_out_an_engine_that_breaks(
 
 
 def test_a_misspelt_engine_and_a_missing_package_are_said(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"engine is 'openvin'; allowed: auto, torch-fp32, .* Did you mean 'openvino'"):
+    with pytest.raises(
+        UsageError, match=r"engine is 'openvin'; allowed: 'auto', 'torch-fp32', .* Did you mean 'openvino'"
+    ):
         reslab.load(model_path, engine="openvin")
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     with pytest.raises(RunError, match=r"openvino, onnxscript is missing; install it with: pip install 'reslab\[openv"):

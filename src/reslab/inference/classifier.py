@@ -20,18 +20,18 @@ from reslab.errors import RunError, UsageError
 from reslab.spec import PreprocessSpec, ResizeMode
 from reslab.system.threads import map_ahead
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 NamedView = tuple[str, "Tensor | BadFile"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The answer for one picture.
+    """What a model predicts for one picture.
 
-    name: its path, or "picture 0", "picture 1", ... for those that have none.
-    top: the most probable classes with their probabilities, the best first; at the card's temperature, if it has
-        one.
-    logits: float32 [num_classes], on the CPU.
+    Attributes:
+        name: The picture's path, or "picture 0", "picture 1", ... where it has none.
+        top: The most probable classes with their probabilities, the best first; at the card's temperature, if any.
+        logits: float32 [num_classes], on the CPU.
     """
 
     name: str
@@ -45,26 +45,36 @@ class Prediction:
 
     @property
     def probability(self) -> float:
-        """Its probability."""
+        """The probability of `label`."""
         return self.top[0][1]
 
 
 @dataclass(frozen=True, slots=True)
 class BadFile:
-    """A picture that has no answer. reason: why; it begins with the name."""
+    """A picture that cannot be read.
+
+    Attributes:
+        name: The picture's path, or its number, as in `Prediction`.
+        reason: What is wrong with it; begins with the name.
+    """
 
     name: str
     reason: str
 
 
 class Classifier:
-    """What the network of `reslab.load(path)` and the Predictor of `reslab.load(path, engine=...)` share.
+    """What `reslab.load(path)` and `reslab.load(path, engine=...)` have in common: they predict pictures.
 
-    Pictures are of any kind that `reslab.data.images.picture.read_picture` takes, and are shown to the network exactly
-    as in evaluation. `resize_mode` shows them another way than the model file says: "crop", "letterbox" or "squash".
+    A picture is of any kind that `reslab.data.images.picture.read_picture` takes, and is shown to the network exactly
+    as in evaluation. `resize_mode` shows it another way than the model file says: "crop", "letterbox" or "squash".
+
+    Attributes:
+        card: Preprocessing, class names, recipe, metrics and temperature.
+        device: Where the inputs have to be.
     """
 
     card: ModelCard
+    device: torch.device
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -72,23 +82,24 @@ class Classifier:
         return self.card.class_names
 
     def logits_of(self, images: Tensor) -> Tensor:
-        """Return float32 logits [n, num_classes] on the CPU of what `prepare` returns."""
-        raise NotImplementedError
-
-    def place(self) -> torch.device:
-        """Return the device that the inputs have to be on."""
+        """Return float32 logits [n, num_classes] on the CPU of normalised images, as `prepare` returns them."""
         raise NotImplementedError
 
     def prepare(self, images: Picture | Iterable[Picture], *, resize_mode: ResizeMode | None = None) -> Tensor:
         """Return the network's input for one picture or several: float32 [n, channels, height, width], on its device.
 
-        RunError names a picture that cannot be read.
+        Args:
+            images: One picture, or an iterable of them.
+            resize_mode: How to resize, instead of the model file's way.
+
+        Raises:
+            RunError: A picture cannot be read; the message names it.
         """
         spec = with_resize_mode(self.card.preprocess, resize_mode)
-        views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(several(images))]
+        views = [view_of(picture, spec, _name(picture, number)) for number, picture in enumerate(as_many(images))]
         if not views:
-            return torch.empty(0, spec.channels, spec.height, spec.width, device=self.place())
-        return self._normalized(spec, views)
+            return torch.empty(0, spec.channels, spec.height, spec.width, device=self.device)
+        return self._normalize(spec, views)
 
     @overload
     def predict(
@@ -106,60 +117,77 @@ class Classifier:
         batch_size: int = 32,
         resize_mode: ResizeMode | None = None,
     ) -> Prediction | list[Prediction]:
-        """Return the `top_k` most probable classes of a picture; of several, a list in their order.
+        """Predict the classes of one picture, or of several, in their order.
 
-        An array [n, h, w, c] or a tensor [n, c, h, w] is several. Fewer classes than `top_k` are all returned.
+        Args:
+            images: One picture; or several: an iterable, an array [n, h, w, c] or a tensor [n, c, h, w].
+            top_k: How many classes of each, the most probable first; fewer where the model has fewer.
+            batch_size: How many pictures go through the network together.
+            resize_mode: How to resize, instead of the model file's way.
 
-        Raises RunError that names the first picture that cannot be read (`predict_files` goes on), and UsageError for a
-        `top_k` or `batch_size` below 1.
+        Raises:
+            RunError: A picture cannot be read; the message names the first one. `predict_files` continues instead.
+            UsageError: `top_k` or `batch_size` is below 1.
         """
-        found: list[Prediction] = []
-        for answer in self.predict_files(several(images), top_k=top_k, batch_size=batch_size, resize_mode=resize_mode):
-            if isinstance(answer, BadFile):
-                raise RunError(answer.reason)
-            found.append(answer)
-        return found[0] if is_one(images) else found
+        predictions: list[Prediction] = []
+        for prediction in self.predict_files(
+            as_many(images), top_k=top_k, batch_size=batch_size, resize_mode=resize_mode
+        ):
+            if isinstance(prediction, BadFile):
+                raise RunError(prediction.reason)
+            predictions.append(prediction)
+        return predictions[0] if is_single(images) else predictions
 
     def predict_files(
         self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, resize_mode: ResizeMode | None = None
     ) -> Iterator[Prediction | BadFile]:
-        """Yield the answer for each picture in turn; for one that cannot be read, a BadFile, and go on.
+        """Yield the prediction of each picture in turn; of one that cannot be read, a BadFile, and continue.
 
-        Threads decode some batches ahead. No more are held in memory, so `images` may be an iterator over any number;
-        the first answer comes when three batches, or all there are, have been asked for. What the iterator raises is
-        raised after the answers that come before it.
+        Threads decode two batches ahead and memory holds no more, so `images` may be a generator over any number. What
+        `images` raises comes after the predictions of the pictures before it.
+
+        Args:
+            images: The pictures.
+            top_k: How many classes of each, the most probable first; fewer where the model has fewer.
+            batch_size: How many pictures go through the network together.
+            resize_mode: How to resize, instead of the model file's way.
+
+        Raises:
+            UsageError: `top_k` or `batch_size` is below 1.
         """
         check_counts(top_k=top_k, batch_size=batch_size)
         spec = with_resize_mode(self.card.preprocess, resize_mode)
-        return self._stream(images, batch_size, spec, partial(self._answers, top_k=top_k, spec=spec))
+        return self._stream(images, batch_size, spec, partial(self._predict_views, top_k=top_k, spec=spec))
 
     def _stream(
         self,
         images: Iterable[Picture],
         batch_size: int,
         spec: PreprocessSpec,
-        answers: Callable[[list[NamedView]], list[Answer]],
-    ) -> Iterator[Answer]:
+        use: Callable[[list[NamedView]], list[T]],
+    ) -> Iterator[T]:
         source = _Source(images)
         chunks = iter(lambda: list(islice(source, batch_size)), [])
         with closing(map_ahead(lambda numbered: _read(*numbered, spec), chunks)) as decoded:
             for views in decoded:
-                yield from answers(views)
+                yield from use(views)
         if source.error is not None:
             raise source.error
 
-    def _answers(self, views: list[NamedView], top_k: int, spec: PreprocessSpec) -> list[Prediction | BadFile]:
+    def _predict_views(self, views: list[NamedView], top_k: int, spec: PreprocessSpec) -> list[Prediction | BadFile]:
         good = [view for _, view in views if isinstance(view, Tensor)]
-        logits = iter(self.logits_of(self._normalized(spec, good)) if good else ())
-        return [view if isinstance(view, BadFile) else self._answer(name, next(logits), top_k) for name, view in views]
+        logits = iter(self.logits_of(self._normalize(spec, good)) if good else ())
+        return [
+            view if isinstance(view, BadFile) else self._prediction(name, next(logits), top_k) for name, view in views
+        ]
 
-    def _answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
+    def _prediction(self, name: str, logits: Tensor, top_k: int) -> Prediction:
         best = self._ranking(logits)
         pairs = zip(best.indices.tolist()[:top_k], best.values.tolist()[:top_k], strict=True)
         return Prediction(name, tuple((self._class_name(index), value) for index, value in pairs), logits)
 
     def _ranking(self, logits: Tensor) -> torch.return_types.sort:
-        """All classes, the most probable first; of equal ones the first, as argmax has it and topk does not."""
+        """All classes, the most probable first; of equal ones the first, as in argmax and unlike topk."""
         return self._probabilities(logits).sort(descending=True, stable=True)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
@@ -168,13 +196,12 @@ class Classifier:
     def _class_name(self, index: int) -> str:
         return self.class_names[index] if index < len(self.class_names) else f"class {index}"
 
-    def _normalized(self, spec: PreprocessSpec, views: list[Tensor]) -> Tensor:
-        device = self.place()
-        return Normalizer(spec, device)(torch.stack(views).to(device))
+    def _normalize(self, spec: PreprocessSpec, views: list[Tensor]) -> Tensor:
+        return Normalizer(spec, self.device)(torch.stack(views).to(self.device))
 
 
 class _Source(Iterator[tuple[int, Picture]]):
-    """The pictures, numbered. What their iterator raises is kept for later, so that no answer before it is lost."""
+    """The pictures, numbered. Keeps what their iterator raises, so that no prediction before it is lost."""
 
     def __init__(self, images: Iterable[Picture]) -> None:
         self._numbered = enumerate(images)
@@ -191,19 +218,19 @@ class _Source(Iterator[tuple[int, Picture]]):
             self.error = error
             raise StopIteration from None
         if isinstance(picture, Image.Image):
-            # a lazily opened picture reads its file now: two threads must not do so at once
-            with suppress(Exception):  # whatever is wrong with it is said where it is read
+            # a lazily opened picture reads its file in this thread: two threads must not do so at once
+            with suppress(Exception):  # `_read` reports what is wrong with it
                 picture.load()
         return number, picture
 
 
-def several(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """Return the pictures that were given, one or more."""
-    return [cast("Picture", images)] if is_one(images) else cast("Iterable[Picture]", images)
+def as_many(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """Return one picture or several as several."""
+    return [cast("Picture", images)] if is_single(images) else cast("Iterable[Picture]", images)
 
 
-def is_one(images: object) -> bool:
-    """Whether it is one picture, and not several."""
+def is_single(images: object) -> bool:
+    """Return whether `images` is one picture."""
     if isinstance(images, np.ndarray | Tensor):
         return images.ndim < 4
     return isinstance(images, str | PathLike | bytes | bytearray | memoryview | Image.Image) or not isinstance(
@@ -227,4 +254,4 @@ def check_counts(**counts: int) -> None:
     """Raise UsageError for a count below 1, by its name."""
     for name, count in counts.items():
         if count < 1:
-            raise UsageError(f"{name} is {count}; it must be at least 1.")
+            raise UsageError(f"{name} is {count}; allowed: 1 or more.")

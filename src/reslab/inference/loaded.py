@@ -1,42 +1,46 @@
-"""The network of a model file, as the module it was trained as, that also knows its inputs and its classes."""
+"""A network out of a model file, together with what the file says about its inputs and its classes."""
 
 import torch
 from torch import Tensor, nn
 
-from reslab.artifacts.model_file import ModelFile
-from reslab.models import ResNet
-from reslab.models.vgg import VGG
+from reslab.artifacts.model_file import ModelCard
+from reslab.models import Network
+from reslab.models.modes import eval_mode
+from reslab.spec import ModelSpec
 
 from .explainer import Explainer
 
 
-class _LoadedModule(Explainer, nn.Module):
-    def place(self) -> torch.device:
-        return next(self.parameters()).device
+class LoadedModel(Explainer, nn.Module):
+    """What `reslab.load(path)` returns: a network and its card, as one module.
+
+    Call it with normalised images for logits, as its network, or let it `predict` and `explain` pictures of any kind.
+
+    Attributes:
+        network: The network alone, with torchvision's parameter names.
+        card: Preprocessing, class names, recipe, metrics and temperature.
+    """
+
+    def __init__(self, network: Network, card: ModelCard) -> None:
+        super().__init__()
+        self.network, self.card = network, card
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [n, num_classes] of normalised images [n, channels, height, width]."""
+        return self.network(images)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Which network it is."""
+        return self.network.spec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and the inputs have to be."""
+        return next(self.network.parameters()).device
 
     @torch.no_grad()  # inference_mode would give logits that nothing can be computed from later
     def logits_of(self, images: Tensor) -> Tensor:
-        training = [module for module in self.modules() if module.training]  # part of it may be frozen
-        self.eval()
-        try:
-            return self(images.to(next(self.parameters()).dtype)).float().cpu()
-        finally:
-            for module in training:
-                module.training = True
-
-
-class LoadedResNet(_LoadedModule, ResNet):
-    """A ResNet or plain network out of a model file; parameters and forward pass are those of `ResNet`."""
-
-
-class LoadedVGG(_LoadedModule, VGG):
-    """A VGG network out of a model file; parameters and forward pass are those of `VGG`."""
-
-
-def with_card(loaded: ModelFile) -> LoadedResNet | LoadedVGG:
-    """Return the network of a model file with its card; weights are shared with `loaded.model`, not copied."""
-    kind = LoadedResNet if isinstance(loaded.model, ResNet) else LoadedVGG
-    model = kind.__new__(kind)
-    model.__dict__.update(loaded.model.__dict__)  # the constructor would draw weights that are thrown away
-    model.card = loaded.card
-    return model
+        """Return float32 logits [n, num_classes] on the CPU of normalised images, in eval mode."""
+        with eval_mode(self):
+            return self(images.to(next(self.network.parameters()).dtype)).float().cpu()

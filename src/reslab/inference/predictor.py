@@ -1,7 +1,7 @@
 """`reslab.load`: a network as it was trained, or a predictor on the fastest engine for this machine."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
@@ -14,11 +14,11 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.engines import inference as backends
 from reslab.engines.hardware import pick_device
 from reslab.engines.inference import MAKERS, Forward
-from reslab.errors import RunError, UsageError, did_you_mean
+from reslab.errors import RunError, UsageError, check_choice
 from reslab.spec import ModelSpec
 
 from .classifier import Classifier
-from .loaded import LoadedResNet, LoadedVGG, with_card
+from .loaded import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,17 @@ _LEAST_AGREEMENT = 0.98  # an engine below this is not picked by "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor(Classifier):
-    """A network on one engine: call it with normalised images, get logits; or `predict` pictures of any kind.
+    """A network on one engine: call it with normalised images for logits, or let it `predict` pictures of any kind.
 
-    engine: its name; agreement: the part of the check images on which its top-1 answer is fp32's; checked_on: what
-    those were; rates: images per second of the engines measured here, for batches of `batch_size`; spec: which network
-    it is; device: where the images have to be.
+    Attributes:
+        engine: The engine's name.
+        card: Preprocessing, class names, recipe, metrics and temperature.
+        spec: Which network it is.
+        device: Where the inputs have to be.
+        agreement: The part of the check images whose top-1 class is the same as in float32.
+        checked_on: Which images those were, in words.
+        batch_size: The size of the batches that the engine was made and measured for.
+        rates: Images per second of each engine measured on this machine.
     """
 
     engine: str
@@ -43,19 +49,15 @@ class Predictor(Classifier):
     checked_on: str
     batch_size: int
     rates: dict[str, float] = field(default_factory=dict)
-    _run: Forward = field(repr=False)
+    _forward: Forward = field(repr=False)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """float32 [n, channels, height, width], normalised as `card.preprocess` says -> float32 logits [n, classes]."""
-        return self._run(images)
-
-    def place(self) -> torch.device:
-        """Return the device that the inputs have to be on."""
-        return self.device
+        """Return float32 logits [n, num_classes] of float32 images [n, channels, height, width], normalised."""
+        return self._forward(images)
 
     def logits_of(self, images: Tensor) -> Tensor:
-        """Return float32 logits [n, num_classes] on the CPU of what `prepare` returns."""
-        return self._run(images).cpu()
+        """Return float32 logits [n, num_classes] on the CPU of normalised images, as `prepare` returns them."""
+        return self._forward(images).cpu()
 
     def __str__(self) -> str:
         rate = f", {self.rates[self.engine]:.0f} images/s in batches of {self.batch_size}" if self.rates else ""
@@ -63,7 +65,7 @@ class Predictor(Classifier):
 
 
 @overload
-def load(path: str | Path, *, device: torch.device | str | None = None) -> LoadedResNet | LoadedVGG: ...
+def load(path: str | Path, *, device: torch.device | str | None = None) -> LoadedModel: ...
 @overload
 def load(
     path: str | Path,
@@ -80,95 +82,103 @@ def load(
     images: Tensor | None = None,
     batch_size: int = 16,
     device: torch.device | str | None = None,
-) -> LoadedResNet | LoadedVGG | Predictor:
-    """Load a model file, or a run's: as a float32 module in eval mode, or, with an `engine`, as a Predictor.
+) -> LoadedModel | Predictor:
+    """Load a model file: as a module in float32 and eval mode, or as a Predictor on an engine.
 
-    Both take normalised images and give logits when called, and have `card`, `spec`, `class_names`, `prepare`,
-    `predict` and `predict_files` (see `Classifier`), which take files, bytes, PIL images, arrays and tensors.
+    Both predict pictures (see `Classifier`) and, called with normalised images, return logits.
 
-    engine: "auto" for the fastest on this machine (measured once and kept), or one of torch-fp32, torch-bf16,
-        torch-compiled, onnxruntime, openvino.
-    images: normalised images, float32 [n, channels, height, width], to check the engine's answers against fp32's and
-        to place it on their device; smooth noise by default.
-    batch_size: how many images come at a time; the fastest engine depends on it.
-    device: where to compute, as `reslab.engines.hardware.pick_device` takes it: "auto", "cpu", "cuda", "cuda:1"; None:
-        where `images` are, or the CPU.
+    Args:
+        path: A model file, or the folder of a finished run.
+        engine: None for the module; "auto" for the fastest engine of this machine (measured once and kept), or one of
+            torch-fp32, torch-bf16, torch-compiled, onnxruntime and openvino.
+        images: Normalised images, float32 [n, channels, height, width], on which the engine's top-1 classes are
+            compared with float32's; smooth noise by default.
+        batch_size: How many images come at a time; which engine is the fastest depends on it.
+        device: "cpu", "auto", "cuda" or one GPU such as "cuda:1"; None for the device of `images`, or the CPU.
 
-    Raises RunError for a file that is not a model file, for a run without one, for an engine that cannot be used, and
-    for a device that this machine does not have; an engine asked for by name that answers otherwise is warned of
-    (`Predictor.agreement` says how often it agrees). UsageError for a name that is not an engine's or a device's, for a
-    batch of none, and for images of another shape.
+    Raises:
+        RunError: The file is not a model file, the run has none, this machine lacks the device, or the engine cannot be
+            used. An engine asked for by name that disagrees with float32 is warned of; `Predictor.agreement` tells how
+            often it agrees.
+        UsageError: The engine or device is unknown, `images` have the wrong shape, or `batch_size` is below 1.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; allowed: 1 or more.")
     if device is not None:
         device = pick_device(device)
     path = Path(path)
-    loaded = load_model(RunFolder.open(path).finished_model() if path.is_dir() else path)
+    file = load_model(RunFolder.open(path).finished_model() if path.is_dir() else path)
     if engine is None:
-        return with_card(loaded).to(device)
-    if engine != "auto" and engine not in MAKERS:
-        raise UsageError(
-            f"engine is {engine!r}; allowed: auto, {', '.join(MAKERS)}.{did_you_mean(engine, ['auto', *MAKERS])}"
-        )
-    checked_on = "the images given" if images is not None else "smooth noise"
+        return LoadedModel(file.model, file.card).eval().to(device)
+    if engine != "auto":
+        check_choice("engine", engine, ["auto", *MAKERS])
     if images is not None:
-        _check_images(images, loaded)
-    checks = (smooth_noise(loaded) if images is None else images).to(device)
-    return make_predictor(loaded, engine, checks, f"{len(checks)} images ({checked_on})", batch_size)
+        _check_images(images, file)
+    checks = (smooth_noise(file) if images is None else images).to(device)
+    checked_on = f"{len(checks)} images ({'smooth noise' if images is None else 'the images given'})"
+    if engine == "auto":
+        return _fastest_predictor(file, checks, checked_on, batch_size)
+    predictor = _make_predictor(file, engine, checks, checked_on, batch_size)
+    if predictor.agreement < _LEAST_AGREEMENT:
+        log.warning("engine %r disagrees with fp32 on %.1f %% of %s.", engine, _disagreement(predictor), checked_on)
+    return predictor
 
 
-def _check_images(images: torch.Tensor, loaded: ModelFile) -> None:
-    channels = loaded.card.preprocess.channels
+def _check_images(images: Tensor, file: ModelFile) -> None:
+    channels = file.card.preprocess.channels
     if images.dim() != 4 or len(images) == 0 or images.shape[1] != channels:
         raise UsageError(
             f"images has shape {list(images.shape)}; allowed: normalised images [n, {channels}, h, w], one or more."
         )
 
 
-def smooth_noise(loaded: ModelFile, count: int = _NUM_CHECKED) -> Tensor:
+def smooth_noise(file: ModelFile, count: int = _NUM_CHECKED) -> Tensor:
     """Return normalised images without fine detail, float32 [count, channels, height, width], always the same."""
-    spec = loaded.card.preprocess
+    spec = file.card.preprocess
     coarse = torch.randn(count, spec.channels, 4, 4, generator=torch.Generator().manual_seed(0))
     images = F.interpolate(coarse, size=(spec.height, spec.width), mode="bicubic")
     return images * 0.25 / torch.tensor(spec.std).view(1, -1, 1, 1)  # pixels in [0, 1] deviate by about 0.25
 
 
-def make_predictor(loaded: ModelFile, engine: str, images: Tensor, checked_on: str, batch_size: int) -> Predictor:
-    """Return a predictor whose answers on `images` were compared with fp32's."""
-    model = loaded.model.to(images.device)
-    example = images[torch.arange(batch_size) % len(images)]
-    expected = _answers(backends.make("torch-fp32", model, example), images, batch_size)
-    rates = backends.inference_rates(model, example) if engine == "auto" else {}
-    order = sorted(rates, key=lambda name: -rates[name]) if engine == "auto" else [engine]
-    for name in order:
+def _fastest_predictor(file: ModelFile, images: Tensor, checked_on: str, batch_size: int) -> Predictor:
+    rates = backends.inference_rates(file.model.to(images.device), _example(images, batch_size))
+    for engine in sorted(rates, key=lambda name: -rates[name]):
         try:
-            run = backends.make(name, model, example)
-        except RunError as failure:
-            if engine != "auto":
-                raise
-            log.warning("engine %r was measured here before, and is left out: %s", name, failure)
+            predictor = _make_predictor(file, engine, images, checked_on, batch_size)
+        except RunError as error:
+            log.warning("engine %r was measured on this machine before, but now fails: %s", engine, error)
             continue
-        agreement = (_answers(run, images, batch_size) == expected).double().mean().item()
-        if agreement < _LEAST_AGREEMENT and engine != "auto":
-            log.warning("engine %r answers otherwise than fp32 on %.1f %% of %s.",
-                        name, 100 * (1 - agreement), checked_on)  # fmt: skip
-        if agreement >= _LEAST_AGREEMENT or engine != "auto":
-            return Predictor(
-                engine=name,
-                card=loaded.card,
-                spec=loaded.spec,
-                device=images.device,
-                agreement=agreement,
-                checked_on=checked_on,
-                batch_size=batch_size,
-                rates=rates,
-                _run=run,
-            )
-        log.warning("engine %r answers otherwise than fp32 on %.1f %% of %s and is left out.",
-                    name, 100 * (1 - agreement), checked_on)  # fmt: skip
-    raise RunError("no engine answers as fp32 does; load the model without engine=.")
+        if predictor.agreement >= _LEAST_AGREEMENT:
+            return replace(predictor, rates=rates)
+        log.warning("engine %r disagrees with fp32 on %.1f %% of %s and is left out.",
+                    engine, _disagreement(predictor), checked_on)  # fmt: skip
+    raise RunError("no engine agrees with fp32; load the model without an engine.")
 
 
-def _answers(run: Forward, images: Tensor, batch_size: int) -> Tensor:
-    return torch.cat([run(chunk).argmax(1) for chunk in images.split(batch_size)])
+def _make_predictor(file: ModelFile, engine: str, images: Tensor, checked_on: str, batch_size: int) -> Predictor:
+    """Make a predictor, and compare its top-1 classes on `images` with fp32's."""
+    model, example = file.model.to(images.device), _example(images, batch_size)
+    expected = _top_classes(backends.make("torch-fp32", model, example), images, batch_size)
+    forward = backends.make(engine, model, example)
+    return Predictor(
+        engine=engine,
+        card=file.card,
+        spec=file.spec,
+        device=images.device,
+        agreement=(_top_classes(forward, images, batch_size) == expected).double().mean().item(),
+        checked_on=checked_on,
+        batch_size=batch_size,
+        _forward=forward,
+    )
+
+
+def _example(images: Tensor, batch_size: int) -> Tensor:
+    return images[torch.arange(batch_size) % len(images)]
+
+
+def _top_classes(forward: Forward, images: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([forward(chunk).argmax(1) for chunk in images.split(batch_size)])
+
+
+def _disagreement(predictor: Predictor) -> float:
+    return 100 * (1 - predictor.agreement)
