@@ -150,6 +150,8 @@ def _files(folder: Path) -> list[str]:
 
 
 def _compare_one(old: Path, new: Path, name: str, renames: Renames) -> Comparison:
+    if name.startswith("crossed/") and old.read_bytes() == new.read_bytes():
+        return Comparison(name, 1, ())  # handed over and left as it was, under its old keys
     try:
         return compare_files(old, new, name, renames)
     except (ValueError, KeyError) as error:  # a file that is not what its name says

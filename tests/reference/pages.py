@@ -8,7 +8,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
-from tests.reference.renamed import CLOCK_COLUMNS
+from tests.reference.renamed import UNCOMPARED_COLUMNS
 
 _SETTING = re.compile(r"recipe|seed|weights|[a-z_0-9]+(\.[a-z_0-9]+)+")
 _READ_ATTRIBUTES = ("alt", "aria-label", "title")
@@ -19,7 +19,7 @@ class Page:
     """A page taken apart.
 
     Attributes:
-        text: Visible text and labels, without the cells that the clock decides.
+        text: Visible text and labels, without the columns that are not compared.
         documents: JSON objects in preformatted text.
         settings: The table of settings, by key.
         figures: Each drawing, as SVG.
@@ -119,11 +119,11 @@ class _Reader(HTMLParser):
         elif not self._header and len(cells) == 2 and _SETTING.fullmatch(names[0]):
             self.page.settings[names[0]] = names[1]
             return
-        kept = [cell for number, cell in enumerate(cells) if not self._is_of_clock(number)]
+        kept = [cell for number, cell in enumerate(cells) if not self._is_uncompared(number)]
         self.parts.append("\n" + " | ".join(kept) + "\n")
 
-    def _is_of_clock(self, column: int) -> bool:
-        return column < len(self._header) and self._header[column] in CLOCK_COLUMNS
+    def _is_uncompared(self, column: int) -> bool:
+        return column < len(self._header) and self._header[column] in UNCOMPARED_COLUMNS
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

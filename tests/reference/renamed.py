@@ -38,10 +38,10 @@ class Renames:
         documents: A file, an old key in it, its new one. The wildcards of the new one stand for those of the old.
         tensors: A file, an old tensor name in it, its new one.
         words: A file and a key whose text may read otherwise; its numbers must be the same.
-        hashes: A file and a key whose value is a hash of a file that has another layout today.
-        added: A file, a key that only today's tree writes, and why.
-        removed: A file, a key that only ebf7f61 wrote, and why.
-        reworded: A pattern in printed text or on pages, what it is replaced by on both sides, and why.
+        layout: A file and a key whose value is of the layout alone: a format version, the hash of a file that has one.
+        added: A file, a key that only today's tree writes, and its value: what a reader took for granted before.
+        removed: A file, a key that only ebf7f61 wrote, and its value.
+        reworded: A pattern in printed text, on pages and in words of documents; what replaces it, on both sides; why.
         strict: Whether every word must be equal.
     """
 
@@ -52,9 +52,9 @@ class Renames:
     documents: tuple[tuple[str, str, str], ...] = ()
     tensors: tuple[tuple[str, str, str], ...] = ()
     words: tuple[tuple[str, str], ...] = ()
-    hashes: tuple[tuple[str, str], ...] = ()
-    added: tuple[tuple[str, str, str], ...] = ()
-    removed: tuple[tuple[str, str, str], ...] = ()
+    layout: tuple[tuple[str, str], ...] = ()
+    added: tuple[tuple[str, str, Any], ...] = ()
+    removed: tuple[tuple[str, str, Any], ...] = ()
     reworded: tuple[tuple[str, str, str], ...] = ()
     strict: bool = True
 
@@ -91,7 +91,7 @@ CONFIG = (
 )
 
 VERBS = {
-    ("train", "folder"): ("train-folder",),
+    ("train", "folder", "--data"): ("train-folder",),
     ("experiment",): ("reproduce",),
 }
 
@@ -113,6 +113,7 @@ WORDS = (
     ("*", "**.method"),
     ("*/test_uses.json", "uses.*.command"),
     ("*/skipped.csv", "*.reason"),
+    ("said/*compare*.json", "*.label"),
     ("said/data-check.json", "findings.*.text"),
     ("said/recipes.json", "*.source"),
     ("said/recipes.json", "*.expected"),
@@ -120,7 +121,8 @@ WORDS = (
     ("said/recipes.json", "*.differences.*"),
 )
 
-HASHES = (
+LAYOUT = (
+    ("*", "**.format_version"),
     ("*", "**.model_sha256"),
     ("*", "weights.sha256"),
     ("*/test_uses.json", "uses.*.model"),
@@ -128,14 +130,14 @@ HASHES = (
     ("*/judgement.json", "basis.version"),
 )
 
-ADDED: tuple[tuple[str, str, str], ...] = (
-    ("*", "**.format_version", "the format is another"),
-    ("*.safetensors", "preprocess.resize_mode", "it was left out where it was crop"),
+ADDED: tuple[tuple[str, str, Any], ...] = (("*.safetensors", "preprocess.resize_mode", "crop"),)
+
+REMOVED: tuple[tuple[str, str, Any], ...] = ()
+
+REWORDED: tuple[tuple[str, str, str], ...] = (
+    (r"(?m)^.*\(planned: .*$", "", "changes to a plan stand in the order of the config, by group today"),
+    (r", \d+ more$", "", "how many settings differ: a step's gamma and a plateau's factor were one key"),
 )
-
-REMOVED: tuple[tuple[str, str, str], ...] = (("*", "**.format_version", "the format is another"),)
-
-REWORDED: tuple[tuple[str, str, str], ...] = ()
 
 RENAMES = Renames(
     config=CONFIG,
@@ -145,7 +147,7 @@ RENAMES = Renames(
     documents=DOCUMENTS,
     tensors=TENSORS,
     words=WORDS,
-    hashes=HASHES,
+    layout=LAYOUT,
     added=ADDED,
     removed=REMOVED,
     reworded=REWORDED,
@@ -167,7 +169,15 @@ CLOCK_KEYS = (
     ("*", "**.packages.reslab"),
     ("runs/stopped/environment.json", "sessions.*.from_step"),  # it was stopped when the signal came
 )
-CLOCK_COLUMNS = ("minutes", "when (UTC)", "source", "seconds", "images/s", "images per second")
+UNCOMPARED_COLUMNS = (
+    "minutes",
+    "when (UTC)",
+    "source",
+    "seconds",
+    "images/s",
+    "images per second",
+    "model file",  # the first digits of a hash, which test_uses.json holds whole
+)
 CLOCK_TEXT = (
     r"(?im)^time: .*$",
     r"(?im)^.*bench input.*$",  # a hint for runs that waited for their data

@@ -155,8 +155,8 @@ def test_renamed_keys_are_the_same_and_unknown_ones_are_named(sides: tuple[Path,
 
 
 def test_a_command_gets_todays_words() -> None:
-    command = "train folder --train.bn frozen --schedule.kind step --schedule.factor 0.1 --size 64"
-    today = "train-folder --batch_norm.frozen true --schedule.kind step --schedule.gamma 0.1 --size 64"
+    command = "train folder --data a --train.bn frozen --schedule.kind step --schedule.factor 0.1 --size 64"
+    today = "train-folder a --batch_norm.frozen true --schedule.kind step --schedule.gamma 0.1 --size 64"
     assert translate_words(tuple(command.split()), RENAMES) == tuple(today.split())
     assert translate_words(tuple(command.split()), Renames()) == tuple(command.split())
     command = "predict a b --fit squash"

@@ -27,11 +27,16 @@ def _without_clock(text: str) -> str:
     return text
 
 
+def reword(text: str, renames: Renames) -> str:
+    """Return a text with what both sides are known to say otherwise replaced."""
+    for pattern, replacement, _ in renames.reworded:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
 def compare_text(old: str, new: str, file: str, renames: Renames) -> Comparison:
     """Compare the numbers of two texts, in order; all words where nothing has been renamed."""
-    for pattern, replacement, _ in renames.reworded:
-        old, new = re.sub(pattern, replacement, old), re.sub(pattern, replacement, new)
-    old, new = _without_clock(old), _without_clock(new)
+    old, new = _without_clock(reword(old, renames)), _without_clock(reword(new, renames))
     token = re.compile(r"\S+") if renames.strict else _NUMBER
     ours, theirs = list(token.finditer(old)), list(token.finditer(new))
     words = [match[0] for match in ours], [match[0] for match in theirs]

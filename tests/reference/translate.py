@@ -48,7 +48,7 @@ def key_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(escaped.replace(r"\*", r"([^.]+)"))
 
 
-def is_in(table: Iterable[tuple[str, ...]], file: str, key: str) -> bool:
+def is_in(table: Iterable[tuple[Any, ...]], file: str, key: str) -> bool:
     """Whether a table of (file, key, ...) has a row for this key of this file."""
     return any(fnmatch(file, row[0]) and key_pattern(row[1]).fullmatch(key) for row in table)
 
