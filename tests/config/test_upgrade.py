@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reslab import override, recipe, train_run
+from reslab.artifacts.metrics_log import MetricsRow, metrics_log
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.config_args import parse_overrides
 from reslab.cli.main import run
@@ -99,11 +100,11 @@ def test_a_config_without_some_parts_is_upgraded_as_far_as_it_goes() -> None:
     assert old == {"train": {"bn": "frozen"}}  # left as it was
 
 
-def assert_same_course(rows: list[dict[str, Any]], old: list[dict[str, Any]], *, first: int) -> None:
+def assert_same_course(rows: list[MetricsRow], old: list[MetricsRow], *, first: int) -> None:
     """Equal steps, and an equal loss in the first row: on other processors the later ones drift apart."""
-    assert [(row["step"], row["split"]) for row in rows] == [(row["step"], row["split"]) for row in old]
+    assert [(row.step, row.split) for row in rows] == [(row.step, row.split) for row in old]
     assert rows[:first] == old[:first]
-    assert rows[first]["loss"] == pytest.approx(old[first]["loss"], rel=1e-2)
+    assert rows[first].loss == pytest.approx(old[first].loss, rel=1e-2)
 
 
 def test_an_unknown_version_is_refused() -> None:
@@ -152,7 +153,7 @@ def test_an_old_runs_config_repeats_the_run(tmp_path: Path) -> None:
     assert run(["train", str(OLD / "finished" / "config.json"), *target]) == 0
     ours, theirs = RunFolder(tmp_path / "run"), RunFolder(OLD / "finished")
     assert json.loads((ours.path / "config.json").read_text())["format_version"] == 2
-    assert ours.config() == theirs.config()
+    assert from_dict(ours.config()) == from_dict(theirs.config())
     assert_same_course(ours.rows(), theirs.rows(), first=0)
 
 
@@ -164,5 +165,5 @@ def test_an_old_run_is_resumed_with_its_own_config_and_no_other(tmp_path: Path) 
     with pytest.raises(UsageError, match=r"batch_norm\.group_size"):
         check_same_config(folder, override(config, {"batch_norm": {"group_size": 8}}))
     train_run(config, folder.path, resume=True)
-    whole = [json.loads(line) for line in (OLD / "unfinished-metrics-of-the-whole.jsonl").read_text().splitlines()]
+    whole = metrics_log(OLD / "unfinished-metrics-of-the-whole.jsonl").read()
     assert_same_course(folder.rows(), whole, first=6)  # up to step 15 they are the old run's

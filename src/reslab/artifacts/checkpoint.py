@@ -11,14 +11,15 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from reslab.artifacts.reader import document_bytes, read_document
 from reslab.errors import RunError
-from reslab.system.files import read_json, to_json, write_atomically
+from reslab.optim.schedules import LearningRateState
+from reslab.system.files import write_atomically
 
 MODEL_NAME = "model.safetensors"  # a complete model file
 _TRAINING_NAME = "training.safetensors"
@@ -28,14 +29,62 @@ _LATEST_NAME = "latest"
 _STEP_NAME = re.compile(r"step-(\d{8,})")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint in memory. model: bytes of a model file; training: optimizer and averages; state: JSON."""
+@dataclass(kw_only=True, slots=True)
+class TrainState:
+    """What changes while training, besides the weights and the optimizer.
 
-    step: int
+    Attributes:
+        step: Optimizer steps made.
+        seconds: Time spent in training.
+        waited_seconds: The part of it that was spent waiting for batches.
+        best_error: The lowest error of the monitored split, in %; None before its first evaluation.
+        best_step: The step of that evaluation.
+        evaluations_since_best: Evaluations after it.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    waited_seconds: float = 0.0
+    best_error: float | None = None
+    best_step: int | None = None
+    evaluations_since_best: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointState:
+    """`state.json`: all that is needed to resume besides tensors.
+
+    Attributes:
+        train: The state of the training loop.
+        learning_rate: The state of schedule and warm-up.
+        log_meter: Sums of loss, errors and images over the current window of the log.
+        warmup_meter: The same over the current window of the warm-up.
+    """
+
+    train: TrainState
+    learning_rate: LearningRateState
+    log_meter: tuple[float, float, float]
+    warmup_meter: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A checkpoint in memory.
+
+    Attributes:
+        model: The bytes of a model file.
+        training: Tensors of the optimizer and of averages.
+        state: Everything else.
+    """
+
     model: bytes
     training: dict[str, Tensor]
-    state: dict[str, Any]
+    state: CheckpointState
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps made."""
+        return self.state.train.step
 
 
 class CheckpointFolder:
@@ -44,14 +93,14 @@ class CheckpointFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def save(self, checkpoint: Checkpoint, *, best_step: int | None) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, point `latest` at it, then remove those no longer kept. RunError names what failed."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._sweep()
         contents = {
             MODEL_NAME: checkpoint.model,
             _TRAINING_NAME: safetensors.torch.save(checkpoint.training),
-            _STATE_NAME: to_json({"step": checkpoint.step, "best_step": best_step, **checkpoint.state}).encode(),
+            _STATE_NAME: document_bytes(checkpoint.state),
         }
         sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
         folder = self._folder(checkpoint.step)
@@ -69,7 +118,7 @@ class CheckpointFolder:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         write_atomically(self.path / _LATEST_NAME, folder.name + "\n")
-        self._prune(checkpoint.step, best_step)
+        self._prune(checkpoint.step)
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
@@ -94,8 +143,8 @@ class CheckpointFolder:
             training = safetensors.torch.load((folder / _TRAINING_NAME).read_bytes())
         except safetensors.SafetensorError as error:
             raise RunError(f"{folder / _TRAINING_NAME}: damaged: {error}.") from None
-        state = read_json(folder / _STATE_NAME)
-        return Checkpoint(step, (folder / MODEL_NAME).read_bytes(), training, state)
+        state = read_document(folder / _STATE_NAME, "checkpoint", CheckpointState)
+        return Checkpoint(model=(folder / MODEL_NAME).read_bytes(), training=training, state=state)
 
     def model_path(self, step: int) -> Path:
         """Return the path of a checkpoint's model file."""
@@ -115,21 +164,21 @@ class CheckpointFolder:
     def _folder(self, step: int) -> Path:
         return self.path / f"step-{step:08d}"
 
-    def _prune(self, newest: int, best_step: int | None) -> None:
+    def _prune(self, newest: int) -> None:
         steps = self.steps()
         for step in steps:
             if step > newest:  # left over from the future of a run that was taken back
                 self._remove(step)
         last = [step for step in steps if step <= newest][-2:]
-        # the older one's best too: should the newest turn out damaged, the run goes on from there
-        kept = {*last, best_step, *map(self._best_of, last)}
+        # the older one's best too: should the newest turn out damaged, the run is resumed from there
+        kept = {*last, *map(self._best_of, last)}
         for step in steps:
             if step not in kept:
                 self._remove(step)
 
     def _best_of(self, step: int) -> int | None:
         try:
-            return read_json(self._folder(step) / _STATE_NAME).get("best_step")
+            return read_document(self._folder(step) / _STATE_NAME, "checkpoint", CheckpointState).train.best_step
         except RunError:
             return None
 

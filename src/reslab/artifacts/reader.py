@@ -18,8 +18,13 @@ T = TypeVar("T")
 
 def write_document(path: Path, document: Any) -> None:
     """Write a dataclass, or a mapping of JSON values, with the format version, atomically."""
+    write_atomically(path, document_bytes(document))
+
+
+def document_bytes(document: Any) -> bytes:
+    """Return a dataclass, or a mapping of JSON values, as a JSON file with the format version."""
     values = document if isinstance(document, dict) else asdict(document)
-    write_atomically(path, to_json({"format_version": FORMAT_VERSION, **values}))
+    return to_json({"format_version": FORMAT_VERSION, **values}).encode(errors="backslashreplace")
 
 
 def read_document(path: Path, kind: Kind, form: type[T]) -> T:
@@ -40,7 +45,7 @@ def current(values: Any, kind: Kind, where: object) -> Any:
     """Return a document's values in today's form, without the format version; RunError for an unknown version."""
     if not isinstance(values, dict):
         raise RunError(f"{where}: not a JSON object.")
-    version = values.get("format_version")
+    version = values.get("format_version", 1 if kind == "checkpoint" else None)  # whose version 1 did not name it
     if version not in range(1, FORMAT_VERSION + 1):
         raise RunError(f"{where}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
     fields = {key: value for key, value in values.items() if key != "format_version"}

@@ -25,6 +25,8 @@ def upgrade(values: Any, kind: Kind) -> Any:
             return _environment(values)
         case "model":
             return _model(values)
+        case "checkpoint":
+            return _checkpoint(values)
         case "record":
             return _record(values)
         case "result":
@@ -52,6 +54,11 @@ def _model(values: Any) -> Any:
         "preprocess": {"resize_mode" if key == "fit" else key: value for key, value in preprocess.items()},
         "metrics": metrics if "correct" in metrics else None,  # nothing was evaluated
     }
+
+
+def _checkpoint(values: Any) -> Any:
+    fields = {key: value for key, value in values.items() if key not in ("step", "best_step")}  # they are train's
+    return {**fields, "learning_rate": {"schedule": None, "warmup": None, **values["learning_rate"]}}
 
 
 def _record(values: Any) -> Any:

@@ -65,10 +65,12 @@ class Meter:
     def reset(self) -> None:
         self._sums.zero_()
 
-    def state_dict(self) -> list[float]:
+    def state_dict(self) -> tuple[float, float, float]:
         """Return the sums of all processes; JSON keeps every bit of a float."""
-        return sum_over_ranks(self._sums.clone()).tolist()
+        loss, wrong, total = sum_over_ranks(self._sums.clone()).tolist()
+        return loss, wrong, total
 
-    def load_state_dict(self, sums: list[float], *, is_main: bool) -> None:
+    def load_state_dict(self, sums: tuple[float, float, float], *, is_main: bool) -> None:
+        """Take back what `state_dict` returned."""
         # the sums of all processes go to one of them, so that the next total is right again
-        self._sums.copy_(torch.tensor(sums if is_main else [0.0] * 3, dtype=torch.float64))
+        self._sums.copy_(torch.tensor(sums if is_main else (0.0, 0.0, 0.0), dtype=torch.float64))

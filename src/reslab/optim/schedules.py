@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TypedDict
+from dataclasses import dataclass
 
 Factor = Callable[[int], float]
 
@@ -77,7 +77,8 @@ def linear_warmup(iterations: int) -> Factor:
     return lambda step: min((step + 1) / (iterations + 1), 1.0)
 
 
-class ErrorWarmupState(TypedDict):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorWarmupState:
     """What a checkpoint keeps of an `ErrorWarmup`."""
 
     is_over: bool
@@ -114,16 +115,17 @@ class ErrorWarmup:
         self.is_over = self.is_over or training_error < self.below_percent
 
     def state_dict(self) -> ErrorWarmupState:
-        """Return the state as JSON values."""
-        return {"is_over": self.is_over}
+        """Return the state for a checkpoint."""
+        return ErrorWarmupState(is_over=self.is_over)
 
     def load_state_dict(self, state: ErrorWarmupState) -> None:
         """Restore a state from `state_dict()`."""
-        self.is_over = state["is_over"]
+        self.is_over = state.is_over
 
 
-class PlateauState(TypedDict):
-    """What a checkpoint keeps of a `PlateauDecay`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlateauState:
+    """What a checkpoint keeps of a `PlateauDecay`. best_error: None before the first evaluation."""
 
     best_error: float | None
     num_bad: int
@@ -167,21 +169,22 @@ class PlateauDecay:
             self.num_drops, self.num_bad = self.num_drops + 1, 0
 
     def state_dict(self) -> PlateauState:
-        """Return the state as JSON values."""
+        """Return the state for a checkpoint."""
         best = None if math.isinf(self.best_error) else self.best_error  # JSON has no infinity
-        return {"best_error": best, "num_bad": self.num_bad, "num_drops": self.num_drops}
+        return PlateauState(best_error=best, num_bad=self.num_bad, num_drops=self.num_drops)
 
     def load_state_dict(self, state: PlateauState) -> None:
         """Restore a state from `state_dict()`."""
-        self.best_error = math.inf if state["best_error"] is None else state["best_error"]
-        self.num_bad, self.num_drops = state["num_bad"], state["num_drops"]
+        self.best_error = math.inf if state.best_error is None else state.best_error
+        self.num_bad, self.num_drops = state.num_bad, state.num_drops
 
 
-class LearningRateState(TypedDict, total=False):
-    """What a checkpoint keeps of a `LearningRate`: only the parts that depend on the measured error."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LearningRateState:
+    """What a checkpoint keeps of a `LearningRate`; None for a part that is a function of the step."""
 
-    schedule: PlateauState
-    warmup: ErrorWarmupState
+    schedule: PlateauState | None = None
+    warmup: ErrorWarmupState | None = None
 
 
 class LearningRate:
@@ -214,13 +217,11 @@ class LearningRate:
         return self.base * math.prod(factors)
 
     def state_dict(self) -> LearningRateState:
-        """Return the state as JSON values; empty where everything is a function of the step."""
-        state: LearningRateState = {}
-        if isinstance(self.schedule, PlateauDecay):
-            state["schedule"] = self.schedule.state_dict()
-        if isinstance(self.warmup, ErrorWarmup):
-            state["warmup"] = self.warmup.state_dict()
-        return state
+        """Return the state for a checkpoint."""
+        return LearningRateState(
+            schedule=self.schedule.state_dict() if isinstance(self.schedule, PlateauDecay) else None,
+            warmup=self.warmup.state_dict() if isinstance(self.warmup, ErrorWarmup) else None,
+        )
 
     def load_state_dict(self, state: LearningRateState) -> None:
         """Restore a state from `state_dict()`.
@@ -229,8 +230,8 @@ class LearningRate:
             state: The state of a learning rate with the same kinds of schedule and warm-up.
         """
         if isinstance(self.schedule, PlateauDecay):
-            assert "schedule" in state
-            self.schedule.load_state_dict(state["schedule"])
+            assert state.schedule is not None
+            self.schedule.load_state_dict(state.schedule)
         if isinstance(self.warmup, ErrorWarmup):
-            assert "warmup" in state
-            self.warmup.load_state_dict(state["warmup"])
+            assert state.warmup is not None
+            self.warmup.load_state_dict(state.warmup)

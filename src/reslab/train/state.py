@@ -1,8 +1,8 @@
 """What a training loop is made of, beside network and optimizer: its numbers, its state, and who looks on."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from torch import Tensor
 
@@ -26,28 +26,6 @@ class TrainOptions:
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
     patience_evaluations: int | None = None
-
-
-@dataclass(slots=True)
-class TrainState:
-    """What changes while training, beside the weights and the optimizer.
-
-    seconds: time spent in training so far; waited_seconds: the part of it that was spent waiting for batches.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    waited_seconds: float = 0.0
-    best_error: float | None = None
-    best_step: int | None = None
-    evaluations_since_best: int = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
 
 
 class Observer(Protocol):

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import NoReturn
 
 import safetensors.torch
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from reslab.artifacts.checkpoint import Checkpoint
+from reslab.artifacts.checkpoint import Checkpoint, CheckpointState, TrainState
 from reslab.artifacts.documents import Counts
 from reslab.artifacts.metrics_log import EvaluationRow, MetricsRow, TimingRow, TrainRow
 from reslab.artifacts.model_file import ModelCard, model_bytes
@@ -27,7 +28,7 @@ from .divergence import diverged, has_finite_weights
 from .interrupts import StopRequest
 from .loss import CrossEntropy
 from .optimizer_state import read_optimizer_state, write_optimizer_state
-from .state import Monitor, Observer, Records, TrainOptions, TrainState
+from .state import Monitor, Observer, Records, TrainOptions
 
 
 class Trainer:
@@ -218,7 +219,7 @@ class Trainer:
         if self.world.is_main:
             for log in self.records.logs:
                 log.sync()
-            self.records.checkpoints.save(checkpoint, best_step=self.state.best_step)
+            self.records.checkpoints.save(checkpoint)
         self._last_saved = self.state.step
         barrier()
 
@@ -254,25 +255,25 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Return everything needed to go on from here."""
-        state = {
-            "train": self.state.state_dict(),
-            "learning_rate": self.learning_rate.state_dict(),
-            "log_meter": self.log_meter.state_dict(),
-            "warmup_meter": self.warmup_meter.state_dict(),
-        }
+        state = CheckpointState(
+            train=replace(self.state),
+            learning_rate=self.learning_rate.state_dict(),
+            log_meter=self.log_meter.state_dict(),
+            warmup_meter=self.warmup_meter.state_dict(),
+        )
         tensors = {f"optimizer.{key}": value for key, value in read_optimizer_state(self.optimizer, self.model).items()}
         if self.average is not None:
             tensors |= {f"average.{key}": value.cpu().contiguous() for key, value in self.average.state_dict().items()}
-        return Checkpoint(self.state.step, model_bytes(self.model, self.card), tensors, state)
+        return Checkpoint(model=model_bytes(self.model, self.card), training=tensors, state=state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to a checkpoint: weights, optimizer, schedule, sums; and cut the logs back to its step."""
         self.load_weights(checkpoint)
         write_optimizer_state(self.optimizer, self.model, _under("optimizer.", checkpoint.training))
-        self.state.load_state_dict(checkpoint.state["train"])
-        self.learning_rate.load_state_dict(checkpoint.state["learning_rate"])
-        self.log_meter.load_state_dict(checkpoint.state["log_meter"], is_main=self.world.is_main)
-        self.warmup_meter.load_state_dict(checkpoint.state["warmup_meter"], is_main=self.world.is_main)
+        self.state = replace(checkpoint.state.train)
+        self.learning_rate.load_state_dict(checkpoint.state.learning_rate)
+        self.log_meter.load_state_dict(checkpoint.state.log_meter, is_main=self.world.is_main)
+        self.warmup_meter.load_state_dict(checkpoint.state.warmup_meter, is_main=self.world.is_main)
         self._last_saved = self.state.step
         self.cut_logs()
 
