@@ -8,7 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from reslab import model_spec
-from reslab.analysis.complexity import measure
+from reslab.analysis.complexity import measure_complexity
 from reslab.engines.training import candidates, make_step
 from reslab.system.memory import keep_freed_memory
 
@@ -56,7 +56,7 @@ def _row(name: str, size: int, batch: int, peak: float) -> dict[str, object]:
     parts = _seconds_by_part(step)
     total = sum(parts.values())
     # forward, and two products of the same size backward; two operations in a multiply-add
-    operations = 6 * measure(spec, size).multiply_adds * batch
+    operations = 6 * measure_complexity(spec, size).multiply_adds * batch
     return {
         "network": spec.label,
         "size": size,

@@ -65,11 +65,11 @@ def first_few(items: Iterable[object], limit: int = 5, separator: str = ", ") ->
         separator: Text between two items.
 
     Returns:
-        For example "a, b, c (and 4 more)".
+        For example "a, b, c, and 4 more".
     """
     texts = [str(item) for item in items]
-    rest = f" (and {len(texts) - limit} more)" if len(texts) > limit else ""
-    return separator.join(texts[:limit]) + rest
+    rest = [f"and {len(texts) - limit} more"] if len(texts) > limit else []
+    return separator.join(texts[:limit] + rest)
 
 
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reslab import UsageError, create_model
-from reslab.analysis.batchnorm_health import BatchNormHealth, batchnorm_health, health_in_words
+from reslab.analysis.batchnorm_health import BatchNormHealth, describe_health, judge_batch_norms
 from reslab.models import ResNet
 from reslab.models.folding import fold_batch_norm
 from reslab.models.normalization import reestimate_running_statistics, use_fused_norm
@@ -35,14 +35,14 @@ def _settled(name: str, images: Tensor) -> ResNet:
 
 
 def _by_layer(model: ResNet, images: Tensor) -> dict[str, BatchNormHealth]:
-    return {one.layer: one for one in batchnorm_health(model, images)}
+    return {one.layer: one for one in judge_batch_norms(model, images)}
 
 
 def test_a_sound_network_is_said_to_be_healthy(sound: ResNet, images: Tensor) -> None:
-    found = batchnorm_health(sound, images)
+    found = judge_batch_norms(sound, images)
     assert [one.layer for one in found][:3] == ["bn1", "layer1.0.bn1", "layer1.0.bn2"]
     assert all(one.is_healthy for one in found)
-    assert health_in_words(found).startswith("All 7 batch-norm layers are healthy: no dead channel;")
+    assert describe_health(found).startswith("All 7 batch-norm layers are healthy: no dead channel;")
 
 
 def test_the_numbers_are_those_of_a_direct_computation(sound: ResNet, images: Tensor) -> None:
@@ -89,7 +89,7 @@ def test_dead_channels_are_counted_before_a_relu_and_before_an_addition(sound: R
     assert found["layer3.0.bn2"].dead == (11,)
     assert found["layer3.0.bn2"].smallest_scale == 0
     assert [one.layer for one in found.values() if one.dead] == ["layer2.0.bn1", "layer3.0.bn2"]
-    words = health_in_words(list(found.values()))
+    words = describe_health(list(found.values()))
     assert words == (
         "Of 7 batch-norm layers 5 are healthy; dead channels in 2 (layer2.0.bn1: 2 of 32, layer3.0.bn2: 1 of 64)."
     )
@@ -101,12 +101,12 @@ def test_a_whole_silent_residual_function_is_dead(sound: ResNet, images: Tensor)
 
 
 def test_in_a_plain_net_the_last_norm_of_a_block_is_before_a_relu(images: Tensor) -> None:
-    found = batchnorm_health(_settled("cifar_plain8", images), images)
+    found = judge_batch_norms(_settled("cifar_plain8", images), images)
     assert all(one.has_relu for one in found)
 
 
 def test_projections_and_the_end_of_a_bottleneck_are_before_an_addition(images: Tensor) -> None:
-    found = batchnorm_health(_settled("resnet50", images), images)
+    found = judge_batch_norms(_settled("resnet50", images), images)
     before_addition = [one.layer for one in found if not one.has_relu]
     assert len(found) == 53
     assert len(before_addition) == 16 + 4
@@ -117,12 +117,12 @@ def test_strange_running_statistics_are_named_and_those_behind_them_are_not(soun
     with torch.no_grad():
         sound.layer1[0].bn1.running_var.mul_(100)
         sound.layer3[0].bn1.running_mean.add_(10 * sound.layer3[0].bn1.running_var.sqrt())
-    found = batchnorm_health(sound, images)
+    found = judge_batch_norms(sound, images)
     assert [one.layer for one in found if one.is_far] == ["layer1.0.bn1", "layer3.0.bn1"]
     assert found[1].variance_ratio == pytest.approx(math.log2(100), rel=1e-3)
     assert found[5].mean_shift == pytest.approx(10, rel=1e-3)
     far = "in 2 (layer1.0.bn1: variance 100 times theirs, layer3.0.bn1: mean by 10 standard deviations)"
-    assert f"running statistics far from those of the images {far}" in health_in_words(found)
+    assert f"running statistics far from those of the images {far}" in describe_health(found)
 
 
 def test_a_nan_is_named_where_it_is_and_what_it_spoils_is_said(sound: ResNet, images: Tensor) -> None:
@@ -136,9 +136,9 @@ def test_a_nan_is_named_where_it_is_and_what_it_spoils_is_said(sound: ResNet, im
         "layer3.0.bn1",
         "layer3.0.bn2",
     ]
-    words = health_in_words(list(found.values()))
+    words = describe_health(list(found.values()))
     assert (
-        "3 are healthy; numbers that are not finite in 1 (layer2.0.bn1: weight); what comes in is not finite in 3"
+        "3 are healthy; numbers that are not finite in 1 (layer2.0.bn1: weight); inputs that are not finite in 3"
         in words
     )
 
@@ -148,7 +148,7 @@ def test_looking_changes_nothing_and_a_chosen_kernel_stays_chosen(sound: ResNet,
     sound.layer2.train()
     before = {name: value.clone() for name, value in sound.state_dict().items()}
     modes = [module.training for module in sound.modules()]
-    batchnorm_health(sound, images)
+    judge_batch_norms(sound, images)
     assert all(torch.equal(value, before[name]) for name, value in sound.state_dict().items())
     assert [module.training for module in sound.modules()] == modes
     assert sound.bn1.use_kernel
@@ -158,9 +158,9 @@ def test_looking_changes_nothing_and_a_chosen_kernel_stays_chosen(sound: ResNet,
 
 def test_networks_without_batch_norm_have_nothing_to_judge(sound: ResNet, images: Tensor) -> None:
     for model in (create_model("cifar_plain8", norm="none"), fold_batch_norm(sound)):
-        assert batchnorm_health(model, images) == ()
+        assert judge_batch_norms(model, images) == ()
 
 
 def test_one_image_is_too_few(sound: ResNet, images: Tensor) -> None:
-    with pytest.raises(UsageError, match="at least 2 images"):
-        batchnorm_health(sound, images[:1])
+    with pytest.raises(UsageError, match="needs at least 2"):
+        judge_batch_norms(sound, images[:1])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.analysis import features, grad_cam, upsampled
+from reslab.analysis import grad_cam, penultimate_features, upsampled
 from reslab.artifacts.model_file import load_model
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources import open_splits
@@ -123,7 +123,7 @@ def test_the_network_stays_as_it_is(mode: bool) -> None:
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():  # the caller's own mode does not matter
         first = grad_cam(model, images)
-    features(model, [images])
+    penultimate_features(model, [images])
     assert torch.equal(first.maps, grad_cam(model, images).maps)
     assert [module.training for module in model.modules()] == modes
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -133,9 +133,9 @@ def test_the_network_stays_as_it_is(mode: bool) -> None:
 
 def test_a_class_that_does_not_exist_is_named() -> None:
     model = create_model("cifar_resnet8", num_classes=5)
-    with pytest.raises(UsageError, match=r"class 5 is not one of this network's 0 \.\. 4"):
+    with pytest.raises(UsageError, match=r"class is 5; allowed: 0 to 4"):
         grad_cam(model, torch.randn(2, 3, 32, 32), torch.tensor([0, 5]))
-    with pytest.raises(UsageError, match="give one class for each of 2 images"):
+    with pytest.raises(UsageError, match="pass one class for each of 2 images"):
         grad_cam(model, torch.randn(2, 3, 32, 32), torch.tensor([0]))
 
 
@@ -155,11 +155,11 @@ def test_features_are_what_the_last_layer_is_given() -> None:
         images = torch.randn(5, 3, size, size, dtype=torch.float64)
         layer = model.classifier[-1] if isinstance(model, VGG) else model.fc
         seen: list[int] = []
-        found = features(model, images.split(2), seen.append)
+        found = penultimate_features(model, images.split(2), seen.append)
         assert found.dtype == torch.float32
         assert seen == [2, 4, 5]
         torch.testing.assert_close(layer(found.double()), model(images), rtol=1e-5, atol=1e-6)
-        assert features(model, []).shape == (0, layer.in_features)
+        assert penultimate_features(model, []).shape == (0, layer.in_features)
 
 
 # --- a pasted object --------------------------------------------------------------------------------------------------

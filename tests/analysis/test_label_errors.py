@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.neighbors import NearestNeighbors
 
-from reslab.analysis import features, least_certain, mislabelled, neighbour_votes, worst_mistakes
+from reslab.analysis import least_certain, likely_mislabelled, neighbour_votes, penultimate_features, worst_mistakes
 from reslab.analysis.label_errors import Ranking
 from reslab.artifacts.model_file import load_model
 from reslab.data.preprocess import Normalizer, measure_preprocess
@@ -52,16 +52,16 @@ def test_the_least_certain_have_the_smallest_margin() -> None:
 
 
 def test_the_mislabelled_have_the_greatest_odds_against_their_label() -> None:
-    found = mislabelled(PROBABILITIES, LABELS)
+    found = likely_mislabelled(PROBABILITIES, LABELS)
     assert found.indices.tolist() == [2, 3, 1, 0]
     assert found.suggestions.tolist() == [2, 1, 0, 1]
     assert found.scores[1].item() == pytest.approx(torch.tensor(7.0).log().item(), rel=1e-5)
     assert found.scores[3] < 0
     # a certain zero for the label is a great score, not an infinite one
-    assert mislabelled(torch.tensor([[1.0, 0.0]]), torch.tensor([1])).scores.isfinite().all()
+    assert likely_mislabelled(torch.tensor([[1.0, 0.0]]), torch.tensor([1])).scores.isfinite().all()
     # neighbours that stand by the label take it down
     votes = torch.tensor([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.96, 0.02, 0.02], [0.1, 0.8, 0.1]])
-    assert mislabelled(PROBABILITIES, LABELS, votes).indices.tolist() == [3, 2, 1, 0]
+    assert likely_mislabelled(PROBABILITIES, LABELS, votes).indices.tolist() == [3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 64, 1000])
@@ -75,7 +75,7 @@ def test_neighbour_votes_are_scikit_learns_neighbours(monkeypatch: pytest.Monkey
     nearest = others.kneighbors(return_distance=False)  # without a query it leaves the point itself out
     expected = F.one_hot(labels[torch.from_numpy(nearest)], 4).sum(1)
     torch.testing.assert_close(found, (expected + 0.25) / 8)
-    with pytest.raises(UsageError, match="k is 300; of 300 samples, each has 1 to 299 neighbours"):
+    with pytest.raises(UsageError, match="k is 300; allowed for 300 samples: 1 to 299"):
         neighbour_votes(found_features, labels, 4, k=300)
 
 
@@ -99,8 +99,8 @@ def test_planted_label_noise_is_found_in_the_networks_own_training_images(epochs
     answers = predict_split(model, dataset, spec, split="train")
     wrong_learned = (answers.classes[planted] == noisy[planted]).double().mean()
     assert wrong_learned < 0.1 if epochs == 2 else wrong_learned > 0.9
-    votes = neighbour_votes(features(model, images.split(256)), noisy, 10)
-    assert share_found(mislabelled(answers.probabilities, noisy, votes), planted) >= 0.8
+    votes = neighbour_votes(penultimate_features(model, images.split(256)), noisy, 10)
+    assert share_found(likely_mislabelled(answers.probabilities, noisy, votes), planted) >= 0.8
 
 
 def test_planted_label_noise_is_found_in_cifars_test_images(data_root: Path) -> None:
@@ -110,4 +110,4 @@ def test_planted_label_noise_is_found_in_cifars_test_images(data_root: Path) -> 
     answers = predict_split(loaded.model, part, loaded.card.preprocess, split="test")
     for seed in range(3):
         noisy, planted = plant(part.labels, 10, seed)
-        assert share_found(mislabelled(answers.probabilities, noisy), planted) >= 0.85
+        assert share_found(likely_mislabelled(answers.probabilities, noisy), planted) >= 0.85

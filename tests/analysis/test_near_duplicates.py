@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from scipy.fft import dctn
 
-from reslab.analysis import near_duplicates, small_copies
+from reslab.analysis import find_near_duplicates, small_copies
 from reslab.analysis.near_duplicates import _Frequencies
 from reslab.data.dataset import ArrayDataset, FileDataset
 from reslab.data.sources import open_splits
@@ -51,7 +51,7 @@ def test_copies_and_mirrored_copies_come_first_with_their_originals(channels: in
     images[17], images[190] = references[250], references[3].flip(-1)
     images[60] = references[99] // 2 + 20  # less contrast
     seen: list[int] = []
-    found = near_duplicates(images, references, seen.append)
+    found = find_near_duplicates(images, references, seen.append)
     assert sorted(found.indices[:3].tolist()) == [17, 60, 190]
     assert dict(zip(found.indices[:3].tolist(), found.matches[:3].tolist(), strict=True)) == {17: 250, 190: 3, 60: 99}
     mirrored = dict(zip(found.indices.tolist(), found.are_mirrored.tolist(), strict=True))
@@ -64,16 +64,16 @@ def test_copies_and_mirrored_copies_come_first_with_their_originals(channels: in
 def test_blank_images_are_like_none_and_a_single_reference_serves() -> None:
     references = noise(20)
     images = torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
-    assert near_duplicates(images, references).similarities.abs().max() < 0.01
-    assert near_duplicates(images, images).similarities.abs().max() < 0.01
-    assert near_duplicates(images, references[:1]).matches.tolist() == [0, 0]
+    assert find_near_duplicates(images, references).similarities.abs().max() < 0.01
+    assert find_near_duplicates(images, images).similarities.abs().max() < 0.01
+    assert find_near_duplicates(images, references[:1]).matches.tolist() == [0, 0]
 
 
 def test_splits_that_do_not_compare_are_refused() -> None:
-    with pytest.raises(UsageError, match="all in colour or all grey"):
-        near_duplicates(noise(2), noise(2, 1))
+    with pytest.raises(UsageError, match="must be in colour or both in grey"):
+        find_near_duplicates(noise(2), noise(2, 1))
     with pytest.raises(UsageError, match="both need images"):
-        near_duplicates(noise(2), noise(0))
+        find_near_duplicates(noise(2), noise(0))
 
 
 def test_small_copies_of_files_and_of_arrays_are_the_same(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_planted_copies_of_training_photos_are_found_in_imagenettes_val(imagenet
         originals[len(paths)] = number * 50
         paths.append(tmp_path / f"{number}.jpg")
     planted = FileDataset("planted", tuple(paths), torch.zeros(len(paths), dtype=torch.int64), val.class_names)
-    found = near_duplicates(small_copies(planted), small_copies(train))
+    found = find_near_duplicates(small_copies(planted), small_copies(train))
     first = len(paths) * 3 // 100
     pairs = zip(found.indices[:first].tolist(), found.matches[:first].tolist(), strict=True)
     assert sum(originals.get(index) == match for index, match in pairs) >= 0.8 * len(originals)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reslab.analysis import enlarged, overlay, picture_of, thumbnail_uri
+from reslab.analysis import enlarged, overlay_heat, picture_of, thumbnail_uri
 from reslab.analysis.overlay import colored
 from reslab.errors import UsageError
 
@@ -27,22 +27,22 @@ def test_an_overlay_mixes_the_grey_picture_and_the_map() -> None:
     picture = Image.new("RGB", (12, 8), (200, 0, 0))
     heat = torch.zeros(8, 12)
     heat[2, 3] = 1
-    found = np.asarray(overlay(picture, heat, alpha=0.25)).astype(float)
+    found = np.asarray(overlay_heat(picture, heat, alpha=0.25)).astype(float)
     grey = 0.299 * 200
     for place, value in (((2, 3), 1.0), ((0, 0), 0.0)):
         expected = 0.75 * grey + 0.25 * colored(np.array(value)).astype(float)
         assert np.abs(found[place] - expected).max() <= 1
-    assert overlay(picture, heat, 0.0).getpixel((3, 2)) == (60, 60, 60)
+    assert overlay_heat(picture, heat, 0.0).getpixel((3, 2)) == (60, 60, 60)
 
 
 def test_a_map_of_another_size_is_stretched_over_the_picture() -> None:
     heat = torch.tensor([[0.0, 1.0]])
-    found = np.asarray(overlay(Image.new("RGB", (40, 20)), heat, alpha=1.0))
+    found = np.asarray(overlay_heat(Image.new("RGB", (40, 20)), heat, alpha=1.0))
     assert found.shape == (20, 40, 3)
     assert np.array_equal(found[10, 0], colored(np.array(0.0)))
     assert np.array_equal(found[10, 39], colored(np.array(1.0)))
     with pytest.raises(UsageError, match="alpha is 2; allowed"):
-        overlay(Image.new("RGB", (4, 4)), heat, alpha=2)
+        overlay_heat(Image.new("RGB", (4, 4)), heat, alpha=2)
 
 
 def test_a_thumbnail_is_small_and_a_small_picture_keeps_its_size() -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from reslab.analysis.complexity import measure
-from reslab.analysis.paper_counts import EXPECTED, Expected, Outcome, check, expected_for
+from reslab.analysis.complexity import measure_complexity
+from reslab.analysis.paper_counts import EXPECTED, Expected, Outcome, check_counts, expected_for
 from reslab.models import build
 from reslab.spec.families import CIFAR_PAPER_DEPTHS, IMAGENET_STAGES, model_spec
 
@@ -40,7 +40,7 @@ _DEEP_WITHOUT_FIGURE = [row for row in EXPECTED if row.spec.depth > 1000 and not
 
 
 def _wrong(rows: Sequence[Expected]) -> list[str]:
-    outcomes = check(rows)
+    outcomes = check_counts(rows)
     assert len(outcomes) == len(rows)
     return [f"{outcome.expected.name} {outcome.expected.shortcut}" for outcome in outcomes if not outcome.is_ok]
 
@@ -68,7 +68,7 @@ def test_networks_of_1202_layers_of_which_the_paper_prints_nothing_have_the_coun
 )
 def test_multiply_adds_are_half_of_what_torchs_counter_says_layer_by_layer(name: str, options: dict[str, Any]) -> None:
     spec = model_spec(name, **options)
-    found = measure(spec)
+    found = measure_complexity(spec)
     with torch.device("meta"):
         model, image = build(spec).eval(), torch.empty(1, spec.in_channels, found.image_size, found.image_size)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -111,7 +111,7 @@ def test_option_c_has_thirteen_projections_more_than_b_at_34_layers() -> None:
 
 
 def test_layers_add_up_to_the_whole_and_have_table_1s_sizes() -> None:
-    found = measure(model_spec("resnet50"))
+    found = measure_complexity(model_spec("resnet50"))
     assert sum(layer.multiply_adds for layer in found.layers) == found.multiply_adds
     sizes = {layer.name: layer.output for layer in found.layers}
     assert sizes["conv1"] == (64, 112, 112)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from reslab import create_model
-from reslab.analysis.complexity import measure
-from reslab.analysis.signals import Response, layer_responses, num_activations, parts, signals
+from reslab.analysis.complexity import measure_complexity
+from reslab.analysis.signals import Response, layer_responses, layer_signals, num_activations, parts
 from reslab.models.normalization import use_fused_norm
 
 
@@ -39,7 +39,7 @@ def test_signals_are_autograds_and_leave_the_network_as_it_was() -> None:
     images = torch.randn(8, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(8)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = {signal.layer: signal for signal in signals(model, images, labels)}
+    found = {signal.layer: signal for signal in layer_signals(model, images, labels)}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert model.bn1.use_kernel
@@ -57,8 +57,8 @@ def test_signals_are_autograds_and_leave_the_network_as_it_was() -> None:
 def test_without_batch_norm_signals_grow_or_shrink_with_depth() -> None:
     torch.manual_seed(0)
     images, labels = torch.randn(16, 3, 32, 32), torch.arange(16) % 10
-    plain = signals(create_model("cifar_plain20", norm="none"), images, labels)
-    with_norm = signals(create_model("cifar_plain20"), images, labels)
+    plain = layer_signals(create_model("cifar_plain20", norm="none"), images, labels)
+    with_norm = layer_signals(create_model("cifar_plain20"), images, labels)
     spread = [max(s.variance for s in found) / min(s.variance for s in found) for found in (plain, with_norm)]
     assert spread[0] > 2 * spread[1]
 
@@ -90,7 +90,7 @@ def test_modes_and_fixed_weights_stay_as_they_were() -> None:
     model.layer1.eval()
     model.conv1.requires_grad_(False)
     modes = [module.training for module in model.modules()]
-    found = signals(model, torch.randn(4, 3, 32, 32), torch.arange(4))
+    found = layer_signals(model, torch.randn(4, 3, 32, 32), torch.arange(4))
     assert found[0].gradient_norm > 0
     assert not model.conv1.weight.requires_grad
     assert [module.training for module in model.modules()] == modes
@@ -99,5 +99,5 @@ def test_modes_and_fixed_weights_stay_as_they_were() -> None:
 @pytest.mark.parametrize(("name", "size"), [("cifar_resnet8", 32), ("resnet50", 64)])
 def test_activations_are_those_of_every_convolution(name: str, size: int) -> None:
     spec = create_model(name).spec
-    expected = sum(math.prod(layer.output) for layer in measure(spec, size).layers if len(layer.output) == 3)
+    expected = sum(math.prod(layer.output) for layer in measure_complexity(spec, size).layers if len(layer.output) == 3)
     assert num_activations(create_model(name), torch.randn(1, 3, size, size)) == expected

@@ -46,7 +46,7 @@ def test_the_validation_part_has_three_names(tmp_path: Path, name: str) -> None:
 def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["a", "b", "c"], "val": ["a", "c", "d"]})
     with pytest.raises(
-        RunError, match=r"val has no class 'b', which train has\. .*val has class 'd', which train does not have"
+        RunError, match=r"val has no class 'b', which train has; .*val has class 'd', which train does not have"
     ):
         open_splits("auto", str(tmp_path))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from reslab import BadFile, Explanation, ModelSpec, PreprocessSpec, RunError, UsageError, create_model
-from reslab.analysis import grad_cam, overlay, picture_of, side_by_side, upsampled
+from reslab.analysis import grad_cam, overlay_heat, picture_of, side_by_side, upsampled
 from reslab.artifacts.model_file import ModelCard
 from reslab.data.images.picture import view_of
 from reslab.inference import LoadedModel
@@ -69,7 +69,7 @@ def test_the_heat_map_is_grad_cam_of_the_answer_over_the_view(make, pictures: li
         torch.testing.assert_close(one.heat, heat, rtol=0, atol=1e-6)
         assert one.class_name == one.prediction.label == NAMES[number]
         assert one.probability == one.prediction.probability
-        assert one.overlay().tobytes() == overlay(picture_of(one.view), one.heat).tobytes()
+        assert one.overlay().tobytes() == overlay_heat(picture_of(one.view), one.heat).tobytes()
     assert max(one.heat.max().item() for one in explained) == 1
 
 
@@ -203,7 +203,7 @@ def test_a_panel_shows_the_view_beside_its_heat_map(model: LoadedModel, pictures
     panel = np.asarray(one.panel())
     large = picture_of(one.view).resize((384, 288), Image.Resampling.NEAREST)  # 12 times 32x24
     assert np.array_equal(panel[8:296, 8:392], np.asarray(large))
-    assert np.array_equal(panel[8:296, 400:784], np.asarray(overlay(large, one.heat)))
+    assert np.array_equal(panel[8:296, 400:784], np.asarray(overlay_heat(large, one.heat)))
     assert panel.shape[1] == 792
     for left in (8, 400):  # what is under each is on white, and in ink
         text = panel[296:, left : left + 384]

@@ -11,8 +11,8 @@ import torch
 from matplotlib.figure import Figure
 
 from reslab import create_model
-from reslab.analysis.batchnorm_health import batchnorm_health
-from reslab.analysis.signals import layer_responses, signals
+from reslab.analysis.batchnorm_health import judge_batch_norms
+from reslab.analysis.signals import layer_responses, layer_signals
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
 from reslab.data.views import batches
@@ -55,9 +55,9 @@ def test_the_numbers_are_the_librarys_on_every_second_image_of_a_split_twice_as_
     assert found["layers"] == [response.layer for response in responses]
     assert found["responses"] == pytest.approx([response.std for response in responses], rel=1e-3)
     chosen = torch.arange(128) * 250 // 128
-    gradients = [one.relative_gradient for one in signals(model, batch.images[chosen], batch.labels[chosen])]
+    gradients = [one.relative_gradient for one in layer_signals(model, batch.images[chosen], batch.labels[chosen])]
     assert found["gradients"] == pytest.approx(gradients, rel=1e-3)
-    health = batchnorm_health(model, batch.images)
+    health = judge_batch_norms(model, batch.images)
     assert [row["mean_shift"] for row in found["norms"]["rows"]] == pytest.approx(
         [one.mean_shift for one in health], rel=1e-3
     )
@@ -119,9 +119,7 @@ def test_nothing_that_is_finite_leaves_the_figure_out() -> None:
     found = look_inside(model, CARD, _noise(20), "test")
     assert found is not None
     assert network_view(found)["figures"] == []
-    assert found["norms"]["verdict"].startswith(
-        "Of 7 batch-norm layers 0 are healthy; what comes in is not finite in 7"
-    )
+    assert found["norms"]["verdict"].startswith("Of 7 batch-norm layers 0 are healthy; inputs that are not finite in 7")
 
 
 def test_1202_layers_make_a_page_of_bounded_size() -> None:

@@ -258,6 +258,6 @@ def test_a_run_starts_from_a_name_on_the_hub(
     flags += ["--train.batch_size", "4", "--evaluation.final_training_error", "false"]
     assert run(["train", "digits-resnet20", *flags, "--run-dir", str(tmp_path / "run"), "--weights", NAME]) == 0
     said = capsys.readouterr().err
-    assert "2 rows of the head are the file's, by class name; new: 2, 3, 4, 5, 6 (and 3 more)" in said
+    assert "2 rows of the head are the file's, by class name; new: 2, 3, 4, 5, 6, and 3 more" in said
     weights = Path(RunFolder(tmp_path / "run").config()["weights"])
     assert weights.parent == tmp_path / "cache" / "reslab" / "weights"

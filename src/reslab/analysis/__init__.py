@@ -1,10 +1,10 @@
-"""Why a network answers as it does, and which images deserve a look."""
+"""Explanations of a network's answers, and rankings of the images that are worth checking."""
 
-from .features import features, last_map
+from .features import last_map, penultimate_features
 from .gradcam import HeatMaps, grad_cam, head_maps, upsampled
-from .label_errors import Ranking, least_certain, mislabelled, neighbour_votes, worst_mistakes
-from .near_duplicates import NearDuplicates, near_duplicates, small_copies
-from .overlay import enlarged, overlay, picture_of, thumbnail_uri
+from .label_errors import Ranking, least_certain, likely_mislabelled, neighbour_votes, worst_mistakes
+from .near_duplicates import NearDuplicates, find_near_duplicates, small_copies
+from .overlay import enlarged, overlay_heat, picture_of, thumbnail_uri
 from .panel import side_by_side
 
 __all__ = [
@@ -12,15 +12,15 @@ __all__ = [
     "NearDuplicates",
     "Ranking",
     "enlarged",
-    "features",
+    "find_near_duplicates",
     "grad_cam",
     "head_maps",
     "last_map",
     "least_certain",
-    "mislabelled",
-    "near_duplicates",
+    "likely_mislabelled",
     "neighbour_votes",
-    "overlay",
+    "overlay_heat",
+    "penultimate_features",
     "picture_of",
     "side_by_side",
     "small_copies",

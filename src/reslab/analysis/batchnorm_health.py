@@ -1,4 +1,4 @@
-"""Whether a network's batch norms do their work: channels that say nothing, running statistics of something else."""
+"""The health of batch norms: dead channels, and running statistics that do not match the images."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UsageError
+from reslab.errors import UsageError, first_few
 from reslab.models.blocks import BasicBlock, Bottleneck
 from reslab.models.build import Network
 from reslab.models.hooks import recorded_outputs
@@ -15,37 +15,40 @@ from reslab.models.resnet import ResNet
 
 from .signals import in_mode, parts
 
-LARGEST_SHIFT = 0.5  # standard deviations between running mean and mean, for the median channel of a sound layer
+LARGEST_SHIFT = 0.5  # standard deviations between running mean and mean, for the median channel of a healthy layer
 LARGEST_RATIO = 1.0  # powers of two between running variance and variance: a factor of 2
-SILENT = 1e-3  # of the median channel's deviation
-ROUNDING = 1e-6  # a deviation that is lost in float32 when it is added to numbers of about 1
+SILENT = 1e-3  # relative to the median channel's deviation
+ROUNDING = 1e-6  # a deviation that float32 loses when it is added to numbers of about 1
 _AT_ONCE = 2**22  # numbers that are copied to float64 together
 
 CRITERIA = (
-    "Healthy is a batch norm whose numbers are all finite, without dead channels, whose running mean is at most "
-    f"{LARGEST_SHIFT:g} standard deviations from the mean of the images, and whose running variance is within a factor "
+    "A batch norm is healthy if all its numbers are finite, no channel is dead, its running mean is at most "
+    f"{LARGEST_SHIFT:g} standard deviations from the mean of the images, and its running variance is within a factor "
     f"of {2**LARGEST_RATIO:g} of theirs (median channel of the layer; in training mode, so that no layer suffers from "
-    "those before it). A channel is dead that says nothing of any of the images: in front of a ReLU, if it is 0 "
-    "behind it everywhere; in front of an addition, if its standard deviation is at most "
-    f"1/{1 / SILENT:g} of the layer's median channel's, or at most 1/{1 / ROUNDING:,.0f}. Other images may wake it."
+    "those before it). A dead channel gives the same output for all of the images. Before a ReLU, it is 0 after the "
+    "ReLU everywhere. Before an addition, its standard deviation is at most "
+    f"1/{1 / SILENT:g} of the layer's median channel's, or at most 1/{1 / ROUNDING:,.0f}. Other images may activate it."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class BatchNormHealth:
-    """One batch norm, judged on some images. Channels are counted from 0.
+    """The health of one batch norm, measured on some images.
 
-    has_relu: whether a ReLU comes next; after the others (the last one of a residual block, and a projection's) comes
-        the addition.
-    dead: channels that say nothing of any image. Before a ReLU: those that are 0 behind it everywhere. Before an
-        addition: those whose standard deviation is at most 1/1000 of the layer's median channel's, or at most 1e-6.
-    mean_shift: median over channels of |running mean - mean| / standard deviation.
-    variance_ratio: median over channels of log2(running variance / variance); variances as batch norm takes them, with
-        its epsilon.
-    smallest_scale, median_scale: of |gamma| over the channels.
-    not_finite: which of the layer's tensors hold a number that is not finite: "weight", "running_var", ...
+    Numbers are NaN where nothing could be measured, because the layer or one before it has numbers that are not finite.
 
-    NaN stands where nothing could be measured: the layer, or one before it, holds or makes numbers that are not finite.
+    Attributes:
+        layer: The layer's name.
+        num_channels: Its channels.
+        has_relu: Whether a ReLU comes next; otherwise (the last batch norm of a residual block, and a projection's)
+            the addition does.
+        dead: Channels, from 0, that give the same output for all images. Before a ReLU: 0 after it everywhere. Before
+            an addition: a standard deviation of at most 1/1000 of the layer's median channel's, or at most 1e-6.
+        mean_shift: Median over channels of |running mean - mean| / standard deviation.
+        variance_ratio: Median over channels of log2(running variance / variance), both with batch norm's epsilon.
+        smallest_scale: Smallest |gamma| of the channels.
+        median_scale: Median |gamma| of the channels.
+        not_finite: The layer's tensors with a number that is not finite, such as "weight" or "running_var".
     """
 
     layer: str
@@ -60,45 +63,55 @@ class BatchNormHealth:
 
     @property
     def is_far(self) -> bool:
-        """Whether the running statistics are not those of the images: another mean, or another variance."""
+        """Whether the running mean or variance is far from that of the images."""
         return self.mean_shift > LARGEST_SHIFT or abs(self.variance_ratio) > LARGEST_RATIO
 
     @property
     def is_healthy(self) -> bool:
+        """Whether the layer meets all criteria (`CRITERIA`)."""
         return self.is_measured and not (self.is_far or self.dead or self.not_finite)
 
     @property
     def is_measured(self) -> bool:
+        """Whether the shift and the ratio are finite."""
         return math.isfinite(self.mean_shift) and math.isfinite(self.variance_ratio)
 
 
-def batchnorm_health(model: Network, images: Tensor) -> tuple[BatchNormHealth, ...]:
-    """Judge every batch norm of a network by some images, in the order of its modules; nothing for one without any.
+def judge_batch_norms(model: Network, images: Tensor) -> tuple[BatchNormHealth, ...]:
+    """Measure the health of every batch norm on some images.
 
-    images: float32 [n, channels, h, w], normalised, at least 2, of all classes; a hundred or more tell rare channels
-    from dead ones. They go through the network twice, in parts of about a megapixel: in eval mode for dead channels,
-    and in training mode for the statistics, so that one bad layer does not make those behind it look bad. Statistics
-    are averaged over the parts, as running statistics are over batches. The network is left as it was.
+    The images pass through the network twice, in parts of about a megapixel: in eval mode to find dead channels, and in
+    training mode for the statistics, so that one bad layer does not make later ones look bad. Statistics are averaged
+    over the parts, as running statistics are over batches. The network does not change.
 
-    Raises UsageError for less than 2 images.
+    Args:
+        model: The network.
+        images: float32 [n, channels, h, w], normalised, of all classes. At least 2; a hundred or more distinguish rare
+            channels from dead ones.
+
+    Returns:
+        The health of each batch norm, in the order of the modules; empty for a network without any.
+
+    Raises:
+        UsageError: There are fewer than 2 images.
     """
     if len(images) < 2:
-        raise UsageError(f"batch norm needs at least 2 images to be judged by; {len(images)} were given.")
+        raise UsageError(f"images has {len(images)} image(s); judging batch norm needs at least 2.")
     norms = {name: module for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
     before_relu = _before_relu(model)
     largest: dict[str, Tensor] = {}
     spreads = {name: _Moments() for name in norms}
     batches = {name: _Moments() for name in norms}
 
-    def note_output(name: str, value: Tensor) -> None:
-        peak = value.amax((0, 2, 3))
+    def record_output(name: str, _: Tensor, output: Tensor) -> None:
+        peak = output.amax((0, 2, 3))
         largest[name] = torch.maximum(largest[name], peak) if name in largest else peak
-        spreads[name].add(value)
+        spreads[name].add(output)
 
     with torch.no_grad():
-        with recorded_outputs(norms, lambda name, given, output: note_output(name, output)):
+        with recorded_outputs(norms, record_output):
             _run(model, images, training=False)
-        with recorded_outputs(norms, lambda name, given, output: batches[name].add(given)):
+        with recorded_outputs(norms, lambda name, inputs, _: batches[name].add(inputs)):
             _run(model, images, training=True)
         return tuple(
             _judged(name, norm, largest[name] if norm in before_relu else None, spreads[name], batches[name])
@@ -113,19 +126,19 @@ def _run(model: Network, images: Tensor, *, training: bool) -> None:
 
 
 class _Moments:
-    """Means and variances of each channel, over all that was added, and averaged over the parts; in float64."""
+    """Means and variances of each channel in float64, over everything added or averaged over the parts."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, Tensor, Tensor]] = []
 
     def add(self, values: Tensor) -> None:
-        """values: [n, channels, h, w]"""
+        """Add a part, [n, channels, h, w]."""
         total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
         squares = torch.zeros_like(total)
-        for some in values.split(max(1, _AT_ONCE // values[0].numel())):
-            doubled = some.double()
-            total += doubled.sum((0, 2, 3))
-            squares += doubled.square_().sum((0, 2, 3))
+        for chunk in values.split(max(1, _AT_ONCE // values[0].numel())):
+            doubles = chunk.double()
+            total += doubles.sum((0, 2, 3))
+            squares += doubles.square_().sum((0, 2, 3))
         count = values.numel() // values.shape[1]
         mean = total / count
         self._parts.append((count, mean, (squares / count - mean.square()).clamp(min=0)))
@@ -149,7 +162,7 @@ class _Moments:
 def _judged(
     name: str, norm: nn.BatchNorm2d, largest: Tensor | None, spread: _Moments, batch: _Moments
 ) -> BatchNormHealth:
-    """largest: of each channel's outputs where a ReLU comes next; None where there is none."""
+    """Judge one batch norm; largest: each channel's largest output before a ReLU, None before an addition."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance = batch.averaged()
@@ -177,29 +190,39 @@ def _judged(
 
 
 def _before_relu(model: Network) -> set[nn.Module]:
-    """The batch norms whose output goes through a ReLU as it is: all but those in front of an addition."""
-    found: set[nn.Module] = {model.bn1} if isinstance(model, ResNet) else set()
+    """Return the batch norms directly before a ReLU: all except those before an addition."""
+    norms: set[nn.Module] = {model.bn1} if isinstance(model, ResNet) else set()
     for block in model.modules():
         if isinstance(block, BasicBlock | Bottleneck):
             last = block.bn2 if isinstance(block, BasicBlock) else block.bn3
-            found |= {norm for norm in (block.bn1, block.bn2, last) if norm is not last or block.is_plain}
-    return found
+            norms |= {norm for norm in (block.bn1, block.bn2, last) if norm is not last or block.is_plain}
+    return norms
 
 
-def health_in_words(layers: Sequence[BatchNormHealth]) -> str:
-    """Return one sentence about batch norms, at least one: all are healthy, or what is wrong with which."""
-    wrong = [
-        _named("numbers that are not finite", [one for one in layers if one.not_finite], _tensors),
-        _named("what comes in is not finite", [one for one in layers if not one.is_measured and not one.not_finite]),
-        _named("running statistics far from those of the images", [one for one in layers if one.is_far], _distance),
-        _named("dead channels", [one for one in layers if one.dead], _dead),
+def describe_health(layers: Sequence[BatchNormHealth]) -> str:
+    """Describe the health of a network's batch norms in one sentence.
+
+    Args:
+        layers: The layers, at least one.
+
+    Returns:
+        That all are healthy, or which are not and why.
+    """
+    not_finite = [layer for layer in layers if layer.not_finite]
+    not_measured = [layer for layer in layers if not layer.is_measured and not layer.not_finite]
+    far = [layer for layer in layers if layer.is_far]
+    dead = [layer for layer in layers if layer.dead]
+    defects = [
+        _describe("numbers that are not finite", not_finite, _tensors),
+        _describe("inputs that are not finite", not_measured),
+        _describe("running statistics far from those of the images", far, _distance),
+        _describe("dead channels", dead, _dead),
     ]
-    found = [words for words in wrong if words]
-    if found:
-        healthy = sum(one.is_healthy for one in layers)
-        return f"Of {len(layers)} batch-norm layers {healthy} are healthy; " + "; ".join(found) + "."
-    largest = max(one.mean_shift for one in layers)
-    factor = 2 ** max(abs(one.variance_ratio) for one in layers)
+    if any(defects):
+        healthy = sum(layer.is_healthy for layer in layers)
+        return f"Of {len(layers)} batch-norm layers {healthy} are healthy; {'; '.join(filter(None, defects))}."
+    largest = max(layer.mean_shift for layer in layers)
+    factor = 2 ** max(abs(layer.variance_ratio) for layer in layers)
     return (
         f"All {len(layers)} batch-norm layers are healthy: no dead channel; running means within {largest:.2f} "
         f"standard deviations of the images' and running variances within a factor of {factor:.2f} (median channel of "
@@ -207,22 +230,23 @@ def health_in_words(layers: Sequence[BatchNormHealth]) -> str:
     )
 
 
-def _named(what: str, layers: Sequence[BatchNormHealth], detail: Callable[[BatchNormHealth], str] | None = None) -> str:
-    names = [f"{one.layer}: {detail(one)}" if detail else one.layer for one in layers[:3]]
-    more = f", and {len(layers) - 3} more" if len(layers) > 3 else ""
-    return f"{what} in {len(layers)} ({', '.join(names)}{more})" if layers else ""
+def _describe(
+    defect: str, layers: Sequence[BatchNormHealth], detail: Callable[[BatchNormHealth], str] | None = None
+) -> str:
+    names = (f"{layer.layer}: {detail(layer)}" if detail else layer.layer for layer in layers)
+    return f"{defect} in {len(layers)} ({first_few(names, 3)})" if layers else ""
 
 
-def _tensors(one: BatchNormHealth) -> str:
-    return " and ".join(one.not_finite)
+def _tensors(layer: BatchNormHealth) -> str:
+    return " and ".join(layer.not_finite)
 
 
-def _distance(one: BatchNormHealth) -> str:
-    mean = f"mean by {one.mean_shift:.3g} standard deviations" if one.mean_shift > LARGEST_SHIFT else ""
-    is_far = abs(one.variance_ratio) > LARGEST_RATIO
-    variance = f"variance {2**one.variance_ratio:.3g} times theirs" if is_far else ""
+def _distance(layer: BatchNormHealth) -> str:
+    mean = f"mean by {layer.mean_shift:.3g} standard deviations" if layer.mean_shift > LARGEST_SHIFT else ""
+    is_far = abs(layer.variance_ratio) > LARGEST_RATIO
+    variance = f"variance {2**layer.variance_ratio:.3g} times theirs" if is_far else ""
     return " and ".join(filter(None, (mean, variance)))
 
 
-def _dead(one: BatchNormHealth) -> str:
-    return f"{len(one.dead)} of {one.num_channels}"
+def _dead(layer: BatchNormHealth) -> str:
+    return f"{len(layer.dead)} of {layer.num_channels}"

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds and output sizes, counted on the meta device without computing."""
+"""The cost of a network: parameters, multiply-adds and output sizes, counted without computing."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,15 @@ _NATIVE_SIZE = {"imagenet": 224, "cifar": 32, "vgg": 224}
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One weighted layer. output: its size (channels, height, width), or (features,) for a fully connected one."""
+    """One weighted layer.
+
+    Attributes:
+        name: The layer's name in the network.
+        kind: For example "conv 3x3/2" or "fully connected".
+        output: Size of its output: (channels, height, width), or (features,) of a fully connected layer.
+        parameters: Parameters of the layer.
+        multiply_adds: Multiply-adds for one image.
+    """
 
     name: str
     kind: str
@@ -26,7 +34,16 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Complexity:
-    """The cost of one image's forward pass. layers: convolutions and fully connected layers in order of execution."""
+    """The cost of a network and of one image's forward pass.
+
+    Attributes:
+        spec: The network.
+        image_size: Side of the image in pixels.
+        parameters: Parameters of the network.
+        multiply_adds: Multiply-adds of convolutions and fully connected layers.
+        num_projections: Shortcuts with a projection.
+        layers: Convolutions and fully connected layers, in the order of the network's modules.
+    """
 
     spec: ModelSpec
     image_size: int
@@ -37,16 +54,22 @@ class Complexity:
 
     @property
     def is_native_size(self) -> bool:
-        """Whether the image has the size that the family is made for, which the paper's figures are for."""
+        """Whether the image has the family's own size, for which the paper gives its figures."""
         return self.image_size == _NATIVE_SIZE[self.spec.family]
 
 
-def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
-    """Count parameters and multiply-adds for one image of `image_size` pixels (default: the family's own).
+def measure_complexity(spec: ModelSpec, image_size: int | None = None) -> Complexity:
+    """Count parameters and multiply-adds of a network, as the paper's Table 1 does.
 
-    Multiply-adds are those of convolutions and fully connected layers: each weight is used once at every position of
-    the output. It is half of what torch's FLOP counter gives. Pooling, batch norm and additions are not counted, as in
-    the paper's Table 1.
+    Multiply-adds are those of convolutions and fully connected layers, where each weight is used once at every position
+    of the output; they are half of what torch's FLOP counter gives. Pooling, batch norm and additions do not count.
+
+    Args:
+        spec: The network; it is built on the meta device, so nothing is computed.
+        image_size: Side of the image in pixels; by default the family's own.
+
+    Returns:
+        The counts, in total and for each layer.
     """
     size = image_size or _NATIVE_SIZE[spec.family]
     with torch.device("meta"):
@@ -55,7 +78,7 @@ def measure(spec: ModelSpec, image_size: int | None = None) -> Complexity:
     weighted = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
     outputs: dict[str, tuple[int, ...]] = {}
 
-    def record(name: str, given: Tensor, output: Tensor) -> None:
+    def record(name: str, _: Tensor, output: Tensor) -> None:
         outputs[name] = tuple(output.shape[1:])
 
     with torch.no_grad(), recorded_outputs(weighted, record):

@@ -1,4 +1,4 @@
-"""What a network knows of an image just before it decides: the input of its last fully connected layer."""
+"""The features of an image on which a network bases its answer."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,31 +10,44 @@ from reslab.models.modes import eval_mode
 
 
 def last_map(model: Network, images: Tensor) -> Tensor:
-    """Return the last stage's output [n, channels, h, w]: after the addition and ReLU; of VGG, after the last pooling.
+    """Compute the last stage's output: after the addition and ReLU, or after VGG's last pooling.
 
-    images: [n, channels, height, width], normalised; taken in the type of the model's weights.
+    Args:
+        model: The network.
+        images: [n, channels, height, width], normalised; converted to the type of the weights.
+
+    Returns:
+        [n, channels, h, w].
     """
     return list(model.forward_features(images.to(next(model.parameters()).dtype)).values())[-1]
 
 
 @torch.no_grad()
-def features(model: Network, batches: Iterable[Tensor], on_progress: Callable[[int], None] | None = None) -> Tensor:
-    """Return penultimate features, float32 [n, d] on the CPU, in eval mode.
+def penultimate_features(
+    model: Network, batches: Iterable[Tensor], on_progress: Callable[[int], None] | None = None
+) -> Tensor:
+    """Compute the inputs of the last fully connected layer, in eval mode.
 
-    Of plain and residual networks, the last stage's output averaged over its positions (d: its channels; paper Fig. 3,
-    "avg pool"); of VGG, what its last fully connected layer is given (d = 4096).
-    batches: normalised images [m, channels, height, width] on the model's device.
-    on_progress: called with the number of images done after each batch.
+    In plain and residual networks this is the last stage's output averaged over its positions (paper Fig. 3, "avg
+    pool"), and d is its number of channels. In VGG, d is 4096.
+
+    Args:
+        model: The network.
+        batches: Normalised images, each [m, channels, height, width], on the network's device.
+        on_progress: Called with the number of images done after each batch.
+
+    Returns:
+        float32 [n, d] on the CPU.
     """
-    found: list[Tensor] = []
+    features: list[Tensor] = []
     done = 0
     with eval_mode(model):
         for images in batches:
-            found.append(_penultimate(model, last_map(model, images)).float().cpu())
+            features.append(_penultimate(model, last_map(model, images)).float().cpu())
             done += len(images)
             if on_progress:
                 on_progress(done)
-    return torch.cat(found) if found else torch.zeros(0, _width(model))
+    return torch.cat(features) if features else torch.zeros(0, _width(model))
 
 
 def _penultimate(model: Network, last: Tensor) -> Tensor:

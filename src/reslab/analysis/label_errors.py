@@ -1,4 +1,4 @@
-"""Which samples deserve a look: worst mistakes, least certain answers, labels that are likely wrong."""
+"""Rankings of samples to check: worst mistakes, least certain answers, likely wrong labels."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,12 @@ _SIMILARITIES_AT_ONCE = 2**25
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Samples in the order in which to look at them, the first first.
+    """Samples in the order in which to check them.
 
-    indices: int64 [m]; scores: float64 [m], descending, in the ranking's own unit; suggestions: int64 [m], the class
-    that speaks against the label, or the answer.
+    Attributes:
+        indices: Positions of the samples, int64 [m].
+        scores: float64 [m], descending, in the ranking's own unit.
+        suggestions: A class for each sample, int64 [m]: the answer, or the best class besides the label.
     """
 
     indices: Tensor
@@ -28,7 +30,14 @@ class Ranking:
         return len(self.indices)
 
     def first(self, count: int) -> "Ranking":
-        """Return the first `count` of it."""
+        """Shorten the ranking.
+
+        Args:
+            count: Samples to keep.
+
+        Returns:
+            The first `count` samples.
+        """
         return Ranking(self.indices[:count], self.scores[:count], self.suggestions[:count])
 
 
@@ -38,9 +47,14 @@ def _ranked(indices: Tensor, scores: Tensor, suggestions: Tensor) -> Ranking:
 
 
 def worst_mistakes(probabilities: Tensor, labels: Tensor) -> Ranking:
-    """Return every sample that is answered wrong, by its loss -log p(label) in nats, the largest first.
+    """Rank wrongly answered samples by their loss -log p(label).
 
-    probabilities: [n, num_classes]; labels: int64 [n]. The suggestions are the answers.
+    Args:
+        probabilities: [n, num_classes].
+        labels: int64 [n].
+
+    Returns:
+        The wrong samples, with scores in nats and the answers as suggestions.
     """
     answers = probabilities.argmax(1)
     wrong = torch.nonzero(answers != labels).flatten()
@@ -49,26 +63,34 @@ def worst_mistakes(probabilities: Tensor, labels: Tensor) -> Ranking:
 
 
 def least_certain(probabilities: Tensor) -> Ranking:
-    """Return all samples by how little the most probable class is ahead of the second: 1 - (p1 - p2), in [0, 1].
+    """Rank all samples by 1 - (p1 - p2), where p1 and p2 are the two largest probabilities.
 
-    probabilities: [n, num_classes]. The suggestions are the second classes.
+    Args:
+        probabilities: [n, num_classes].
+
+    Returns:
+        All samples, with scores in [0, 1] and the second classes as suggestions.
     """
     best = probabilities.double().topk(2, dim=1)
     margin = best.values[:, 0] - best.values[:, 1]
     return _ranked(torch.arange(len(probabilities)), 1 - margin, best.indices[:, 1])
 
 
-def mislabelled(probabilities: Tensor, labels: Tensor, votes: Tensor | None = None) -> Ranking:
-    """Return all samples by how much speaks for another class than the label, the likeliest mislabelled first.
+def likely_mislabelled(probabilities: Tensor, labels: Tensor, votes: Tensor | None = None) -> Ranking:
+    """Rank all samples by log p(best other class) - log p(label), the likeliest wrong label first.
 
-    The score is log p(best other class) - log p(label), in nats: 0 where both are alike. A confused sample keeps some
-    probability for its own class; a wrong label has nearly none, so that it comes before (the self-confidence ranking
-    of confident learning, Northcutt et al. 2021, as odds).
+    A confusing sample keeps some probability for its label; a wrong label has nearly none and ranks higher. This is the
+    self-confidence ranking of confident learning (Northcutt et al. 2021), as odds.
 
-    probabilities: [n, num_classes]; better of a network that has not seen these samples, as it learns its own training
-    labels by heart. labels: int64 [n].
-    votes: what a sample's neighbours say, [n, num_classes] (`neighbour_votes`); probabilities then count as the
-        geometric mean of both, so that a label must be defended by the network and by the samples that look like it.
+    Args:
+        probabilities: [n, num_classes], best from a network that was not trained on these samples: it memorises the
+            labels of those that it was trained on.
+        labels: int64 [n].
+        votes: The neighbours' votes, [n, num_classes] (`neighbour_votes`). The score then uses the geometric mean of
+            votes and probabilities, so a label needs support from the network and from similar samples.
+
+    Returns:
+        All samples, with scores in nats and the best other classes as suggestions.
     """
     evidence = _log(probabilities)
     if votes is not None:
@@ -79,22 +101,32 @@ def mislabelled(probabilities: Tensor, labels: Tensor, votes: Tensor | None = No
 
 
 def neighbour_votes(features: Tensor, labels: Tensor, num_classes: int, k: int = 50) -> Tensor:
-    """Return the classes of each sample's `k` nearest others, as probabilities, float32 [n, num_classes].
+    """Count the labels among each sample's nearest neighbours, as probabilities.
 
-    features: [n, d], compared by cosine; labels: int64 [n]. Every class gets one vote in advance, shared by all
-    (Laplace), so that none is impossible. Memory grows with n x (d + num_classes); time with n^2 d.
+    All classes share one vote in advance (Laplace), so none has probability 0. Memory grows with n (d + num_classes),
+    time with n^2 d.
 
-    Raises UsageError where there are not k others.
+    Args:
+        features: [n, d], compared by cosine.
+        labels: int64 [n].
+        num_classes: Number of classes.
+        k: Number of neighbours.
+
+    Returns:
+        float32 [n, num_classes].
+
+    Raises:
+        UsageError: `k` is less than 1, or n - 1 is less than `k`.
     """
     if not 1 <= k < len(labels):
-        raise UsageError(f"k is {k}; of {len(labels)} samples, each has 1 to {len(labels) - 1} neighbours.")
+        raise UsageError(f"k is {k}; allowed for {len(labels)} samples: 1 to {len(labels) - 1}.")
     directions = F.normalize(features.float(), dim=1)
     rows_at_once = max(_SIMILARITIES_AT_ONCE // len(labels), 1)
     votes = torch.full((len(labels), num_classes), 1 / num_classes)
     for start in range(0, len(labels), rows_at_once):
         similarity = directions[start : start + rows_at_once] @ directions.T
-        own = torch.arange(len(similarity))
-        similarity[own, start + own] = -torch.inf  # nobody votes for itself
+        rows = torch.arange(len(similarity))
+        similarity[rows, start + rows] = -torch.inf  # no sample is its own neighbour
         nearest = similarity.topk(k, dim=1).indices
         votes[start : start + rows_at_once].scatter_add_(1, labels[nearest], torch.ones(nearest.shape))
     return votes / (k + 1)

@@ -1,4 +1,4 @@
-"""Pictures side by side, each with a line of text under it: what a heat map's file shows."""
+"""Pictures side by side, each with a line of text under it."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,15 @@ _PAPER, _INK = (255, 255, 255), (50, 50, 50)
 
 
 def side_by_side(pictures: Sequence[tuple[Image.Image, str]]) -> Image.Image:
-    """Return pictures of one size next to each other on white, each with its text under it.
+    """Draw pictures next to each other on white, each with its text under it.
 
-    A text wider than its picture ends in an ellipsis; letters that Pillow's own font lacks become boxes.
+    A text wider than its picture ends in an ellipsis. Letters that Pillow's font lacks become boxes.
+
+    Args:
+        pictures: Pictures of one size, each with its text.
+
+    Returns:
+        An RGB picture.
     """
     width, height = pictures[0][0].size
     size = (_MARGIN + len(pictures) * (width + _MARGIN), _MARGIN + height + _LINE + _MARGIN // 2)

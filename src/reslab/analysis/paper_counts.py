@@ -1,7 +1,7 @@
-"""The paper's Table 1 and Sec. 4.2 as numbers to hold our networks against.
+"""The paper's Table 1 and Sec. 4.2 as counts to compare networks with.
 
-Exact counts come from a formula that knows no torch (tests/models/test_conformance.py has it again); the paper's own
-figures are rounded, and are met within 2 %.
+Exact counts come from a formula without torch (tests/analysis/formula.py). The paper's printed figures are rounded, and
+agree within 2 %.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,24 @@ from dataclasses import dataclass
 from reslab.spec import ModelSpec, Shortcut
 from reslab.spec.families import model_spec
 
-from .complexity import measure
+from .complexity import measure_complexity
 
-TOLERANCE = 0.02  # of the paper's printed figure
+TOLERANCE = 0.02  # relative to the paper's printed figure
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a network should count. paper: its printed figure ("3.8 G" multiply-adds, "0.27 M" parameters), if any."""
+    """The expected counts of a network.
+
+    Attributes:
+        name: The network's name.
+        shortcut: Option A, B or C; None for a network without shortcuts.
+        parameters: Parameters of the network.
+        multiply_adds: Multiply-adds of one image at the family's own size.
+        num_projections: Shortcuts with a projection.
+        paper: The paper's printed figure ("3.8 G" multiply-adds, "0.27 M" parameters), if any.
+        num_classes: Outputs of the last layer; None for the family's own number.
+    """
 
     name: str
     shortcut: Shortcut | None
@@ -29,12 +39,20 @@ class Expected:
 
     @property
     def spec(self) -> ModelSpec:
+        """The network."""
         return model_spec(self.name, shortcut=self.shortcut, num_classes=self.num_classes)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An expectation and what was counted."""
+    """Expected and actual counts of a network.
+
+    Attributes:
+        expected: The expected counts.
+        parameters: Counted parameters.
+        multiply_adds: Counted multiply-adds.
+        num_projections: Counted shortcuts with a projection.
+    """
 
     expected: Expected
     parameters: int
@@ -43,14 +61,14 @@ class Outcome:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every count is the expected one, to the last digit."""
+        """Whether every count is exactly as expected."""
         expected = self.expected
         counted = (self.parameters, self.multiply_adds, self.num_projections)
         return counted == (expected.parameters, expected.multiply_adds, expected.num_projections)
 
     @property
     def paper_deviation(self) -> float | None:
-        """How far the count is from the paper's printed figure, as a part of it; None where it prints none."""
+        """Relative difference from the paper's printed figure; None if the paper prints none."""
         if self.expected.paper is None:
             return None
         figure, unit = self.expected.paper.split()
@@ -59,7 +77,7 @@ class Outcome:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the counts are exact and near the paper's figure."""
+        """Whether the counts are exact and within 2 % of the paper's printed figure."""
         deviation = self.paper_deviation
         return self.is_exact and (deviation is None or abs(deviation) <= TOLERANCE)
 
@@ -118,15 +136,29 @@ EXPECTED: tuple[Expected, ...] = (
 )
 
 
-def check(rows: Sequence[Expected] = EXPECTED) -> list[Outcome]:
-    """Count the networks of the table, or of some of its rows."""
+def check_counts(rows: Sequence[Expected] = EXPECTED) -> list[Outcome]:
+    """Count the networks of the table.
+
+    Args:
+        rows: The rows to count; by default all.
+
+    Returns:
+        One outcome for each row.
+    """
     outcomes = []
     for expected in rows:
-        found = measure(expected.spec)
-        outcomes.append(Outcome(expected, found.parameters, found.multiply_adds, found.num_projections))
+        counts = measure_complexity(expected.spec)
+        outcomes.append(Outcome(expected, counts.parameters, counts.multiply_adds, counts.num_projections))
     return outcomes
 
 
 def expected_for(spec: ModelSpec) -> Expected | None:
-    """Return the table's row for a network, None where the paper has none."""
+    """Find the table's row for a network.
+
+    Args:
+        spec: The network.
+
+    Returns:
+        The row; None for a network that is not in the table.
+    """
     return next((row for row in EXPECTED if row.spec == spec), None)

@@ -1,4 +1,4 @@
-"""What goes through a network's layers: the spread of their responses (paper Fig. 7), signals forward and backward."""
+"""Signals in a network's layers: responses (paper Fig. 7), forward variances and gradient norms."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,12 @@ _PIXELS_AT_ONCE = 2**20  # of images that go through a network together: 20 of 2
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One convolution's response: its name, and the standard deviation over images, positions and channels."""
+    """The response of one 3x3 layer (paper Fig. 7).
+
+    Attributes:
+        layer: The convolution's name.
+        std: Standard deviation over images, positions and channels.
+    """
 
     layer: str
     std: float
@@ -27,9 +32,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One convolution's signals in training mode: variance of its response; norm of its weight's gradient, relative.
+    """The signals of one 3x3 layer in training mode.
 
-    relative_gradient: norm of the gradient over the norm of the weight, so that layers of different size compare.
+    Attributes:
+        layer: The convolution's name.
+        variance: Variance of the response over images, positions and channels.
+        gradient_norm: Norm of the weight's gradient.
+        relative_gradient: Norm of the gradient divided by the norm of the weight, to compare layers of different sizes.
     """
 
     layer: str
@@ -39,14 +48,20 @@ class Signal:
 
 
 def layer_responses(model: Network, images: Tensor) -> tuple[Response, ...]:
-    """Return the response of every 3x3 layer: after batch norm, before ReLU and addition (paper Fig. 7), in eval mode.
+    """Measure every 3x3 layer's response in eval mode: after batch norm, before ReLU and addition (paper Fig. 7).
 
-    images: float32 [n, channels, h, w], normalised; they go through the network in parts of about a megapixel. Of a
-    network without batch norm the response is the convolution's output.
+    Without batch norm the response is the convolution's output.
+
+    Args:
+        model: The network.
+        images: float32 [n, channels, h, w], normalised; processed in parts of about a megapixel.
+
+    Returns:
+        The responses, in order of depth.
     """
     sums: dict[str, list[float]] = {}
 
-    def note(name: str, output: Tensor) -> None:
+    def record(name: str, output: Tensor) -> None:
         values = output.double()
         total = sums.setdefault(name, [0, 0.0, 0.0])
         total[0] += values.numel()
@@ -55,51 +70,66 @@ def layer_responses(model: Network, images: Tensor) -> tuple[Response, ...]:
 
     with torch.no_grad():
         for part in parts(images):
-            _watch(model, part, note, training=False)
+            _run(model, part, record, training=False)
     return tuple(
         Response(name, max(squares / count - (total / count) ** 2, 0.0) ** 0.5)
         for name, (count, total, squares) in sums.items()
     )
 
 
-def signals(model: Network, images: Tensor, labels: Tensor) -> tuple[Signal, ...]:
-    """Return each 3x3 layer's forward variance and gradient norm for one batch in training mode; no weight moves.
+def layer_signals(model: Network, images: Tensor, labels: Tensor) -> tuple[Signal, ...]:
+    """Measure every 3x3 layer's forward variance and gradient norm for one batch in training mode (paper Sec. 4.1).
 
-    images: float32 [n, channels, h, w]; labels: int64 [n]. Running statistics and gradients are left as they were.
+    Weights, running statistics and gradients do not change.
+
+    Args:
+        model: The network.
+        images: float32 [n, channels, h, w], normalised.
+        labels: int64 [n].
+
+    Returns:
+        The signals, in order of depth.
     """
     variances: dict[str, float] = {}
     layers = _layers(model)
     weights = [conv.weight for _, conv, _ in layers]
-    fixed = [weight for weight in weights if not weight.requires_grad]
+    frozen = [weight for weight in weights if not weight.requires_grad]
 
-    def note(name: str, output: Tensor) -> None:
+    def record(name: str, output: Tensor) -> None:
         variances[name] = output.detach().double().var(correction=0).item()
 
     try:
-        for weight in fixed:
+        for weight in frozen:
             weight.requires_grad_(True)
         with torch.enable_grad():
-            logits = _watch(model, images, note, training=True)
-            found = torch.autograd.grad(F.cross_entropy(logits, labels), weights)
+            logits = _run(model, images, record, training=True)
+            gradients = torch.autograd.grad(F.cross_entropy(logits, labels), weights)
     finally:
-        for weight in fixed:
+        for weight in frozen:
             weight.requires_grad_(False)
-    gradients = [gradient.double().norm().item() for gradient in found]
-    sizes = [weight.detach().double().norm().item() for weight in weights]
+    gradient_norms = [gradient.double().norm().item() for gradient in gradients]
+    weight_norms = [weight.detach().double().norm().item() for weight in weights]
     return tuple(
-        Signal(name, variances[name], gradient, gradient / size if size else float("nan"))
-        for (name, _, _), gradient, size in zip(layers, gradients, sizes, strict=True)
+        Signal(name, variances[name], gradient, gradient / weight if weight else float("nan"))
+        for (name, _, _), gradient, weight in zip(layers, gradient_norms, weight_norms, strict=True)
     )
 
 
 def num_activations(model: Network, image: Tensor) -> int:
-    """Return how many numbers the convolutions put out for one image [1, channels, h, w]: what training keeps of it.
+    """Count the numbers that the convolutions output for one image.
 
-    With what batch norm and ReLU keep beside it, training takes about 12 bytes of memory for each.
+    Training keeps these, and with batch norm and ReLU needs about 12 bytes of memory for each.
+
+    Args:
+        model: The network.
+        image: [1, channels, h, w].
+
+    Returns:
+        The count.
     """
     total = 0
 
-    def record(name: str, given: Tensor, output: Tensor) -> None:
+    def record(name: str, _: Tensor, output: Tensor) -> None:
         nonlocal total
         total += output.numel()
 
@@ -110,16 +140,27 @@ def num_activations(model: Network, image: Tensor) -> int:
 
 
 def parts(images: Tensor) -> tuple[Tensor, ...]:
-    """Return images in parts of equal size, of about a megapixel and at least 8 images each where there are as many."""
+    """Divide images into equal parts of about a megapixel, and at least 8 images if there are so many.
+
+    Args:
+        images: [n, channels, h, w].
+
+    Returns:
+        The parts.
+    """
     at_once = max(8, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     return images.tensor_split(-(-len(images) // at_once)) if len(images) else ()
 
 
 @contextmanager
 def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Let a model compute in training or eval mode inside the block, by torch's operations, without autocast.
+    """Set training or eval mode inside a `with` block, with torch's operations and without autocast.
 
-    Afterwards every module has its own mode again, and running statistics are what they were.
+    Afterwards every module has its former mode and its former running statistics.
+
+    Args:
+        model: The network.
+        training: Training mode; False: eval mode.
     """
     device = next(model.parameters()).device.type
     with (
@@ -133,18 +174,17 @@ def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 
 
 def _layers(model: Network) -> list[tuple[str, nn.Conv2d, nn.Module]]:
-    """The 3x3 layers in order of depth: (name, convolution, the module whose output is the response)."""
-    found: list[tuple[str, nn.Conv2d, nn.Module]] = []
+    """List the 3x3 layers in order of depth: (name, convolution, module whose output is the response)."""
+    layers: list[tuple[str, nn.Conv2d, nn.Module]] = []
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             norm = None if isinstance(model, VGG) else model.get_submodule(name.replace("conv", "bn"))
-            found.append((name, module, module if norm is None or isinstance(norm, nn.Identity) else norm))
-    return found
+            layers.append((name, module, module if norm is None or isinstance(norm, nn.Identity) else norm))
+    return layers
 
 
-def _watch(model: Network, images: Tensor, note: Callable[[str, Tensor], None], *, training: bool) -> Tensor:
-    """Run the model once, in the mode asked for, and hand each layer's response to `note`; return the logits."""
-
+def _run(model: Network, images: Tensor, record: Callable[[str, Tensor], None], *, training: bool) -> Tensor:
+    """Run the network, pass each layer's response to `record`, and return the logits."""
     responses = {name: response for name, _, response in _layers(model)}
-    with recorded_outputs(responses, lambda name, given, output: note(name, output)), in_mode(model, training=training):
+    with recorded_outputs(responses, lambda name, _, output: record(name, output)), in_mode(model, training=training):
         return model(images)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reslab.analysis import enlarged, head_maps, last_map, overlay, picture_of, side_by_side, upsampled
+from reslab.analysis import enlarged, head_maps, last_map, overlay_heat, picture_of, side_by_side, upsampled
 from reslab.data.images.picture import Picture, with_resize_mode
 from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.models import Network
@@ -52,14 +52,14 @@ class Explanation:
         return picture_of(self.view)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
-        """Return the view in grey under its heat map, in the view's size; see `reslab.analysis.overlay`."""
-        return overlay(self.picture(), self.heat, alpha)
+        """Return the view in grey under its heat map, in the view's size; see `reslab.analysis.overlay_heat`."""
+        return overlay_heat(self.picture(), self.heat, alpha)
 
     def panel(self) -> Image.Image:
         """Return the view next to its heat map, with captions under both; small views are enlarged."""
         picture = enlarged(self.picture(), _SIDE)
         left, right = self.captions()
-        return side_by_side([(picture, left), (overlay(picture, self.heat), right)])
+        return side_by_side([(picture, left), (overlay_heat(picture, self.heat), right)])
 
     def captions(self) -> tuple[str, str]:
         """Return a panel's captions: the prediction with its probability, and the class of the heat map."""

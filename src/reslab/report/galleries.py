@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.analysis import Ranking, enlarged, grad_cam, overlay, picture_of, thumbnail_uri, upsampled
+from reslab.analysis import Ranking, enlarged, grad_cam, overlay_heat, picture_of, thumbnail_uri, upsampled
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import Dataset
 from reslab.data.checks.findings import readable
@@ -69,7 +69,7 @@ class Painter:
             "note": shown.note,
             "mapped": names[shown.mapped],
             "picture": thumbnail_uri(picture, _SIDE),
-            "heat": thumbnail_uri(overlay(picture, heat), _SIDE),
+            "heat": thumbnail_uri(overlay_heat(picture, heat), _SIDE),
         }
 
 

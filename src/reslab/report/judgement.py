@@ -13,11 +13,11 @@ import torch
 
 from reslab.analysis import (
     Ranking,
-    features,
+    find_near_duplicates,
     least_certain,
-    mislabelled,
-    near_duplicates,
+    likely_mislabelled,
     neighbour_votes,
+    penultimate_features,
     small_copies,
     worst_mistakes,
 )
@@ -66,7 +66,7 @@ def judge(
     shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)
     painter = Painter(model, card, dataset, shown)
     evidence = _with_mirror_images(model, card, dataset, answers, watch)
-    ranking = mislabelled(evidence.probabilities, answers.labels, _votes(model, card, dataset, split))
+    ranking = likely_mislabelled(evidence.probabilities, answers.labels, _votes(model, card, dataset, split))
     number = {name: position for position, name in enumerate(names)}
     pairs = [(number[pair["label"]], number[pair["prediction"]]) for pair in summary["confused"][:4]]
     uncertain_ranking = least_certain(shown.probabilities)
@@ -123,7 +123,7 @@ def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> tor
         return None
     device = next(model.parameters()).device
     images = (batch.images for batch in batches(dataset, card.preprocess, batch_size=_BATCH, device=device))
-    return neighbour_votes(features(model, images), dataset.labels, len(card.class_names), k)
+    return neighbour_votes(penultimate_features(model, images), dataset.labels, len(card.class_names), k)
 
 
 def num_listed(total: int) -> int:
@@ -155,7 +155,7 @@ def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str
     with watch("small copies of the training images", len(train)) as on_progress:
         references = small_copies(train, on_progress)
     with watch("near-duplicates", len(dataset)) as on_progress:
-        found = near_duplicates(seen, references, on_progress)
+        found = find_near_duplicates(seen, references, on_progress)
     first = slice(num_listed(len(dataset)))
     columns = (found.indices, found.matches, found.similarities, found.are_mirrored)
     rows = zip(*(column[first].tolist() for column in columns), strict=True)

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.analysis.batchnorm_health import BatchNormHealth, batchnorm_health, health_in_words
-from reslab.analysis.signals import layer_responses, num_activations, signals
+from reslab.analysis.batchnorm_health import BatchNormHealth, describe_health, judge_batch_norms
+from reslab.analysis.signals import layer_responses, layer_signals, num_activations
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import Dataset
 from reslab.data.views import batches
@@ -32,8 +32,8 @@ def look_inside(model: Network, card: ModelCard, dataset: Dataset, split: str) -
         return None
     batch = _spread(len(images), min(_BATCH, max(_LEAST, _ACTIVATIONS // num_activations(model, images[:1]))))
     responses = layer_responses(model, images)
-    gradients = signals(model, images[batch], labels[batch])
-    norms = batchnorm_health(model, images)
+    gradients = layer_signals(model, images[batch], labels[batch])
+    norms = judge_batch_norms(model, images)
     return {
         "split": split,
         "images": len(images),
@@ -41,7 +41,7 @@ def look_inside(model: Network, card: ModelCard, dataset: Dataset, split: str) -
         "responses": [_short(response.std) for response in responses],
         "batch": len(batch),
         "gradients": [_short(signal.relative_gradient) for signal in gradients],
-        "norms": {"verdict": health_in_words(norms), "rows": [_row(one) for one in norms]} if norms else None,
+        "norms": {"verdict": describe_health(norms), "rows": [_row(one) for one in norms]} if norms else None,
     }
 
 

@@ -51,7 +51,7 @@ def describe(
         raise UsageError("give one network's name, or --all for the whole table: reslab describe resnet50")
     if all_networks:
         return _describe_all(json)
-    from reslab.analysis.complexity import measure
+    from reslab.analysis.complexity import measure_complexity
     from reslab.analysis.paper_counts import expected_for
     from reslab.spec.families import model_spec
 
@@ -59,7 +59,7 @@ def describe(
     if image_size is not None and image_size < 1:
         raise UsageError(f"image_size is {image_size}; it is the images' height and width, at least 1 pixel.")
     spec = model_spec(name, num_classes=num_classes, in_channels=in_channels, shortcut=shortcut)
-    found = measure(spec, image_size)
+    found = measure_complexity(spec, image_size)
     if json:
         print(jsonlib.dumps(asdict(found), indent=2))
         return 0
@@ -122,9 +122,9 @@ def _stage_row(name: str, members: "list[Layer]") -> tuple[str, ...]:
 
 
 def _describe_all(json: bool) -> int:
-    from reslab.analysis.paper_counts import TOLERANCE, check
+    from reslab.analysis.paper_counts import TOLERANCE, check_counts
 
-    outcomes = check()
+    outcomes = check_counts()
     bad = [outcome for outcome in outcomes if not outcome.is_ok]
     if json:
         print(jsonlib.dumps([_outcome_values(outcome) for outcome in outcomes], indent=2))

@@ -30,12 +30,12 @@ def load_folder(path: Path, num_channels: int = 3) -> Splits:
     """
     inventory = take_inventory(path)
     errors = [
-        finding.text
+        finding.text.removesuffix(".")
         for finding in check_structure(inventory)
         if finding.severity == "error" and (finding.kind != "too-few-classes" or not inventory.items)
     ]
     if errors:
-        raise RunError(f"{first_few(errors, separator=' ')} 'reslab data check {path}' lists everything.")
+        raise RunError(f"{first_few(errors, separator='; ')}. 'reslab data check {path}' lists everything.")
     if "all" in inventory.classes:
         return Splits(_split(inventory, "all", num_channels), None, None)
     validation, test = (

@@ -9,8 +9,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.analysis.complexity import measure
-from reslab.analysis.paper_counts import TOLERANCE, check
+from reslab.analysis.complexity import measure_complexity
+from reslab.analysis.paper_counts import TOLERANCE, check_counts
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, ResultTable, SingleMeasurement, Verdict
 from reslab.experiments.figures import GREY, make_figure
@@ -85,7 +85,7 @@ def _measure(bench: Bench) -> Costs:
                 seconds[name].append(taken)
     rows = []
     for name in _NETS:
-        cost = measure(model_spec(name))
+        cost = measure_complexity(model_spec(name))
         rows.append(
             NetworkCost(
                 name=name,
@@ -95,7 +95,7 @@ def _measure(bench: Bench) -> Costs:
                 seconds_per_image=round(statistics.median(seconds[name]) / _BATCH, 5),
             )
         )
-    outcomes = check()
+    outcomes = check_counts()
     deviations = [abs(count.paper_deviation) for count in outcomes if count.paper_deviation is not None]
     conformance = Conformance(
         networks=len(outcomes),

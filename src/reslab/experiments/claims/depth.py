@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.analysis.complexity import measure
+from reslab.analysis.complexity import measure_complexity
 from reslab.experiments.arms import FIGURE_DEPTHS, Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence, arms_by_depth
 from reslab.experiments.experiment import Experiment, ResultTable, Verdict
@@ -34,7 +34,7 @@ def _table(evidence: Evidence) -> ResultTable:
     rows = []
     for name in arms_by_depth(evidence, "resnet"):
         spec = evidence.spec(name)
-        parameters = f"{measure(spec).parameters / 1e6:.2f} M"
+        parameters = f"{measure_complexity(spec).parameters / 1e6:.2f} M"
         paper = f"{_PAPER[spec.depth]:.2f}" + (" (mean of five)" if spec.depth == 110 else "")
         rows.append((spec.label, parameters, *error_cells(evidence, name), paper))
     return ResultTable(("network", "parameters", *ERROR_COLUMNS, "paper's, on CIFAR-10 (%)"), tuple(rows))

@@ -8,7 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.analysis.signals import signals
+from reslab.analysis.signals import layer_signals
 from reslab.artifacts.model_file import load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_preprocess, build_splits
@@ -84,7 +84,7 @@ def _first_batch(train: Dataset, preprocess: PreprocessSpec, device: torch.devic
 
 
 def _signals(model: Network, batch: Batch, *, kind: str, norm: Norm, when: When, seed: int) -> NetworkSignals:
-    layers = signals(model, batch.images, batch.labels)
+    layers = layer_signals(model, batch.images, batch.labels)
     return NetworkSignals(
         kind=kind,
         norm=norm,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reslab.analysis.complexity import measure
+from reslab.analysis.complexity import measure_complexity
 from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Experiment, ResultTable, Verdict
@@ -48,7 +48,7 @@ def _step(name: str, step: MeanDifference) -> str:
 def _table(evidence: Evidence) -> ResultTable:
     rows = []
     for option, name in _by_option(evidence).items():
-        parameters = f"{measure(evidence.spec(name)).parameters:,}"
+        parameters = f"{measure_complexity(evidence.spec(name)).parameters:,}"
         rows.append((f"ResNet-{_DEPTH}, option {option}", parameters, *error_cells(evidence, name)))
     return ResultTable(("network", "parameters", *ERROR_COLUMNS), tuple(rows))
 
