@@ -72,7 +72,7 @@ def test_blank_images_are_like_none_and_a_single_reference_serves() -> None:
 def test_splits_that_do_not_compare_are_refused() -> None:
     with pytest.raises(UsageError, match="must be in colour or both in grey"):
         find_near_duplicates(noise(2), noise(2, 1))
-    with pytest.raises(UsageError, match="both need images"):
+    with pytest.raises(UsageError, match="neither may be empty"):
         find_near_duplicates(noise(2), noise(0))
 
 
