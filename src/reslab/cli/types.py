@@ -7,8 +7,10 @@ from cyclopts import Group, Parameter, Token
 
 RUN = Group("Run", sort_key=1)
 DATA = Group("Data", sort_key=2)
-MODEL = Group("Model", sort_key=3)
-OUTPUT = Group("Output", sort_key=4)
+MODEL = Group("Network", sort_key=3)
+VIEWS = Group("Images", sort_key=4)
+OUTPUT = Group("Output", sort_key=5)
+HEAT_MAPS = Group("Heat maps", sort_key=6)
 
 
 def _parse_whole_number(_: object, tokens: Sequence[Token]) -> int:

@@ -2,29 +2,34 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from reslab.cli.model_args import model_path, numbered_as, open_data, say_known_images, used_by_run
+from reslab.cli.types import DATA
 from reslab.errors import RunError
 
 if TYPE_CHECKING:
     from reslab.data import Dataset, Splits
 
 
-def calibrate(run_or_model: Path, *, data: Path | None = None, data_kind: str | None = None) -> int:
-    """Fit a temperature on validation images and write it into the model file, for probabilities that can be believed.
+def calibrate(
+    run_or_model: Path,
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(group=DATA)] = None,
+    data_kind: Annotated[str | None, Parameter(group=DATA)] = None,
+) -> int:
+    """Fit a temperature on validation images and write it into the model file, for calibrated probabilities.
 
-    The answers stay the same; only how sure the network says it is changes. A temperature fitted before is replaced.
-    Never on test images, which judge the result, nor on training images, which the network knows too well.
+    The answers stay the same; only the network's confidence changes. A temperature fitted before is replaced. Test
+    images are not used, as they judge the result; nor are training images, which the network knows too well.
 
-    Parameters
-    ----------
-    run_or_model
-        A run folder, or a model file.
-    data
-        A data set's folder or archive; by default the one that the model was trained on.
-    data_kind
-        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
+    Args:
+        run_or_model: A run folder, or a model file.
+        data: A data set's folder or archive; by default the one that the model was trained on.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
     """
     from reslab.artifacts.model_file import load_model, save_model
     from reslab.engines.hardware import pick_device

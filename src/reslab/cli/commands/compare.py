@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from reslab.cli.extras import need_report_extra
 from reslab.cli.output import print_table
+from reslab.cli.types import OUTPUT, JsonSwitch
 from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def compare(*runs: Path, output: Path | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Print runs side by side; with --output also draw their curves (training error thin, validation or test bold).
+def compare(
+    *runs: Path, output: Annotated[Path | None, Parameter(group=OUTPUT)] = None, json: JsonSwitch = False
+) -> int:
+    """Print runs side by side; with --output, draw their curves.
 
-    Parameters
-    ----------
-    runs
-        Run folders, records (results/*/SEED.json), or folders that hold some.
-    output
-        A page (.html) or a figure (.svg, .png) to write.
-    json
-        Print JSON.
+    Training error is drawn thin, validation or test error bold.
+
+    Args:
+        runs: Run folders, records (results/RECIPE/SEED.json), or folders that hold some.
+        output: A page (.html) or a figure (.svg, .png) to write.
+        json: Print JSON.
     """
     folders = find_runs(runs)
     need_report_extra()

@@ -8,51 +8,41 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli.types import WholeNumber
+from reslab.cli.types import MODEL, OUTPUT, VIEWS, WholeNumber
 from reslab.errors import NotConverted, RunError, UsageError
 
 
 def convert(
     file: str,
+    /,
     *,
-    output: Annotated[Path, Parameter(alias="-o")],
-    arch: str | None = None,
-    source: Literal["torchvision", "timm", "cifar"] | None = None,
-    classes: str | None = None,
-    mean: str | None = None,
-    std: str | None = None,
-    size: WholeNumber | None = None,
-    short_side: WholeNumber | None = None,
-    ema: bool | None = None,
+    output: Annotated[Path, Parameter(alias="-o", group=OUTPUT)],
+    arch: Annotated[str | None, Parameter(group=MODEL)] = None,
+    source: Annotated[Literal["torchvision", "timm", "cifar"] | None, Parameter(group=MODEL)] = None,
+    ema: Annotated[bool | None, Parameter(group=MODEL)] = None,
+    classes: Annotated[str | None, Parameter(group=MODEL)] = None,
+    mean: Annotated[str | None, Parameter(group=VIEWS)] = None,
+    std: Annotated[str | None, Parameter(group=VIEWS)] = None,
+    size: Annotated[WholeNumber | None, Parameter(group=VIEWS)] = None,
+    short_side: Annotated[WholeNumber | None, Parameter(group=VIEWS)] = None,
 ) -> int:
-    """Turn weights from torchvision, timm or widely copied CIFAR code into a model file.
+    """Convert weights from torchvision, timm or widely copied CIFAR code into a model file.
 
-    What shapes cannot tell must be named, by --arch or --source: where a bottleneck has its stride, and how a shortcut
-    without weights pads. Nothing in the file is ever executed, and nothing is loaded by half.
+    Name by --arch or --source what shapes cannot tell: where a bottleneck has its stride, and how a shortcut without
+    weights pads. Nothing in the file is executed, and nothing is loaded unless everything matches.
 
-    Parameters
-    ----------
-    file
-        A state dict or checkpoint: .safetensors, or what torch.save wrote; or a name on the Hugging Face hub
-        (hf-hub:OWNER/NAME[@REVISION]), whose config.json says what would have to be named.
-    output
-        The model file to write.
-    arch
-        The network's name here, like resnet50, resnet50_v1_5 or cifar_resnet20.
-    source
-        Where the file comes from.
-    classes
-        Class names: a file with one on each line (or a JSON list), or names with commas between them.
-    mean
-        Mean of each channel, for pixels in [0, 1]: 0.485,0.456,0.406.
-    std
-        Deviation of each channel: 0.229,0.224,0.225.
-    size
-        Side of the input in pixels.
-    short_side
-        Resize the shorter side to this many pixels before the centre is cropped.
-    ema
-        Of a checkpoint with both, take the average of the weights (--ema) or the weights (--no-ema).
+    Args:
+        file: A state dict or checkpoint: .safetensors, or what torch.save wrote. Or a name on the Hugging Face hub
+            (hf-hub:OWNER/NAME[@REVISION]), whose config.json says the network.
+        output: The model file to write.
+        arch: The network's name in reslab, like resnet50, resnet50_v1_5 or cifar_resnet20.
+        source: Where the file comes from.
+        classes: Class names: a file with one on each line (or a JSON list), or names with commas between them.
+        mean: Mean of each channel, for pixels in [0, 1]: 0.485,0.456,0.406.
+        std: Standard deviation of each channel: 0.229,0.224,0.225.
+        size: Side of the input in pixels.
+        short_side: Resize the shorter side to this many pixels before the centre is cropped.
+        ema: Which weights of a checkpoint that has both: their average (--ema) or the weights themselves (--no-ema).
     """
     from reslab.weights.convert import convert_weights
     from reslab.weights.hub import convert_from_hub, is_hub_name

@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from reslab.cli.extras import need_report_extra
+from reslab.cli.types import OUTPUT, JsonSwitch
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
     from reslab.data.checks.findings import Finding
     from reslab.data.sources.inventory import Inventory
 
-app = App(name="data", help="Look at data before training on it.")
+app = App(name="data", help="Check data before training on it.")
 
 _SHOWN = 10
 
 
 @app.command
-def check(path: Path, *, html: Path | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Read every image of a folder or CSV file and name what is wrong: exit 0 when nothing is, 1 when something is.
+def check(
+    path: Path, /, *, html: Annotated[Path | None, Parameter(group=OUTPUT)] = None, json: JsonSwitch = False
+) -> int:
+    """Read every image of a folder or CSV file and name what is wrong.
 
-    Nothing is deleted and nothing is changed.
+    The exit code is 0 when nothing is wrong and 1 when something is. Nothing is deleted or changed.
 
-    Parameters
-    ----------
-    path
-        A folder train/CLASS/*, val/CLASS/* (and test/), a folder of class folders, or a CSV file of path,label.
-    html
-        A page to write, with pictures of what is wrong.
-    json
-        Print JSON: all findings with all their paths.
+    Args:
+        path: A folder train/CLASS, val/CLASS (and test/CLASS) of images, a folder of class folders, or a CSV file of
+            path,label.
+        html: A page to write, with pictures of what is wrong.
+        json: Print JSON: all findings with all their paths.
     """
     if html is not None:
         need_report_extra()

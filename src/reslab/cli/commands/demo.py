@@ -12,16 +12,12 @@ if TYPE_CHECKING:
 
 
 def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: WholeNumber = 5) -> int:
-    """Train plain and residual networks of 20 and 56 layers on real digits, and see the difference.
+    """Train plain and residual networks of 20 and 56 layers on real digits, and compare them.
 
-    Parameters
-    ----------
-    run_dir
-        Where the runs and the page that compares them go; finished runs there are used again.
-    minutes
-        Start no further round of seeds that would end after this time.
-    seeds
-        At most this many seeds.
+    Args:
+        run_dir: Where the runs and the page that compares them go; finished runs are used again.
+        minutes: Start no further round of seeds that would end after this time.
+        seeds: At most this many seeds.
     """
     need_report_extra()
     from reslab.experiments.demo import run_demo

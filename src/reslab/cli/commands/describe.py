@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli.output import print_table
-from reslab.cli.types import WholeNumber
+from reslab.cli.types import MODEL, OUTPUT, JsonSwitch, Switch, WholeNumber
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,35 +17,28 @@ if TYPE_CHECKING:
 
 def describe(
     name: str | None = None,
+    /,
     *,
-    all_networks: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    num_classes: WholeNumber | None = None,
-    in_channels: WholeNumber = 3,
-    shortcut: Literal["A", "B", "C"] | None = None,
-    image_size: WholeNumber | None = None,
-    layers: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    all_networks: Annotated[Switch, Parameter(name="--all")] = False,
+    num_classes: Annotated[WholeNumber | None, Parameter(group=MODEL)] = None,
+    in_channels: Annotated[WholeNumber, Parameter(group=MODEL)] = 3,
+    shortcut: Annotated[Literal["A", "B", "C"] | None, Parameter(group=MODEL)] = None,
+    image_size: Annotated[WholeNumber | None, Parameter(group=MODEL)] = None,
+    layers: Annotated[Switch, Parameter(group=OUTPUT)] = False,
+    json: JsonSwitch = False,
 ) -> int:
-    """Print a network's layers, output sizes, parameters and multiply-adds, beside the paper's figures.
+    """Print a network's layers, output sizes, parameters and multiply-adds, next to the paper's figures.
 
-    Parameters
-    ----------
-    name
-        A network's name: resnet50, resnet50_v1_5, plain34, cifar_resnet20, cifar_plain56, vgg19, ...
-    all_networks
-        Hold every network of the paper against its exact counts and its printed figures; exit 1 when one differs.
-    num_classes
-        Classes; by default 1000, and 10 for CIFAR networks.
-    in_channels
-        Channels of the images.
-    shortcut
-        Shortcut option: A zero padding, B projection where dimensions change, C projection everywhere.
-    image_size
-        Height and width of the image, in pixels; by default 224, and 32 for CIFAR networks.
-    layers
-        Print every layer, not only the stages.
-    json
-        Print JSON.
+    Args:
+        name: A network's name: resnet50, resnet50_v1_5, plain34, cifar_resnet20, cifar_plain56, vgg19, ...
+        all_networks: Compare every network of the paper with its exact counts and its printed figures; exit 1 when one
+            differs.
+        num_classes: Classes; by default 1000, and 10 for CIFAR networks.
+        in_channels: Channels of the images.
+        shortcut: Shortcut option: A zero padding, B projection where dimensions change, C projection everywhere.
+        image_size: Height and width of the image, in pixels; by default 224, and 32 for CIFAR networks.
+        layers: Print every layer, not only the stages.
+        json: Print JSON.
     """
     if all_networks == (name is not None):
         raise UsageError("give one network's name, or --all for the whole table: reslab describe resnet50")

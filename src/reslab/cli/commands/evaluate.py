@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
 from reslab.cli.test_set_log import note_test_use
-from reslab.cli.types import WholeNumber
+from reslab.cli.types import DATA, OUTPUT, VIEWS, JsonSwitch, WholeNumber
 from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -24,42 +24,34 @@ DEFAULT_TOP_K = 5
 
 def evaluate(
     run_or_model: Path,
+    /,
     *more: Annotated[Path, Parameter(name="MORE")],
-    data: Path | None = None,
-    data_kind: str | None = None,
-    split: Literal["train", "validation", "test", "all"] = "test",
-    protocol: Literal["center", "flip", "ten-crop", "multi-scale"] = "center",
-    sides: str | None = None,
-    resize_mode: Literal["crop", "letterbox", "squash"] | None = None,
-    top_k: WholeNumber = DEFAULT_TOP_K,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    data: Annotated[Path | None, Parameter(group=DATA)] = None,
+    data_kind: Annotated[str | None, Parameter(group=DATA)] = None,
+    split: Annotated[Literal["train", "validation", "test", "all"], Parameter(group=DATA)] = "test",
+    protocol: Annotated[Literal["center", "flip", "ten-crop", "multi-scale"], Parameter(group=VIEWS)] = "center",
+    sides: Annotated[str | None, Parameter(group=VIEWS)] = None,
+    resize_mode: Annotated[Literal["crop", "letterbox", "squash"] | None, Parameter(group=VIEWS)] = None,
+    top_k: Annotated[WholeNumber, Parameter(group=OUTPUT)] = DEFAULT_TOP_K,
+    json: JsonSwitch = False,
 ) -> int:
-    """Count what model files get right, in fp32, on one split of a data set; several answer together.
+    """Count what model files get right, in fp32, on one split of a data set.
 
-    Classes are matched by their names: the data may have fewer than the model, in any order.
+    Several model files answer together, as an ensemble. Classes are matched by name: the data may have fewer than the
+    model, in any order.
 
-    Parameters
-    ----------
-    run_or_model
-        A run folder, or a model file.
-    more
-        More of them, with the same classes; the answer is the mean of their probabilities, without their temperatures.
-    data
-        A data set's folder or archive; by default the one that the model was trained on.
-    data_kind
-        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
-    split
-        The part to evaluate on, or all parts together.
-    protocol
-        Which views of each image are averaged: one, that and its mirror image, the paper's 10 crops, or several sizes.
-    sides
-        The short sides of --protocol multi-scale in pixels, like 224,256; the paper's five by default.
-    resize_mode
-        Show photos in another way than the model file says: crop the centre, letterbox or squash.
-    top_k
-        How many answers count for the second error; 1 leaves it out.
-    json
-        Print JSON: everything, also of each class.
+    Args:
+        run_or_model: A run folder, or a model file.
+        more: More of them, with the same classes; their probabilities, without temperatures, are averaged.
+        data: A data set's folder or archive; by default the one that the model was trained on.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
+        split: The part to evaluate on, or all parts together.
+        protocol: Which views of each image are averaged: one, that and its mirror image, the paper's 10 crops, or
+            several sizes.
+        sides: The short sides of --protocol multi-scale in pixels, like 224,256; the paper's five by default.
+        resize_mode: How photos become squares: crop the centre, letterbox or squash; the model file's by default.
+        top_k: How many answers count for the second error; 1 leaves it out.
+        json: Print JSON: everything, each class included.
     """
     from reslab.artifacts.model_file import load_model
     from reslab.evaluation import Protocol, ensemble, summarize

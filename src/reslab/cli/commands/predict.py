@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from reslab.cli.heatmaps import HeatFolder
 from reslab.cli.model_args import model_path
 from reslab.cli.output import FORMATS, Rows
-from reslab.cli.types import WholeNumber
+from reslab.cli.types import HEAT_MAPS, MODEL, OUTPUT, VIEWS, WholeNumber
 from reslab.errors import RunError, UsageError, check_choice, did_you_mean
 
 if TYPE_CHECKING:
@@ -29,42 +29,33 @@ def predict(
     model: Path,
     /,
     *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for -, which else would be an option
-    top_k: WholeNumber = 5,
-    format: Literal["table", "csv", "json"] = "table",
-    output: Path | None = None,
-    engine: str = _AS_TRAINED,
-    batch_size: WholeNumber = 32,
-    resize_mode: Literal["crop", "letterbox", "squash"] | None = None,
-    explain: Path | None = None,
-    explain_class: str | None = None,
+    engine: Annotated[str, Parameter(group=MODEL)] = _AS_TRAINED,
+    batch_size: Annotated[WholeNumber, Parameter(group=MODEL)] = 32,
+    resize_mode: Annotated[Literal["crop", "letterbox", "squash"] | None, Parameter(group=VIEWS)] = None,
+    top_k: Annotated[WholeNumber, Parameter(group=OUTPUT)] = 5,
+    format: Annotated[Literal["table", "csv", "json"], Parameter(group=OUTPUT)] = "table",
+    output: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    explain: Annotated[Path | None, Parameter(group=HEAT_MAPS)] = None,
+    explain_class: Annotated[str | None, Parameter(group=HEAT_MAPS)] = None,
 ) -> int:
-    """Say what is on pictures: the most probable classes of each, in the order given.
+    """Name the most probable classes of each picture, in the order given.
 
     A file that cannot be read is reported and does not stop the others; the exit code is then 1.
 
-    Parameters
-    ----------
-    model
-        A model file, or the folder of a finished run.
-    images
-        Image files, folders (with all image files below them), or - for a list on standard input, one path a line.
-    top_k
-        How many classes to name for each picture.
-    format
-        A table, CSV, or JSON lines: one object for each picture.
-    output
-        Write there instead of printing; the file appears when all is done.
-    engine
-        What computes: fp32 is the network as it was trained; auto takes the fastest engine here whose answers agree.
-    batch_size
-        Pictures that go through the network together.
-    resize_mode
-        Show pictures in another way than the model file says: crop the centre, letterbox or squash.
-    explain
-        A folder for heat maps: for each picture a PNG with what the network saw and, over it, where it found what
-        speaks for its answer. CSV and JSON say the path in heat_map. Existing heat maps are replaced.
-    explain_class
-        Make the heat maps for this class instead of the answer.
+    Args:
+        model: A model file, or the folder of a finished run.
+        images: Image files, folders (with all image files below them), or - for a list on standard input, one path a
+            line.
+        engine: How the network is computed: fp32 as it was trained; auto takes the fastest engine on this machine
+            whose answers agree.
+        batch_size: Pictures that go through the network together.
+        resize_mode: How pictures become squares: crop the centre, letterbox or squash; the model file's by default.
+        top_k: How many classes to name for each picture.
+        format: A table, CSV, or JSON lines: one object for each picture.
+        output: Write to this file instead of printing; it appears when everything is done.
+        explain: A folder for heat maps: for each picture a PNG of what the network saw, coloured where it found what
+            speaks for its answer. CSV and JSON have its path as heat_map. Existing heat maps are replaced.
+        explain_class: Make the heat maps for this class instead of the answer.
     """
     if not images:
         raise UsageError("nothing to predict: give images, folders, or - to read paths from standard input.")

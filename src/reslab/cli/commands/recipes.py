@@ -1,26 +1,25 @@
 """`reslab recipes`: what can be trained by name, and how each differs from the paper."""
 
 import json as jsonlib
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from reslab.cli.output import print_table
+from reslab.cli.types import JsonSwitch
 
 if TYPE_CHECKING:
     from reslab.recipes import Recipe
 
-app = App(name="recipes", help="List the recipes, or show one with its settings and its differences from the paper.")
+app = App(name="recipes", help="List the recipes, or show one with its settings.")
 
 
 @app.default
-def list_recipes(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def list_recipes(*, json: JsonSwitch = False) -> int:
     """List the recipes.
 
-    Parameters
-    ----------
-    json
-        Print JSON.
+    Args:
+        json: Print JSON.
     """
     from reslab.recipes import RECIPES
 
@@ -38,17 +37,14 @@ def list_recipes(*, json: Annotated[bool, Parameter(negative=())] = False) -> in
 
 
 @app.command
-def show(name: str, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def show(name: str, /, *, json: JsonSwitch = False) -> int:
     """Show one recipe: its settings as TOML, its source, what to expect, and its differences from the paper.
 
-    The settings can be saved to a file, changed, and given to 'reslab train RECIPE --config FILE'.
+    Save the settings to a file, change them, and train with 'reslab train RECIPE --config FILE'.
 
-    Parameters
-    ----------
-    name
-        The recipe's name.
-    json
-        Print JSON.
+    Args:
+        name: The recipe's name.
+        json: Print JSON.
     """
     from reslab.recipes import find_recipe
 

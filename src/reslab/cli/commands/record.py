@@ -5,28 +5,26 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from reslab.cli.types import Switch
+
 
 def record(
     run: Path,
+    /,
     *,
     results: Path = Path("results"),
-    replace: Annotated[bool, Parameter(negative=())] = False,
-    model: bool = True,
+    replace: Switch = False,
+    model: Annotated[bool, Parameter(show_default=False)] = True,
 ) -> int:
-    """Write a finished run as results/RECIPE/SEED.json, and a small network's model file beside it.
+    """Write a finished run as a small record, results/RECIPE/SEED.json, with a small network's model file next to it.
 
-    A run on image files (the recipe folder, say) is named by its data too: results/RECIPE-DATA/SEED.json.
+    A run on image files is named by its data too: results/folder-DATA/SEED.json.
 
-    Parameters
-    ----------
-    run
-        The run folder.
-    results
-        The folder of all records.
-    replace
-        Overwrite another record of the same name.
-    model
-        Put a small network's model file beside the record.
+    Args:
+        run: The run folder.
+        results: The folder of all records.
+        replace: Overwrite another record of the same name.
+        model: Whether to put a small network's model file next to the record.
     """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.runs.record import record_run

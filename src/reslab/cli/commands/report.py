@@ -4,11 +4,14 @@ import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from reslab.cli.extras import need_report_extra
 from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, say_known_images
 from reslab.cli.test_set_log import note_test_use
+from reslab.cli.types import DATA, OUTPUT
 from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -19,29 +22,25 @@ log = logging.getLogger(__name__)
 
 def report(
     run_or_model: Path,
+    /,
     *,
-    data: Path | None = None,
-    data_kind: str | None = None,
-    split: Literal["train", "validation", "test"] | None = None,
-    output: Path | None = None,
+    data: Annotated[Path | None, Parameter(group=DATA)] = None,
+    data_kind: Annotated[str | None, Parameter(group=DATA)] = None,
+    split: Annotated[Literal["train", "validation", "test"] | None, Parameter(group=DATA)] = None,
+    output: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
 ) -> int:
-    """Write one self-contained HTML file about a run or a model file: curves, scores, and images that deserve a look.
+    """Write one self-contained HTML file about a run or a model file: curves, scores, and the images to look at first.
 
     A finished run is judged on the split that it reports, and the judgement is kept in its folder. The report of a run
-    in progress has its curves, and reloads itself.
+    in progress shows its curves so far and reloads itself.
 
-    Parameters
-    ----------
-    run_or_model
-        A run folder, or a model file.
-    data
-        A data set's folder or archive; by default the one that the model was trained on.
-    data_kind
-        What the data is (digits, cifar10, cifar100, idx, folder), instead of recognising it.
-    split
-        The part to judge on; by default the one that the run reports, or test.
-    output
-        The file to write; report.html in the run folder, or MODEL-report.html beside the model file, by default.
+    Args:
+        run_or_model: A run folder, or a model file.
+        data: A data set's folder or archive; by default the one that the model was trained on.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
+        split: The part to judge on; by default the one that the run reports, or test.
+        output: The file to write; by default report.html in the run folder, or MODEL-report.html next to the model
+            file.
     """
     need_report_extra()
     if output is not None and not output.parent.is_dir():

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from reslab.cli.extras import need_report_extra
 from reslab.cli.output import print_table
-from reslab.cli.types import WholeNumber
+from reslab.cli.types import DATA, OUTPUT, Switch, WholeNumber
 from reslab.errors import Interrupted, RunError, UsageError, check_choice
 from reslab.runs.parallel import check_no_torchrun
 from reslab.system.files import check_can_be_written
@@ -25,38 +25,29 @@ log = logging.getLogger(__name__)
 
 def reproduce(
     *names: str,
-    all: Annotated[bool, Parameter(negative=())] = False,
+    all: Switch = False,
     size: str = "digits",
     seeds: WholeNumber | None = None,
     jobs: WholeNumber | None = None,
-    data: str | None = None,
-    run_dir: Path = Path("runs/experiments"),
-    results: Path | None = None,
+    data: Annotated[str | None, Parameter(group=DATA)] = None,
+    run_dir: Annotated[Path, Parameter(group=OUTPUT)] = Path("runs/experiments"),
+    results: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
 ) -> int:
-    """Test claims of the paper: train and measure what they need, and write a page with the verdict.
+    """Test claims of the paper: train and measure what each needs, and write a page with the verdict.
 
     Without a name, list the experiments. What is trained already, or has its record among the results, is used again;
-    what was stopped is gone on with. Where one of several fails, the others are run all the same.
+    what was stopped is resumed. Where one of several fails, the others still run.
 
-    Parameters
-    ----------
-    names
-        Which experiments.
-    all
-        All of them.
-    size
-        digits (embedded data, minutes), small (CIFAR-10, 6 epochs), paper (the paper's schedule, for a GPU).
-    seeds
-        How many seeds of each network; by default as many as the claim needs.
-    jobs
-        How many networks to train side by side; by default one for each of torch's threads with the digits, at most
-        eight, else one at a time.
-    data
-        Where CIFAR-10 lies; by default it is looked for under RESLAB_DATA.
-    run_dir
-        Where the runs and the book of results go.
-    results
-        Where the JSON records go; RUN_DIR/results by default.
+    Args:
+        names: Which experiments.
+        all: All of them.
+        size: digits (embedded data, minutes), small (CIFAR-10, 6 epochs), paper (the paper's schedule, for a GPU).
+        seeds: How many seeds of each network; by default as many as the claim needs.
+        jobs: How many networks to train at a time; by default one for each of torch's threads with the digits, at
+            most eight, and one otherwise.
+        data: The folder of CIFAR-10; looked for under RESLAB_DATA by default.
+        run_dir: Where the runs and the book of results go.
+        results: Where the JSON records go; RUN_DIR/results by default.
     """
     need_report_extra()
     from reslab.experiments.arms import SIZES, Size
