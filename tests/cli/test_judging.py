@@ -73,8 +73,8 @@ def test_an_ensemble_of_other_classes_is_refused(
     save_model(tmp_path / "other.safetensors", file.model, replace(file.card, class_names=names))
     assert run(["evaluate", str(finished), str(tmp_path / "other.safetensors")]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "other.safetensors has other classes than" in said
-    assert "(only there: ['0']; only here: ['ten']); an ensemble needs the same list in all" in said
+    assert "other.safetensors does not have the classes of" in said
+    assert "(missing: ['0']; additional: ['ten']). An ensemble needs the same list in all" in said
     assert RunFolder(finished).test_uses() == ()
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_is_not_finished_cannot_be_judged_on_data_of_ones_own(
 ) -> None:
     (finished / "result.json").unlink()
     assert run(["report", str(finished), "--split", "validation"]) == 1
-    assert "is not finished, so that there is nothing to judge yet; leave out --data" in capsys.readouterr().err
+    assert "is not finished, so there is nothing to judge yet; leave out --data" in capsys.readouterr().err
 
 
 def _with_shaken_head(run_folder: Path, path: Path) -> Path:
@@ -180,7 +180,7 @@ def test_a_checkpoints_model_file_is_not_changed(finished: Path, capsys: pytest.
     checkpoint = max((finished / "checkpoints").glob("step-*")) / "model.safetensors"
     before = checkpoint.read_bytes()
     assert run(["calibrate", str(checkpoint)]) == 1
-    assert "is of a checkpoint, which its run goes on from" in " ".join(capsys.readouterr().err.split())
+    assert "belongs to a checkpoint, from which its run resumes" in " ".join(capsys.readouterr().err.split())
     assert checkpoint.read_bytes() == before
 
 

@@ -142,14 +142,14 @@ def test_an_output_file_is_there_whole_or_not_at_all(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "nothing to predict: give images, folders, or -"),
+        ([], 2, "nothing to predict: name images, folders, or -"),
         (["{empty}"], 1, "empty: holds no image files"),
         (["{photo}", "--top-k", "0"], 2, "top_k is 0; allowed: 1 or more"),
-        (["{photo}", "--batch-size", "0", "--engine", "torch-fp32"], 2, "batch_size is 0"),
+        (["{photo}", "--batch-size", "0", "--engine", "torch-fp32"], 2, "--batch-size is 0"),
         (["{photo}", "--engine", "openvin"], 2, "Did you mean 'openvino'"),
         (["{photo}", "--engine", "foo"], 2, "--engine is 'foo'; allowed: 'fp32', 'auto', 'torch-fp32', "),
         (["{photo}", "--resize-mode", "stretch"], 2, "stretch"),
-        (["{photo}", "--topk", "3"], 2, "--topk is no option of predict. Did you mean '--top-k'?"),
+        (["{photo}", "--topk", "3"], 2, "--topk is not an option of predict. Did you mean '--top-k'?"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -242,7 +242,7 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
     assert run(["evaluate", *arguments]) == 1
     said = capsys.readouterr().err
     assert "photos has no split 'test'; it has: train." in said
-    assert "--split all takes all parts together" in said
+    assert "For all parts together: --split all." in said
     assert "--data.validation_size" not in said  # a setting of runs, which evaluate does not know
     assert run(["calibrate", *arguments]) == 1
     said = capsys.readouterr().err

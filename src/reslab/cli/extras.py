@@ -4,7 +4,7 @@ from reslab.errors import RunError
 
 
 def need_report_extra() -> None:
-    """Raise RunError with the command to run when the packages that draw are not installed."""
+    """Raise RunError, with the command to run, unless the packages for pages and figures are installed."""
     try:
         import jinja2
         import matplotlib

@@ -22,27 +22,32 @@ _LONGEST_NAME = 200  # in bytes; file systems take 255, some of which the tempor
 class HeatFolder:
     """Where heat maps go, and under which names.
 
-    A picture below a given folder keeps its place in it; one given by its own path keeps that path if it is relative
-    and leads nowhere above, else only its name. To that, .png is added. Of two pictures that would get one name (also
-    in a file system that takes a and A for one) the later gets a number; one picture that comes to one
-    name twice has one heat map.
+    A picture in a folder of the command keeps its place below that folder. One named by its own path keeps the path if
+    it is relative and does not lead upwards, else only its name. To that, .png is added. Of two pictures that would get
+    the same name (also in a file system that does not distinguish a from A) the later gets a number; a picture that
+    comes twice has one heat map.
     """
 
-    def __init__(self, folder: Path, given: Sequence[str]) -> None:
-        """given: the files and folders on the command line, without -; UsageError where heat maps would mix with them.
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """Check the folder, which is made with its first heat map.
 
-        The folder is made with its first heat map.
+        Args:
+            folder: Where the heat maps go.
+            names: The files and folders of the command, without -.
+
+        Raises:
+            UsageError: The heat maps would mix with the pictures.
         """
         if folder.exists() and not folder.is_dir():
-            raise UsageError(f"--explain {folder}: is a file; give a folder, which is made if there is none.")
+            raise UsageError(f"--explain is {folder}, a file; name a folder, which is made if it does not exist.")
         self.folder = folder
         self._real = os.path.realpath(folder)
-        for name in given:
+        for name in names:
             self._check_apart(name)
             if _is_below(self._real, os.path.realpath(name)):
                 raise UsageError(
-                    f"--explain {folder}: lies in {name}, whose next prediction would take heat maps for pictures; "
-                    "give a folder outside."
+                    f"--explain is {folder}, which lies in {name}: the next prediction would take heat maps for "
+                    "pictures. Name a folder outside."
                 )
         self._waiting: deque[tuple[str, str | None]] = deque()
         self._names: dict[tuple[str, Path], Path] = {}
@@ -51,18 +56,18 @@ class HeatFolder:
     def _check_apart(self, name: str) -> None:
         if _is_below(os.path.realpath(name), self._real):
             raise UsageError(
-                f"--explain {self.folder}: {name} lies in it, where heat maps are; give a folder without pictures."
+                f"--explain is {self.folder}, but {name} is in it; name a folder without pictures."
             )
 
     def watch(self, pictures: Iterable[tuple[str, str | None]]) -> Iterator[str]:
-        """Yield the paths of pictures that come with the folder they were found in; UsageError as in the beginning."""
+        """Yield the paths of pictures that come with their folder; UsageError where one lies among the heat maps."""
         for path, root in pictures:
-            self._check_apart(path)  # what comes from standard input, or by a link
+            self._check_apart(path)  # a path from standard input, or a link
             self._waiting.append((path, root))
             yield path
 
     def write(self, answers: Iterable["Explanation | BadFile"]) -> Iterator[tuple["Prediction | BadFile", str | None]]:
-        """Write the heat map of each of the watched pictures in turn; yield the answer and the heat map's path."""
+        """Write the heat map of each watched picture in turn; yield the answer and the heat map's path."""
         from reslab.inference import Explanation
 
         for answer in answers:
@@ -109,7 +114,7 @@ def _shortened(name: str) -> str:
 
 
 def _write(target: Path, explanation: "Explanation") -> None:
-    """Write a panel; its captions are in it as text too, as the font has not all letters."""
+    """Write a panel with its captions as text too, as the font does not have all letters."""
     from PIL.PngImagePlugin import PngInfo
 
     from reslab.system.files import write_atomically
@@ -121,5 +126,5 @@ def _write(target: Path, explanation: "Explanation") -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{target.parent}: cannot be made for a heat map: {error.strerror or error}.") from None
+        raise RunError(f"{target.parent}: cannot make the folder for a heat map: {error.strerror or error}.") from None
     write_atomically(target, content.getvalue())

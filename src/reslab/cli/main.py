@@ -31,13 +31,14 @@ from .commands.reproduce import reproduce
 from .commands.train import train
 from .commands.train_folder import train_folder
 from .renamed import check_words
+from .types import OPTIONS
 
 app = App(
     name="reslab",
     help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
     suppress_keyboard_interrupt=False,  # said and counted below
-    group_parameters=Group("Options", sort_key=0),
+    group_parameters=OPTIONS,
 )
 _VERBS = {
     "Train": (demo, train, train_folder, recipes),

@@ -1,4 +1,4 @@
-"""What a command was given: a run folder or a model file, and the data to use it on."""
+"""What evaluating commands work on: a run folder or a model file, and its data."""
 
 import logging
 from collections import Counter
@@ -17,46 +17,57 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def model_path(given: Path) -> Path:
-    """Return the model file that is meant: itself, or that of a finished run."""
-    if not given.exists():
-        raise RunError(f"{given} does not exist; give a run folder or a model file.")
-    if given.is_file():
-        return given
+def model_path(run_or_model: Path) -> Path:
+    """Return the path of a model file: `run_or_model` itself, or the model file of a finished run."""
+    if not run_or_model.exists():
+        raise RunError(f"{run_or_model} does not exist; name a run folder or a model file.")
+    if run_or_model.is_file():
+        return run_or_model
     from reslab.artifacts.run_folder import RunFolder
 
-    return RunFolder.open(given).finished_model()
+    return RunFolder.open(run_or_model).finished_model()
 
 
-def open_data(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":
-    """Return the run's own data, exactly as it was split; or the recipe's, or what was asked for, as it lies there."""
+def open_data(run_or_model: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":
+    """Open the data to evaluate on.
+
+    Args:
+        run_or_model: The run folder or the model file.
+        loaded: What is in the model file.
+        data: Other data; None for the run's own, exactly as it was split, or else the recipe's.
+        kind: The format of other data; None recognises it.
+
+    Raises:
+        UsageError: Neither the model file nor the command says which data.
+        RunError: The data is missing or damaged.
+    """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.builders import build_splits
     from reslab.runs.data import data_of_run
 
-    given = _run_or_file(given)
-    config = _data_config(given, loaded, data, kind)
-    if given.is_dir() and data is None and kind is None:
-        return data_of_run(RunFolder.open(given), config).splits
+    run_or_model = _run_if_its_own(run_or_model)
+    config = _data_config(run_or_model, loaded, data, kind)
+    if run_or_model.is_dir() and data is None and kind is None:
+        return data_of_run(RunFolder.open(run_or_model), config).splits
     return build_splits(config)
 
 
-def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "DataConfig":
+def _data_config(run_or_model: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "DataConfig":
     from reslab.artifacts.run_folder import RunFolder
     from reslab.config import DataConfig, from_dict
     from reslab.recipes import RECIPES
 
-    if given.is_dir():
-        config = from_dict(RunFolder.open(given).config()).data
+    if run_or_model.is_dir():
+        config = from_dict(RunFolder.open(run_or_model).config()).data
     elif loaded.card.recipe in RECIPES:
         config = RECIPES[loaded.card.recipe].make().data
     else:
         config = DataConfig()
         if data is None and kind is None:
-            raise UsageError(f"{given} does not say which data it was trained on; give --data PATH.")
+            raise UsageError(f"{run_or_model} does not say which data it was trained on; name it with --data PATH.")
     if data is None and kind is None:
         return config
-    # nothing is held out of other data, and its parts are what they are called
+    # nothing is held out of other data, and its parts keep their names
     return replace(
         config,
         path=None if data is None else str(data),
@@ -68,24 +79,24 @@ def _data_config(given: Path, loaded: "ModelFile", data: Path | None, kind: str 
 
 
 def part_of(splits: "Splits", split: str) -> "Dataset":
-    """Return one part of the data, or all of them together; RunError says which there are."""
+    """Return one part of the data, or all together; RunError lists the parts that it has."""
     if split == "all":
         return splits.together()
     try:
         return splits.part(split)
     except RunError as error:
-        raise RunError(f"{error} --split all takes all parts together.") from None
+        raise RunError(f"{error} For all parts together: --split all.") from None
 
 
-def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
-    """Warn of images that the run has in another split: of those that it trained on, a score says too much."""
+def warn_of_known_images(run_or_model: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
+    """Warn of images that the run used in another split: on training images a score is too good."""
     from reslab.artifacts.run_folder import RunFolder
     from reslab.runs.data import known_images
 
-    given = _run_or_file(given)
-    if data is None or not given.is_dir():
+    run_or_model = _run_if_its_own(run_or_model)
+    if data is None or not run_or_model.is_dir():
         return
-    known = known_images(RunFolder.open(given), dataset)
+    known = known_images(RunFolder.open(run_or_model), dataset)
     known.pop(split, None)
     if known:
         parts = ", ".join(f"{count:,} for {name}" for name, count in sorted(known.items()))
@@ -96,7 +107,7 @@ def say_known_images(given: Path, data: Path | None, dataset: "Dataset", split: 
 
 
 def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
-    """Count the images that are those of the model file's own run, by its splits; none where it lies in no run."""
+    """Count the images that the model file's own run used, by split; none for a file outside a run."""
     from reslab.runs.data import same_files
 
     folder = _run_of(model)
@@ -104,9 +115,9 @@ def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
 
 
 def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) -> bool:
-    """Whether this judges the model file's run by its test set: by its name, or by its images under another name.
+    """Return whether this evaluates a run on its test set, by the split's name or by the images under another name.
 
-    Of other data that is called a test set, it does if images have the class and file name of some of the run's.
+    Other data that is called a test set counts if its images share class and file name with some of the run's.
     """
     from reslab.data import FileDataset
     from reslab.runs.data import known_images
@@ -120,14 +131,14 @@ def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) 
     return not has_list or known_images(folder, dataset)["test"] > 0
 
 
-def _run_or_file(given: Path) -> Path:
-    """The run folder where a model file lies in its own: the data is that of the run, not of a recipe's defaults."""
-    folder = _run_of(given) if given.is_file() else None
-    return given if folder is None else folder.path
+def _run_if_its_own(run_or_model: Path) -> Path:
+    """Return the run folder of a run's own model file, so that the data is the run's; else the path as it is."""
+    folder = _run_of(run_or_model) if run_or_model.is_file() else None
+    return run_or_model if folder is None else folder.path
 
 
 def _run_of(model: Path) -> "RunFolder | None":
-    """The run whose model file this is."""
+    """Return the run whose model file this is."""
     from reslab.artifacts.run_folder import RunFolder
 
     folder = RunFolder(model.resolve().parent)
@@ -135,13 +146,13 @@ def _run_of(model: Path) -> "RunFolder | None":
 
 
 def numbered_as(dataset: "Dataset", loaded: "ModelFile") -> "Dataset":
-    """Return the data with the model's numbers of its classes, which are matched by name; it may have fewer."""
+    """Number the data's classes as the model does, matched by name; the data may have fewer."""
     from reslab.data.dataset import number_as
 
-    known, found = len(loaded.card.class_names), len(dataset.class_names)
+    known, present = len(loaded.card.class_names), len(dataset.class_names)
     numbered = number_as(dataset, loaded.card.class_names)
-    if found < known:
+    if present < known:
         log.info(
-            "the data has %d of the model's %d classes; an answer out of the others counts as wrong.", found, known
+            "the data has %d of the model's %d classes; an answer from the others counts as wrong.", present, known
         )
     return numbered

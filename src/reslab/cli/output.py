@@ -44,7 +44,7 @@ class Rows(Protocol):
 
 
 class Table:
-    """Columns for people: probability and class, the best first; the path comes last, as its length is anything."""
+    """Columns for people: probability and class, best first; the path comes last, as it may be long."""
 
     def __init__(self, class_names: tuple[str, ...], top_k: int, with_heat_maps: bool = False) -> None:
         self._width = min(max(map(len, class_names)), _WIDEST)
@@ -74,7 +74,7 @@ class Csv:
 
 
 class JsonLines:
-    """One object for each picture: image, label, probability, top (all that was asked for), heat_map if any; ASCII."""
+    """One ASCII object for each picture: image, label, probability, top (all classes asked for), heat_map if any."""
 
     def __init__(self, class_names: tuple[str, ...], top_k: int, with_heat_maps: bool = False) -> None: ...
 
@@ -92,7 +92,7 @@ class JsonLines:
 
 
 def _finite(value: float) -> float | None:
-    """The value, or null for a network whose logits overflow: JSON has no NaN."""
+    """Return the value, or None for a network whose logits overflow: JSON has no NaN."""
     return value if math.isfinite(value) else None
 
 

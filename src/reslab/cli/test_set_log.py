@@ -1,4 +1,4 @@
-"""Each use of a run's test set is written down, and from the second on it is said."""
+"""Record every use of a run's test set; warn from the second use on."""
 
 import logging
 from datetime import UTC, datetime
@@ -38,8 +38,8 @@ def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> Non
         return
     if count > 1:
         log.warning(
-            "the test set of %s is used for the %s time (test_uses.json lists them); what is chosen by it is no longer "
-            "judged by it: choose on validation.", folder.path, _ordinal(count),
+            "the test set of %s is used for the %s time (test_uses.json lists them). What is selected by it is no "
+            "longer judged by it: select on validation.", folder.path, _ordinal(count),
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter, Token
 
+OPTIONS = Group("Options", sort_key=0)
 RUN = Group("Run", sort_key=1)
 DATA = Group("Data", sort_key=2)
 MODEL = Group("Network", sort_key=3)

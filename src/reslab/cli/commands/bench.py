@@ -10,13 +10,13 @@ from cyclopts import App, Parameter
 from reslab.cli.config_args import Settings, choose_config, read_settings
 from reslab.cli.folder_args import plan_config
 from reslab.cli.renamed import FOLDER_RECIPE
-from reslab.cli.types import DATA, JsonSwitch, Overrides
+from reslab.cli.types import DATA, OPTIONS, JsonSwitch, Overrides
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
     from reslab.config import RunConfig
 
-app = App(name="bench", help="Measure how fast this machine is at a recipe.")
+app = App(name="bench", help="Measure how fast this machine is at a recipe.", group_parameters=OPTIONS)
 
 
 @app.command(name="input")

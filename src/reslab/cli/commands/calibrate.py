@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from reslab.cli.model_args import model_path, numbered_as, open_data, say_known_images, used_by_run
+from reslab.cli.model_args import model_path, numbered_as, open_data, used_by_run, warn_of_known_images
 from reslab.cli.types import DATA
 from reslab.errors import RunError
 
@@ -41,12 +41,12 @@ def calibrate(
     _check_may_change(path)
     loaded = load_model(path)
     dataset = numbered_as(_validation_part(open_data(run_or_model, loaded, data, data_kind)), loaded)
-    say_known_images(run_or_model, data, dataset, "validation")
+    warn_of_known_images(run_or_model, data, dataset, "validation")
     used = used_by_run(path, dataset)
     if known := used["test"] + used["train"]:
         raise RunError(
-            f"{known} of these {len(dataset)} images are the run's own test or training images, which a temperature "
-            "may not be fitted on; give others (--data FOLDER)."
+            f"{known} of these {len(dataset)} images are the run's own test or training images. A temperature must be "
+            "fitted on others: --data FOLDER"
         )
     device = pick_device()
     with counting("validation images", len(dataset)) as on_progress:
@@ -54,13 +54,13 @@ def calibrate(
             loaded.model.to(device), dataset, loaded.card.preprocess, split="validation", on_progress=on_progress
         )
     if not answers.are_finite:
-        raise RunError(f"{path}: the network's logits overflow; no temperature mends that.")
+        raise RunError(f"{path}: the network's logits overflow, which no temperature can correct.")
     temperature = fit_temperature(answers.probabilities, answers.labels)
     if temperature in TEMPERATURES:
         raise RunError(
             f"no temperature fits: on {len(dataset)} images the likelihood still rises at {temperature:g}, the end of "
-            f"the range ({answers}). So it is where all answers are right, or worse than chance. Nothing was written; "
-            "hold out more images."
+            f"the range ({answers}). That happens when all answers are right, or worse than chance. Nothing was "
+            "written; hold out more images."
         )
     save_model(path.resolve(), loaded.model.cpu(), replace(loaded.card, temperature=temperature))
     before = measure_calibration(answers.probabilities, answers.labels)
@@ -77,8 +77,8 @@ def _check_may_change(path: Path) -> None:
 
     if is_of_checkpoint(path):
         raise RunError(
-            f"{path} is of a checkpoint, which its run goes on from and which may not be changed; copy the file out of "
-            "it first."
+            f"{path} belongs to a checkpoint, from which its run resumes and which must not change; copy the file to "
+            "another folder first."
         )
 
 
@@ -87,7 +87,7 @@ def _validation_part(splits: "Splits") -> "Dataset":
         return splits.part("validation")
     except RunError as error:
         raise RunError(
-            f"{error} Calibrate on images that the network was not trained on: give a folder of them with train/ and "
-            "val/ (--data FOLDER), of which val/ is used; or train with a part held out (reslab train RECIPE "
+            f"{error} Calibration needs images that the network was not trained on: name a folder of them with train/ "
+            "and val/ (--data FOLDER), of which val/ is used; or train with a part held out (reslab train RECIPE "
             "--data.validation_size N --run-dir DIR) and calibrate DIR."
         ) from None

@@ -39,7 +39,7 @@ def compare(
     from reslab.report import save_figure, write_comparison
 
     if output is not None and output.suffix not in (".html", ".svg", ".png"):
-        raise UsageError(f"--output {output}: allowed: a file ending in .html, .svg or .png.")
+        raise UsageError(f"--output is {output}; allowed: a file that ends in .html, .svg or .png.")
     comparison = compare_runs(folders)
     if json:
         print(jsonlib.dumps([asdict(row) for row in comparison.rows], indent=2))
@@ -89,16 +89,16 @@ def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
     from reslab.artifacts.record import RecordedRun
 
     if not paths:
-        raise UsageError("which runs? Give run folders, or a folder that holds some: reslab compare runs/demo")
-    found: list[RunFolder | RecordedRun] = []
+        raise UsageError("which runs? Name run folders, or a folder that holds some: reslab compare runs/demo")
+    runs: list[RunFolder | RecordedRun] = []
     for path in paths:
         if path.suffix == ".json":
-            found.append(RecordedRun.open(path))
+            runs.append(RecordedRun.open(path))
         elif path.is_dir():
-            found += _inside(path)
+            runs += _inside(path)
         else:
             raise RunError(f"{path} {_what_else(path)}")
-    return found
+    return runs
 
 
 def _inside(path: Path) -> "list[RunFolder | RecordedRun]":
@@ -106,18 +106,18 @@ def _inside(path: Path) -> "list[RunFolder | RecordedRun]":
     from reslab.artifacts.run_folder import RunFolder
 
     folders = sorted(config.parent for config in path.rglob("config.json") if RunFolder.is_run(config.parent))
-    found: list[RunFolder | RecordedRun] = [RunFolder.open(folder) for folder in folders]
+    runs: list[RunFolder | RecordedRun] = [RunFolder.open(folder) for folder in folders]
     for file in sorted(file for file in path.rglob("*.json") if file.stem.isdigit()):  # RECIPE/SEED.json
         try:
-            found.append(RecordedRun.open(file))
+            runs.append(RecordedRun.open(file))
         except RunError as error:
             log.warning("left out: %s", error)
-    if not found:
+    if not runs:
         if (path / "config.json").exists():
             RunFolder.open(path)  # says what is wrong with it
             raise RunError(f"{path} holds no runs and no records.")
         raise RunError(f"{path} is not a run folder (it has no config.json), and holds no runs and no records.")
-    return found
+    return runs
 
 
 def _what_else(path: Path) -> str:

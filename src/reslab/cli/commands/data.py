@@ -39,7 +39,7 @@ def check(
     if html is not None:
         need_report_extra()
         if not html.parent.is_dir():
-            raise UsageError(f"--html {html}: there is no folder {html.parent}; make it first.")
+            raise UsageError(f"--html is {html}, but the folder {html.parent} does not exist; make it first.")
     from reslab.data.checks.all_checks import check_images
     from reslab.data.sources.image_list import take_inventory
     from reslab.system.progress import make_count
@@ -101,7 +101,7 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
     errors = sum(finding.severity == "error" for finding in findings)
     print(
         f"{errors} error(s): training refuses them or leaves them out; "
-        f"{len(findings) - errors} warning(s): worth a look, training goes on"
+        f"{len(findings) - errors} warning(s): worth a look, training accepts them"
     )
 
 

@@ -23,14 +23,14 @@ def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whol
     from reslab.experiments.demo import run_demo
     from reslab.system.progress import make_progress
 
-    _conclude(run_dir, run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=make_progress))
+    _print_result(run_dir, run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=make_progress))
     return 0
 
 
-def _conclude(run_dir: Path, done: "Demo") -> None:
+def _print_result(run_dir: Path, demo: "Demo") -> None:
     from reslab.report import compare, write_comparison, write_report
 
-    for folder in done.folders:
+    for folder in demo.folders:
         write_report(folder)
     rows = [
         (
@@ -40,13 +40,13 @@ def _conclude(run_dir: Path, done: "Demo") -> None:
             group.spread("train_error"),
             group.spread("reported_error"),
         )
-        for group in compare(done.folders).groups
+        for group in compare(demo.folders).groups
     ]
     print_table("", ("recipe", "network", "seeds", "training error %", "test error %"), rows, left=2)
-    for sentence in done.sentences:
+    for sentence in demo.sentences:
         print(sentence)
     title = "Plain and residual networks on handwritten digits"
-    page = write_comparison(done.folders, run_dir / "index.html", title=title, verdict=[*done.sentences, *PAPER])
+    page = write_comparison(demo.folders, run_dir / "index.html", title=title, verdict=[*demo.sentences, *PAPER])
     print(f"page: {page}")
 
 

@@ -1,4 +1,4 @@
-"""`reslab describe`: what a network is made of and what it costs, beside the paper's figures."""
+"""`reslab describe`: what a network is made of and what it costs, next to the paper's figures."""
 
 import json as jsonlib
 from dataclasses import asdict
@@ -41,7 +41,7 @@ def describe(
         json: Print JSON.
     """
     if all_networks == (name is not None):
-        raise UsageError("give one network's name, or --all for the whole table: reslab describe resnet50")
+        raise UsageError("name one network, or --all for the whole table: reslab describe resnet50")
     if all_networks:
         return _describe_all(json)
     from reslab.analysis.complexity import measure_complexity
@@ -50,28 +50,29 @@ def describe(
 
     assert name is not None
     if image_size is not None and image_size < 1:
-        raise UsageError(f"image_size is {image_size}; it is the images' height and width, at least 1 pixel.")
+        raise UsageError(f"--image-size is {image_size}; allowed: 1 pixel or more.")
     spec = model_spec(name, num_classes=num_classes, in_channels=in_channels, shortcut=shortcut)
-    found = measure_complexity(spec, image_size)
+    complexity = measure_complexity(spec, image_size)
     if json:
-        print(jsonlib.dumps(asdict(found), indent=2))
+        print(jsonlib.dumps(asdict(complexity), indent=2))
         return 0
-    _print_one(found, expected_for(spec), layers)
+    _print_network(complexity, expected_for(spec), layers)
     return 0
 
 
-def _print_one(found: "Complexity", expected: "Expected | None", every_layer: bool) -> None:
-    spec = found.spec
+def _print_network(complexity: "Complexity", expected: "Expected | None", every_layer: bool) -> None:
+    spec = complexity.spec
     print(spec.label)
     print(f"weighted layers  {spec.depth}")
     print(f"blocks           {spec.block}, {' + '.join(map(str, spec.num_blocks))}")
-    print(f"shortcuts        {_option(spec.shortcut)}, {found.num_projections} projections")
-    print(f"parameters       {found.parameters:,}{_beside(expected, 'M')}")
-    size = f"{found.image_size}x{found.image_size}"
-    beside = _beside(expected, "G") if found.is_native_size else ""
-    print(f"multiply-adds    {found.multiply_adds:,} ({found.multiply_adds / 1e9:.3f} G) for one {size} image{beside}")
+    print(f"shortcuts        {_option(spec.shortcut)}, {complexity.num_projections} projections")
+    print(f"parameters       {complexity.parameters:,}{_in_the_paper(expected, 'M')}")
+    size = f"{complexity.image_size}x{complexity.image_size}"
+    in_the_paper = _in_the_paper(expected, "G") if complexity.is_native_size else ""
+    giga = complexity.multiply_adds / 1e9
+    print(f"multiply-adds    {complexity.multiply_adds:,} ({giga:.3f} G) for one {size} image{in_the_paper}")
     print("                 (convolutions and fully connected layers)\n")
-    rows = [_layer_row(layer) for layer in found.layers] if every_layer else _stage_rows(found)
+    rows = [_layer_row(layer) for layer in complexity.layers] if every_layer else _stage_rows(complexity)
     print_table("", ("layer", "kind", "output", "parameters", "multiply-adds"), rows, left=2)
 
 
@@ -79,8 +80,8 @@ def _option(shortcut: str) -> str:
     return "none (plain)" if shortcut == "none" else f"option {shortcut}"
 
 
-def _beside(expected: "Expected | None", unit: str) -> str:
-    """The paper's figure, in words."""
+def _in_the_paper(expected: "Expected | None", unit: str) -> str:
+    """Return the paper's figure in words."""
     if expected is None or expected.paper is None:
         return "   (paper: no figure)"
     return f"   (paper: {expected.paper})" if expected.paper.endswith(unit) else ""
@@ -94,10 +95,10 @@ def _layer_row(layer: "Layer") -> tuple[str, ...]:
     return (layer.name, layer.kind, _size(layer.output), f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
 
 
-def _stage_rows(found: "Complexity") -> list[tuple[str, ...]]:
+def _stage_rows(complexity: "Complexity") -> list[tuple[str, ...]]:
     """One row for each stage, as in the paper's Table 1; batch norm's parameters are in the total only."""
     stages: dict[str, list[Layer]] = {}
-    for layer in found.layers:
+    for layer in complexity.layers:
         stages.setdefault(layer.name.split(".")[0], []).append(layer)
     return [_stage_row(name, members) for name, members in stages.items()]
 
@@ -115,9 +116,9 @@ def _stage_row(name: str, members: "list[Layer]") -> tuple[str, ...]:
 
 
 def _describe_all(json: bool) -> int:
-    from reslab.analysis.paper_counts import TOLERANCE, check_counts
+    from reslab.analysis.paper_counts import TOLERANCE, check
 
-    outcomes = check_counts()
+    outcomes = check()
     bad = [outcome for outcome in outcomes if not outcome.is_ok]
     if json:
         print(jsonlib.dumps([_outcome_values(outcome) for outcome in outcomes], indent=2))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, part_of, say_known_images
+from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, part_of, warn_of_known_images
 from reslab.cli.test_set_log import note_test_use
 from reslab.cli.types import DATA, OUTPUT, VIEWS, JsonSwitch, WholeNumber
 from reslab.errors import RunError, UsageError
@@ -56,23 +56,23 @@ def evaluate(
     from reslab.artifacts.model_file import load_model
     from reslab.evaluation import Protocol, ensemble, summarize
 
-    chosen = Protocol(protocol, _sides(sides))
-    given = (run_or_model, *more)
-    paths = [model_path(one) for one in given]
+    views = Protocol(protocol, _sides(sides))
+    subjects = (run_or_model, *more)
+    paths = [model_path(subject) for subject in subjects]
     members = [load_model(path) for path in paths]
     _check_same_classes(paths, members)
     dataset = numbered_as(part_of(open_data(run_or_model, members[0], data, data_kind), split), members[0])
-    say_known_images(run_or_model, data, dataset, split)
+    warn_of_known_images(run_or_model, data, dataset, split)
     _check_resize_mode(resize_mode, dataset, protocol)
     ks = _ks(top_k, len(dataset.class_names))
-    found = [_answer(member, dataset, chosen, split, resize_mode) for member in members]
-    answers = found[0] if len(found) == 1 else ensemble(found)
+    answers = [_answer(member, dataset, views, split, resize_mode) for member in members]
+    predictions = answers[0] if len(answers) == 1 else ensemble(answers)
     temperature = members[0].card.temperature if len(members) == 1 else None
-    scores = summarize(answers, dataset.class_names, ks, temperature)
+    scores = summarize(predictions, dataset.class_names, ks, temperature)
     for path in paths:
         if is_test_use(path, dataset, split, data):
             flags = {"data": data, "data-kind": data_kind, "split": split, "protocol": protocol}
-            note_test_use(path, scores, _command(given, {**flags, "sides": sides, "resize-mode": resize_mode}))
+            note_test_use(path, scores, _command(subjects, {**flags, "sides": sides, "resize-mode": resize_mode}))
     network = " + ".join(member.spec.label for member in members)
     if json:
         names = {"model": str(paths[0])} if len(paths) == 1 else {"models": [str(path) for path in paths]}
@@ -121,8 +121,8 @@ def _check_same_classes(paths: "list[Path]", members: "list[ModelFile]") -> None
         if ours != first:
             missing, extra = sorted(set(first) - set(ours))[:5], sorted(set(ours) - set(first))[:5]
             raise RunError(
-                f"{path} has other classes than {paths[0]}, or another order (only there: {missing or 'none'}; only "
-                f"here: {extra or 'none'}); an ensemble needs the same list in all."
+                f"{path} does not have the classes of {paths[0]} in the same order (missing: {missing or 'none'}; "
+                f"additional: {extra or 'none'}). An ensemble needs the same list in all model files."
             )
 
 
@@ -130,11 +130,13 @@ def _sides(text: str | None) -> tuple[int, ...] | None:
     try:
         return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--sides {text}: give whole numbers of pixels with commas between, like 224,256.") from None
+        raise UsageError(
+            f"--sides is {text!r}; allowed: whole numbers of pixels with commas between them, like 224,256."
+        ) from None
 
 
 def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
-    """Return 1 and the k asked for; the default of 5 says nothing of five classes or fewer."""
+    """Return 1 and the k asked for; the default of 5 has no meaning with five classes or fewer."""
     if top_k != DEFAULT_TOP_K and not 1 <= top_k <= num_classes:
         raise UsageError(f"--top-k is {top_k}; allowed: 1 to {num_classes}, the number of classes.")
     if top_k == DEFAULT_TOP_K and num_classes <= DEFAULT_TOP_K:
@@ -142,11 +144,11 @@ def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
     return tuple(sorted({1, top_k}))
 
 
-def _command(given: tuple[Path, ...], flags: dict[str, object]) -> str:
-    """The command that counts the same again, without what is the default."""
+def _command(subjects: tuple[Path, ...], flags: dict[str, object]) -> str:
+    """Return the command that counts the same again, without defaults."""
     defaults = {"split": "test", "protocol": "center"}
-    told = {name: value for name, value in flags.items() if value is not None and value != defaults.get(name)}
-    words = [*map(str, given), *(word for name, value in told.items() for word in (f"--{name}", str(value)))]
+    options = {name: value for name, value in flags.items() if value is not None and value != defaults.get(name)}
+    words = [*map(str, subjects), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
     return f"reslab evaluate {shlex.join(words)}"
 
 
@@ -160,9 +162,9 @@ def _print_scores(scores: dict[str, Any], title: str) -> None:
         f"{scores['protocol']}{together})"
     )
     print(f"95 % interval: {interval['low']:.2f} to {interval['high']:.2f} % ({interval['method']})")
-    for found in scores["top_k"]:
-        if found["k"] > 1:
-            print(f"top-{found['k']} error: {found['error']:.2f} % ({total - found['correct']} of {total} wrong)")
+    for counts in scores["top_k"]:
+        if counts["k"] > 1:
+            print(f"top-{counts['k']} error: {counts['error']:.2f} % ({total - counts['correct']} of {total} wrong)")
     means = {name: scores["intervals"][name] for name in ("balanced_accuracy", "macro_f1")}
     for name, words in (("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro F1")):
         print(f"{words}: {scores[name]:.4f} ({means[name]['low']:.4f} to {means[name]['high']:.4f})")

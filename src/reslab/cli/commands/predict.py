@@ -58,10 +58,10 @@ def predict(
         explain_class: Make the heat maps for this class instead of the answer.
     """
     if not images:
-        raise UsageError("nothing to predict: give images, folders, or - to read paths from standard input.")
+        raise UsageError("nothing to predict: name images, folders, or - to read paths from standard input.")
     if wrong := next((name for name in images if name.startswith("-") and name != _STDIN), None):
         raise UsageError(
-            f"{wrong} is no option of predict.{did_you_mean(wrong, _OPTIONS)} A file of that name: ./{wrong}"
+            f"{wrong} is not an option of predict.{did_you_mean(wrong, _OPTIONS)} If it is a file: ./{wrong}"
         )
     heat = _heat_folder(explain, explain_class, engine, images)
     classifier = _load(model_path(model), engine, batch_size)
@@ -88,13 +88,10 @@ def _heat_folder(
 ) -> HeatFolder | None:
     if explain is None:
         if explain_class is not None:
-            raise UsageError(f"--explain-class {explain_class} says what of; say also where to: --explain FOLDER.")
+            raise UsageError(f"--explain-class {explain_class} needs a folder for the heat maps: --explain FOLDER")
         return None
     if engine != _AS_TRAINED:
-        raise UsageError(
-            f"--explain needs the gradients of the network as it was trained, which --engine {engine} does not have; "
-            "leave out --engine."
-        )
+        raise UsageError(f"--explain needs gradients, which --engine {engine} does not compute; leave out --engine.")
     return HeatFolder(explain, [name for name in images if name != _STDIN])
 
 
@@ -106,19 +103,19 @@ def _load(path: Path, engine: str, batch_size: int) -> "Explainer | Predictor":
     from reslab.inference import load
 
     check_choice("--engine", engine, (_AS_TRAINED, "auto", *MAKERS))
-    runs_on_cpu = engine in ("onnxruntime", "openvino")  # also beside a GPU
+    runs_on_cpu = engine in ("onnxruntime", "openvino")  # even next to a GPU
     device = pick_device("cpu" if runs_on_cpu else "auto")
     if engine == _AS_TRAINED:
         return load(path, device=device)
     if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
+        raise UsageError(f"--batch-size is {batch_size}; allowed: 1 or more.")
     predictor = load(path, engine=engine, batch_size=batch_size, device=device)
     logging.getLogger(__name__).info("engine: %s", predictor)
     return predictor
 
 
 class _BadFiles:
-    """Says what cannot be read as it comes, and counts."""
+    """Reports files that cannot be read as they come, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -134,33 +131,34 @@ class _BadFiles:
 # --- what to predict --------------------------------------------------------------------------------------------------
 
 
-_Picture = tuple[str, str | None]  # its path, and the given folder that it was found in
+_Picture = tuple[str, str | None]  # its path, and the folder of the command that it lies in
 
 
-def _pictures(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[_Picture], int | None]:
-    """Return the pictures and how many there are; None where some come from standard input.
+def _pictures(names: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[_Picture], int | None]:
+    """Return the pictures and their number, None where some come from standard input.
 
-    RunError for folders without images.
+    Raises:
+        RunError: A folder holds no images.
     """
-    if _STDIN in given:
-        return _each(given, on_error), None
-    found = list(_each(given, on_error))  # a list of names is little beside what it takes to read one picture each
-    return iter(found), len(found)
+    if _STDIN in names:
+        return _each(names, on_error), None
+    pictures = list(_each(names, on_error))
+    return iter(pictures), len(pictures)
 
 
-def _each(given: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[_Picture]:
+def _each(names: tuple[str, ...], on_error: Callable[[OSError], None]) -> Iterator[_Picture]:
     from reslab.data.sources.image_files import is_folder, walk_images
 
-    for name in given:
+    for name in names:
         if name == _STDIN:
             yield from ((line, None) for line in _lines())
         elif is_folder(name):
-            found = False
+            is_empty = True
             for path in walk_images(name, on_error):
-                found = True
+                is_empty = False
                 yield path, name
-            if not found:
-                raise RunError(f"{name}: holds no image files (by their suffix: .jpg, .png, .npy, ...).")
+            if is_empty:
+                raise RunError(f"{name}: holds no image files (by their suffixes: .jpg, .png, .npy, ...).")
         else:
             yield name, None
 
@@ -182,23 +180,23 @@ def _write(
     output: Path | None,
     bad: _BadFiles,
 ) -> int:
-    """Write a row for each prediction, in order, with its heat map's path; return how many there were."""
+    """Write a row for each prediction, in order, with its heat map's path; return their number."""
     from reslab.inference import BadFile
     from reslab.system.files import open_atomically
     from reslab.system.progress import make_count
 
     count = 0
-    out = sys.stdout  # before a bar begins: it takes sys.stdout over, and would print the rows on standard error
+    out = sys.stdout  # before a bar starts: it replaces sys.stdout, and would print the rows on standard error
     with ExitStack() as stack:
         file = stack.enter_context(open_atomically(output)) if output is not None else None
-        # on a terminal, the rows themselves show how far it is
+        # on a terminal, the rows themselves show the progress
         progress = None if file is None and out.isatty() else stack.enter_context(make_count("predicting", total))
 
         def put(text: str) -> None:
             if file is not None:
                 file.write(text.encode(errors="backslashreplace"))
             else:
-                encoding = out.encoding or "utf-8"  # a name may hold what has no place in it
+                encoding = out.encoding or "utf-8"  # which may not have all characters of a name
                 out.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
         put(rows.head())

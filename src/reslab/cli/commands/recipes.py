@@ -1,4 +1,4 @@
-"""`reslab recipes`: what can be trained by name, and how each differs from the paper."""
+"""`reslab recipes`: what can be trained by name, and how it differs from the paper."""
 
 import json as jsonlib
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ def list_recipes(*, json: JsonSwitch = False) -> int:
         size = f"{config.train.iterations:,} x {config.train.batch_size}"
         rows.append((item.name, config.model.label, config.data.kind, size, item.notes.expected))
     print_table("", ("recipe", "network", "data", "iterations x batch", "expected"), rows, left=5)
-    print("reslab recipes show RECIPE prints one with its settings and its differences from the paper.")
+    print("reslab recipes show RECIPE prints a recipe with its settings and its differences from the paper.")
     return 0
 
 
@@ -48,22 +48,22 @@ def show(name: str, /, *, json: JsonSwitch = False) -> int:
     """
     from reslab.recipes import find_recipe
 
-    found = find_recipe(name)
+    recipe = find_recipe(name)
     if json:
-        print(jsonlib.dumps(_values(found), indent=2, ensure_ascii=False))
+        print(jsonlib.dumps(_values(recipe), indent=2, ensure_ascii=False))
         return 0
-    notes = found.notes
-    print(f"# {name}: {found.make().model.label}")
+    notes = recipe.notes
+    print(f"# {name}: {recipe.make().model.label}")
     print(f"# paper: {notes.source}\n# expected: {notes.expected}\n# cost: {notes.cost}")
     print("# differences from the paper:")
     for difference in notes.differences:
         print(f"# - {difference}")
-    print(to_toml(_config(found)))
+    print(to_toml(_config(recipe)))
     return 0
 
 
 def to_toml(values: dict[str, Any], prefix: str = "") -> str:
-    """Return nested settings as TOML; what is none has no TOML form and becomes a comment."""
+    """Return nested settings as TOML; none has no TOML form and becomes a comment."""
     plain = [f"{key} = {_literal(value)}" if value is not None else f"# {key} = none" for key, value in values.items()
              if not isinstance(value, dict)]  # fmt: skip
     parts = [
@@ -79,13 +79,18 @@ def _literal(value: Any) -> str:
     return jsonlib.dumps(value, ensure_ascii=False)
 
 
-def _config(found: "Recipe") -> dict[str, Any]:
+def _config(recipe: "Recipe") -> dict[str, Any]:
     from reslab.config import to_dict
 
-    values = to_dict(found.make())
+    values = to_dict(recipe.make())
     del values["recipe"]
     return values
 
 
-def _values(found: "Recipe") -> dict[str, Any]:
-    return {"name": found.name, "network": found.make().model.label, **found.notes.to_dict(), "config": _config(found)}
+def _values(recipe: "Recipe") -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "network": recipe.make().model.label,
+        **recipe.notes.to_dict(),
+        "config": _config(recipe),
+    }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli.extras import need_report_extra
-from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, say_known_images
+from reslab.cli.model_args import is_test_use, model_path, numbered_as, open_data, warn_of_known_images
 from reslab.cli.test_set_log import note_test_use
 from reslab.cli.types import DATA, OUTPUT
 from reslab.errors import RunError, UsageError
@@ -44,15 +44,15 @@ def report(
     """
     need_report_extra()
     if output is not None and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}; make it first.")
-    given = _Given(run_or_model, data, data_kind, split)
-    print(_report_run(given, output) if run_or_model.is_dir() else _report_model(given, output))
+        raise UsageError(f"--output is {output}, but the folder {output.parent} does not exist; make it first.")
+    request = _Request(run_or_model, data, data_kind, split)
+    print(_report_run(request, output) if run_or_model.is_dir() else _report_model(request, output))
     return 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What the user asked for."""
+class _Request:
+    """The words of the command."""
 
     subject: Path
     data: Path | None
@@ -69,69 +69,72 @@ class _Given:
         return shlex.join(["reslab", "report", str(self.subject), *words])
 
 
-def _report_run(given: _Given, output: Path | None) -> Path:
+def _report_run(request: _Request, output: Path | None) -> Path:
     from reslab.artifacts.run_folder import RunFolder
     from reslab.report import write_report
 
-    folder = RunFolder.open(given.subject)
+    folder = RunFolder.open(request.subject)
     result = folder.result()
-    if result is None and given.is_explicit:
-        raise RunError(f"{given.subject} is not finished, so that there is nothing to judge yet; leave out --data etc.")
+    if result is None and request.is_explicit:
+        raise RunError(
+            f"{request.subject} is not finished, so there is nothing to judge yet; leave out --data, --data-kind and "
+            "--split."
+        )
     if result is not None:
-        folder.finished_model()  # says where a missing one is to be had
-    split = given.split or (result.reported_split if result else None)
+        folder.finished_model()  # a RunError says where to find a missing one
+    split = request.split or (result.reported_split if result else None)
     if split is not None:
         try:
-            _judge_run(folder, given, split)
+            _judge_run(folder, request, split)
         except RunError as error:
-            if given.is_explicit:
+            if request.is_explicit:
                 raise
-            log.warning("not judged: %s The report has the rest; --data PATH says where the images are.", error)
+            log.warning("not judged: %s The report shows the rest. If the images moved: --data PATH", error)
     return write_report(folder, output)
 
 
-def _judge_run(folder: "RunFolder", given: _Given, split: str) -> None:
-    """Judge the run's model file, unless its judgement is there already."""
+def _judge_run(folder: "RunFolder", request: _Request, split: str) -> None:
+    """Judge the run's model file, unless its judgement is already in the folder."""
     from reslab.report import basis_of, keep_judgement, kept_judgement
 
-    basis = basis_of(folder.model_path, split, given.data)
-    # other data may have changed since, which its place does not tell
-    if given.data is None and given.kind is None and kept_judgement(folder, basis):
+    basis = basis_of(folder.model_path, split, request.data)
+    # other data may have changed since, which its path does not tell
+    if request.data is None and request.kind is None and kept_judgement(folder, basis):
         return
-    keep_judgement(folder, basis, _judge(folder.model_path, given, split))
+    keep_judgement(folder, basis, _judge(folder.model_path, request, split))
 
 
-def _report_model(given: _Given, output: Path | None) -> Path:
+def _report_model(request: _Request, output: Path | None) -> Path:
     from reslab.artifacts.model_file import load_card
     from reslab.report import write_model_report
 
-    path = model_path(given.subject)
+    path = model_path(request.subject)
     card = load_card(path)
-    judgement = _judge(path, given, given.split or "test")
+    judgement = _judge(path, request, request.split or "test")
     return write_model_report(
         judgement,
         output or path.with_name(f"{path.stem}-report.html"),
         name=path.name,
         recipe=card.recipe,
         metrics=card.metrics,
-        command=given.command(),
+        command=request.command(),
     )
 
 
-def _judge(path: Path, given: _Given, split: str) -> dict[str, Any]:
-    """Open model and data, judge, and write a use of the test set down."""
+def _judge(path: Path, request: _Request, split: str) -> dict[str, Any]:
+    """Open model and data, judge, and record a use of the test set."""
     from reslab.artifacts.model_file import load_model
     from reslab.engines.hardware import pick_device
     from reslab.report import judge
     from reslab.system.progress import counting
 
     loaded = load_model(path)
-    splits = open_data(given.subject, loaded, given.data, given.kind)
+    splits = open_data(request.subject, loaded, request.data, request.kind)
     dataset = numbered_as(splits.part(split), loaded)
-    say_known_images(given.subject, given.data, dataset, split)
+    warn_of_known_images(request.subject, request.data, dataset, split)
     model = loaded.model.to(pick_device())
     train = None if split == "train" else splits.train
-    found = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
-    if is_test_use(path, dataset, split, given.data):
-        note_test_use(path, found["scores"], given.command())
-    return found
+    judgement = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
+    if is_test_use(path, dataset, split, request.data):
+        note_test_use(path, judgement["scores"], request.command())
+    return judgement

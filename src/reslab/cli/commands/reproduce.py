@@ -56,18 +56,20 @@ def reproduce(
     from reslab.system.progress import make_progress
 
     if all and names:
-        raise UsageError("--all takes no names; give names or --all.")
+        raise UsageError("--all takes no names: leave out the names or --all.")
     if not all and not names:
         if size != "digits" or (seeds, jobs, data, results) != (None,) * 4:
-            raise UsageError("which experiments? Give names, or --all; without anything they are listed.")
-        rows = [(one.name, one.title, one.source) for one in EXPERIMENTS.values()]
+            raise UsageError("which experiments? Name some, or --all; without any flag they are listed.")
+        rows = [(experiment.name, experiment.title, experiment.source) for experiment in EXPERIMENTS.values()]
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
     check_choice("--size", size, SIZES)
     check_no_torchrun("'reslab reproduce'")
     if data is not None and size == "digits":
-        raise UsageError("--data is where CIFAR-10 lies; the size 'digits' has its data with it: leave --data out.")
-    chosen = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]
+        raise UsageError(
+            "--data is the folder of CIFAR-10, but the size 'digits' has its data with it: leave --data out."
+        )
+    experiments = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]
     setup = Setup(
         runs=run_dir / "runs",
         results=results or run_dir / "results",
@@ -79,52 +81,53 @@ def reproduce(
     for folder in (setup.runs, setup.results, run_dir / "book"):
         check_can_be_written(folder)
     if size == "paper":
-        _say_how_long()
-    _conduct_each(chosen, cast(Size, size), setup, run_dir / "book")
+        _warn_of_hours()
+    _run_each(experiments, cast(Size, size), setup, run_dir / "book")
     print(f"book: {run_dir / 'book' / 'index.html'} (everything below {setup.results})")
     return 0
 
 
-def _say_how_long() -> None:
-    """Size "paper" on a CPU is a mistake more often than a plan."""
+def _warn_of_hours() -> None:
+    """Warn of the paper's size on a CPU, which is more often a mistake than a plan."""
     import torch
 
     if not torch.cuda.is_available():
         log.warning(
-            "size 'paper' trains every network for 64,000 iterations, which takes hours for the smallest and days for "
-            "the deepest without a GPU, and there is none here. Size 'small' has 2,344."
+            "size 'paper' trains every network for 64,000 iterations. Without a GPU, which this machine lacks, that "
+            "takes hours for the smallest and days for the deepest; size 'small' has 2,344 iterations."
         )
 
 
-def _conduct_each(chosen: "Sequence[AnyExperiment]", size: "Size", setup: "Setup", book: Path) -> None:
-    """Run one experiment after the other and write the book after each; the RunError at the end names what failed.
+def _run_each(experiments: "Sequence[AnyExperiment]", size: "Size", setup: "Setup", book: Path) -> None:
+    """Run one experiment after the other, and write the book after each.
 
-    A single one fails with its own error.
+    Raises:
+        RunError: Names the experiments that failed; a single experiment fails with its own error.
     """
     from reslab.experiments.book import write_book
     from reslab.experiments.run_experiment import run_experiment
 
     failed, problem = [], None
-    for one in chosen:
+    for experiment in experiments:
         try:
-            verdict = one.judge(run_experiment(one, size, setup))
+            verdict = experiment.judge(run_experiment(experiment, size, setup))
         except Interrupted:
             raise
         except (RunError, UsageError, OSError) as error:
-            if len(chosen) == 1:
+            if len(experiments) == 1:
                 raise
-            failed.append(one.name)
-            print(f"reslab: {one.name}: {error}", file=sys.stderr)
+            failed.append(experiment.name)
+            print(f"reslab: {experiment.name}: {error}", file=sys.stderr)
             continue
-        print(f"{one.name} ({size}): {verdict.outcome}. {verdict.sentence}")
+        print(f"{experiment.name} ({size}): {verdict.outcome}. {verdict.sentence}")
         try:  # after each, so that a stop leaves what there is
             write_book(setup.results, book)
             problem = None
-        except (RunError, UsageError) as error:  # of other evidence, which may be made anew later in this loop
+        except (RunError, UsageError) as error:  # in other evidence, which a later experiment may write again
             problem = error
     if failed:
         raise RunError(
-            f"{len(failed)} of {len(chosen)} experiments failed: {', '.join(failed)}; the reasons are above."
+            f"{len(failed)} of {len(experiments)} experiments failed: {', '.join(failed)}; the reasons are above."
         )
     if problem is not None:
         raise problem
