@@ -55,9 +55,7 @@ class HeatFolder:
 
     def _check_apart(self, name: str) -> None:
         if _is_below(os.path.realpath(name), self._real):
-            raise UsageError(
-                f"--explain is {self.folder}, but {name} is in it; name a folder without pictures."
-            )
+            raise UsageError(f"--explain is {self.folder}, but {name} is in it; name a folder without pictures.")
 
     def watch(self, pictures: Iterable[tuple[str, str | None]]) -> Iterator[str]:
         """Yield the paths of pictures that come with their folder; UsageError where one lies among the heat maps."""
