@@ -116,9 +116,9 @@ def _stage_row(name: str, members: "list[Layer]") -> tuple[str, ...]:
 
 
 def _describe_all(json: bool) -> int:
-    from reslab.analysis.paper_counts import TOLERANCE, check
+    from reslab.analysis.paper_counts import TOLERANCE, check_counts
 
-    outcomes = check()
+    outcomes = check_counts()
     bad = [outcome for outcome in outcomes if not outcome.is_ok]
     if json:
         print(jsonlib.dumps([_outcome_values(outcome) for outcome in outcomes], indent=2))
