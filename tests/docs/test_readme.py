@@ -34,7 +34,7 @@ def test_the_python_example_runs(
     monkeypatch.chdir(tmp_path)
     exec(code[1].replace('"iterations": 510', '"iterations": 3'), {})
     said = capsys.readouterr().out
-    assert "'total': 359" in said
+    assert "total=359" in said
     assert "ResNet-20 (option A)" in said
 
 

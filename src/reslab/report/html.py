@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 import shlex
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from reslab import __version__
 from reslab.system.files import write_atomically
 
 
@@ -37,7 +37,7 @@ def write_page(
     environment.filters["without_folders"] = without_folders
     script = _load("page.js") if is_interactive else None
     content = environment.get_template(template).render(
-        version=version("reslab"),
+        version=__version__,
         script=None if script is None else Markup(script),
         policy=_policy(script),
         reload_seconds=reload_seconds,

@@ -79,7 +79,7 @@ def _say(splits: Splits, verdicts: list[FileCheck], skipped: tuple[Skipped, ...]
     if transparent := sum(verdict.is_transparent for verdict in verdicts):
         log.warning(
             "%d image(s) have transparent parts, of which the network sees the colour stored beneath, often black; "
-            "--data.channels 4 shows it the parts.",
+            "data.channels 4 shows it the transparency.",
             transparent,
         )
     if found := contradictory_images(splits, verdicts):

@@ -9,7 +9,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("reslab", "torch", "numpy", "pillow", "simplejpeg", "safetensors")
+from reslab import __version__
+
+_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "safetensors")
 _INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "bf16", "asimd", "sve")
 
 
@@ -116,7 +118,7 @@ def collect(threads: int, cuda: Cuda | None = None) -> Machine:
     return Machine(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
-        packages={name: version(name) for name in _PACKAGES},
+        packages={"reslab": __version__, **{name: version(name) for name in _PACKAGES}},
         cpu=Cpu(
             name=cpu_name(),
             cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
