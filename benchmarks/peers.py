@@ -1,4 +1,4 @@
-"""The peers, made anew from their documented defaults: nothing of reslab but its networks (parity is tested)."""
+"""The peers, written from their documented defaults: nothing of reslab but its networks (parity is tested)."""
 
 from collections.abc import Callable
 from pathlib import Path

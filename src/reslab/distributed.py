@@ -54,7 +54,7 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
         if isinstance(error, RunError) or not _LOST.search(str(error)):
             raise
         raise RunError(
-            f"process {world.rank} of {world.size} ends because another one did; that one's message says why."
+            f"rank {world.rank} of {world.size} stopped because another rank failed; see that rank's error."
         ) from None
     finally:
         # a replica that outlives its group can end the process with an abort, so none may be left in a cycle

@@ -75,7 +75,7 @@ def test_the_text_names_each_kind_with_its_files_and_how_many_more(
     said = capsys.readouterr().out
     for kind in planted:
         assert f": {kind} (" in said
-    assert f"{folder}/train/ant/page.jpg: is no image, but a web page." in said
+    assert f"{folder}/train/ant/page.jpg: is not an image, but a web page." in said
     assert r"caf\xe9.jpg" in said  # a name that is not valid Unicode can still be printed
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

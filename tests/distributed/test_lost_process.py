@@ -45,6 +45,6 @@ def test_a_process_whose_partner_was_killed_says_so() -> None:
     said, errors = first.communicate(timeout=HANG_SECONDS)
     second.communicate(timeout=HANG_SECONDS)
     assert second.returncode == 9
-    assert said == "process 0 of 2 ends because another one did; that one's message says why.\n", errors
+    assert said == "rank 0 of 2 stopped because another rank failed; see that rank's error.\n", errors
     assert first.returncode == 0
     assert "Traceback" not in errors

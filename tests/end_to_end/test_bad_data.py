@@ -91,7 +91,7 @@ def test_every_skipped_file_is_recorded_with_its_reason(
     unusable = {str(path.relative_to(folder)) for kind in UNUSABLE for path in planted[kind]}
     shared = {"train/ant/seen.jpeg": "validation", "val/ant/known.JPG": "test"}
     assert set(skipped) == unusable | set(shared)
-    assert skipped["train/ant/page.jpg"] == ("train", "is no image, but a web page")
+    assert skipped["train/ant/page.jpg"] == ("train", "is not an image, but a web page")
     assert skipped["train/ant/seen.jpeg"] == (
         "train",
         "the same image is in validation: " + str(folder / "val/ant/00.jpeg"),

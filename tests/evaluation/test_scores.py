@@ -87,7 +87,7 @@ def test_wilsons_interval_is_scipys(count: int, total: int, level: float) -> Non
 
 @pytest.mark.parametrize(("count", "total"), [(-1, 3), (4, 3), (0, 0)])
 def test_no_proportion_no_interval(count: int, total: int) -> None:
-    with pytest.raises(UsageError, match="is no proportion"):
+    with pytest.raises(UsageError, match="is not a proportion"):
         wilson(count, total)
 
 

@@ -27,7 +27,7 @@ def make_record(folder: RunFolder, config: dict[str, Any], rate_drops: Sequence[
     """
     result, environment = folder.result(), folder.environment()
     if result is None:
-        raise RunError(f"{folder.path} is not finished; go on with: reslab train --resume --run-dir {folder.path}")
+        raise RunError(f"{folder.path} is not finished; resume it: reslab train --resume --run-dir {folder.path}")
     rows = {split: found for split in ("train", "validation", "test") if (found := folder.rows(split))}
     timing = folder.timing.read()
     _check_reaches(result.iterations, rows.get("train", []), folder.metrics.path)

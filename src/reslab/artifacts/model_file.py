@@ -84,7 +84,7 @@ def model_bytes(model: Network, card: ModelCard) -> bytes:
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    # a recipe named by a file may hold bytes that are no text, for which JSON has no word: they are spelt out
+    # a recipe named by a file may hold bytes that are not text, which JSON cannot hold: spell them out
     text = re.sub("[\ud800-\udfff]", lambda byte: f"\\\\u{ord(byte[0]):04x}", text)
     # one key only: safetensors does not keep the order of several
     return safetensors.torch.save(tensors, {_KEY: text})

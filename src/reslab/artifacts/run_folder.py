@@ -45,10 +45,10 @@ class RunFolder:
     def check_is_free(path: Path) -> None:
         """Raise UsageError when something is at `path` already; what a kill at its making left of a run is nothing."""
         if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file, and a run is a folder; choose another place with --run-dir.")
+            raise UsageError(f"{path} is a file, and a run is a folder; choose another place (--run-dir).")
         if path.exists() and any(path.iterdir()) and not _is_of_making(path):
             raise UsageError(
-                f"{path} is there already and not empty; go on with --resume, or choose another folder with --run-dir."
+                f"{path} exists and is not empty; resume it (--resume), or choose another folder (--run-dir)."
             )
 
     @classmethod
@@ -185,7 +185,7 @@ class RunFolder:
         if result is None:
             raise RunError(
                 f"{self.path} is not finished and has no model file yet; "
-                f"go on with: reslab train --resume --run-dir {self.path}"
+                f"resume it: reslab train --resume --run-dir {self.path}"
             )
         weights = self.checkpoints.model_path(result.selected_step)
         is_there = result.is_checkpoint and weights.exists()

@@ -25,7 +25,7 @@ def cached_rates(
     """Return what `measure` returned for the same facts on this machine before; else call it, and keep its answer.
 
     kind: a folder of the cache; facts: JSON values that decide what is measured. An empty answer is not kept.
-    Of processes that want the same at once, one measures and the others wait for its answer: beside each other they
+    Of processes that want the same at once, one measures and the others wait for its answer: at the same time they
     would disturb each other, and seeds of one table be computed in different ways.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()

@@ -33,7 +33,7 @@ def wilson(count: int, total: int, level: float = 0.95) -> Interval:
     """
     _check_level(level)
     if not 0 <= count <= total or total < 1:
-        raise UsageError(f"{count} of {total} is no proportion; allowed: 0 <= count <= total, total >= 1.")
+        raise UsageError(f"{count} of {total} is not a proportion; allowed: 0 <= count <= total, total >= 1.")
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = count / total
     centre = share + z**2 / (2 * total)
@@ -55,7 +55,7 @@ def bootstrap(
 
     Samples drawn with replacement fall into the matrix's cells as a multinomial draw of n does, so the cells are drawn,
     not the samples: the same distribution, for the cost of the cells that are not empty.
-    Raises UsageError for a name that is no statistic, a level outside (0, 1), no resamples or an empty matrix.
+    Raises UsageError for an unknown statistic, a level outside (0, 1), no resamples or an empty matrix.
     """
     check_choice("statistic", statistic, get_args(Statistic))
     _check_level(level)

@@ -40,7 +40,7 @@ class Protocol:
             mirrored: the paper does not say that its were.
     sides: the short sides of "multi-scale" in pixels; None: the paper's 224, 256, 384, 480, 640.
 
-    Raises UsageError for a name that is no protocol, and for sides that do not fit it.
+    Raises UsageError for an unknown protocol, and for sides that do not fit it.
     """
 
     name: ProtocolName = "center"

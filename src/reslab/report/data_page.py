@@ -85,5 +85,5 @@ def _picture(path: Path) -> str | None:
 
 
 def _text(value: object) -> str:
-    """A name as text that can be written, also where the file system's is no Unicode."""
+    """Return a name as text that can be written, even if the file system's name is not Unicode."""
     return os.fsencode(str(value)).decode("utf-8", errors="backslashreplace")

@@ -20,8 +20,8 @@ _MOST_OF_THE_TIME = 0.02  # that writing pages may take of a training
 class LiveReport:
     """An observer of a training that writes its `report.html` when there are new numbers.
 
-    Not more often than the page reloads itself, and never for more than 2 % of the time. A page that cannot be written
-    is said once and stops nothing.
+    Not more often than the page reloads itself, and never for more than 2 % of the time. A page that cannot be
+    written causes one warning and stops nothing.
     """
 
     def __init__(self, path: Path) -> None:

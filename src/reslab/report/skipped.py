@@ -10,7 +10,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.data.checks.findings import readable
 from reslab.data.sources.image_list import read_list
 
-_NAMED = 3  # images of a reason that are named beside its count
+_NAMED = 3  # images of a reason that are named with its count
 _LISTED = 500
 _NUMBER = re.compile(r"\d+")  # reasons that differ in a number of bytes are the same
 _COPY = re.compile(r"the same image is in (\w+): (.*)", re.S)  # as `reslab.data.checks.preflight` says it

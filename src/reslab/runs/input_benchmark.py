@@ -104,7 +104,7 @@ def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
 
 
 def _bottleneck(rates: dict[str, float], together: float) -> str:
-    """The slowest stage; or the cores, where the network is slower with the input's threads beside it than alone."""
+    """The slowest stage; or the cores, where the input's threads slow the network down."""
     slowest = min(rates, key=lambda name: rates[name])
     return "cores" if slowest == "model" and together < _NEAR * rates["model"] else slowest
 

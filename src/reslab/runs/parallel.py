@@ -39,13 +39,13 @@ def run_side_by_side(
     The cores are shared out among the jobs, unless OMP_NUM_THREADS says otherwise. Ctrl-C and SIGTERM reach every job,
     each of which saves its state; jobs that have not begun are not begun then, and the exit code is 130, whatever else
     happened. So they do when this process is killed. Raises Interrupted for a RunError or UsageError of `on_success`
-    after a stop was asked for, so that nobody goes on with other work.
+    after a stop was asked for, so that no other work starts.
     """
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
     threads = str(max(1, _num_cores() // jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if jobs > 1 else dict(os.environ)
-    # -P: what lies in the working folder is no module
+    # -P: what lies in the working folder is not a module
     waiting = list(enumerate([sys.executable, "-P", "-m", "reslab", *command] for command in commands))
     running: dict[int, _Job] = {}
     codes: list[int] = []

@@ -240,7 +240,7 @@ def _select(trainer: Trainer, context: RunContext, folder: RunFolder) -> tuple[N
     if trainer.average is not None:
         trainer.model.load_state_dict(trainer.average.state_dict(), strict=False)
     if count := context.config.batch_norm.reestimate_batches:
-        log.info("batch norm takes its running statistics anew, over %d training batches.", count)
+        log.info("batch norm re-estimates its running statistics over %d training batches.", count)
         trainer.reestimate_running_statistics(count)
     return trainer.model, step
 

@@ -19,7 +19,7 @@ _ABANDONED_SECONDS = 3600
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a file under a temporary name, which is renamed to `path` once all is written, and else removed.
 
-    A link stays one, to a new file where it leads; a file that is there passes its permissions on. What is no file, a
+    A link stays one, to a new file where it leads; a file that is there passes its permissions on. What is not a file, a
     pipe or a device, is written to as it is. RunError names the file and the reason where it cannot be written.
     """
     temporary: str | None = None
@@ -53,7 +53,7 @@ def sweep_temporaries(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file under a temporary name beside it, then rename; RunError names the file and the reason.
+    """Write a file under a temporary name next to it, then rename; RunError names the file and the reason.
 
     Text is UTF-8. File names may hold other bytes: they are written as escapes, which are JSON's too.
     """

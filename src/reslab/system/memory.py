@@ -1,4 +1,4 @@
-"""Memory: keeping what a training step gave back, for the next one to take; and saying so where it does not suffice."""
+"""Keep freed memory for the next training step, and name an error of memory as one."""
 
 import ctypes
 import sys
@@ -34,7 +34,7 @@ def is_want_of_memory(message: str) -> bool:
 
 @contextmanager
 def failing_for_memory(what: str, remedy: str) -> Iterator[None]:
-    """Turn a want of memory inside the block into a RunError: what needed it, and what to do."""
+    """Turn an out-of-memory error inside the block into a RunError: what needed memory, and what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch has no type of its own for the CPU's

@@ -1,4 +1,4 @@
-"""The training loop: one optimizer step after another, logged, evaluated, saved, and gone on with to the bit."""
+"""The training loop: steps, logging, evaluation, checkpoints, bit-exact resume."""
 
 from reslab.artifacts.checkpoint import TrainState
 

@@ -1,4 +1,4 @@
-"""What a training loop is made of, beside network and optimizer: its numbers, its state, and who looks on."""
+"""The options and the state of a training loop, its records, its monitor and its observers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -34,7 +34,7 @@ from .state import Monitor, Observer, Records, TrainOptions
 class Trainer:
     """Trains `model` on `stream` for `options.iterations` steps.
 
-    model: on its device already, blocks compiled or not; card: what its model file says beside the weights.
+    model: on its device already, blocks compiled or not; card: what its model file says besides the weights.
     Two trainers with the same parts, seed, threads and precision end with the same bits on a CPU, however often one
     of them was stopped and resumed.
     """
@@ -147,7 +147,7 @@ class Trainer:
         return total
 
     def reestimate_running_statistics(self, num_batches: int) -> None:
-        """Take batch norm's running statistics anew, for the weights as they are: the average over training batches.
+        """Re-estimate batch norm's running statistics for the current weights: the average over training batches.
 
         They are the batches that would come next, in the micro-batches, the precision and the processes of training.
         """
@@ -208,7 +208,7 @@ class Trainer:
             self.state.evaluations_since_best += 1
 
     def save(self) -> None:
-        """Write a checkpoint of this step, once; RunError for one that could not be gone on from."""
+        """Write a checkpoint of this step, once; RunError for one that could not be resumed."""
         if self.records.checkpoints is None or self._last_saved == self.state.step:
             return
         self._check_losses()
@@ -254,7 +254,7 @@ class Trainer:
     # --- state ------------------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:
-        """Return everything needed to go on from here."""
+        """Return everything that a resume needs."""
         state = CheckpointState(
             train=replace(self.state),
             learning_rate=self.learning_rate.state_dict(),

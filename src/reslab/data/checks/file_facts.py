@@ -68,7 +68,7 @@ def inspect(path: Path, num_channels: int | None = None, *, is_thorough: bool = 
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
-            return FileFacts(("unreadable", "is no ordinary file"))
+            return FileFacts(("unreadable", "is not an ordinary file"))
         content = path.read_bytes()
     except FileNotFoundError:
         return FileFacts(("missing-file", "a link to nothing" if path.is_symlink() else "is not there"))
@@ -99,7 +99,7 @@ def _inspect_picture(content: bytes, path: Path, num_channels: int, digest: str)
             frames = getattr(picture, "n_frames", 1) if format in _WITH_FRAMES else 1
             is_transparent = num_channels < 4 and picture.has_transparency_data and _has_transparent_parts(picture)
     except UnidentifiedImageError:
-        return FileFacts(("not-an-image", f"is no image{_what_else(content)}"), digest)
+        return FileFacts(("not-an-image", f"is not an image{_what_else(content)}"), digest)
     except Exception:  # decoding says it in words
         format, mode, frames, is_transparent = "", "", 1, False
     facts = _facts(decode_bytes(content, path, num_channels), digest, format, mode, frames)
@@ -118,7 +118,7 @@ def _facts(pixels: Tensor, digest: str, format: str, mode: str, frames: int = 1)
 
 
 def _is_blank(pixels: Tensor) -> bool:
-    """Whether all pixels are the same; a few are looked at first."""
+    """Whether all pixels are the same; a few are compared first."""
     return all(bool((part == part[:, :1, :1]).all()) for part in (pixels[:, ::16, ::16], pixels))
 
 

@@ -41,7 +41,7 @@ class PhotoStream(Stream):
     """Views of photos, mean subtracted, with PCA colour (paper Sec. 3.4) and random erasing where asked for.
 
     view: what is cut out of a picture; size_at: the side of the views at each step; operations: colours and geometry
-    beside it. Every draw is a function of (seed, epoch, index). `close` ends the threads.
+    next to it. Every draw is a function of (seed, epoch, index). `close` ends the threads.
     num_threads: how many decode; None leaves it to the number of cores.
     """
 

@@ -17,7 +17,7 @@ _LEAST, _MOST = np.array([255.0, 255.0, 255.0]), np.array([8.0, 48.0, 107.0])
 def confusion_view(cells: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Any]:
     """Return what the template draws. cells: [row (true class), column (predicted), count], those that are not empty.
 
-    A cell's shade is its share of the row, under a square root, so that a share of 1 % is seen beside one of 100 %.
+    A cell's shade is its share of the row, under a square root, so that a share of 1 % shows next to one of 100 %.
     """
     matrix = np.zeros((len(names), len(names)), dtype=np.int64)
     for row, column, count in cells:
