@@ -19,8 +19,8 @@ _ABANDONED_SECONDS = 3600
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a file under a temporary name, which is renamed to `path` once all is written, and else removed.
 
-    A link stays one, to a new file where it leads; a file that is there passes its permissions on. What is not a file, a
-    pipe or a device, is written to as it is. RunError names the file and the reason where it cannot be written.
+    A link stays one, to a new file where it leads; an existing file passes its permissions on. A pipe or a device is
+    written to as it is. RunError names the file and the reason where it cannot be written.
     """
     temporary: str | None = None
     try:
