@@ -23,7 +23,7 @@ _LOST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process's place among all: rank 0 is the one that writes and speaks."""
+    """This process's place among all; rank 0 writes files and prints."""
 
     rank: int = 0
     size: int = 1
@@ -125,12 +125,12 @@ def average_running_statistics(model: nn.Module) -> None:
 
 
 def check_batch(batch_size: int, world_size: int, accumulation: int) -> None:
-    """Raise UsageError unless the global batch divides among the processes and their pieces."""
-    pieces = world_size * accumulation
-    if batch_size % pieces:
-        lower = batch_size // pieces * pieces
-        nearest = [str(size) for size in (lower, lower + pieces) if size > 0]
+    """Raise UsageError unless the global batch divides among the processes and their micro-batches."""
+    micro_batches = world_size * accumulation
+    if batch_size % micro_batches:
+        lower = batch_size // micro_batches * micro_batches
+        nearest = [str(size) for size in (lower, lower + micro_batches) if size > 0]
         raise UsageError(
-            f"train.batch_size is {batch_size}, which {world_size} process(es) x accumulation {accumulation} do not "
-            f"divide; nearest: {' or '.join(nearest)}."
+            f"train.batch_size is {batch_size}, which {world_size} process(es) with {accumulation} micro-batch(es) "
+            f"each do not divide (train.accumulation_steps); nearest: {' or '.join(nearest)}."
         )

@@ -145,7 +145,9 @@ def test_the_record_of_another_training_is_not_overwritten(tmp_path: Path, has_h
         save_record(path, replace(record, model_sha256=None, curve={**record.curve, "train": ((10, 91.0), *rest)}))
     before = path.read_bytes()
     other = _run(tmp_path / "two", loss=3.0)
-    with pytest.raises(UsageError, match=r"0\.json holds the result of another training than .*two.*another --results"):
+    with pytest.raises(
+        UsageError, match=r"0\.json holds the result of another training than .*two.*another folder of results"
+    ):
         _record(other, tmp_path / "results")
     assert path.read_bytes() == before
     _record(other, tmp_path / "results", replace=True)

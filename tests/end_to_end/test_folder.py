@@ -119,7 +119,7 @@ def test_several_seeds_follow_one_plan_and_those_that_come_later_no_other(
     assert train(photos, runs, "--seeds", "0") == 0
     plan = (runs / "config.json").read_bytes()
     assert run(["train-folder", str(photos), "--run-dir", str(runs), "--seeds", "0,1"]) == 2
-    assert f"{runs / '0'} is there already and not empty" in capfd.readouterr().err
+    assert f"{runs / '0'} already exists and is not empty" in capfd.readouterr().err
     assert not (runs / "1").exists()
     assert train(photos, runs, "--seeds", "0,1", "--resume", "--train.iterations", "77") == 2
     assert "train.iterations: " in capfd.readouterr().err

@@ -124,13 +124,17 @@ def test_an_empty_folder_and_a_foreign_one_are_no_runs(capsys: pytest.CaptureFix
         assert "empty is not a run folder" in complain(capsys, *verb, "empty", code=1)
         assert "foreign/config.json: format version is None" in complain(capsys, *verb, "foreign", code=1)
     said = complain(capsys, "train", "digits-resnet20", "--run-dir", "foreign/notes.txt", code=2)
-    assert "foreign/notes.txt is a file, and a run is a folder" in said
-    assert "already and not empty" in complain(capsys, "train", "digits-resnet20", "--run-dir", "foreign", code=2)
+    assert "foreign/notes.txt is a file, but a run needs a folder" in said
+    assert "already exists and is not empty" in complain(
+        capsys, "train", "digits-resnet20", "--run-dir", "foreign", code=2
+    )
     assert sorted(path.name for path in Path("foreign").iterdir()) == ["config.json", "notes.txt"]
     for name, theirs in (("environment.json", {"python": "3.11"}), ("split.csv", [])):  # as ours are called
         Path(name[:5]).mkdir()
         Path(name[:5], name).write_text(json.dumps(theirs))
-        assert "already and not empty" in complain(capsys, "train", "digits-resnet20", "--run-dir", name[:5], code=2)
+        assert "already exists and is not empty" in complain(
+            capsys, "train", "digits-resnet20", "--run-dir", name[:5], code=2
+        )
 
 
 def test_a_foreign_model_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ def test_a_kernel_that_nothing_would_use_is_refused(
         config = replace(override(made, changes), model=model, weights="any.safetensors", batch_norm=batch_norm)
         return choose_engine(config, inputs, CPU, World())
 
-    with pytest.raises(UsageError, match=f"compute.fused_norm is 'on', but .*{reason}.*use .* auto or off"):
+    with pytest.raises(UsageError, match=f"compute.fused_norm is 'on', but .*{reason}.*set it to auto or off"):
         chosen(fused_norm="on")
     assert not chosen(fused_norm="auto").fused_norm
     if batch_norm.group_size:

@@ -246,7 +246,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_
     newest, problems = CheckpointFolder(tmp_path / "run" / "c").load_newest()
     assert newest is not None
     assert problems == []
-    assert f"newest checkpoint is of step {newest.step}, and its weights are finite; but --resume" in str(stop.value)
+    assert f"checkpoint is of step {newest.step}, and its weights are finite; but a resumed run" in str(stop.value)
     resumed = saves_each_step(tmp_path / "run", 1e30)
     resumed.restore(newest)
     assert all(bool(parameter.isfinite().all()) for parameter in resumed.model.parameters())

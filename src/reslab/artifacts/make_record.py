@@ -27,7 +27,7 @@ def make_record(folder: RunFolder, config: dict[str, Any], rate_drops: Sequence[
     """
     result, environment = folder.result(), folder.environment()
     if result is None:
-        raise RunError(f"{folder.path} is not finished; resume it: reslab train --resume --run-dir {folder.path}")
+        raise RunError(f"{folder.path} is not finished: only a finished run has a record.")
     rows = {split: found for split in ("train", "validation", "test") if (found := folder.rows(split))}
     timing = folder.timing.read()
     _check_reaches(result.iterations, rows.get("train", []), folder.metrics.path)
@@ -104,14 +104,11 @@ def _check_is_of_same_result(path: Path, record: RecordDocument, folder: RunFold
     try:
         there = RecordedRun.open(path)
     except RunError as error:  # something else, or damaged: not to be overwritten unasked either
-        raise RunError(
-            f"{error} If it is of {folder.path}, remove it, and it is written again ('reslab record --replace' "
-            "overwrites it)."
-        ) from None
+        raise RunError(f"{error} If it is of {folder.path}, remove it, and it is written again.") from None
     if not is_same_result(there.document, record):
         raise UsageError(
-            f"{path} holds the result of another training than {folder.path}. Choose another --results; or remove that "
-            "record ('reslab record --replace' overwrites it), and run every experiment again that was made of it."
+            f"{path} holds the result of another training than {folder.path}. Choose another folder of "
+            "results; or remove that record, and run every experiment again that used it."
         )
 
 

@@ -45,11 +45,9 @@ class RunFolder:
     def check_is_free(path: Path) -> None:
         """Raise UsageError when something is at `path` already; what a kill at its making left of a run is nothing."""
         if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file, and a run is a folder; choose another place (--run-dir).")
+            raise UsageError(f"{path} is a file, but a run needs a folder.")
         if path.exists() and any(path.iterdir()) and not _is_of_making(path):
-            raise UsageError(
-                f"{path} exists and is not empty; resume it (--resume), or choose another folder (--run-dir)."
-            )
+            raise UsageError(f"{path} already exists and is not empty.")
 
     @classmethod
     def create(
@@ -79,7 +77,7 @@ class RunFolder:
         """Open a run folder; RunError when it is none, or of another format version."""
         if not (path / "config.json").is_file():
             what = "is not a run folder (it has no config.json)" if path.exists() else "does not exist"
-            raise RunError(f"{path} {what}; 'reslab train RECIPE --run-dir {path}' makes one.")
+            raise RunError(f"{path} {what}.")
         folder = cls(path)
         folder.config()
         return folder
@@ -183,10 +181,7 @@ class RunFolder:
             return self.model_path
         result = self.result()
         if result is None:
-            raise RunError(
-                f"{self.path} is not finished and has no model file yet; "
-                f"resume it: reslab train --resume --run-dir {self.path}"
-            )
+            raise RunError(f"{self.path} is not finished and has no model file yet.")
         weights = self.checkpoints.model_path(result.selected_step)
         is_there = result.is_checkpoint and weights.exists()
         still = f" Its weights are still in {weights}, a model file too." if is_there else ""

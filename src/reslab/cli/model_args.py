@@ -25,7 +25,15 @@ def model_path(run_or_model: Path) -> Path:
         return run_or_model
     from reslab.artifacts.run_folder import RunFolder
 
-    return RunFolder.open(run_or_model).finished_model()
+    folder = RunFolder.open(run_or_model)
+    check_finished(folder)
+    return folder.finished_model()
+
+
+def check_finished(folder: "RunFolder") -> None:
+    """Raise RunError, with the command to run, for a run that is not finished."""
+    if folder.result() is None and not folder.model_path.exists():
+        raise RunError(f"{folder.path} is not finished. Resume it with: reslab train --resume --run-dir {folder.path}")
 
 
 def open_data(run_or_model: Path, loaded: "ModelFile", data: Path | None, kind: str | None) -> "Splits":

@@ -83,8 +83,8 @@ def _check_together(fused_norm: str, compile: str, has_blocks: bool) -> None:
         )
     if compile == "on" and not has_blocks:
         raise UsageError(
-            "compute.compile is 'on', but this network has no blocks, which are what is compiled; set it "
-            "to auto or off."
+            "compute.compile is 'on', but this network has no blocks, which are what is compiled; set it to "
+            "auto or off."
         )
 
 
@@ -112,7 +112,7 @@ def _compile_choices(choice: str, device: torch.device, iterations: int) -> list
     has_compiler = compiler() is not None and has_triton  # a GPU's kernels are launched by compiled code too
     if choice == "on" and not has_compiler:
         missing = "C++ compiler (g++)" if has_triton else "triton"
-        raise RunError(f"compute.compile is 'on', but this machine has no {missing}; set it to auto or off.")
+        raise RunError(f"compute.compile is 'on', but there is no {missing} here; set it to auto or off.")
     if choice != "auto":
         return [choice == "on"]
     if not has_compiler or iterations < COMPILE_FROM_ITERATIONS:

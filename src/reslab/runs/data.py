@@ -78,7 +78,7 @@ def _say(splits: Splits, verdicts: list[FileCheck], skipped: tuple[Skipped, ...]
         )  # fmt: skip
     if transparent := sum(verdict.is_transparent for verdict in verdicts):
         log.warning(
-            "%d image(s) have transparent parts, of which the network sees the colour stored beneath, often black; "
+            "%d image(s) have transparent parts, where the network sees the colour stored below, often black; "
             "data.channels 4 shows it the transparency.",
             transparent,
         )

@@ -42,7 +42,7 @@ def run_side_by_side(
     after a stop was asked for, so that no other work starts.
     """
     if jobs < 1:
-        raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
+        raise UsageError(f"jobs is {jobs}; allowed: 1 or more.")
     threads = str(max(1, _num_cores() // jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if jobs > 1 else dict(os.environ)
     # -P: what lies in the working folder is not a module

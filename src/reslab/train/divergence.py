@@ -1,4 +1,4 @@
-"""Detect a training that diverged, and word the error."""
+"""A training that diverged: how the weights show it, and what the user is told."""
 
 import torch
 from torch import nn
@@ -15,24 +15,19 @@ def has_finite_weights(model: nn.Module) -> bool:
 
 
 def diverged(what: str, learning_rate: float, checkpoints: CheckpointFolder | None) -> RunError:
-    """Return the error to raise for a training that diverged.
+    """Return the failure to raise. what: what is not finite, and at which step.
 
-    A checkpoint's weights are finite, because they are checked before it is written. The last update before it may
-    still have been the bad one, and a resumed run has the same settings, so the message promises nothing.
-
-    Args:
-        what: What is not finite, and at which step.
-        learning_rate: The rate of that step.
-        checkpoints: Where the run's checkpoints are; None if it has none.
+    A checkpoint's weights are finite, as they are checked before it is written; the last update before it may have
+    been the bad one all the same, and a resume has the same settings. So the message does not promise a good one.
     """
     steps = checkpoints.steps() if checkpoints else []
     kept = (
-        f"The newest checkpoint is of step {steps[-1]}, and its weights are finite, but a resumed run has the same "
+        f"The newest checkpoint is of step {steps[-1]}, and its weights are finite; but a resumed run has the same "
         "settings and would most likely diverge again."
         if steps
         else "There is no checkpoint yet."
     )
     return RunError(
-        f"{what} (learning rate {learning_rate:g}). {kept} Start a new run with a lower optim.lr, "
-        "warmup.kind 'linear', train.grad_clip_norm 1 or compute.precision 'fp32'."
+        f"{what} (learning rate {learning_rate:g}). {kept} Start a new run with a lower optim.lr, a "
+        "warm-up (warmup.kind linear), train.grad_clip_norm 1 or compute.precision fp32."
     )

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from reslab.cli.model_args import check_finished
 from reslab.cli.types import Switch
+from reslab.errors import UsageError
 
 
 def record(
@@ -29,5 +31,10 @@ def record(
     from reslab.artifacts.run_folder import RunFolder
     from reslab.runs.record import record_run
 
-    print(record_run(RunFolder.open(run), results, overwrite=replace, with_model=model))
+    folder = RunFolder.open(run)
+    check_finished(folder)
+    try:
+        print(record_run(folder, results, overwrite=replace, with_model=model))
+    except UsageError as error:
+        raise UsageError(f"{error} To overwrite it: --replace") from None
     return 0

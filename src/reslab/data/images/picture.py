@@ -125,7 +125,7 @@ def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
         if (height, width) != (spec.height, spec.width):
             raise RunError(
                 f"{name}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only. "
-                "To resize it, choose resize_mode: 'crop', 'letterbox' or 'squash'."
+                "To resize it, choose how: resize_mode 'crop', 'letterbox' or 'squash'."
             )
         return pixels
     size = short_side_size(height, width, spec.short_side)
