@@ -40,11 +40,12 @@ test-slow: $(DEV) ## run the long tests, one after the other
 test-gpu: $(DEV) ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
-check: $(ALL) ## lint, types, layers, generated tables, docs
+check: $(ALL) ## lint, types, layers, voice, generated tables, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_voice.py
 	$(BIN)/python tools/make_tables.py --check
 	$(BIN)/python tools/make_book.py --check
 	$(BIN)/python -m mkdocs build --strict -q

@@ -246,7 +246,7 @@ def test_evaluate_takes_all_parts_together_and_says_which_there_are(
     assert "--data.validation_size" not in said  # a setting of runs, which evaluate does not know
     assert run(["calibrate", *arguments]) == 1
     said = capsys.readouterr().err
-    assert "photos has no split 'validation'; it has: train. Calibrate on images that the network was not" in said
+    assert "photos has no split 'validation'; it has: train. Calibration needs images that the network was not" in said
     for name in NAMES:
         path = photos / "val" / name / "x.png"
         path.parent.mkdir(parents=True)

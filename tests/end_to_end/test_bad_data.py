@@ -79,7 +79,7 @@ def test_unreadable_files_are_refused_with_the_way_to_go_on(
     assert f"{total} of " in said
     assert f"images cannot be read: {folder}/train/ant/cut.jpg: " in said
     assert f"; and {total - 5} more" in said
-    assert "--skip-unreadable" in said
+    assert "data.photos.skip_unreadable" in said
     assert not (tmp_path / "run").exists()
 
 

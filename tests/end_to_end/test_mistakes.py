@@ -79,7 +79,7 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
         (["train", "."], "is a folder, not a recipe. To train on photos in it: 'reslab train-folder .'"),
         (["describe", "resnet35"], "Nearest: resnet34"),
         (["describe", "cifar_resnet21"], "Nearest: cifar_resnet20"),
-        (["describe"], "give one network's name, or --all"),
+        (["describe"], "name one network, or --all"),
         (["describe", "plain34", "--shortcut", "B"], "has no shortcuts"),
         (["recipes", "show", "cifar-resnt110"], "Did you mean 'cifar-resnet110'?"),
         (["compare"], "which runs?"),

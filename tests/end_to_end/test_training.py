@@ -18,7 +18,7 @@ from reslab.artifacts.documents import Session
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
-from reslab.evaluation.metrics import Evaluation
+from reslab.evaluation import Evaluation, evaluate
 from reslab.models.kernels.compiler import compiler
 from reslab.runs.context import RunContext
 
@@ -93,11 +93,11 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
 ) -> None:
     evaluated: list[Dataset] = []
 
-    evaluate = RunContext.evaluate
+    evaluate_part = RunContext.evaluate
 
     def counting(context: RunContext, model: nn.Module, dataset: Dataset) -> Evaluation:
         evaluated.append(dataset)
-        return evaluate(context, model, dataset)
+        return evaluate_part(context, model, dataset)
 
     monkeypatch.setattr(RunContext, "evaluate", counting)
     folder = train_run(_digits(changes, {"seed": 1}), tmp_path / "run")

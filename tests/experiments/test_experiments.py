@@ -178,7 +178,7 @@ def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture
     [
         (["degradatoin"], "Did you mean 'degradation'"),
         (["depth", "--size", "tiny"], "allowed: 'digits', 'small', 'paper'"),
-        (["depth", "--all"], "give names or --all"),
+        (["depth", "--all"], "leave out the names or --all"),
         (["--size", "paper"], "which experiments? Name some, or --all"),
         (["--seeds", "2"], "which experiments? Name some, or --all"),
         (["depth", "--seeds", "0"], "allowed: 1 or more"),

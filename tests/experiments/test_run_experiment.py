@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -352,7 +352,7 @@ def test_evidence_of_november_2026_is_read_with_all_its_values(tmp_path: Path) -
     evidence = run_experiment(experiment, "digits", _setup(tmp_path, seeds=2))
     today = evidence.document
     first, second = today.networks.values()
-    made = {"date": "2026-11-21", "environment": {"device": first.made.device, **first.made.machine}}
+    made = {"date": "2026-11-21", "environment": {"device": first.made.device, **asdict(first.made.machine)}}
     later = {**made, "date": "2026-11-23"}
     old = {
         "format_version": 2, "experiment": "tiny", "size": "digits", "made": made, "arms": {"digits-resnet20": [0, 1]},
