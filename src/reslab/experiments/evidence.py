@@ -1,13 +1,11 @@
 """What an experiment has to judge by: the records of its runs, and what was measured on their networks."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
+from reslab.artifacts.reader import checked
 from reslab.artifacts.record import RecordedRun
 from reslab.config import RunConfig, from_dict
 from reslab.errors import RunError
@@ -147,19 +145,12 @@ def read_evidence(path: Path, form: type[ValueT]) -> ValueT:
     """
     values = read_json(path)
     version = values.pop("format_version", None) if isinstance(values, dict) else None
+    if version not in (2, FORMAT_VERSION):
+        raise RunError(f"{path}: format version is {version}; this reslab reads versions 2 and {FORMAT_VERSION}.")
     try:
-        if version == 2:
-            values = _upgrade(values)
-        elif version != FORMAT_VERSION:
-            raise RunError(f"{path}: format version is {version}; this reslab reads versions 2 and {FORMAT_VERSION}.")
-        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
-        return TypeAdapter(form).validate_json(json.dumps(values), strict=True, extra="forbid")
-    except ValidationError as error:
-        problem = error.errors()[0]
-        reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        return checked(values if version == FORMAT_VERSION else _upgrade(values), form, path)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = f"not a whole document of format version {version} ({error})"
-    raise RunError(f"{path}: damaged: {reason}. Remove it; 'reslab reproduce' writes it again.")
+        raise RunError(f"{path}: damaged: not a whole document of format version {version} ({error}).") from None
 
 
 def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
