@@ -46,8 +46,8 @@ def did_you_mean(value: object, choices: Iterable[str]) -> str:
     """Return a hint for the end of an error.
 
     Args:
-        value: What was given.
-        choices: What is allowed.
+        value: The value.
+        choices: The allowed values.
 
     Returns:
         " Did you mean 'x'?" with the choice nearest to `value`; "" if none is near.
@@ -77,8 +77,8 @@ def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
 
     Args:
         what: What the value is, such as the name of a parameter.
-        value: What was given.
-        choices: What is allowed.
+        value: The value.
+        choices: The allowed values.
 
     Raises:
         UsageError: It is not; the message lists the choices.
