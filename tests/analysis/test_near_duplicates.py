@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks.planted_labels import COPIES
 from PIL import Image
 from scipy.fft import dctn
 
@@ -13,7 +14,6 @@ from reslab.analysis.near_duplicates import _Frequencies
 from reslab.data.dataset import ArrayDataset, FileDataset
 from reslab.data.sources import open_splits
 from reslab.errors import UsageError
-from tests.data.plant import COPIES
 
 
 def noise(count: int, channels: int = 3, seed: int = 0) -> torch.Tensor:

@@ -253,7 +253,7 @@ def test_rows_that_cannot_be_used_are_named_by_their_line(tmp_path: Path) -> Non
         "line 6: has split 'dev'; allowed: train, val, test.",
         "line 7: repeats a/0.png, which is in line 2.",
     ]
-    assert "a/99.png: is not there" in texts["missing-file"][0]
+    assert "a/99.png: does not exist" in texts["missing-file"][0]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_file_from_before_there_was_a_fit_means_crop() -> None:
 
 def test_another_fit_resizes_what_had_to_have_the_size() -> None:
     pixels, exact = make_pixels(30, 50), make_spec()
-    with pytest.raises(RunError, match=r"^x: is 50x30 pixels; this model takes 16x12 only\. .*'letterbox' or 'squash'"):
+    with pytest.raises(RunError, match=r"^x: is 50x30 pixels, but the model takes only 16x12\. .*'letterbox'"):
         view(pixels, exact, "x")
     assert with_resize_mode(exact, "crop").short_side == 16
     for resize_mode in ("crop", "letterbox", "squash"):

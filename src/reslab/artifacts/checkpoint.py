@@ -19,7 +19,7 @@ from torch import Tensor
 from reslab.artifacts.reader import document_bytes, read_document
 from reslab.errors import RunError
 from reslab.optim.schedules import LearningRateState
-from reslab.system.files import write_atomically
+from reslab.system.files import sha256_of, write_atomically
 
 MODEL_NAME = "model.safetensors"  # a complete model file
 _TRAINING_NAME = "training.safetensors"
@@ -158,7 +158,7 @@ class CheckpointFolder:
             raise RunError(f"{folder / _SUMS_NAME}: missing or damaged.") from None
         for name in (MODEL_NAME, _TRAINING_NAME, _STATE_NAME):
             path = folder / name
-            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected.get(name):
+            if not path.is_file() or sha256_of(path) != expected.get(name):
                 raise RunError(f"{path}: {'damaged (its checksum is wrong)' if path.is_file() else 'missing'}.")
 
     def _folder(self, step: int) -> Path:

@@ -1,4 +1,4 @@
-"""The evaluation view of every sample, once."""
+"""One evaluation view of every sample of a data set."""
 
 from collections.abc import Iterator
 
@@ -23,11 +23,24 @@ def batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Batch]:
-    """Yield every sample once over all processes: rank r takes samples r, r + world_size, ...
+    """Iterate over a data set once, normalised; rank r of W takes samples r, r + W, r + 2 W and so on.
 
-    Images in memory are shown as they are (paper Sec. 4.2: "the single view of the original 32x32 image"), photos as
-    `spec.resize_mode` says (see `reslab.data.images.picture.view`). RunError when images in memory do not have the size
-    that the spec asks for.
+    Images in memory keep their size (paper Sec. 4.2: "the single view of the original 32x32 image"); photos are resized
+    as `spec.resize_mode` says (see `reslab.data.images.picture.view`).
+
+    Args:
+        dataset: The images.
+        spec: The network's input.
+        batch_size: Samples in a batch.
+        device: Where to put the batches.
+        rank: This process's rank.
+        world_size: Number of processes.
+
+    Yields:
+        Batches of normalised images with their labels.
+
+    Raises:
+        RunError: A file cannot be read, or images in memory do not have the input size.
     """
     normalize = Normalizer(spec, device)
     for indices, images in single_views(dataset, spec, torch.arange(len(dataset))[rank::world_size], batch_size):
@@ -37,10 +50,19 @@ def batches(
 def single_views(
     dataset: Dataset, spec: PreprocessSpec, samples: Tensor, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the samples at `samples` in batches: their positions, int64 [n], and uint8 [n, channels, height, width].
+    """Iterate over some samples of a data set, before normalisation.
+
+    Args:
+        dataset: The images.
+        spec: The network's input.
+        samples: Positions of the samples, int64 [n].
+        batch_size: Samples in a batch.
+
+    Yields:
+        (positions, views): int64 [m] and uint8 [m, channels, height, width].
 
     Raises:
-        RunError: A file cannot be read, or images in memory do not have the size that `spec` asks for.
+        RunError: A file cannot be read, or images in memory do not have the input size.
     """
     if not isinstance(dataset, ArrayDataset):
         yield from centre_views(dataset, samples, spec, batch_size)
@@ -51,7 +73,15 @@ def single_views(
 
 
 def check_size(dataset: ArrayDataset, spec: PreprocessSpec) -> None:
-    """Raise RunError unless images in memory have the size that the model takes."""
+    """Check that images in memory have the network's input size.
+
+    Args:
+        dataset: The images.
+        spec: The network's input.
+
+    Raises:
+        RunError: They have another size or number of channels.
+    """
     size, model_size = tuple(dataset.images.shape[1:]), (spec.channels, spec.height, spec.width)
     if size != model_size:
         raise RunError(
@@ -61,7 +91,15 @@ def check_size(dataset: ArrayDataset, spec: PreprocessSpec) -> None:
 
 
 def describe_view(dataset: Dataset, spec: PreprocessSpec) -> str:
-    """Describe in words how each image is shown to the network."""
+    """Describe the evaluation view in words, for reports.
+
+    Args:
+        dataset: The images.
+        spec: The network's input.
+
+    Returns:
+        For example "single centre crop 224x224 of short side 256, fp32".
+    """
     size = f"{spec.height}x{spec.width}"
     match spec.resize_mode:
         case _ if isinstance(dataset, ArrayDataset) or (spec.resize_mode == "crop" and spec.short_side is None):

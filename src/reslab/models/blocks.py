@@ -21,7 +21,7 @@ class ZeroPad(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        stride: Every how many pixels one is taken.
+        stride: Step in pixels between the samples that are kept.
         split: Put half of the zero channels before the input's, instead of all after them.
     """
 
@@ -161,6 +161,10 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 
 
 def zero_init_last_scale(block: BasicBlock | Bottleneck) -> None:
-    """Set a block's last batch-norm scale to zero, so that it starts as its shortcut (not in the paper)."""
+    """Set a block's last batch-norm scale to zero, so that it starts as its shortcut (not in the paper).
+
+    Args:
+        block: A block with batch norm; changed in place.
+    """
     last = block.bn2 if isinstance(block, BasicBlock) else block.bn3
     torch.nn.init.zeros_(last.weight)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Reading what flows through a network's modules."""
+"""Access to the inputs and outputs of a network's modules."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +10,13 @@ Record = Callable[[str, Tensor, Tensor], None]
 
 @contextmanager
 def recorded_outputs(modules: Mapping[str, nn.Module], record: Record) -> Iterator[None]:
-    """Call `record(name, input, output)` each time one of the modules has run inside the block.
+    """Call a function with the input and output of each module that runs inside a `with` block.
 
-    Nothing is kept: `record` reduces what it gets, so that a deep network's activations need not fit into memory.
+    Nothing is kept, so a deep network's activations need not fit into memory: the function reduces them.
+
+    Args:
+        modules: The modules, by name.
+        record: Function of (name, input, output).
     """
 
     def hook_of(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:

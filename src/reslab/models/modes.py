@@ -1,4 +1,4 @@
-"""Training and eval mode for the length of a block of code."""
+"""Training and eval mode inside a block of code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,11 @@ from torch import nn
 
 @contextmanager
 def restored_modes(model: nn.Module) -> Iterator[None]:
-    """Give every module its own mode back after the block; they may differ where part of a network is frozen."""
+    """Restore every module's mode after a `with` block; modes may differ where part of a network is frozen.
+
+    Args:
+        model: The network.
+    """
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -20,7 +24,11 @@ def restored_modes(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Let a model compute in eval mode and without autocast inside the block, then restore every module's mode."""
+    """Compute in eval mode and without autocast inside a `with` block, then restore every module's mode.
+
+    Args:
+        model: The network.
+    """
     device = next(model.parameters()).device.type
     with restored_modes(model), torch.autocast(device, enabled=False):
         model.eval()

@@ -3,7 +3,6 @@
 It is kept in the run folder as `judgement.json`, with what it was made from, so that a second report costs nothing.
 """
 
-import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,7 +28,7 @@ from reslab.data.views import batches
 from reslab.errors import RunError
 from reslab.evaluation import Predictions, Protocol, predict_split, recalibrated, summarize
 from reslab.models import Network
-from reslab.system.files import read_json
+from reslab.system.files import read_json, sha256_of
 
 from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
 from .measurements import look_inside
@@ -181,8 +180,8 @@ def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str
 
 def basis_of(model_path: Path, split: str, data: Path | None) -> dict[str, Any]:
     """Return what a judgement depends on; data: a folder given instead of the run's own."""
-    digest = hashlib.sha256(model_path.read_bytes()).hexdigest()
-    return {"version": VERSION, "model": digest, "split": split, "data": None if data is None else str(data.resolve())}
+    place = None if data is None else str(data.resolve())
+    return {"version": VERSION, "model": sha256_of(model_path), "split": split, "data": place}
 
 
 def kept_judgement(folder: RunFolder, basis: dict[str, Any] | None = None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What one image file is, found by reading and decoding it once; by threads for many."""
+"""Facts about image files, from reading and decoding each once."""
 
 import hashlib
 import re
@@ -19,16 +19,24 @@ from reslab.data.sources.inventory import UNREAD_SUFFIXES
 from reslab.errors import RunError
 from reslab.system.threads import map_ahead
 
-_IN_HAND = 256  # files that threads have in hand: enough for all of them, and soon done after Ctrl-C
+_IN_HAND = 256  # files in work: enough for all threads, and soon done after Ctrl-C
 _WITH_FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # a JPEG's second frame is a preview
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file is. problem: (kind, what is wrong) where it cannot be used, and then the rest may be empty.
+    """What one image file is.
 
-    digest: SHA-256 of its bytes; size: (width, height); complaint: what is wrong with a JPEG that can be decoded.
-    is_transparent: whether parts of a picture are transparent, and fewer channels than 4 show what lies beneath.
+    Attributes:
+        problem: (kind, text) of a file that cannot be used, whose other facts may be missing; None for a usable file.
+        digest: SHA-256 of its bytes.
+        format: Pillow's name of the format; "NPY" for an array.
+        mode: Pillow's name of the colour mode; for an array, its number of channels.
+        size: (width, height) in pixels.
+        num_frames: Frames of the file, of which the first is used.
+        is_blank: Whether all pixels are equal.
+        complaint: What libjpeg notices in a JPEG that can be decoded.
+        is_transparent: Whether the picture has transparent parts, which fewer than 4 channels do not show.
     """
 
     problem: tuple[str, str] | None = None
@@ -50,7 +58,18 @@ def inspect_all(
     num_threads: int | None = None,
     on_file: Callable[[], None] | None = None,
 ) -> Iterator[FileFacts]:
-    """Yield the facts of every file, in order; on_file is called after each. Ctrl-C stops it after some files."""
+    """Read and decode files, by threads.
+
+    Args:
+        paths: The files.
+        num_channels: Channels that every file must give; None: 3 for a picture, any number for an array.
+        is_thorough: Also look for complaints, which doubles a JPEG's time.
+        num_threads: Threads; None: as many as suits the machine.
+        on_file: Called after each file, for progress.
+
+    Yields:
+        The facts of each file, in order.
+    """
     read = partial(inspect, num_channels=num_channels, is_thorough=is_thorough)
     single = ([path] for path in paths)
     with closing(map_ahead(read, single, ahead=_IN_HAND, num_threads=num_threads)) as inspected:
@@ -61,24 +80,29 @@ def inspect_all(
 
 
 def inspect(path: Path, num_channels: int | None = None, *, is_thorough: bool = False) -> FileFacts:
-    """Read and decode one file; nothing is raised for a bad one.
+    """Read and decode one file, without raising an error for a bad one.
 
-    num_channels: how many it has to give; None: three for pictures, and whatever an array file has.
-    is_thorough: look for complaints too, which takes a JPEG's time twice.
+    Args:
+        path: The file.
+        num_channels: Channels that it must give; None: 3 for a picture, any number for an array.
+        is_thorough: Also look for complaints, which doubles a JPEG's time.
+
+    Returns:
+        The facts.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
             return FileFacts(("unreadable", "is not an ordinary file"))
         content = path.read_bytes()
     except FileNotFoundError:
-        return FileFacts(("missing-file", "a link to nothing" if path.is_symlink() else "is not there"))
+        return FileFacts(("missing-file", "a broken link" if path.is_symlink() else "does not exist"))
     except OSError as error:
         return FileFacts(("unreadable", f"cannot be read: {error.strerror or error}"))
     if not content:
         return FileFacts(("zero-byte", "has no bytes"))
     digest = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() in UNREAD_SUFFIXES:
-        problem = f"{path.suffix[1:].upper()} files are not read; save it as JPEG or PNG"
+        problem = f"{path.suffix[1:].upper()} files cannot be read; save it as JPEG or PNG"
         return FileFacts(("unsupported-format", problem), digest)
     try:
         if content.startswith(ARRAY):
@@ -99,8 +123,8 @@ def _inspect_picture(content: bytes, path: Path, num_channels: int, digest: str)
             frames = getattr(picture, "n_frames", 1) if format in _WITH_FRAMES else 1
             is_transparent = num_channels < 4 and picture.has_transparency_data and _has_transparent_parts(picture)
     except UnidentifiedImageError:
-        return FileFacts(("not-an-image", f"is not an image{_what_else(content)}"), digest)
-    except Exception:  # decoding says it in words
+        return FileFacts(("not-an-image", f"is not {_instead(content)}"), digest)
+    except Exception:  # decoding raises an error that names the defect
         format, mode, frames, is_transparent = "", "", 1, False
     facts = _facts(decode_bytes(content, path, num_channels), digest, format, mode, frames)
     return replace(facts, is_transparent=is_transparent)
@@ -118,12 +142,12 @@ def _facts(pixels: Tensor, digest: str, format: str, mode: str, frames: int = 1)
 
 
 def _is_blank(pixels: Tensor) -> bool:
-    """Whether all pixels are the same; a few are compared first."""
+    """Check whether all pixels are equal, a few of them first."""
     return all(bool((part == part[:, :1, :1]).all()) for part in (pixels[:, ::16, ::16], pixels))
 
 
 def _kind_of(reason: str) -> str:
-    """The kind of defect, from the words of a decoder."""
+    """Return the kind of defect that a decoder's message names."""
     kinds = (
         ("whose range", "unknown-range"),
         ("not a known image format", "not-an-image"),
@@ -135,14 +159,15 @@ def _kind_of(reason: str) -> str:
     return next((kind for words, kind in kinds if words in reason), "damaged")
 
 
-def _what_else(content: bytes) -> str:
+def _instead(content: bytes) -> str:
+    """Complete the sentence "is not ..." about a file that is not an image."""
     start = content[:400].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        return ", but a web page"
+        return "an image, but a web page"
     if start.startswith(b"version https://git-lfs"):
-        return ", but a pointer of Git LFS; fetch the file itself"
+        return "an image, but a pointer of Git LFS; fetch the file itself"
     if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
-        return " of a format that is read, but HEIC; save it as JPEG or PNG"
+        return "an image of a known format, but HEIC; save it as JPEG or PNG"
     if b"<svg" in start:
-        return " of pixels, but an SVG drawing; save it as PNG"
-    return ", but text" if re.fullmatch(rb"[\x09\x0a\x0d\x20-\x7e]+", content[:400]) else ""
+        return "an image of pixels, but an SVG drawing; save it as PNG"
+    return "an image, but text" if re.fullmatch(rb"[\x09\x0a\x0d\x20-\x7e]+", content[:400]) else "an image"

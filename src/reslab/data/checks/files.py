@@ -67,7 +67,7 @@ def find_odd(inspected: Inspected) -> list[Finding]:
         ("tiny", lambda _, facts: _pixels(facts) if min(facts.size) < TINY else None),
         ("elongated", lambda _, facts: _pixels(facts) if max(facts.size) > ELONGATED * min(facts.size) else None),
         ("odd-size", lambda _, facts: _outlier(facts, median)),
-        ("blank", lambda _, facts: "one single colour" if facts.is_blank else None),
+        ("blank", lambda _, facts: "a single colour" if facts.is_blank else None),
     )
     return [
         Finding(kind, f"{item.path}: {text}.", (item.path,))

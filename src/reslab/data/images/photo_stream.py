@@ -1,4 +1,4 @@
-"""Training batches from photos: views cut out by threads one step ahead, then normalised, coloured and erased."""
+"""Training batches from photos, decoded by threads one step ahead."""
 
 import math
 from collections import deque
@@ -25,12 +25,12 @@ from .photo_augment import PhotoView, RandAugment
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)
 _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
-_Job = tuple[Tensor, Path, int, Sequence[int]]  # what `_fill` takes
+_Job = tuple[Tensor, Path, int, Sequence[int]]  # arguments of `_fill`
 
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """Views that threads fill in: pixels uint8 [n, channels, size, size], of samples `index` in `epoch`, int64 [n]."""
+    """Views that threads fill in: uint8 [n, channels, size, size], with each sample's epoch and index, int64 [n]."""
 
     epoch: Tensor
     index: Tensor
@@ -38,11 +38,25 @@ class _Decoded:
 
 
 class PhotoStream(Stream):
-    """Views of photos, mean subtracted, with PCA colour (paper Sec. 3.4) and random erasing where asked for.
+    """A stream of photos: random views, normalised, with PCA colour (paper Sec. 3.4) and random erasing.
 
-    view: what is cut out of a picture; size_at: the side of the views at each step; operations: colours and geometry
-    next to it. Every draw is a function of (seed, epoch, index). `close` ends the threads.
-    num_threads: how many decode; None leaves it to the number of cores.
+    Every draw is a function of (seed, epoch, index). `close` ends the threads.
+
+    Args:
+        dataset: The photos.
+        normalize: The normalizer.
+        view: How a view is cut out of a picture.
+        size_at: Side of the views in pixels, as a function of the step.
+        color_std: Standard deviation of PCA colour; 0 for none.
+        operations: Further operations on colour and geometry; None for none.
+        erase_probability: Fraction of images with an erased rectangle.
+        batch_size: Global batch size.
+        seed: The run's seed.
+        device: The training device.
+        rank: This process's rank.
+        world_size: Number of processes.
+        order: Which sample stands at which position; by default every sample once in each epoch.
+        num_threads: Threads that decode; None: as many as suits the machine.
     """
 
     def __init__(
@@ -72,6 +86,7 @@ class PhotoStream(Stream):
         self._next_step: int | None = None  # that `_decoded` yields
 
     def batch(self, step: int) -> Batch:
+        """Make this process's part of the batch of one step; steps in order are decoded ahead."""
         if self._decoded is None or step != self._next_step:
             self.close()
             self._decoded = self._decode_from(step)
@@ -88,13 +103,13 @@ class PhotoStream(Stream):
         return Batch(images, self._dataset.labels[decoded.index].to(self._device))
 
     def close(self) -> None:
-        """End the threads, and drop what they decoded ahead."""
+        """End the threads and drop what they decoded ahead."""
         if self._decoded is not None:
             self._decoded.close()
         self._decoded = None
 
     def _decode_from(self, step: int) -> "Generator[_Decoded, None, None]":
-        """Yield the batches of a step and those after it, each with the next one in work."""
+        """Yield the batches from a step on, each while threads decode the next."""
         batches: deque[_Decoded] = deque()
 
         def jobs() -> Iterator[list[_Job]]:
@@ -109,28 +124,35 @@ class PhotoStream(Stream):
     def _planned(self, step: int) -> "tuple[_Decoded, list[_Job]]":
         epoch, index = self.positions(step)
         draws = Draws(self.seed, epoch, index)
-        # all draws of a batch at once: one by one they would cost as much as a part of the decoding
+        # all draws of a batch at once; one by one they would take time comparable to decoding
         purposes = [draws.bits(purpose) for purpose in (OPERATIONS, *self._view.purposes)]
         size, channels = self._size_at(step), self._dataset.num_channels
         pixels = torch.empty(len(index), channels, size, size, dtype=torch.uint8, memory_format=torch.channels_last)
         jobs: list[_Job] = [
-            (pixels[row], self._dataset.paths[place], operations, bits)
-            for row, (place, operations, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
+            (pixels[row], self._dataset.paths[number], operations, bits)
+            for row, (number, operations, *bits) in enumerate(zip(index.tolist(), *purposes, strict=True))
         ]
         return _Decoded(epoch, index, pixels), jobs
 
-    def _fill(self, place: Tensor, path: Path, operations: int, bits: Sequence[int]) -> None:
-        """Decode one picture and put its view into its place, uint8 [channels, size, size]."""
-        view = self._view(decode(path, self._dataset.num_channels), place.shape[-1], bits)
-        place.copy_(view if self._operations is None else self._operations(view, operations))
+    def _fill(self, target: Tensor, path: Path, operations: int, bits: Sequence[int]) -> None:
+        """Decode one picture and write its view to `target`, uint8 [channels, size, size]."""
+        view = self._view(decode(path, self._dataset.num_channels), target.shape[-1], bits)
+        target.copy_(view if self._operations is None else self._operations(view, operations))
 
 
 def color_shift(draws: Draws, std: float) -> Tensor:
-    """Return what PCA colour augmentation adds to each image, for pixels in [0, 1]: float32 [n, 3, 1, 1].
+    """Draw the colour that PCA augmentation adds to each image (paper Sec. 3.4, ref. 21).
 
-    Each image gets sum_i a_i l_i p_i with a_i normal of deviation `std` (paper ref. 21), by Box and Muller.
+    Each image gets sum_i a_i l_i p_i, where a_i is normal (by Box and Muller).
+
+    Args:
+        draws: The batch's random draws.
+        std: Standard deviation of a_i.
+
+    Returns:
+        float32 [n, 3, 1, 1], for pixels in [0, 1].
     """
-    # two uniform numbers for each of the three components, told apart by their index
+    # two uniform numbers for each of the three components, distinguished by their index
     uniform = [draw_uniform(draws.seed, COLOR, draws.epoch, draws.index * 6 + number) for number in range(6)]
     radius = [torch.sqrt(-2 * torch.log1p(-uniform[number])) for number in range(3)]
     alphas = torch.stack([std * radius[i] * torch.cos(2 * math.pi * uniform[3 + i]) for i in range(3)], dim=1)

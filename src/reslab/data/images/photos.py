@@ -1,4 +1,4 @@
-"""Photos of any size: the views that evaluation takes, batch by batch."""
+"""Evaluation views of photos, in batches."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,14 +16,35 @@ from .picture import view_of
 
 
 def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
-    """Return the indices in batches; none for no indices, where `split` gives one empty batch."""
+    """Divide indices into batches, and return no batch for no indices (`Tensor.split` returns an empty one).
+
+    Args:
+        indices: int64 [n].
+        batch_size: Largest length of a batch.
+
+    Returns:
+        The batches.
+    """
     return [chunk for chunk in indices.split(batch_size) if len(chunk)]
 
 
 def centre_views(
     dataset: FileDataset, indices: Tensor, spec: PreprocessSpec, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (indices, uint8 [n, channels, height, width]) batch by batch, decoded by threads some batches ahead."""
+    """Decode the evaluation views of photos, by threads some batches ahead.
+
+    Args:
+        dataset: The photos.
+        indices: Which photos, int64 [n].
+        spec: How a picture becomes a view.
+        batch_size: Photos in a batch.
+
+    Yields:
+        (indices, views): int64 [m] and uint8 [m, channels, height, width].
+
+    Raises:
+        RunError: A file cannot be read.
+    """
     chunks = full_chunks(indices, batch_size)
     paths = ([dataset.paths[index] for index in chunk.tolist()] for chunk in chunks)
     views = map_ahead(lambda path: view_of(path, spec), paths)
@@ -41,23 +62,36 @@ def measure_photo_preprocess(
     resize_mode: ResizeMode = "crop",
     max_images: int = 10_000,
 ) -> PreprocessSpec:
-    """Return the spec whose mean and deviation are those of the views of at most `max_images` images.
+    """Measure the mean and the deviation of photos.
 
-    The border of a letterbox is filled with the mean, so it is measured without one, on the squashed pictures.
+    A letterbox's border is filled with the mean, so its mean is measured on squashed pictures, which have none.
+
+    Args:
+        dataset: The photos.
+        mean: "pixel" or "channel", see `reslab.data.preprocess.PixelSums.to_spec`.
+        scale: "std" or "none", see `reslab.data.preprocess.PixelSums.to_spec`.
+        size: Side of the view in pixels.
+        short_side: Length in pixels to which the shorter side is resized before the centre crop.
+        seed: Seed of the choice of photos.
+        resize_mode: How a picture of another size becomes a view.
+        max_images: Photos to measure at most.
+
+    Returns:
+        The spec.
     """
     channels = dataset.num_channels
-    zero, one = (0.0,) * channels, (1.0,) * channels
+
     view = PreprocessSpec(
         channels=channels,
         height=size,
         width=size,
         short_side=short_side,
-        mean=zero,
-        std=one,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
         resize_mode="squash" if resize_mode == "letterbox" else resize_mode,
     )
-    chosen = permutation(seed, SAMPLE, 0, len(dataset))[:max_images]
+    sample = permutation(seed, SAMPLE, 0, len(dataset))[:max_images]
     sums = PixelSums(channels, size, size)
-    for _, images in centre_views(dataset, chosen, view, 64):
+    for _, images in centre_views(dataset, sample, view, 64):
         sums.add(images)
     return replace(sums.to_spec(mean=mean, scale=scale, short_side=short_side), resize_mode=resize_mode)

@@ -1,6 +1,6 @@
-"""From a picture of any kind to the uint8 view that the network is shown; predictions and evaluations all come by here.
+"""Pictures of any kind and their uint8 views, one definition for predictions and evaluations.
 
-The view is made on the CPU, from pixels in one order in memory, so that it has the same bits wherever it is asked for.
+Views are made on the CPU from pixels in one memory layout, so they have the same bits for every caller.
 """
 
 from dataclasses import replace
@@ -23,14 +23,20 @@ _KINDS = "a path, the bytes of a file, a PIL image, a uint8 array [h, w] or [h, 
 
 
 def read_picture(picture: Picture, num_channels: int, name: str) -> Tensor:
-    """Return uint8 [channels, height, width] of one picture, turned as its EXIF data says.
+    """Convert a picture of any kind to pixels, rotated as its EXIF data says.
 
-    picture: a path (str or PathLike); the bytes of a file; a PIL image; a uint8 array or tensor [h, w]; an array
-        [h, w, c]; a tensor [c, h, w]. Grey, RGB and RGBA become each other as in files; other channels must be as many
-        as the network takes.
-    name: what errors call it.
+    Args:
+        picture: A path (str or PathLike); the bytes of a file; a PIL image; a uint8 array or tensor [h, w]; an array
+            [h, w, c]; a tensor [c, h, w].
+        num_channels: Channels of the result. Grey, RGB and RGBA are converted to each other as in files; other numbers
+            of channels must match.
+        name: What errors call the picture.
 
-    Raises RunError for what cannot be read, and for numbers that are not uint8.
+    Returns:
+        uint8 [channels, height, width].
+
+    Raises:
+        RunError: The picture cannot be read, or its values are not uint8.
     """
     match picture:
         case str() | PathLike():
@@ -54,42 +60,53 @@ def _of_tensor(tensor: Tensor, name: str, num_channels: int) -> Tensor:
 
 
 def _of_planes(values: np.ndarray, name: str, num_channels: int) -> Tensor:
-    """uint8 [h, w] or [h, w, c] -> uint8 [channels, h, w]"""
+    """Convert uint8 [h, w] or [h, w, c] to uint8 [channels, h, w]."""
     if values.dtype != np.uint8:
         raise _wrong_type(name, str(values.dtype))
     if values.ndim not in (2, 3) or 0 in values.shape:
         raise RunError(f"{name} is an array of {values.shape}; a picture is {_KINDS}.")
     planes = values if values.ndim == 3 else values[:, :, None]
-    found = planes.shape[2]
-    if found == num_channels:
+    channels = planes.shape[2]
+    if channels == num_channels:
         return torch.from_numpy(np.array(planes)).permute(2, 0, 1)
-    if found not in MODES or num_channels not in MODES:
+    if channels not in MODES or num_channels not in MODES:
         raise RunError(
-            f"{name} is an array of {values.shape}: {found} channels, but the model takes {num_channels} "
+            f"{name} is an array of {values.shape}: {channels} channels, but the model takes {num_channels} "
             "(arrays are [h, w, c], tensors [c, h, w])."
         )
-    picture = Image.fromarray(np.ascontiguousarray(planes[:, :, 0] if found == 1 else planes))
+    picture = Image.fromarray(np.ascontiguousarray(planes[:, :, 0] if channels == 1 else planes))
     return decode_pillow(picture, name, num_channels)
 
 
-def _wrong_type(name: str, found: str) -> RunError:
-    return RunError(f"{name} has values of type {found}; a picture has uint8 pixels, 0 to 255, not yet normalised.")
+def _wrong_type(name: str, kind: str) -> RunError:
+    return RunError(f"{name} has values of type {kind}; a picture has uint8 pixels, 0 to 255, not yet normalised.")
 
 
 # --- the view ---------------------------------------------------------------------------------------------------------
 
 
 def view(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
-    """uint8 [channels, h, w] of any size -> uint8 [channels, height, width], as `spec.resize_mode` says.
+    """Resize a picture to the network's input size, as `spec.resize_mode` says.
 
-    crop: the shorter side resized to `short_side`, the longer in proportion (rounded to the nearest pixel, halves to
-        even), then the centre; an odd pixel too many is cut off at the bottom or right. Without a `short_side` the
-        picture must have the size.
-    letterbox: both sides times min(height / h, width / w), rounded likewise, at least 1; put in the middle, an odd
-        pixel of border too many at the bottom or right. The border is 255 x mean, rounded likewise.
-    squash: height x width, whatever the aspect.
+    - "crop" resizes the shorter side to `short_side` and the longer in proportion (rounded to the nearest pixel, halves
+      to even), then takes the centre; an odd pixel is cut off at the bottom or right. Without a `short_side` the
+      picture must have the input size.
+    - "letterbox" multiplies both sides by min(height / h, width / w), rounded likewise, at least 1, and puts the result
+      in the middle; an odd pixel of border is at the bottom or right. The border is 255 x mean, rounded likewise.
+    - "squash" resizes to height x width, whatever the aspect.
 
-    Resizing is bilinear with antialiasing. RunError names a picture that does not fit.
+    Resizing is bilinear with antialiasing.
+
+    Args:
+        pixels: uint8 [channels, h, w].
+        spec: The input size and the resize mode.
+        name: What errors call the picture.
+
+    Returns:
+        uint8 [channels, height, width].
+
+    Raises:
+        RunError: The picture does not have the input size and must not be resized, or is too long to be resized.
     """
     pixels = pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # the resize rounds by the layout in memory
     match spec.resize_mode:
@@ -102,15 +119,34 @@ def view(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
 
 
 def view_of(picture: Picture, spec: PreprocessSpec, name: str | None = None) -> Tensor:
-    """Return the view of a picture of any kind: uint8 [channels, height, width]; see `read_picture` and `view`."""
+    """Read a picture of any kind and resize it to the network's input size.
+
+    Args:
+        picture: See `read_picture`.
+        spec: See `view`.
+        name: What errors call the picture; by default its path.
+
+    Returns:
+        uint8 [channels, height, width].
+
+    Raises:
+        RunError: The picture cannot be read or resized.
+    """
     name = name or (str(picture) if isinstance(picture, str | PathLike) else "the picture")
     return view(read_picture(picture, spec.channels, name), spec, name)
 
 
 def with_resize_mode(spec: PreprocessSpec, resize_mode: ResizeMode | None) -> PreprocessSpec:
-    """Return a spec that fits pictures of any size another way; None leaves it as it is.
+    """Change how a spec resizes pictures.
 
-    A centre crop where there is no `short_side` resizes the shorter side to the longer side of the input.
+    A spec without a `short_side` that is to crop gets the longer side of the input as `short_side`.
+
+    Args:
+        spec: The spec; not changed.
+        resize_mode: The new mode; None keeps the spec's own.
+
+    Returns:
+        The changed spec.
     """
     resizes = spec.resize_mode != "crop" or spec.short_side is not None
     if resize_mode is None or (resize_mode == spec.resize_mode and resizes):
@@ -124,15 +160,15 @@ def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
     if spec.short_side is None:
         if (height, width) != (spec.height, spec.width):
             raise RunError(
-                f"{name}: is {width}x{height} pixels; this model takes {spec.width}x{spec.height} only. "
-                "To resize it, choose how: resize_mode 'crop', 'letterbox' or 'squash'."
+                f"{name}: is {width}x{height} pixels, but the model takes only {spec.width}x{spec.height}. "
+                "Set resize_mode to 'crop', 'letterbox' or 'squash' to resize it."
             )
         return pixels
     size = short_side_size(height, width, spec.short_side)
     if size[0] * size[1] > MAX_PIXELS:
         raise RunError(
             f"{name}: is {width}x{height} pixels, so long that its shorter side cannot be resized to "
-            f"{spec.short_side}; use resize_mode 'letterbox' or 'squash', or take it out of the data."
+            f"{spec.short_side}; use resize_mode 'letterbox' or 'squash', or remove it from the data."
         )
     pixels = resize(pixels, size)
     top, left = (size[0] - spec.height) // 2, (size[1] - spec.width) // 2

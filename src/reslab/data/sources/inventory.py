@@ -70,7 +70,14 @@ class Inventory:
     findings: list[Finding] = field(default_factory=list)
 
     def of_split(self, split: str) -> list[Item]:
-        """Return the images of one split, in order."""
+        """Return the images of one split.
+
+        Args:
+            split: "train", "validation", "test" or "all".
+
+        Returns:
+            The images, in order.
+        """
         return [item for item in self.items if item.split == split]
 
     @property

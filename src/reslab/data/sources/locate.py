@@ -1,4 +1,4 @@
-"""Finding data: recognising what lies at a path by its content, and where data of a kind lies below the data root."""
+"""Search for data: by the content of a path, or by its kind below the data folder."""
 
 import os
 import tarfile
@@ -25,31 +25,40 @@ _IDX_FOLDERS = (
     "FashionMNIST/raw",
     ".",
 )
-_UNDERSTOOD = (
+_DATA_SETS = (
     "CIFAR-10 or CIFAR-100 (official archive or its folder), an image folder with train/<class>/*, "
-    "a folder of class folders, a CSV file of path,label, or the four IDX files of MNIST and its kin"
+    "a folder of class folders, a CSV file of path,label, or the four IDX files of MNIST or Fashion-MNIST"
 )
 
 
 def data_root() -> Path:
-    """Return the folder under which data is looked for and downloaded: RESLAB_DATA, or the user's cache."""
+    """Return the folder for downloaded data: $RESLAB_DATA, or the user's cache folder."""
     root = os.environ.get("RESLAB_DATA")
     return Path(root).expanduser() if root else cache_folder()
 
 
 def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> Splits:
-    """Return the data of a kind, at `path` or below the data root; CIFAR is downloaded when it is nowhere.
+    """Open a data set at a path or below the data folder; CIFAR is downloaded if it is in neither.
 
-    kind: "auto" recognises what lies at `path` by its content, and means the embedded digits without a path.
-    channels: how many to read image files with; None for 3.
+    Args:
+        kind: "digits", "cifar10", "cifar100", "idx" or "folder". "auto" recognises the data by the content of `path`;
+            without a path it is the embedded digits.
+        path: Where the data is; None: below `data_root()`.
+        channels: Channels that image files are decoded to; None: 3.
 
-    Raises RunError for a path that is missing, or holds something else; UsageError for a kind that does not exist.
+    Returns:
+        The splits.
+
+    Raises:
+        UsageError: The kind does not exist, or takes no path.
+        RunError: The path does not exist or has other content, or the data cannot be read or downloaded.
     """
     check_choice("data kind", kind, KINDS)
     if kind == "digits" or (kind == "auto" and path is None):
         if path is not None:
             raise UsageError(
-                f"data kind 'digits' is embedded in the package and takes no path, but {path!r} was given."
+                f"data.path is {path!r}, but data kind 'digits' is embedded in the package and takes no path; leave "
+                "data.path out."
             )
         return load_digits()
     if path is not None:
@@ -59,17 +68,16 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
 
 def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if not path.exists():
-        raise RunError(f"{path} does not exist; data.path takes {_UNDERSTOOD}.")
-    layouts = [found for found in (_cifar_at(path, layout) for layout in LAYOUTS) if found]
-    for place, layout in layouts:
+        raise RunError(f"{path} does not exist; data.path takes {_DATA_SETS}.")
+    for source, layout in filter(None, (_cifar_at(path, layout) for layout in LAYOUTS)):
         if kind in ("auto", layout.name):
-            return load_cifar(place, layout)
+            return load_cifar(source, layout)
     if kind in ("auto", "idx") and path.is_dir() and find_idx(path, "train", "images-idx3"):
         return load_idx(path)
     if kind == "folder" or (kind == "auto" and (_is_list(path) or is_image_folder(path))):
         return load_folder(path, channels)
     expected = "a data set" if kind == "auto" else f"data of kind {kind!r}"
-    raise RunError(f"{path} is not {expected}; data.path takes {_UNDERSTOOD}.")
+    raise RunError(f"{path} is not {expected}; data.path takes {_DATA_SETS}.")
 
 
 def _is_list(path: Path) -> bool:
@@ -77,23 +85,23 @@ def _is_list(path: Path) -> bool:
 
 
 def _cifar_at(path: Path, layout: Layout) -> tuple[Path, Layout] | None:
-    """Return where the files of a layout are: in an archive, in the folder, or in its official folder below."""
+    """Return the archive or folder with the files of a layout: the path itself, or the official folder inside it."""
     if path.is_dir():
         return next(((folder, layout) for folder in (path, path / layout.folder) if _is_cifar(folder, layout)), None)
     return (path, layout) if layout.folder in _top_folders(path) else None
 
 
 def _is_cifar(folder: Path, layout: Layout) -> bool:
-    """Whether a folder is meant to be of a layout; whether it is complete is seen when it is read."""
+    """Recognise a folder of a layout, complete or not."""
     if folder.is_dir() and folder.name == layout.folder:
         return True
-    # "train", "test" and "meta" are names that any folder may have, so one of them alone says nothing
+    # "train", "test" and "meta" are names that any folder may have, so one of them is not enough
     has_images = any((folder / name).is_file() for name in (*layout.train, layout.test))
     return has_images and (folder / layout.names).is_file()
 
 
 def _top_folders(path: Path) -> set[str]:
-    """The first folders in an archive; empty for a file that is none. Only its beginning is read."""
+    """Return the top folder of an archive's first member; empty for a file that is not an archive."""
     try:
         with tarfile.open(path) as archive:
             first = archive.next()
@@ -115,9 +123,9 @@ def _open_below(root: Path, kind: str) -> Splits:
         )
     layouts = [layout for layout in LAYOUTS if layout.name == kind]
     for layout in layouts:
-        for place in (root / layout.folder, root / layout.archive):
-            if place.exists():
-                return load_cifar(place, layout)
+        for source in (root / layout.folder, root / layout.archive):
+            if source.exists():
+                return load_cifar(source, layout)
     official = layouts[0]
     download(official.url, root / official.archive, official.md5)
     return load_cifar(root / official.archive, official)

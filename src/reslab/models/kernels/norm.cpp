@@ -1,4 +1,4 @@
-// Batch normalization, the addition of a shortcut and the ReLU, in as few passes over memory as they allow.
+// Batch normalization, the addition of a shortcut and the ReLU, in as few passes over memory as possible.
 //
 // Tensors are channels-last: rows = batch * height * width pixels of C channels each, bfloat16 or float32. Sums are
 // taken in float over blocks and in double over all. A fixed number of threads gives the same bits every time.
@@ -28,14 +28,14 @@ inline void put(float &place, float value) { place = value; }
 inline void put(bf16 &place, float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);
-  // to the nearest, ties to even; the NaNs that arithmetic makes stay NaNs
+  // to the nearest, ties to even; NaNs from arithmetic stay NaNs
   place.bits = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-// Rows are handled `fold` at a time, so that the inner loops are long also where there are few channels: lane i of a
-// group belongs to channel i % C.
+// Rows are processed `fold` at a time, which keeps the inner loops long with few channels too: lane i of a group
+// belongs to channel i % C.
 constexpr long LANES = 256;
-constexpr long GROUPS_PER_BLOCK = 256; // summed in float before they go to double
+constexpr long GROUPS_PER_BLOCK = 256; // summed in float before they are added in double
 
 inline long fold_of(long C) {
   long fold = 1;
@@ -155,10 +155,10 @@ template <class T>
 void forward(const T *x, const T *addend, T *y, long rows, long C, const float *weight, const float *bias, float *kept,
              float *running_mean, float *running_var, double momentum, double eps, bool relu) {
   float *mean = kept, *inverse = kept + C, *scale = kept + 2 * C, *shift = kept + 3 * C;
-  std::vector<double> found(2 * C);
-  statistics(x, rows, C, found.data(), found.data() + C);
+  std::vector<double> moments(2 * C); // means, then variances
+  statistics(x, rows, C, moments.data(), moments.data() + C);
   for (long c = 0; c < C; c++) {
-    double m = found[c], v = found[C + c], i = 1 / std::sqrt(v + eps);
+    double m = moments[c], v = moments[C + c], i = 1 / std::sqrt(v + eps);
     mean[c] = float(m);
     inverse[c] = float(i);
     scale[c] = float(weight[c] * i);
@@ -171,7 +171,7 @@ void forward(const T *x, const T *addend, T *y, long rows, long C, const float *
   form(x, addend, y, rows, C, scale, shift);
 }
 
-// The ReLU's mask is read from y after an addition, and computed from x again where there was none (y is then null).
+// The ReLU's mask is read from y after an addition, and computed from x again without an addition (y is then null).
 template <class T, bool ADDS, bool RELU>
 void backward(const T *dy, const T *y, const T *x, T *dx, T *d_addend, long rows, long C, const float *weight,
               const float *kept, float *d_weight, float *d_bias) {

@@ -1,8 +1,8 @@
-"""What is planted in a copy of a folder: as much as was said, in the copy alone, and counted right."""
+"""Wrong labels and copies are planted only in the copy of a folder, in the right number, and counted right."""
 
 from pathlib import Path
 
-from tests.data.plant import SHARE, plant, shares_found
+from benchmarks.planted_labels import SHARE, plant, shares_found
 from tests.data.ruin import write_clean
 
 
@@ -22,7 +22,7 @@ def test_labels_and_copies_are_planted_in_the_copy_alone(tmp_path: Path) -> None
     assert plant(source, tmp_path / "again", seed=0) == (wrong, copies)
 
 
-def test_a_copy_counts_only_beside_its_original() -> None:
+def test_a_copy_counts_only_with_its_original() -> None:
     judgement = {
         "suspects": [{"name": "ant/1.jpg"}, {"name": "ant/2.jpg"}],
         "duplicates": [{"name": "bee/copy-1.jpg", "match_name": "bee/1.jpg"},

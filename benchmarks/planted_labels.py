@@ -1,7 +1,7 @@
-"""Wrong labels and near-duplicates, planted in a copy of a folder of photos, and counted in what a report lists.
+"""Plant wrong labels and near-duplicates in a copy of a folder of photos, and count those that a report lists.
 
-python -m tests.data.plant RUN FOLDER writes results/bench/planted.json. RUN was trained on FOLDER/train, and
-its model has not seen FOLDER/val, which is the part that is spoiled and judged.
+python -m benchmarks.planted_labels RUN FOLDER writes results/bench/planted.json. RUN was trained on FOLDER/train, and
+its model has not seen FOLDER/val, the part that is spoiled and judged.
 """
 
 import json
@@ -20,10 +20,10 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from reslab.engines.hardware import collect_environment
 
-SHARE = 0.02  # of the photos of val get a wrong label; as many altered copies of training photos are added
+SHARE = 0.02  # fraction of val's photos that get a wrong label; as many altered copies of training photos are added
 SEEDS = (0, 1, 2)
 SPLIT = "val"
-RESULT = Path(__file__).parents[2] / "results" / "bench" / "planted.json"
+RESULT = Path(__file__).parents[1] / "results" / "bench" / "planted.json"
 
 
 def brighter(photo: Image.Image) -> Image.Image:
@@ -35,7 +35,7 @@ def smaller(photo: Image.Image) -> Image.Image:
 
 
 def cropped(photo: Image.Image) -> Image.Image:
-    """5 % off, not evenly."""
+    """Cut off 5 % of each side, unevenly."""
     return photo.crop((round(0.02 * photo.width), 0, round(0.97 * photo.width), round(0.95 * photo.height)))
 
 
@@ -49,9 +49,15 @@ COPIES: tuple[Callable[[Image.Image], Image.Image], ...] = (
 
 
 def plant(source: Path, target: Path, seed: int) -> tuple[set[str], dict[str, str]]:
-    """Copy `source` to `target` and spoil its val there.
+    """Copy a folder and spoil the copy's val.
 
-    Returns the photos with a wrong label, and the altered copies with their originals: class folder and file name.
+    Args:
+        source: A folder with train and val.
+        target: Where to copy it.
+        seed: Seed of the choice of photos.
+
+    Returns:
+        The photos with a wrong label, and the altered copies with their originals, each as CLASS/FILE.
     """
     copytree(source, target)
     draw = random.Random(seed)
@@ -64,16 +70,16 @@ def plant(source: Path, target: Path, seed: int) -> tuple[set[str], dict[str, st
 
 
 def _mislabel(photo: Path, draw: random.Random) -> str:
-    """Move a photo into the folder of another class, each as likely; return its new name."""
+    """Move a photo into the folder of a random other class; the old class in its name keeps names unique."""
     others = sorted(folder for folder in photo.parent.parent.iterdir() if folder != photo.parent)
-    return _name(photo.rename(draw.choice(others) / f"{photo.parent.name}-{photo.name}"))  # no name is there twice
+    return _name(photo.rename(draw.choice(others) / f"{photo.parent.name}-{photo.name}"))
 
 
 def _copy(original: Path, target: Path, number: int) -> tuple[str, str]:
-    place = target / SPLIT / original.parent.name / f"copy-{original.stem}.jpg"
+    copy = target / SPLIT / original.parent.name / f"copy-{original.stem}.jpg"
     with Image.open(original) as photo:
-        COPIES[number % len(COPIES)](photo.convert("RGB")).save(place, quality=60)
-    return _name(place), _name(original)
+        COPIES[number % len(COPIES)](photo.convert("RGB")).save(copy, quality=60)
+    return _name(copy), _name(original)
 
 
 def _name(path: Path) -> str:
@@ -81,7 +87,7 @@ def _name(path: Path) -> str:
 
 
 def shares_found(judgement: dict[str, Any], wrong: set[str], copies: dict[str, str]) -> dict[str, float]:
-    """Return which part of what was planted the report's lists name; a copy only counts with its original."""
+    """Return the fractions of the planted photos that a report lists; a copy counts only with its original."""
     suspects = {row["name"] for row in judgement["suspects"]}
     pairs = {row["name"]: row["match_name"] for row in judgement["duplicates"]}
     return {
@@ -90,8 +96,8 @@ def shares_found(judgement: dict[str, Any], wrong: set[str], copies: dict[str, s
     }
 
 
-def measure(run: Path, source: Path, seed: int, folder: Path) -> dict[str, Any]:
-    """Plant, let `reslab report` judge a copy of the run, and count."""
+def judge_spoiled(run: Path, source: Path, seed: int, folder: Path) -> dict[str, Any]:
+    """Spoil a copy of the data, judge a copy of the run by `reslab report`, and count."""
     wrong, copies = plant(source, folder / source.name, seed)
     copied = folder / "run"
     copytree(run, copied, ignore=ignore_patterns("judgement.json", "checkpoints"))
@@ -110,12 +116,13 @@ def measure(run: Path, source: Path, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def main(words: Sequence[str]) -> None:
+    """Judge one run with every seed and write the result."""
     run, source = map(Path, words)
-    found = []
+    runs = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
-            found.append(measure(run, source, seed, Path(folder)))
-            print(json.dumps(found[-1]), flush=True)
+            runs.append(judge_spoiled(run, source, seed, Path(folder)))
+            print(json.dumps(runs[-1]), flush=True)
     content = {
         "date": datetime.now(UTC).date().isoformat(),
         "data": source.name,
@@ -123,7 +130,7 @@ def main(words: Sequence[str]) -> None:
         "share": SHARE,
         "model": json.loads((run / "config.json").read_text())["recipe"],
         "environment": asdict(collect_environment()),
-        "runs": found,
+        "runs": runs,
     }
     RESULT.write_text(json.dumps(content, indent=2) + "\n")
 
