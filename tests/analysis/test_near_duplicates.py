@@ -1,6 +1,7 @@
 """Near-duplicates: the cosines against scipy's, and planted copies among real photos."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def test_the_frequencies_are_scipys_dct_of_the_planes() -> None:
     small = noise(2)
     red, green, blue = small.double().numpy().transpose(1, 0, 2, 3)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    spectra = [dctn(plane, axes=(1, 2), norm="ortho") for plane in (luma, (blue - luma) / 1.772, (red - luma) / 1.402)]
+    spectra: list[Any] = [
+        dctn(plane, axes=(1, 2), norm="ortho") for plane in (luma, (blue - luma) / 1.772, (red - luma) / 1.402)
+    ]
     spectra[0][:, 0] *= np.sqrt(2)  # the first row and column have another scale there
     spectra[0][:, :, 0] *= np.sqrt(2)
     found = _Frequencies(3)(small)[:, 0]

@@ -33,7 +33,7 @@ CARD = ModelCard(
         ("cifar_resnet8", {"zero_init_residual": True}),
     ],
 )
-def test_a_model_comes_back_whole(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+def test_a_model_comes_back_whole(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model = create_model(name, num_classes=2, **options)
     model(torch.randn(4, model.spec.in_channels, 32, 32))  # moves the running statistics

@@ -95,7 +95,7 @@ def test_a_config_without_some_parts_is_upgraded_as_far_as_it_goes() -> None:
         "train": {}, "evaluation": {"monitor": "test"}, "seed": 3,
     }  # fmt: skip
     assert upgrade({"schedule": {"kind": "plateau", "factor": 0.5}}) == {"schedule": {"kind": "plateau", "factor": 0.5}}
-    old = {"train": {"bn": "frozen"}}
+    old: dict[str, Any] = {"train": {"bn": "frozen"}}
     assert upgrade(old) == {"train": {}, "batch_norm": {"frozen": True}}
     assert old == {"train": {"bn": "frozen"}}  # left as it was
 

@@ -8,6 +8,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,7 +84,7 @@ def _odd(folder: Path) -> Places:
         photo = opened.convert("RGB")
     places: Places = {}
 
-    def save(kind: str, picture: Image.Image, name: str, **options: object) -> None:
+    def save(kind: str, picture: Image.Image, name: str, **options: Any) -> None:
         picture.save(cat / name, **options)
         places.setdefault(kind, []).append(cat / name)
 

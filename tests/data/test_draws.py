@@ -37,7 +37,7 @@ def _reference_bits(seed: int, purpose: int, epoch: int, index: int) -> int:
 
 @given(st.integers(0, 2**62), st.integers(0, 7), st.integers(0, 10**6), st.integers(0, 2**40))
 def test_bits_equal_the_hash_in_python_integers(seed: int, purpose: int, epoch: int, index: int) -> None:
-    bits = draw_bits(seed, purpose, torch.tensor([epoch]), torch.tensor([index])).item()
+    bits = draw_bits(seed, purpose, torch.tensor([epoch]), torch.tensor([index])).tolist()[0]
     assert bits & _MASK == _reference_bits(seed, purpose, epoch, index)
 
 

@@ -206,10 +206,9 @@ def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:
             World(),
         )
     # as `train folder` plans it: as long as the square, so that nothing is cropped anyway
-    for settings in ({"size": 40, "short_side": 40}, {"short_side": 32}, {}):
-        begin_data(
-            DataConfig(path=photos, augment=augment, photos=PhotoConfig(resize_mode="squash", **settings)), World()
-        )
+    for size, short_side in ((40, 40), (None, 32), (None, None)):
+        settings = PhotoConfig(resize_mode="squash", size=size, short_side=short_side)
+        begin_data(DataConfig(path=photos, augment=augment, photos=settings), World())
 
 
 def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(

@@ -15,6 +15,7 @@ from reslab.artifacts.model_file import save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import synchronize_batch_norm
 from reslab.cli.main import run
+from reslab.data import ArrayDataset
 from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer
 from reslab.data.sources.digits import load_digits
@@ -105,8 +106,10 @@ def test_statistics_taken_anew_are_those_of_the_batches_that_would_come_next(wei
 
     model, card = load_model(without.model_path).model, load_model(without.model_path).card
     cpu = torch.device("cpu")
+    digits = load_digits().train
+    assert isinstance(digits, ArrayDataset)
     stream = MemoryStream(
-        load_digits().train,
+        digits,
         Normalizer(card.preprocess, cpu),
         no_augment,
         batch_size=64,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from reslab import RunConfig, RunError, UsageError, load_model, override, recipe, train_run
 from reslab.artifacts.documents import Session
@@ -19,6 +18,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
 from reslab.evaluation import Evaluation, evaluate
+from reslab.models import Network
 from reslab.models.kernels.compiler import compiler
 from reslab.runs.context import RunContext
 
@@ -95,7 +95,7 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
 
     evaluate_part = RunContext.evaluate
 
-    def counting(context: RunContext, model: nn.Module, dataset: Dataset) -> Evaluation:
+    def counting(context: RunContext, model: Network, dataset: Dataset) -> Evaluation:
         evaluated.append(dataset)
         return evaluate_part(context, model, dataset)
 

@@ -1,5 +1,7 @@
 """Calibration against closed forms and scikit-learn, the temperature against scipy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -74,12 +76,12 @@ def test_the_temperature_is_the_one_that_scipy_finds(scale: float) -> None:
     def loss(temperature: float) -> float:
         return torch.nn.functional.cross_entropy(logits / temperature, labels).item()
 
-    expected = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9}).x
+    best: Any = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9})
     found = fit_temperature(logits.softmax(1), labels)
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(best.x, rel=1e-5)
     assert found == pytest.approx(scale, rel=0.1)
     mended = measure_calibration(recalibrated(logits.softmax(1), found), labels)
-    assert mended.nll == pytest.approx(loss(expected), abs=1e-6)
+    assert mended.nll == pytest.approx(loss(best.x), abs=1e-6)
     assert mended.ece < 0.03
 
 

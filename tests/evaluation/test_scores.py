@@ -1,5 +1,7 @@
 """Scores against scikit-learn, intervals against scipy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -52,8 +54,11 @@ def test_class_scores_are_scikit_learns(probabilities: torch.Tensor, labels: tor
     confusion = confusion_matrix(predictions, labels, NUM_CLASSES)
     assert np.array_equal(confusion, metrics.confusion_matrix(labels, predictions, labels=range(NUM_CLASSES)))
     found = class_scores(confusion)
-    expected = metrics.precision_recall_fscore_support(
-        labels, predictions, labels=range(NUM_CLASSES), zero_division=0.0
+    expected: Any = metrics.precision_recall_fscore_support(
+        labels,
+        predictions,
+        labels=range(NUM_CLASSES),
+        zero_division=0.0,  # type: ignore[arg-type]
     )
     for ours, theirs in zip((found.precision, found.recall, found.f1, found.support), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)

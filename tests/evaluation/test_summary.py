@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ NAMES = ("a", "b", "c", "d", "e", "f")
 def test_a_summary_agrees_with_scikit_learn(answers: Predictions) -> None:
     found = summarize(answers, NAMES, (1, 3))
     truth, given = answers.labels.numpy(), answers.classes.numpy()
-    rows = precision_recall_fscore_support(truth, given)
+    rows: Any = precision_recall_fscore_support(truth, given)
     for key, column in zip(("precision", "recall", "f1", "support"), rows, strict=True):
         assert [row[key] for row in found["classes"]] == pytest.approx(list(column))
     assert found["macro_f1"] == pytest.approx(f1_score(truth, given, average="macro"))

@@ -32,6 +32,6 @@ def test_the_centre_is_the_models_loss_and_the_weights_stay() -> None:
 def test_a_loss_without_a_finite_value_is_written_as_a_large_one() -> None:
     model = create_model("cifar_plain8", num_classes=4).eval()
     with torch.no_grad():
-        model.get_submodule("fc").weight.fill_(float("inf"))  # inf - inf in the softmax
+        model.get_parameter("fc.weight").fill_(float("inf"))  # inf - inf in the softmax
     surface = loss_surface(model, torch.randn(2, 3, 16, 16), torch.tensor([0, 1]), side=1)
     assert surface == ((1e6,),)

@@ -207,7 +207,7 @@ def _as_if_trained_again(folder: RunFolder) -> None:
     """Change a finished run's weights, as if its training had come out otherwise."""
     file = load_model(folder.model_path)
     with torch.no_grad():
-        file.model.fc.bias.add_(1)
+        file.model.get_parameter("fc.bias").add_(1)
     save_model(folder.model_path, file.model, file.card)
     result = folder.result()
     assert result is not None

@@ -433,8 +433,13 @@ def test_a_depth_that_does_not_fit_is_a_gap_in_table_and_figure(monkeypatch: pyt
         depth, checkpoints = config.model.depth, config.compute.checkpoint_activations
         if depth == 1202 and not checkpoints:
             raise OutOfMemoryError("out of memory in the training steps")
-        numbers = {"seconds_per_step": 1.0, "peak_gb": 2.0, "peak_gb_before_training": 0.75}
-        return StepCost(depth=depth, checkpoint_activations=checkpoints, **numbers)
+        return StepCost(
+            depth=depth,
+            checkpoint_activations=checkpoints,
+            seconds_per_step=1.0,
+            peak_gb=2.0,
+            peak_gb_before_training=0.75,
+        )
 
     monkeypatch.setattr(thousand_layers, "step_cost", cost)
     once = thousand_layers.EXPERIMENT.once

@@ -301,10 +301,10 @@ def test_answers_before_an_interruption_are_not_lost(model_path: Path, photo: Pa
 def test_predicting_leaves_every_modules_mode_and_gives_logits_to_compute_with(model_path: Path, photo: Path) -> None:
     model = load(model_path)
     model.train()
-    model.network.bn1.eval()  # type: ignore[union-attr]
+    model.network.get_submodule("bn1").eval()
     answer = model.predict(photo, resize_mode="squash")
     assert model.training
-    assert not model.network.bn1.training  # type: ignore[union-attr]
+    assert not model.network.get_submodule("bn1").training
     answer.logits.add_(1)
     assert not answer.logits.is_inference()
 

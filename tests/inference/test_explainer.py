@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,8 @@ def test_an_unknown_class_is_refused_before_anything_is_read(model: LoadedModel)
     many = resnet(class_names=tuple(f"class {number}" for number in range(30)))
     with pytest.raises(UsageError, match=r"'ant' is not one of this model's 30 classes\.$"):
         many.explain_files([], class_name="ant")
-    for wrong in ({"top_k": 0}, {"batch_size": 0}):
+    wrongs: list[dict[str, Any]] = [{"top_k": 0}, {"batch_size": 0}]
+    for wrong in wrongs:
         with pytest.raises(UsageError, match=r"is 0; allowed: 1 or more"):
             model.explain_files([], **wrong)
 
@@ -183,14 +185,14 @@ def test_explaining_leaves_the_network_as_it_is(pictures: list[np.ndarray]) -> N
     before = copy.deepcopy(model.state_dict())
     expected = model.explain(pictures)
     model.train()
-    model.network.bn1.eval()
+    model.network.get_submodule("bn1").eval()
     with torch.inference_mode():  # the caller's own mode does not matter
         found = model.explain(pictures)
     for one, other in zip(expected, found, strict=True):
         assert torch.equal(one.heat, other.heat)
         assert one.prediction.top == other.prediction.top
     assert model.training
-    assert not model.network.bn1.training
+    assert not model.network.get_submodule("bn1").training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

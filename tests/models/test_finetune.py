@@ -31,7 +31,7 @@ _KERNELS = [
 def _network(**options: Any) -> Any:
     """A network whose running statistics are not those of the start."""
     torch.manual_seed(0)
-    model = create_model("cifar_resnet8", shortcut="B", **options).to(memory_format=torch.channels_last)
+    model = create_model("cifar_resnet8", shortcut="B", **options).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.3)  # type: ignore[union-attr]

@@ -73,7 +73,7 @@ def test_values_gradients_and_statistics_are_those_of_float64(
 @needs_kernel
 def test_a_network_has_the_gradients_of_the_plain_formulation() -> None:
     torch.manual_seed(0)
-    plain = reslab.create_model("cifar_resnet20", shortcut="B").to(memory_format=torch.channels_last)
+    plain = reslab.create_model("cifar_resnet20", shortcut="B").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     kernel, exact = copy.deepcopy(plain), copy.deepcopy(plain).double()
     use_fused_norm(kernel)
     images = _images(16, 3, 32, 32, dtype=torch.float32)
@@ -96,10 +96,9 @@ def test_a_network_has_the_gradients_of_the_plain_formulation() -> None:
 @needs_kernel
 def test_recomputed_blocks_train_as_kept_ones_do() -> None:
     torch.manual_seed(0)
-    kept = reslab.create_model("cifar_resnet20").to(memory_format=torch.channels_last)
-    recomputed = reslab.create_model("cifar_resnet20", checkpoint_activations=True).to(
-        memory_format=torch.channels_last
-    )
+    kept = reslab.create_model("cifar_resnet20").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recomputed = reslab.create_model("cifar_resnet20", checkpoint_activations=True)
+    recomputed = recomputed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recomputed.load_state_dict(kept.state_dict())
     images = _images(8, 3, 32, 32, dtype=torch.float32)
     for model in (kept, recomputed):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from reslab.config import PadCrop, Plateau, ScaleCrop, StepDecay, UntilTrainingError
+from reslab.config import PadCrop, Plateau, ScaleCrop, Sgd, StepDecay, UntilTrainingError
 from reslab.errors import UsageError
 from reslab.recipes import DEVIATIONS, RECIPES, find_recipe, recipe, recipe_names
 
@@ -25,6 +25,7 @@ def test_all_recipes_of_the_issue_are_there() -> None:
 def test_cifar_recipes_are_section_4_2(kind: str, depth: int) -> None:
     config = recipe(f"cifar-{kind}{depth}")
     optim, train = config.optim, config.train
+    assert isinstance(optim, Sgd)
     assert (optim.lr, optim.momentum, optim.nesterov, optim.weight_decay) == (0.1, 0.9, False, 1e-4)
     assert optim.decay_norm_and_bias
     assert (train.batch_size, train.iterations, config.evaluation.select) == (128, 64_000, "last")

@@ -216,7 +216,7 @@ def test_runs_with_other_settings_are_no_seeds_and_labels_say_what_differs(finis
 
 def test_the_legend_of_a_comparison_covers_no_curve_and_is_all_there(finished: RunFolder, tmp_path: Path) -> None:
     several = {"train.iterations": 80, "train.batch_size": 32, "optim.lr": 0.2, "optim.momentum": 0.8}
-    plain = {"model.shortcut": "none"}
+    plain: dict[str, object] = {"model.shortcut": "none"}
     runs = [
         finished,
         _altered(finished, tmp_path / "plain", plain),

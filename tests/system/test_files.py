@@ -16,7 +16,7 @@ def test_what_a_kill_left_of_a_file_is_swept_but_not_what_is_being_written(tmp_p
     left = [tmp_path / name for name in (".report.html-ab12cd34", ".model.safetensors-_x9yz0_1")]
     for path in (*kept, *left):
         path.write_text("")
-        os.utime(path, (time.time() - 7200,) * 2)
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
     with open_atomically(tmp_path / "result.json") as file:
         file.write(b"{}")
         sweep_temporaries(tmp_path)

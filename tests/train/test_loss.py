@@ -129,6 +129,7 @@ def _loop_of(config: RunConfig) -> TrainOptions:
 def test_weights_average_one_over_the_images_that_are_shown() -> None:
     config = override(recipe("digits-resnet20"), {"train": {"class_weights": "balanced"}})
     natural = _loop_of(config).class_weights
+    assert natural is not None
     assert natural == (*WEIGHTS, 0.0)
     balanced = _loop_of(override(config, {"data": {"sampling": "balanced"}})).class_weights
     assert balanced is not None

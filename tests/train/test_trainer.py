@@ -160,10 +160,23 @@ def test_label_smoothing_is_torchs() -> None:
     assert loss.item() == pytest.approx(F.cross_entropy(logits, batch.labels, label_smoothing=0.1).item(), rel=1e-5)
 
 
+class _Losses:
+    """An observer that keeps every step's loss."""
+
+    def __init__(self, losses: list[float]) -> None:
+        self.losses = losses
+
+    def on_step(self, step: int, loss: torch.Tensor) -> None:
+        self.losses.append(loss.item())
+
+    def on_row(self, row: dict[str, Any]) -> None:
+        """Leave rows alone."""
+
+
 def test_rows_hold_the_mean_loss_and_error_of_their_window(tmp_path: Path) -> None:
     trainer = make_trainer(TrainOptions(iterations=6, log_every=3), tmp_path / "run")
-    losses = []
-    trainer.observers = [type("Observer", (), {"on_step": lambda self, step, loss: losses.append(loss.item()), "on_row": lambda self, row: None})()]  # fmt: skip  # noqa: E501
+    losses: list[float] = []
+    trainer.observers = [_Losses(losses)]
     trainer.fit()
     rows = metrics_log(tmp_path / "run" / "metrics.jsonl").read()
     assert [row.step for row in rows] == [3, 6]
