@@ -15,7 +15,7 @@ from reslab.experiments import arms, demo
 from reslab.experiments.claims import degradation
 from reslab.experiments.demo import Demo, run_demo
 from reslab.recipes.digits import digits
-from reslab.system.progress import make_progress
+from reslab.system.progress import TrainProgress
 
 from .evidence import made_up
 
@@ -95,10 +95,10 @@ def test_a_round_that_would_not_fit_into_the_time_is_not_begun(
 def test_no_seeds_and_no_time_are_refused(tmp_path: Path) -> None:
     for minutes, seeds in ((1.0, 0), (0.0, 1)):
         with pytest.raises(UsageError, match="at least 1 seed, more than 0 minutes"):
-            run_demo(tmp_path, minutes=minutes, max_seeds=seeds, observe=make_progress)
+            run_demo(tmp_path, minutes=minutes, max_seeds=seeds, observe=TrainProgress)
 
 
 @pytest.mark.slow
 def test_deeper_plain_nets_train_worse_and_residual_ones_do_not(tmp_path: Path) -> None:
-    done = run_demo(tmp_path, minutes=60, max_seeds=3, observe=make_progress)
+    done = run_demo(tmp_path, minutes=60, max_seeds=3, observe=TrainProgress)
     assert done.verdict.outcome == "reproduced"

@@ -8,31 +8,45 @@ import torch
 from rich.console import Console
 
 from reslab.artifacts.metrics_log import EvaluationRow, TrainRow
-from reslab.system.progress import LiveCount, LiveProgress, PlainCount, PlainProgress, make_count
+from reslab.system.progress import Count, TrainProgress, counting
 
 
 def test_a_count_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    with PlainCount("reading", 4, every_seconds=0.0) as count:
+    with Count("reading", 4, every_seconds=0.0) as count:
         for _ in range(4):
-            count.on_one()
+            count.advance()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"reading: {number} of 4" for number in (1, 2, 3, 4)]
     assert lines[-1].endswith(", 0:00 left")
-    with PlainCount("reading", 4) as count:
-        count.on_one()
+    with Count("reading", 4) as count:
+        count.advance()
     assert capsys.readouterr().err == ""
 
 
 def test_a_count_on_a_terminal_is_a_bar() -> None:
     screen = io.StringIO()
-    with LiveCount("reading", 4, Console(file=screen, force_terminal=True)) as count:
+    with Count("reading", 4, console=Console(file=screen, force_terminal=True)) as count:
         for _ in range(4):
-            count.on_one()
+            count.advance()
     assert "4/4" in screen.getvalue()
 
 
-def test_without_a_terminal_the_count_is_plain() -> None:
-    assert isinstance(make_count("reading", 4), PlainCount)
+def test_a_count_that_is_not_live_is_lines_on_a_terminal_too(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True)
+    with Count("reading", 4, is_live=False, every_seconds=0.0, console=terminal) as count:
+        count.advance()
+    assert screen.getvalue() == ""
+    assert capsys.readouterr().err.startswith("reading: 1 of 4, ")
+
+
+def test_a_job_that_reports_all_that_is_done_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[int] = []
+    monkeypatch.setattr(Count, "advance", lambda self, number: added.append(number))
+    with counting("images", 10) as on_progress:
+        for done in (4, 4, 10):
+            on_progress(done, 10)
+    assert added == [4, 6]
 
 
 @pytest.mark.parametrize(
@@ -43,13 +57,13 @@ def test_a_count_says_how_far_it_is_and_what_is_known_of_the_rest(
 ) -> None:
     clock = iter([0.0, 16.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    PlainCount("reading", total).on_one()
+    Count("reading", total).advance()
     monkeypatch.undo()
     assert re.fullmatch(said, capsys.readouterr().err)
 
 
 def test_an_evaluation_loss_that_is_not_finite_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    PlainProgress("run", 10, 128).on_row(_evaluated(5, loss=None, correct=1))
+    TrainProgress("run", 10, 128).on_row(_evaluated(5, loss=None, correct=1))
     assert capsys.readouterr().err == "run 5/10 validation: loss not finite, error 90.00 %\n"
 
 
@@ -71,11 +85,11 @@ def _evaluated(step: int, loss: float | None = 1.0, correct: int = 5) -> Evaluat
     )
 
 
-def _make(kind: str, screen: io.StringIO) -> PlainProgress | LiveProgress:
+def _make(kind: str, screen: io.StringIO) -> TrainProgress:
     # 640 steps of 64 images in all
     if kind == "plain":
-        return PlainProgress("run", 640, 64)
-    return LiveProgress("run", 640, 64, Console(file=screen, force_terminal=True, width=120))
+        return TrainProgress("run", 640, 64)
+    return TrainProgress("run", 640, 64, Console(file=screen, force_terminal=True, width=120))
 
 
 @pytest.mark.parametrize("kind", ["plain", "live"])
@@ -102,7 +116,7 @@ def test_before_a_whole_step_was_seen_no_rate_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock(monkeypatch)
-    progress = PlainProgress("run", 640, 64)
+    progress = TrainProgress("run", 640, 64)
     clock.now += 3.0
     progress.on_step(1, torch.zeros(()))
     progress.on_row(_train_row(1))
@@ -113,7 +127,7 @@ def test_with_an_evaluation_after_every_step_there_is_a_rate_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock(monkeypatch)
-    progress = PlainProgress("run", 640, 64)
+    progress = TrainProgress("run", 640, 64)
     for step in (1, 2, 3):
         clock.now += 0.05
         progress.on_step(step, torch.zeros(()))

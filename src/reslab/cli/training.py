@@ -19,7 +19,7 @@ def train_config(config: "RunConfig", path: Path, *, resume: bool) -> int:
     """Train a config into the run folder at `path`, write its report, and print the result; return the exit code."""
     from reslab.distributed import world_from_environment
     from reslab.runs.train import train_run
-    from reslab.system.progress import make_progress
+    from reslab.system.progress import TrainProgress
 
     if not resume:
         check_is_free(path)
@@ -27,7 +27,7 @@ def train_config(config: "RunConfig", path: Path, *, resume: bool) -> int:
         train_run(config, path, resume=resume)
         return 0
     title = f"{config.recipe} seed {config.seed}"
-    with make_progress(title, config.train.iterations, config.train.batch_size) as progress:
+    with TrainProgress(title, config.train.iterations, config.train.batch_size) as progress:
         run = train_run(config, path, resume=resume, observers=[progress, *_live_report(path)])
     _print_result(run)
     return 0

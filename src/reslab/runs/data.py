@@ -29,7 +29,7 @@ from reslab.data.sources import read_split
 from reslab.data.sources.image_list import read_list, take_inventory, write_list
 from reslab.data.sources.inventory import unused_folders
 from reslab.distributed import World, gather_lists
-from reslab.system.progress import PlainCount
+from reslab.system.progress import Count
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ def begin_data(config: DataConfig, world: World) -> RunData:
         return RunData(splits)
     mine = paths[world.rank :: world.size]
     # lines, no bar: a bar of the training may be on the terminal already
-    notes = PlainCount("reading all images once", len(mine)) if world.is_main else None
-    on_file = notes.on_one if notes else None
+    notes = Count("reading all images once", len(mine), is_live=False) if world.is_main else None
+    on_file = notes.advance if notes else None
     short_side = builders.largest_short_side(config)
     lists = gather_lists(check_files(mine, splits.train.num_channels, short_side=short_side, on_file=on_file))
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]

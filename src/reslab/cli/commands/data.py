@@ -42,11 +42,11 @@ def check(
             raise UsageError(f"--html is {html}, but the folder {html.parent} does not exist; make it first.")
     from reslab.data.checks.all_checks import check_images
     from reslab.data.sources.image_list import take_inventory
-    from reslab.system.progress import make_count
+    from reslab.system.progress import Count
 
     inventory = take_inventory(path)
-    with make_count("reading images", len(inventory.items)) as count:
-        findings = check_images(inventory, on_file=count.on_one)
+    with Count("reading images", len(inventory.items)) as count:
+        findings = check_images(inventory, on_file=count.advance)
     if json:
         print(jsonlib.dumps(_values(inventory, findings), indent=2))  # ASCII, so that any name can be written
     else:

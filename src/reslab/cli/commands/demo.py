@@ -21,9 +21,9 @@ def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whol
     """
     need_report_extra()
     from reslab.experiments.demo import run_demo
-    from reslab.system.progress import make_progress
+    from reslab.system.progress import TrainProgress
 
-    _print_result(run_dir, run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=make_progress))
+    _print_result(run_dir, run_demo(run_dir, minutes=minutes, max_seeds=seeds, observe=TrainProgress))
     return 0
 
 

@@ -183,14 +183,14 @@ def _write(
     """Write a row for each prediction, in order, with its heat map's path; return their number."""
     from reslab.inference import BadFile
     from reslab.system.files import open_atomically
-    from reslab.system.progress import make_count
+    from reslab.system.progress import Count
 
     count = 0
     out = sys.stdout  # before a bar starts: it replaces sys.stdout, and would print the rows on standard error
     with ExitStack() as stack:
         file = stack.enter_context(open_atomically(output)) if output is not None else None
         # on a terminal, the rows themselves show the progress
-        progress = None if file is None and out.isatty() else stack.enter_context(make_count("predicting", total))
+        progress = None if file is None and out.isatty() else stack.enter_context(Count("predicting", total))
 
         def put(text: str) -> None:
             if file is not None:
@@ -202,7 +202,7 @@ def _write(
         put(rows.head())
         for answer, heat_map in answers:
             if progress is not None:
-                progress.on_one()
+                progress.advance()
             if isinstance(answer, BadFile):
                 bad.on_one(answer.reason)
                 continue

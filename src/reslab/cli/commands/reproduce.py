@@ -53,7 +53,7 @@ def reproduce(
     from reslab.experiments.arms import SIZES, Size
     from reslab.experiments.catalog import EXPERIMENTS, find_experiment
     from reslab.experiments.run_experiment import Setup, default_jobs
-    from reslab.system.progress import make_progress
+    from reslab.system.progress import TrainProgress
 
     if all and names:
         raise UsageError("--all takes no names: leave out the names or --all.")
@@ -76,7 +76,7 @@ def reproduce(
         data=None if data is None else str(Path(data).expanduser().resolve()),
         seeds=seeds,
         jobs=default_jobs(cast(Size, size)) if jobs is None else jobs,
-        observe=make_progress,
+        observe=TrainProgress,
     )
     for folder in (setup.runs, setup.results, run_dir / "book"):
         check_can_be_written(folder)
