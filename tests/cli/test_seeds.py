@@ -21,7 +21,6 @@ from reslab.cli.main import run
 from reslab.cli.train_seeds import parse_seeds
 from reslab.config import to_dict
 from reslab.errors import UsageError
-from reslab.recipes import recipe
 
 _TINY = ["--train.iterations", "4", "--train.log_every", "2", "--compute.precision", "fp32"]
 
