@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.artifacts.record import RecordedRun
 from reslab.report.figures.style import COLORS, styled
 
 ROOT = Path(__file__).parents[1]
@@ -113,16 +114,15 @@ def time_to_error() -> Figure | None:
     axes = figure.subplots()
     for (name, paths), color in zip(folders.items(), COLORS, strict=False):
         for number, path in enumerate(paths):
-            record = json.loads(path.read_text(encoding="utf-8"))
-            curve = record["curve"]["train"]
+            record = RecordedRun.open(path).document
+            curve = record.curve["train"]
             if name == "cifar-resnet20":
                 minutes = [step * 128 / rate / 60 for step, _ in curve]
             else:
-                seconds = dict(record["seconds"])
+                seconds = dict(record.seconds or ())
                 minutes = [seconds[step] / 60 for step, _ in curve]
             axes.plot(minutes, [error for _, error in curve], color=color, lw=1, label=None if number else name)
-            test = record["test"]
-            axes.plot(minutes[-1], 100 - 100 * test["correct"] / test["total"], "o", color=color, ms=5)
+            axes.plot(minutes[-1], record.final["test"].error, "o", color=color, ms=5)
     axes.axhline(8.75, color="#666", lw=1, ls="--")
     axes.text(axes.get_xlim()[1], 9.0, "8.75 %, the paper's test error", ha="right", va="bottom", fontsize=9)
     axes.set_xlabel("minutes")

@@ -3,15 +3,19 @@
 import importlib.util
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from doc_tables.rates import RatedRun
+from tests.artifacts.made_up import counts, data_facts, record_document
 
+from reslab.artifacts.record import RecordDocument, save_record
 from reslab.config import differences
 from reslab.experiments.book import read_chapters
 from reslab.experiments.wording import engines
-from reslab.recipes import RECIPES
+from reslab.recipes import RECIPES, recipe
 
 _PATH = Path(__file__).parents[2] / "tools" / "make_tables.py"
 
@@ -31,16 +35,11 @@ def tables() -> Iterator[Any]:
 def _project(root: Path) -> Path:
     (root / "docs").mkdir()
     (root / "README.md").write_text("before\n<!-- begin: results -->\nold\n<!-- end: results -->\nafter\n")
-    record = {
-        "recipe": "cifar-resnet20", "network": "ResNet-20 (option A)", "seed": 0, "iterations": 64000,
-        "dataset": {"name": "cifar10"},
-        "selection": "none: the last weights",
-        "test": {"protocol": "single original view, fp32", "correct": 9130, "total": 10000},
-        "final": {},
-        "environment": [{"precision": "bf16"}],
-    }  # fmt: skip
-    (root / "results" / "cifar-resnet20").mkdir(parents=True)
-    (root / "results" / "cifar-resnet20" / "0.json").write_text(json.dumps(record))
+    path = root / "results" / "cifar-resnet20" / "0.json"
+    path.parent.mkdir(parents=True)
+    test = counts(correct=9130, total=10000)
+    facts = data_facts(name="cifar10")
+    save_record(path, record_document(recipe("cifar-resnet20"), dataset=facts, final={"test": test}))
     return root
 
 
@@ -159,19 +158,17 @@ def test_a_difference_names_its_recipes_by_patterns_that_no_other_recipe_has(tab
 
 
 def test_the_table_of_deeper_nets_tells_one_that_leapt_from_one_that_never_learned(tables: Any) -> None:
-    def record(curve: list[list[float]], correct: int) -> dict[str, Any]:
-        counts = {"correct": correct, "total": 100}
-        return {"network": "x", "seed": 0, "curve": {"train": curve}, "final": {"train": counts}, "test": counts}
+    def record(curve: tuple[tuple[int, float], ...], correct: int) -> RecordDocument:
+        found = counts(correct, 100)
+        document = record_document(recipe("digits-plain56"), curve={"train": curve})
+        return replace(document, network="x", final={"train": found, "test": found})
 
-    leapt, slow = record([[51, 9.0], [68, 0.1], [85, 80.0]], 20), record([[51, 90.0], [68, 89.0], [85, 88.0]], 12)
+    leapt, slow = record(((51, 9.0), (68, 0.1), (85, 80.0)), 20), record(((51, 90.0), (68, 89.0), (85, 88.0)), 12)
     rows = tables.BLOCKS["deeper"]([leapt, slow]).splitlines()[2:]
     assert rows == ["| x | 0 | 9.0 | 0.1 | 80.0 | 80.0 |", "| x | 0 | 90.0 | 88.0 | 88.0 | 88.0 |"]
 
 
 def test_the_table_of_rates_has_a_row_for_each_rate_in_order(tables: Any) -> None:
-    records = [
-        {"seed": seed, "config": {"optim": {"lr": lr}}, "final": {"train": {"correct": correct, "total": 100}}}
-        for lr, seed, correct in ((0.005, 0, 90), (0.005, 1, 80), (0.05, 0, 50), (0.05, 1, 49))
-    ]
-    rows = tables.BLOCKS["rates"](records).splitlines()[2:]
+    runs = [RatedRun(0.005, 0, 10.0), RatedRun(0.005, 1, 20.0), RatedRun(0.05, 0, 50.0), RatedRun(0.05, 1, 51.0)]
+    rows = tables.BLOCKS["rates"](runs).splitlines()[2:]
     assert rows == ["| 0.005 | 10.00 | 20.00 | 15.0 |", "| 0.05 | 50.00 | 51.00 | 50.5 |"]

@@ -1,26 +1,27 @@
 """The table of nets that are deeper than their recipe's."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from reslab.artifacts.record import RecordDocument, RecordedRun
 
 
-def read_deeper(results: Path) -> list[dict[str, Any]]:
+def read_deeper(results: Path) -> list[RecordDocument]:
     """Return the records below results/deeper, by network and seed."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in (results / "deeper").glob("*/*.json")]
-    return sorted(found, key=lambda record: (record["network"].lower(), record["seed"]))
+    found = [RecordedRun.open(path).document for path in (results / "deeper").glob("*/*.json")]
+    return sorted(found, key=lambda record: (record.network.lower(), record.seed))
 
 
-def deeper_table(records: list[dict[str, Any]]) -> str:
+def deeper_table(records: Sequence[RecordDocument]) -> str:
     """Return errors in percent, a row for each run; the lowest of a window tells a net that leapt from a slow one."""
     lines = [
         "| network | seed | training error after 51 iterations | lowest on the way | clean, at the end | test error |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for record in records:
-        curve = record["curve"]["train"]
+        curve = record.curve["train"]
         early = next(error for step, error in curve if step == 51)
-        ends = [100 * (1 - part["correct"] / part["total"]) for part in (record["final"]["train"], record["test"])]
+        ends = [record.final[split].error for split in ("train", "test")]
         numbers = " | ".join(f"{error:.1f}" for error in (early, min(error for _, error in curve), *ends))
-        lines.append(f"| {record['network']} | {record['seed']} | {numbers} |")
+        lines.append(f"| {record.network} | {record.seed} | {numbers} |")
     return "\n".join(lines) + "\n"
