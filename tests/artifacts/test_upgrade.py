@@ -1,6 +1,7 @@
 """Every document of format version 1 is read: files of commit ebf7f61, and the committed records of those days."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.artifacts.upgrade import Kind
 from reslab.config import from_dict
 from reslab.errors import RunError
+from reslab.report import basis_of, keep_judgement, kept_judgement
 from reslab.runs.record import record_of
 
 OLD = Path(__file__).parents[1] / "fixtures" / "ebf7f61"
@@ -65,6 +67,72 @@ def test_uses_of_the_test_set_are_read_and_added_to(tmp_path: Path) -> None:
     assert use.command == "reslab evaluate finished"
     assert folder.add_test_use(use) == 3  # the training's is the first
     assert folder.test_uses() == (use, use)
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(Path(shutil.copytree(FINISHED, tmp_path / "run")))
+    shutil.copy(OLD / "judgement.json", folder.path)
+    return folder
+
+
+def test_a_judgement_has_all_its_numbers_and_images_and_is_written_in_todays_form(judged: RunFolder) -> None:
+    path = judged.path / "judgement.json"
+    old, judgement = json.loads(path.read_text()), kept_judgement(judged)
+    assert judgement is not None
+    assert judgement.basis is not None
+    keep_judgement(judged, judgement.basis, judgement)
+    assert json.loads(path.read_text()) == {**old, "format_version": 2}
+    assert kept_judgement(judged) == judgement
+
+
+def test_a_judgement_on_a_folder_whose_name_is_not_unicode_is_read_back(judged: RunFolder, tmp_path: Path) -> None:
+    judgement, folder = kept_judgement(judged), tmp_path / os.fsdecode(b"\xff")
+    assert judgement is not None
+    basis = basis_of(judged.model_path, "validation", folder)
+    keep_judgement(judged, basis, judgement)
+    kept = kept_judgement(judged, basis_of(judged.model_path, "validation", folder))
+    assert kept is not None
+    assert kept == kept_judgement(judged)
+    assert kept.basis == basis
+
+
+def test_a_judgement_of_another_version_is_not_read_whatever_it_holds(
+    judged: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = judged.path / "judgement.json"
+    basis = json.loads(path.read_text())["basis"]
+    path.write_text(json.dumps({"format_version": 1, "basis": {**basis, "version": 1}, "marks": [1, 2]}))
+    assert kept_judgement(judged) is None
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"format_version": 1}', "judgement.json: Input should be an object"),
+        ("[]", "judgement.json: not a JSON object"),
+        ('{"format_version": 2, "basis": ', "judgement.json: not a JSON file"),
+        ('{"format_version": 9, "basis": {}}', "format version is 9"),
+    ],
+)
+def test_a_damaged_judgement_is_left_out_with_a_warning(
+    judged: RunFolder, content: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (judged.path / "judgement.json").write_text(content)
+    assert kept_judgement(judged) is None
+    assert said in caplog.text
+
+
+def test_a_judgement_with_a_wrong_number_is_left_out_and_the_field_is_named(
+    judged: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = judged.path / "judgement.json"
+    values = json.loads(path.read_text())
+    values["scores"]["classes"][3]["support"] = "many"
+    path.write_text(json.dumps(values))
+    assert kept_judgement(judged) is None
+    assert "scores.classes.3.support: " in caplog.text
 
 
 @pytest.mark.parametrize("step", [20, 40])

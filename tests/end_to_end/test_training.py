@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from reslab import RunConfig, RunError, UsageError, load_model, override, recipe, train_run
-from reslab.artifacts.documents import Session
+from reslab.artifacts.documents import Counts, Session
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
 from reslab.data import Dataset
@@ -108,7 +108,7 @@ def test_what_training_evaluated_last_is_not_evaluated_again(
     assert sum(one is validation for one in evaluated) == (3 if has_other_weights else 2)
     saved = load_model(folder.model_path)
     again = evaluate(saved.model, validation, saved.card.preprocess)
-    assert asdict(result.final["validation"]) == pytest.approx({**again.to_dict(), "error": again.error}, rel=1e-6)
+    assert asdict(result.final["validation"]) == pytest.approx(asdict(Counts.of(again)), rel=1e-6)
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler here, so that there is but one engine")

@@ -42,10 +42,11 @@ def test_planted_wrong_labels_and_copies_are_in_the_first_3_percent_that_a_repor
     found = judge(
         loaded.model, loaded.card, spoiled, split="test", train=train.subset(torch.arange(4000)), watch=counting
     )
-    assert (len(found["suspects"]), len(found["duplicates"])) == (60, 60)  # 3 % of the images
-    suspected = {row["index"] for row in found["suspects"]}
+    assert found.duplicates is not None
+    assert (len(found.suspects), len(found.duplicates)) == (60, 60)  # 3 % of the images
+    suspected = {row.index for row in found.suspects}
     assert len(suspected & set(renamed.tolist())) >= 36  # 9 of 10
-    pairs = {(row["index"], row["match"], row["is_mirrored"]) for row in found["duplicates"]}
+    pairs = {(row.index, row.match, row.is_mirrored) for row in found.duplicates}
     assert pairs >= {(index, index, True) for index in copied.tolist()}
     page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics=None, command="c")
     text = page.read_text()
@@ -58,9 +59,9 @@ def test_of_training_images_the_neighbours_are_asked_too(cifar: Splits) -> None:
     loaded = load_model(RECORDED)
     found = judge(loaded.model, loaded.card, train, split="train", train=None, watch=counting)
     by_network = judge(loaded.model, loaded.card, train, split="validation", train=None, watch=counting)
-    assert found["duplicates"] is None
-    assert found["suspects"] != by_network["suspects"]
-    assert found["scores"]["classes"] == by_network["scores"]["classes"]
+    assert found.duplicates is None
+    assert found.suspects != by_network.suspects
+    assert found.scores.classes == by_network.scores.classes
 
 
 def test_photos_are_named_by_class_folder_and_file_and_shown_as_the_network_sees_them(
@@ -78,11 +79,11 @@ def test_photos_are_named_by_class_folder_and_file_and_shown_as_the_network_sees
     train = photos.train.subset(torch.arange(40))
     found = judge(model, card, some, split="validation", train=train, watch=counting)
     assert isinstance(some, FileDataset)
-    shown = found["galleries"]["uncertain"][0]
-    assert shown["name"] == "/".join(some.paths[shown["index"]].parts[-2:])
-    with Image.open(BytesIO(base64.b64decode(shown["picture"].split(",")[1]))) as picture:
+    shown = found.galleries.uncertain[0]
+    assert shown.name == "/".join(some.paths[shown.index].parts[-2:])
+    with Image.open(BytesIO(base64.b64decode(shown.picture.split(",")[1]))) as picture:
         assert picture.size == (112, 112)
-    assert found["scores"]["temperature"] == 2.0
+    assert found.scores.temperature == 2.0
     page = write_model_report(found, tmp_path / "page.html", name="m", recipe="r", metrics=None, command="c")
     assert "at the model file&#39;s temperature 2.000" in page.read_text()
     assert page.stat().st_size < 2_000_000

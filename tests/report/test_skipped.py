@@ -38,17 +38,17 @@ def test_images_are_counted_by_reason_and_copies_by_the_split_they_are_in(finish
     )
     found = left_out(finished, "/data/photos")
     assert found is not None
-    assert [(row["split"], row["reason"], row["count"]) for row in found["reasons"]] == [
+    assert [(row.split, row.reason, row.count) for row in found.reasons] == [
         ("train", "the same image is in test", 4),
         ("train", "truncated (… bytes not processed)", 2),
         ("train", "has no bytes", 1),
         ("validation", "the same image is in test", 1),
     ]
-    assert found["reasons"][0]["named"] == ["train/ant/4.jpg", "train/ant/6.jpg", "train/ant/7.jpg"]
-    assert found["rows"][4] == ("val/ant/5.jpg", "validation", "the same image is in test: test/ant/8.jpg")
+    assert found.reasons[0].named == ("train/ant/4.jpg", "train/ant/6.jpg", "train/ant/7.jpg")
+    assert found.rows[4] == ("val/ant/5.jpg", "validation", "the same image is in test: test/ant/8.jpg")
     beside = left_out(finished, "/data/photos/list.csv")
     assert beside is not None
-    assert beside["rows"] == found["rows"]
+    assert beside.rows == found.rows
     text = write_report(finished).read_text()
     assert "8 of them were left out" in text
     assert "train/ant/4.jpg, train/ant/6.jpg, train/ant/7.jpg and 1 more" in text

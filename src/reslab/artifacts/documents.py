@@ -26,7 +26,9 @@ class Counts:
     @classmethod
     def of(cls, evaluation: Evaluation) -> Self:
         """Take the counts of an evaluation, without its confusion matrix."""
-        return cls(**evaluation.to_dict(), error=evaluation.error)
+        return cls(
+            correct=evaluation.correct, total=evaluation.total, loss=evaluation.finite_loss, error=evaluation.error
+        )
 
     @property
     def wrong(self) -> int:

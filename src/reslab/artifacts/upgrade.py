@@ -32,7 +32,7 @@ def upgrade(values: Any, kind: Kind) -> Any:
         case "result":
             # whether a checkpoint holds the same weights was left to the config
             return {**values, "is_checkpoint": False}
-        case _:
+        case "judgement" | "test_uses":
             return values
 
 

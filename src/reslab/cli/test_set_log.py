@@ -3,18 +3,24 @@
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from reslab.errors import RunError
 from reslab.system.files import sha256_of
 
+if TYPE_CHECKING:
+    from reslab.evaluation import Scores
+
 log = logging.getLogger("reslab.cli")
 
 
-def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> None:
+def note_test_use(model_path: Path, scores: "Scores", command: str) -> None:
     """Record that the test set was used, if the model file lies in a run folder; a run that others own stays as it is.
 
-    scores: "protocol", "correct", "total" and "error" in %.
+    Args:
+        model_path: The model file.
+        scores: What it scored on the test set.
+        command: What was typed.
     """
     from reslab.artifacts.documents import TestUse
     from reslab.artifacts.run_folder import RunFolder
@@ -26,10 +32,10 @@ def note_test_use(model_path: Path, scores: dict[str, Any], command: str) -> Non
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         command=command,
         model=sha256_of(model_path),
-        protocol=scores["protocol"],
-        wrong=scores["total"] - scores["correct"],
-        total=scores["total"],
-        error=scores["error"],
+        protocol=scores.protocol,
+        wrong=scores.wrong,
+        total=scores.total,
+        error=scores.error,
     )
     try:
         count = folder.add_test_use(use)

@@ -7,7 +7,7 @@ from .metrics import Evaluation
 from .predictions import Predictions, ensemble
 from .protocols import Protocol
 from .scores import ClassScores, ConfusedPair, TopK, class_scores, confused_pairs, confusion_matrix, top_k
-from .summary import summarize, summarize_confusion
+from .summary import Scores, summarize, summarize_confusion
 
 __all__ = [
     "Calibration",
@@ -17,6 +17,7 @@ __all__ = [
     "Interval",
     "Predictions",
     "Protocol",
+    "Scores",
     "TopK",
     "apply_temperature",
     "bootstrap",

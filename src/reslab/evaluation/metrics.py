@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,13 +10,20 @@ from reslab.distributed import sum_over_ranks
 
 
 def error_percent(correct: int, total: int) -> float:
-    """Return the top-1 error in %: 100 - accuracy, as the paper prints it."""
+    """Return the top-1 error in %, which is 100 minus the accuracy, as the paper prints it."""
     return 100.0 * (total - correct) / total
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What an evaluation counted. confusion: int64 [num_classes, num_classes], row: true class, column: predicted."""
+    """What an evaluation counted.
+
+    Attributes:
+        correct: Samples whose most probable class is their label.
+        total: Samples in all.
+        loss: Mean cross-entropy.
+        confusion: int64 [num_classes, num_classes]; row: true class, column: predicted.
+    """
 
     correct: int
     total: int
@@ -33,12 +39,13 @@ class Evaluation:
         """Return the confusion matrix as rows of numbers."""
         return tuple(tuple(row) for row in self.confusion.tolist())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts as JSON values, without the confusion matrix; a loss that is not finite is None.
+    @property
+    def finite_loss(self) -> float | None:
+        """The loss, or None for one that JSON cannot hold.
 
         A healthy network's logits may overflow early in its training, when running statistics lag behind the weights.
         """
-        return {"correct": self.correct, "total": self.total, "loss": self.loss if math.isfinite(self.loss) else None}
+        return self.loss if math.isfinite(self.loss) else None
 
 
 class Meter:
@@ -48,7 +55,13 @@ class Meter:
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in one batch: its mean loss (scalar), logits [n, num_classes] and labels [n]."""
+        """Add one batch.
+
+        Args:
+            loss: The batch's mean loss, a scalar.
+            logits: [n, num_classes].
+            labels: int64 [n].
+        """
         wrong = (logits.argmax(1) != labels).sum()
         count = torch.full_like(self._sums[0], len(labels))
         self._sums += torch.stack([loss.detach().double() * len(labels), wrong.double(), count])
@@ -59,10 +72,11 @@ class Meter:
         return loss / total, 100.0 * wrong / total
 
     def is_finite(self) -> bool:
-        """Whether the losses since the last `reset` are finite in all processes; so they are where there are none."""
+        """Whether the losses since the last `reset` are finite in all processes; true where there are none."""
         return math.isfinite(sum_over_ranks(self._sums.clone())[0].item())
 
     def reset(self) -> None:
+        """Start a new window."""
         self._sums.zero_()
 
     def state_dict(self) -> tuple[float, float, float]:
@@ -71,6 +85,11 @@ class Meter:
         return loss, wrong, total
 
     def load_state_dict(self, sums: tuple[float, float, float], *, is_main: bool) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Args:
+            sums: The sums of all processes.
+            is_main: Whether this is the main process, which alone takes them.
+        """
         # the sums of all processes go to one of them, so that the next total is right again
         self._sums.copy_(torch.tensor(sums if is_main else (0.0, 0.0, 0.0), dtype=torch.float64))

@@ -1,8 +1,7 @@
-"""Everything that answers say of a network, as JSON values: what `reslab evaluate --json` prints and reports show."""
+"""The scores of a network's answers: what `reslab evaluate --json` prints and what reports show."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,76 +16,228 @@ from .scores import class_scores, confused_pairs, confusion_matrix, top_k
 _PAIRS = 20
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreIntervals:
+    """Intervals of 95 %.
+
+    Attributes:
+        error: Wilson's score interval, which holds also where nothing is wrong; in %.
+        balanced_accuracy: From the bootstrap, in [0, 1].
+        macro_f1: From the bootstrap, in [0, 1].
+    """
+
+    error: Interval
+    balanced_accuracy: Interval
+    macro_f1: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassRow:
+    """The scores of one class.
+
+    Attributes:
+        name: The class.
+        precision: Of the images answered with this class, the fraction that has it; 0 if there are none.
+        recall: Of the images of this class, the fraction answered with it; 0 if there are none.
+        f1: The harmonic mean of both.
+        support: Images of this class.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfusedClasses:
+    """One kind of mistake.
+
+    Attributes:
+        label: The true class.
+        prediction: The class of the answer.
+        count: How often.
+        share: The same as a fraction of the true class's images.
+    """
+
+    label: str
+    prediction: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TopKError:
+    """A top-k error.
+
+    Attributes:
+        k: How many answers of each image count.
+        correct: Images with their label among these answers.
+        total: Images in all.
+        error: The fraction without it, in %.
+    """
+
+    k: int
+    correct: int
+    total: int
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfusionCells:
+    """A confusion matrix without its empty cells.
+
+    Attributes:
+        num_classes: Rows and columns.
+        cells: (row, column, count); row: the true class, column: that of the answer.
+    """
+
+    num_classes: int
+    cells: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """What answers to labelled images say of a network; see docs/how-to/judge.md for what each number means.
+
+    Attributes:
+        split: The part of the data that the images are of.
+        protocol: Which views of each image were averaged, in words.
+        members: Networks that answered together.
+        correct: Images whose most probable class is their label.
+        total: Images in all.
+        error: Top-1 error in %.
+        macro_precision: Mean precision over the classes that have images, in [0, 1]; the next three are such means.
+        macro_recall: Mean recall.
+        macro_f1: Mean F1.
+        balanced_accuracy: Mean recall, under its other name.
+        intervals: How far scores would move with other images.
+        classes: The scores of each class.
+        confused: The most frequent mistakes, at most 20.
+        loss: Mean negative log-likelihood at temperature 1, in nats; None where a probability is not finite, or where
+            nothing but a confusion matrix is known. So are the two calibrations.
+        top_k: The top-k errors that were asked for.
+        temperature: The model file's; None for one without.
+        calibration: At the model file's temperature, or at 1.
+        uncalibrated: At temperature 1.
+        confusion: The confusion matrix.
+    """
+
+    split: str
+    protocol: str
+    members: int
+    correct: int
+    total: int
+    error: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    balanced_accuracy: float
+    intervals: ScoreIntervals
+    classes: tuple[ClassRow, ...]
+    confused: tuple[ConfusedClasses, ...]
+    loss: float | None
+    top_k: tuple[TopKError, ...]
+    temperature: float | None
+    calibration: Calibration | None
+    uncalibrated: Calibration | None
+    confusion: ConfusionCells
+
+    @property
+    def wrong(self) -> int:
+        """Images whose most probable class is not their label."""
+        return self.total - self.correct
+
+
 def summarize(
     answers: Predictions, class_names: Sequence[str], ks: tuple[int, ...] = (1,), temperature: float | None = None
-) -> dict[str, Any]:
-    """Return the scores of answers as JSON values; see docs/how-to/judge.md for what each number means.
+) -> Scores:
+    """Return the scores of answers.
 
-    ks: which top-k errors. temperature: the model file's; where there is one, "calibration" is at that temperature,
-    and "uncalibrated" at 1. "loss" is the mean negative log-likelihood at temperature 1, in nats. The three are None
-    where a probability is not finite, as of a network whose logits overflow.
-    Raises UsageError for a k outside 1 .. num_classes, and for no samples.
+    Args:
+        answers: A network's answers, with the labels.
+        class_names: The classes, in the order of the probabilities.
+        ks: Which top-k errors.
+        temperature: The model file's, if it has one.
+
+    Raises:
+        UsageError: A k is outside 1 .. num_classes, or there are no images.
     """
     raw = measure_calibration(answers.probabilities, answers.labels) if answers.are_finite else None
     at_temperature = raw
     if raw is not None and temperature is not None:
         at_temperature = measure_calibration(recalibrated(answers.probabilities, temperature), answers.labels)
     confusion = confusion_matrix(answers.classes, answers.labels, len(class_names))
-    return {
-        "split": answers.split,
-        "protocol": answers.protocol,
-        "members": answers.members,
-        **summarize_confusion(confusion, class_names),
-        "loss": None if raw is None else raw.nll,
-        "top_k": [
-            {**asdict(found), "error": found.error} for found in top_k(answers.probabilities, answers.labels, ks)
-        ],
-        "temperature": temperature,
-        "calibration": _values(at_temperature),
-        "uncalibrated": _values(raw),
-        "confusion": {"num_classes": len(class_names), "cells": sparse(confusion)},
-    }
+    counts = top_k(answers.probabilities, answers.labels, ks)
+    return replace(
+        summarize_confusion(confusion, class_names, split=answers.split, protocol=answers.protocol),
+        members=answers.members,
+        loss=None if raw is None else raw.nll,
+        top_k=tuple(TopKError(k=one.k, correct=one.correct, total=one.total, error=one.error) for one in counts),
+        temperature=temperature,
+        calibration=at_temperature,
+        uncalibrated=raw,
+    )
 
 
-def summarize_confusion(confusion: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return what follows from a confusion matrix alone, int64 [num_classes, num_classes], row: true class.
+def summarize_confusion(confusion: Tensor, class_names: Sequence[str], *, split: str, protocol: str) -> Scores:
+    """Return what a confusion matrix alone says: no loss, no top-k errors, no calibration.
 
-    The error's interval is Wilson's (it holds also where nothing is wrong), the others are from the bootstrap.
+    Args:
+        confusion: int64 [num_classes, num_classes]; row: true class, column: that of the answer.
+        class_names: The classes, in the order of the rows.
+        split: The part of the data that the images are of.
+        protocol: Which views of each image were averaged, in words.
+
+    Raises:
+        UsageError: There are no images.
     """
     total, correct = int(confusion.sum()), int(confusion.diagonal().sum())
     error = wilson(total - correct, total)
     scores = class_scores(confusion)
     columns = (scores.precision, scores.recall, scores.f1, scores.support)
     rows = zip(class_names, *(column.tolist() for column in columns), strict=True)
-    return {
-        "correct": correct,
-        "total": total,
-        "error": error_percent(correct, total),
-        "macro_precision": scores.macro_precision,
-        "macro_recall": scores.macro_recall,
-        "macro_f1": scores.macro_f1,
-        "balanced_accuracy": scores.balanced_accuracy,
-        "intervals": {
-            "error": asdict(Interval(100 * error.low, 100 * error.high, error.level, error.method)),
-            "balanced_accuracy": asdict(bootstrap(confusion, "balanced_accuracy")),
-            "macro_f1": asdict(bootstrap(confusion, "macro_f1")),
-        },
-        "classes": [
-            {"name": name, "precision": precision, "recall": recall, "f1": f1, "support": support}
+    return Scores(
+        split=split,
+        protocol=protocol,
+        members=1,
+        correct=correct,
+        total=total,
+        error=error_percent(correct, total),
+        macro_precision=scores.macro_precision,
+        macro_recall=scores.macro_recall,
+        macro_f1=scores.macro_f1,
+        balanced_accuracy=scores.balanced_accuracy,
+        intervals=ScoreIntervals(
+            error=Interval(100 * error.low, 100 * error.high, error.level, error.method),
+            balanced_accuracy=bootstrap(confusion, "balanced_accuracy"),
+            macro_f1=bootstrap(confusion, "macro_f1"),
+        ),
+        classes=tuple(
+            ClassRow(name=name, precision=precision, recall=recall, f1=f1, support=support)
             for name, precision, recall, f1, support in rows
-        ],
-        "confused": [
-            {**asdict(pair), "label": class_names[pair.label], "prediction": class_names[pair.prediction]}
+        ),
+        confused=tuple(
+            ConfusedClasses(
+                label=class_names[pair.label],
+                prediction=class_names[pair.prediction],
+                count=pair.count,
+                share=pair.share,
+            )
             for pair in confused_pairs(confusion, _PAIRS)
-        ],
-    }
+        ),
+        loss=None,
+        top_k=(),
+        temperature=None,
+        calibration=None,
+        uncalibrated=None,
+        confusion=ConfusionCells(num_classes=len(class_names), cells=_cells(confusion)),
+    )
 
 
-def sparse(confusion: Tensor) -> list[list[int]]:
-    """Return the cells that are not empty, as [row, column, count]."""
+def _cells(confusion: Tensor) -> tuple[tuple[int, int, int], ...]:
+    """Return the cells that are not empty, as (row, column, count)."""
     rows, columns = torch.nonzero(confusion, as_tuple=True)
-    return torch.stack([rows, columns, confusion[rows, columns]], dim=1).tolist()
-
-
-def _values(found: Calibration | None) -> dict[str, Any] | None:
-    return None if found is None else {**asdict(found), "bins": [asdict(part) for part in found.bins]}
+    counts = confusion[rows, columns]
+    return tuple(zip(rows.tolist(), columns.tolist(), counts.tolist(), strict=True))

@@ -145,17 +145,34 @@ def write_book(results: Path, folder: Path) -> Path:
     return index
 
 
+@dataclass(frozen=True, slots=True)
+class BookPage:
+    """What `book.html` shows: the front page, with a row for each chapter."""
+
+    title: str
+    note: str
+    chapters: tuple[Chapter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentPage:
+    """What `experiment.html` shows: one experiment, with a chapter for each size."""
+
+    title: str
+    experiment: AnyExperiment
+    chapters: tuple[Chapter, ...]
+
+
 def _write_pages(chapters: Sequence[Chapter], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(chapter.experiment.name for chapter in chapters))
     for name in names:
         _write_experiment([chapter for chapter in chapters if chapter.experiment.name == name], folder)
-    return write_page(
-        "book.html", folder / "index.html", title="Book of results", note=VERDICTS_NOTE, chapters=chapters
-    )
+    page = BookPage("Book of results", VERDICTS_NOTE, tuple(chapters))
+    return write_page("book.html", folder / "index.html", page)
 
 
 def _write_experiment(chapters: Sequence[Chapter], folder: Path) -> Path:
     experiment = chapters[0].experiment
-    path = folder / f"{experiment.name}.html"
-    return write_page("experiment.html", path, title=experiment.title, experiment=experiment, chapters=chapters)
+    page = ExperimentPage(experiment.title, experiment, tuple(chapters))
+    return write_page("experiment.html", folder / f"{experiment.name}.html", page)

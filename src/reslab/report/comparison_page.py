@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reslab.artifacts.documents import DataFacts, Session
 from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.errors import UsageError
@@ -24,9 +26,20 @@ from .reading import ReadRun, read_run
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run in the table. Errors in %; None while it is not finished or has no such split.
+    """One run in the table.
 
-    label: the recipe, and in which settings the run differs from others of the recipe that are compared with it.
+    Attributes:
+        path: Its folder, or its record.
+        label: The recipe, and in which settings the run differs from others of the recipe in the comparison.
+        recipe: The recipe's name.
+        network: The network's label.
+        seed: The run's seed.
+        iterations: Steps that were made.
+        train_error: In %; None while the run is not finished, or without such a split. So are the next three.
+        reported_split: The split whose error is the result.
+        reported_error: That error, in %.
+        minutes: Time spent in training.
+        selection: Which weights are the result, in words.
     """
 
     path: str
@@ -44,7 +57,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The runs of one training with different seeds; label: see `Row`."""
+    """The runs of one training with different seeds.
+
+    Attributes:
+        label: As in `Row`.
+        recipe: The recipe's name.
+        spec: The network.
+        runs: The runs.
+        rows: Their rows in the table.
+    """
 
     label: str
     recipe: str
@@ -54,12 +75,16 @@ class Group:
 
     @property
     def seeds(self) -> str:
-        """How many seeds; and how many runs, where a seed was run more than once."""
+        """How many seeds; with the number of runs, where a seed was run more than once."""
         count = len({row.seed for row in self.rows})
         return str(count) if count == len(self.rows) else f"{count} ({len(self.rows)} runs)"
 
     def spread(self, key: str) -> str:
-        """Return mean and standard deviation over the runs of "train_error" or "reported_error", in words."""
+        """Return the mean and the standard deviation over the runs, in words.
+
+        Args:
+            key: "train_error" or "reported_error".
+        """
         values = [value for row in self.rows if (value := getattr(row, key)) is not None]
         if not values:
             return "-"
@@ -75,13 +100,43 @@ class Comparison:
 
     @property
     def rows(self) -> tuple[Row, ...]:
+        """Every run's row."""
         return tuple(row for group in self.groups for row in group.rows)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparisonPage:
+    """What `comparison.html` shows.
+
+    Attributes:
+        title: The heading.
+        verdict: Sentences at the top.
+        figure: The curves.
+        caption: The words under them.
+        groups: The runs.
+        data: The first run's data.
+        session: The first run's first start.
+    """
+
+    title: str
+    verdict: tuple[str, ...]
+    figure: Markup
+    caption: str
+    groups: tuple[Group, ...]
+    data: DataFacts
+    session: Session
+
+
 def compare(runs: Sequence[RunFolder | RecordedRun]) -> Comparison:
-    """Read the runs, one given twice once; UsageError for none.
+    """Read runs and group them by training.
 
     A group is of runs whose configs differ in nothing but the seed and where data and weights lie, on the same data.
+
+    Args:
+        runs: The runs; one given twice counts once.
+
+    Raises:
+        UsageError: There are none.
     """
     if not runs:
         raise UsageError("no runs to compare; give run folders, or a folder that holds some.")
@@ -91,26 +146,46 @@ def compare(runs: Sequence[RunFolder | RecordedRun]) -> Comparison:
 def write_comparison(
     runs: Sequence[RunFolder | RecordedRun], path: Path, *, title: str = "Comparison", verdict: Sequence[str] = ()
 ) -> Path:
-    """Write one self-contained HTML page with the curves and the table; verdict: sentences put at its top."""
+    """Write one self-contained HTML page with the curves and the table.
+
+    Args:
+        runs: The runs; one given twice counts once.
+        path: The file to write.
+        title: The heading.
+        verdict: Sentences at the top.
+
+    Returns:
+        The path.
+    """
     comparison, first = compare(runs), runs[0].environment()
     label = "Learning curves. " + "; ".join(
         f"{group.label}: training error {group.spread('train_error')} %" for group in comparison.groups
     )
-    return write_page(
-        "comparison.html",
-        path,
+    page = ComparisonPage(
         title=title,
-        verdict=list(verdict),
+        verdict=tuple(verdict),
         figure=figure_markup(to_svg(comparison_figure(comparison), "curves", label)),
         caption=_caption(comparison),
         groups=comparison.groups,
         data=first.data,
         session=first.sessions[0],
     )
+    return write_page("comparison.html", path, page)
 
 
 def save_figure(runs: Sequence[RunFolder | RecordedRun], path: Path) -> Path:
-    """Write the curves alone, as .svg or .png; UsageError for another suffix."""
+    """Write the curves alone.
+
+    Args:
+        runs: The runs; one given twice counts once.
+        path: The file to write; its suffix is .svg or .png.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: The suffix is another one, or there are no runs.
+    """
     figure = comparison_figure(compare(runs))
     if path.suffix == ".svg":
         svg = to_svg(figure, "curves", "Learning curves")
@@ -129,7 +204,7 @@ def save_figure(runs: Sequence[RunFolder | RecordedRun], path: Path) -> Path:
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
-    """Return the curves: plain nets left and residual nets right where there are both, one panel otherwise."""
+    """Draw the curves: plain nets left and residual nets right where there are both, else one panel."""
     kinds = [[group for group in comparison.groups if group.spec.is_plain is is_plain] for is_plain in (True, False)]
     panels = [groups for groups in kinds if groups] if all(kinds) else [list(comparison.groups)]
     with styled():
@@ -175,12 +250,12 @@ def _place_legend(axes: Axes, characters: int) -> int:
 
 
 def _with_points(curves: Iterable[Sequence[HasError]]) -> tuple[tuple[tuple[int, float], ...], ...]:
-    """The points of each curve that has some: a run that has just started hides none of the others."""
+    """Return the points of each curve that has some: a run that has just started hides none of the others."""
     return tuple(points(curve) for curve in curves if curve)
 
 
 def _top(comparison: Comparison) -> float:
-    """The top of the axis: room for what each run's curves do after the first third, at most 100."""
+    """Return the top of the axis, with room for each run's curves after their first third; at most 100."""
     later: list[float] = []
     for run in (run for group in comparison.groups for run in group.runs):
         for curve in (run.train, run.monitored):

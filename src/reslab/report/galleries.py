@@ -1,8 +1,7 @@
-"""Which images a report shows, each small and with a heat map of what speaks for the network's answer."""
+"""The images that a report shows, each small and with a heat map of what speaks for the network's answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,11 +23,44 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One image to show: its index in the split, the class whose evidence is mapped, and a note in words."""
+    """One image to show.
+
+    Attributes:
+        index: Its place in the split.
+        mapped: The class whose evidence the heat map shows.
+        note: What to say of it.
+    """
 
     index: int
     mapped: int
     note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryItem:
+    """One image in a gallery.
+
+    Attributes:
+        index: Its place in the split.
+        name: Its class folder and file, or "image" and its number.
+        label: Its true class.
+        answer: The class that the network finds most probable.
+        probability: The probability of that class.
+        note: What to say of it; may be empty.
+        mapped: The class whose evidence the heat map shows.
+        picture: The image, as a data URI.
+        heat: The image under its heat map, as a data URI.
+    """
+
+    index: int
+    name: str
+    label: str
+    answer: str
+    probability: float
+    note: str
+    mapped: str
+    picture: str
+    heat: str
 
 
 class Painter:
@@ -38,9 +70,9 @@ class Painter:
         self._model, self._card, self._dataset, self._answers = model, card, dataset, answers
         self._normalize = Normalizer(card.preprocess, next(model.parameters()).device)
 
-    def paint(self, chosen: Sequence[Shown]) -> list[dict[str, Any]]:
-        """Return for every image its name, true class, answer and confidence, and data URIs of it and its heat map."""
-        items: list[dict[str, Any]] = []
+    def paint(self, chosen: Sequence[Shown]) -> tuple[GalleryItem, ...]:
+        """Return an item for every image."""
+        items: list[GalleryItem] = []
         for start in range(0, len(chosen), _AT_ONCE):
             part = chosen[start : start + _AT_ONCE]
             pixels = torch.stack([self._pixels(one.index) for one in part])
@@ -49,32 +81,32 @@ class Painter:
             maps = grad_cam(self._model, self._normalize(pixels.to(device)), classes.to(device)).maps
             heats = upsampled(maps, (pixels.shape[2], pixels.shape[3])).cpu()
             items += [self._item(*row) for row in zip(part, pixels, heats, strict=True)]
-        return items
+        return tuple(items)
 
     def _pixels(self, index: int) -> Tensor:
         if isinstance(self._dataset, ArrayDataset):
             return self._dataset.images[index]
         return view_of(self._dataset.paths[index], self._card.preprocess)
 
-    def _item(self, shown: Shown, pixels: Tensor, heat: Tensor) -> dict[str, Any]:
+    def _item(self, shown: Shown, pixels: Tensor, heat: Tensor) -> GalleryItem:
         names = self._card.class_names
         answer = int(self._answers.classes[shown.index])
         picture = enlarged(picture_of(pixels), _SIDE)
-        return {
-            "index": shown.index,
-            "name": name_of(self._dataset, shown.index),
-            "label": names[int(self._answers.labels[shown.index])],
-            "answer": names[answer],
-            "probability": round(float(self._answers.probabilities[shown.index, answer]), 4),
-            "note": shown.note,
-            "mapped": names[shown.mapped],
-            "picture": thumbnail_uri(picture, _SIDE),
-            "heat": thumbnail_uri(overlay_heat(picture, heat), _SIDE),
-        }
+        return GalleryItem(
+            index=shown.index,
+            name=name_of(self._dataset, shown.index),
+            label=names[int(self._answers.labels[shown.index])],
+            answer=names[answer],
+            probability=round(float(self._answers.probabilities[shown.index, answer]), 4),
+            note=shown.note,
+            mapped=names[shown.mapped],
+            picture=thumbnail_uri(picture, _SIDE),
+            heat=thumbnail_uri(overlay_heat(picture, heat), _SIDE),
+        )
 
 
 def name_of(dataset: Dataset, index: int) -> str:
-    """Return what to call an image: its class folder and file, or its number from 0."""
+    """Return the name of an image: its class folder and file, or its number from 0."""
     if isinstance(dataset, ArrayDataset):
         return f"image {index}"
     return readable("/".join(dataset.paths[index].parts[-2:]))
@@ -90,12 +122,12 @@ def small_picture(dataset: Dataset, index: int) -> str:
 
 
 def mistakes(ranking: Ranking) -> list[Shown]:
-    """The worst mistakes; the map is that of the wrong answer."""
+    """Choose the worst mistakes; the heat map is that of the wrong answer."""
     return [Shown(index, answer, f"loss {score:.2f}") for index, score, answer in _rows(ranking)]
 
 
 def uncertain(ranking: Ranking, answers: Predictions, names: Sequence[str]) -> list[Shown]:
-    """The least certain; the map is that of the answer."""
+    """Choose the least certain answers; the heat map is that of the answer."""
     return [
         Shown(index, int(answers.classes[index]), f"next: {names[second]}, {100 * (1 - score):.1f} points behind")
         for index, score, second in _rows(ranking)
@@ -103,14 +135,20 @@ def uncertain(ranking: Ranking, answers: Predictions, names: Sequence[str]) -> l
 
 
 def suspects(ranking: Ranking, names: Sequence[str]) -> list[Shown]:
-    """The likely mislabelled; the map is that of the class that speaks against the label."""
+    """Choose the likely mislabelled; the heat map is that of the class that speaks against the label."""
     return [
         Shown(index, other, f"perhaps {names[other]} (log odds {score:.1f})") for index, score, other in _rows(ranking)
     ]
 
 
 def confused(pairs: Sequence[tuple[int, int]], answers: Predictions, each: int = 3) -> list[Shown]:
-    """The most confident images of each kind of mistake (true class, answer), the most frequent kinds first."""
+    """Choose the most confident answers of each kind of mistake.
+
+    Args:
+        pairs: (true class, answer) of each kind, the most frequent first.
+        answers: The network's answers.
+        each: Images of each kind.
+    """
     found: list[Shown] = []
     for label, prediction in pairs:
         members = torch.nonzero((answers.labels == label) & (answers.classes == prediction)).flatten()

@@ -1,12 +1,13 @@
-"""HTML pages from templates: self-contained, escaped, written whole or not at all."""
+"""HTML pages from templates: self-contained, escaped, and written whole or not at all."""
 
 import base64
 import hashlib
 import re
 import shlex
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -14,18 +15,34 @@ from markupsafe import Markup
 from reslab import __version__
 from reslab.system.files import write_atomically
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 def _load(name: str) -> str:
     return (files("reslab.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def write_page(
-    template: str, path: Path, *, is_interactive: bool = False, reload_seconds: int | None = None, **values: Any
+    template: str,
+    path: Path,
+    page: "DataclassInstance",
+    *,
+    is_interactive: bool = False,
+    reload_seconds: int | None = None,
 ) -> Path:
     """Fill a template and write it; everything that is not `Markup` is escaped.
 
-    is_interactive: with the script that sorts, filters and enlarges. The page's own policy lets no other script run,
-    and nothing be fetched. reload_seconds: how often the page reloads itself; None for never.
+    Args:
+        template: The template's file name.
+        path: The file to write.
+        page: What the page shows. The template knows its fields by their names.
+        is_interactive: With the script that sorts, filters and enlarges. The page's own policy lets no other script
+            run, and fetches nothing.
+        reload_seconds: How often the page reloads itself; None for never.
+
+    Returns:
+        The path.
     """
     environment = Environment(
         loader=FunctionLoader(_load),
@@ -41,7 +58,7 @@ def write_page(
         script=None if script is None else Markup(script),
         policy=_policy(script),
         reload_seconds=reload_seconds,
-        **values,
+        **{field.name: getattr(page, field.name) for field in fields(page)},
     )
     write_atomically(path, content)
     return path
@@ -55,7 +72,7 @@ def _policy(script: str | None) -> str:
 
 
 def without_folders(command: str) -> str:
-    """Leave of every absolute path its last part: a page is passed on, and others have other folders."""
+    """Keep only the last part of every absolute path: a page is passed on, and others have other folders."""
 
     def last_part(path: re.Match[str]) -> str:
         return shlex.quote((path[1] or path[2]).rstrip("/").rpartition("/")[2])

@@ -1,12 +1,13 @@
-"""The judgement of a network on one split: its scores, the images that deserve a look, its layers; as JSON values.
+"""The judgement of a network on one split: its scores, the images that deserve a look, its layers.
 
 It is kept in the run folder as `judgement.json`, with what it was made from, so that a second report costs nothing.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,19 +22,22 @@ from reslab.analysis import (
     worst_mistakes,
 )
 from reslab.artifacts.model_file import ModelCard
-from reslab.artifacts.reader import current, write_document
+from reslab.artifacts.reader import checked, current, write_document
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data import Dataset
+from reslab.data.checks.findings import readable
 from reslab.data.views import batches
 from reslab.errors import RunError
-from reslab.evaluation import Predictions, Protocol, predict_split, recalibrated, summarize
+from reslab.evaluation import Predictions, Protocol, Scores, predict_split, recalibrated, summarize
 from reslab.models import Network
 from reslab.system.files import read_json, sha256_of
 
-from .galleries import SHOWN, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
-from .measurements import look_inside
+from .galleries import SHOWN, GalleryItem, Painter, confused, mistakes, name_of, small_picture, suspects, uncertain
+from .measurements import LayerMeasurements, measure_layers
 
-VERSION = 2  # of what a judgement holds
+log = logging.getLogger(__name__)
+
+VERSION = 2  # of what a judgement holds; one of another version is made again
 FILE_NAME = "judgement.json"
 LISTED = 0.03  # of the images are in the list of likely wrong labels, and as many in that of near-duplicates
 _MOST_LISTED = 500
@@ -44,15 +48,123 @@ _BATCH = 250
 Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # as `reslab.system.progress.counting` is
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Basis:
+    """What a judgement depends on.
+
+    Attributes:
+        version: Of what a judgement holds.
+        model: SHA-256 of the model file.
+        split: The part of the data that was judged on.
+        data: A folder given instead of the run's own data; None for the run's own.
+    """
+
+    version: int
+    model: str
+    split: str
+    data: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Galleries:
+    """Four galleries: the most-confused classes, the worst mistakes, the least certain, the likely mislabelled."""
+
+    confused: tuple[GalleryItem, ...]
+    mistakes: tuple[GalleryItem, ...]
+    uncertain: tuple[GalleryItem, ...]
+    suspects: tuple[GalleryItem, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suspect:
+    """An image whose label is likely wrong.
+
+    Attributes:
+        index: Its place in the split.
+        name: What it is called.
+        label: Its class.
+        perhaps: The class that it more likely is of.
+        score: Log odds of that class against the label.
+    """
+
+    index: int
+    name: str
+    label: str
+    perhaps: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicate:
+    """An image and the training image that is most like it.
+
+    Attributes:
+        index: The image's place in the split.
+        name: What it is called.
+        label: Its class.
+        match: The training image's place.
+        match_name: What that is called.
+        match_label: Its class.
+        similarity: From -1 to 1; copies have more than about 0.95.
+        is_mirrored: Whether they are alike when one is mirrored.
+        picture: The image as a data URI, of the first pairs; None for the others.
+        match_picture: The same of the training image.
+    """
+
+    index: int
+    name: str
+    label: str
+    match: int
+    match_name: str
+    match_label: str
+    similarity: float
+    is_mirrored: bool
+    picture: str | None
+    match_picture: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """`judgement.json`: everything that a report shows of a network's answers to one split.
+
+    Attributes:
+        basis: What it was made from; None until it is kept in a run folder.
+        network: The network's label.
+        data: The data set's name.
+        data_fingerprint: A hash of the split's images and labels.
+        scores: What the answers say of the network.
+        inside: What was measured inside the network; None for a single image.
+        galleries: The images that deserve a look.
+        suspects: The images whose labels are likely wrong, the most likely first.
+        duplicates: The images most like a training image, the most similar first; None where nothing was compared.
+    """
+
+    basis: Basis | None = None
+    network: str
+    data: str
+    data_fingerprint: str
+    scores: Scores
+    inside: LayerMeasurements | None
+    galleries: Galleries
+    suspects: tuple[Suspect, ...]
+    duplicates: tuple[Duplicate, ...] | None
+
+
 def judge(
     model: Network, card: ModelCard, dataset: Dataset, *, split: str, train: Dataset | None, watch: Watch
-) -> dict[str, Any]:
-    """Answer every image of a split (protocol "center") and return all that a report shows of it.
+) -> Judgement:
+    """Answer every image of a split (protocol "center") and return everything that a report shows of it.
 
-    train: the training images to look for near-duplicates in; None to leave that out. watch: opens a display of
-    progress, `reslab.system.progress.counting`. The model is in eval mode, on any device.
+    Args:
+        model: In eval mode, on any device.
+        card: Says how images are prepared for the network, and what its classes are.
+        dataset: The images of the split.
+        split: What the split is called.
+        train: The training images, among which near-duplicates are looked for; None to leave that out.
+        watch: Opens a display of progress, like `reslab.system.progress.counting`.
 
-    Raises RunError for answers that are not finite.
+    Raises:
+        RunError: The answers are not finite.
     """
     with watch(f"{split} images", len(dataset)) as on_progress:
         answers = predict_split(
@@ -61,32 +173,32 @@ def judge(
     if not answers.are_finite:
         raise RunError("the network's answers are not finite (its logits overflow): nothing can be ranked by them.")
     names = card.class_names
-    summary = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
+    scores = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
     shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)
     painter = Painter(model, card, dataset, shown)
     evidence = _with_mirror_images(model, card, dataset, answers, watch)
     ranking = likely_mislabelled(evidence.probabilities, answers.labels, _votes(model, card, dataset, split))
     number = {name: position for position, name in enumerate(names)}
-    pairs = [(number[pair["label"]], number[pair["prediction"]]) for pair in summary["confused"][:4]]
+    pairs = [(number[pair.label], number[pair.prediction]) for pair in scores.confused[:4]]
     uncertain_ranking = least_certain(shown.probabilities)
     with watch("the network's layers", 1) as on_progress:
-        inside = look_inside(model, card, dataset, split)
+        inside = measure_layers(model, card, dataset, split)
         on_progress(1)
-    return {
-        "network": model.spec.label,
-        "data": dataset.name,
-        "data_fingerprint": dataset.fingerprint(),
-        "scores": summary,
-        "inside": inside,
-        "galleries": {
-            "confused": painter.paint(confused(pairs, shown)),
-            "mistakes": painter.paint(mistakes(worst_mistakes(shown.probabilities, shown.labels))),
-            "uncertain": painter.paint(uncertain(uncertain_ranking, shown, names)),
-            "suspects": painter.paint(suspects(ranking, names)),
-        },
-        "suspects": _suspect_rows(ranking, dataset, answers, names),
-        "duplicates": None if train is None else _duplicates(dataset, train, watch),
-    }
+    return Judgement(
+        network=model.spec.label,
+        data=readable(dataset.name),
+        data_fingerprint=dataset.fingerprint(),
+        scores=scores,
+        inside=inside,
+        galleries=Galleries(
+            confused=painter.paint(confused(pairs, shown)),
+            mistakes=painter.paint(mistakes(worst_mistakes(shown.probabilities, shown.labels))),
+            uncertain=painter.paint(uncertain(uncertain_ranking, shown, names)),
+            suspects=painter.paint(suspects(ranking, names)),
+        ),
+        suspects=_suspect_rows(ranking, dataset, answers, names),
+        duplicates=None if train is None else _duplicates(dataset, train, watch),
+    )
 
 
 def _at_temperature(answers: Predictions, temperature: float) -> Predictions:
@@ -116,7 +228,7 @@ def _num_correct(answers: Predictions) -> int:
 
 
 def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
-    """What the neighbours say of training images, whose labels the network may know by heart."""
+    """Return what the neighbours say of training images, whose labels the network may know by heart."""
     k = min(_NEIGHBOURS, len(dataset) - 1)
     if split != "train" or k < 1:
         return None
@@ -132,23 +244,23 @@ def num_listed(total: int) -> int:
 
 def _suspect_rows(
     ranking: Ranking, dataset: Dataset, answers: Predictions, names: tuple[str, ...]
-) -> list[dict[str, Any]]:
+) -> tuple[Suspect, ...]:
     first = ranking.first(num_listed(len(dataset)))
     rows = zip(first.indices.tolist(), first.scores.tolist(), first.suggestions.tolist(), strict=True)
-    return [
-        {
-            "index": index,
-            "name": name_of(dataset, index),
-            "label": names[int(answers.labels[index])],
-            "perhaps": names[other],
-            "score": round(score, 3),
-        }
+    return tuple(
+        Suspect(
+            index=index,
+            name=name_of(dataset, index),
+            label=names[int(answers.labels[index])],
+            perhaps=names[other],
+            score=round(score, 3),
+        )
         for index, score, other in rows
-    ]
+    )
 
 
-def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str, Any]]:
-    """The images most like one of the training images, the most similar pair first; pictures of the first dozen."""
+def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> tuple[Duplicate, ...]:
+    """Return the images most like a training image, the most similar pair first; the first dozen with pictures."""
     with watch("small copies", len(dataset)) as on_progress:
         seen = small_copies(dataset, on_progress)
     with watch("small copies of the training images", len(train)) as on_progress:
@@ -158,44 +270,66 @@ def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> list[dict[str
     first = slice(num_listed(len(dataset)))
     columns = (found.indices, found.matches, found.similarities, found.are_mirrored)
     rows = zip(*(column[first].tolist() for column in columns), strict=True)
-    return [
-        {
-            "index": index,
-            "name": name_of(dataset, index),
-            "label": dataset.class_names[int(dataset.labels[index])],
-            "match": match,
-            "match_name": name_of(train, match),
-            "match_label": train.class_names[int(train.labels[match])],
-            "similarity": round(similarity, 4),
-            "is_mirrored": is_mirrored,
-            "picture": small_picture(dataset, index) if place < SHOWN else None,
-            "match_picture": small_picture(train, match) if place < SHOWN else None,
-        }
+    return tuple(
+        Duplicate(
+            index=index,
+            name=name_of(dataset, index),
+            label=dataset.class_names[int(dataset.labels[index])],
+            match=match,
+            match_name=name_of(train, match),
+            match_label=train.class_names[int(train.labels[match])],
+            similarity=round(similarity, 4),
+            is_mirrored=is_mirrored,
+            picture=small_picture(dataset, index) if place < SHOWN else None,
+            match_picture=small_picture(train, match) if place < SHOWN else None,
+        )
         for place, (index, match, similarity, is_mirrored) in enumerate(rows)
-    ]
+    )
 
 
 # --- kept in the run folder -------------------------------------------------------------------------------------------
 
 
-def basis_of(model_path: Path, split: str, data: Path | None) -> dict[str, Any]:
-    """Return what a judgement depends on; data: a folder given instead of the run's own."""
-    place = None if data is None else str(data.resolve())
-    return {"version": VERSION, "model": sha256_of(model_path), "split": split, "data": place}
+def basis_of(model_path: Path, split: str, data: Path | None) -> Basis:
+    """Return what a judgement depends on.
+
+    Args:
+        model_path: The model file.
+        split: The part of the data to judge on.
+        data: A folder given instead of the run's own data.
+    """
+    place = None if data is None else readable(data.resolve())
+    return Basis(version=VERSION, model=sha256_of(model_path), split=split, data=place)
 
 
-def kept_judgement(folder: RunFolder, basis: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """Return the run's judgement; None where there is none of this model file (of this split and data, if given)."""
-    if not (folder.path / FILE_NAME).exists() or not folder.model_path.exists():
-        return None
+def kept_judgement(folder: RunFolder, basis: Basis | None = None) -> Judgement | None:
+    """Return the judgement that a run folder keeps.
+
+    Args:
+        folder: The run.
+        basis: What it must have been made from; by default the run's model file, on whatever split and data.
+
+    Returns:
+        None where there is none, one of another basis, or a damaged file: it costs nothing but time to judge again.
+    """
     path = folder.path / FILE_NAME
-    found = current(read_json(path), "judgement", path)
-    there = found["basis"]
-    data = None if there["data"] is None else Path(there["data"])
-    return found if there == (basis or basis_of(folder.model_path, there["split"], data)) else None
+    if not path.exists() or not folder.model_path.exists():
+        return None
+    try:
+        values = current(read_json(path), "judgement", path)
+        kept = checked(values.get("basis"), Basis, path)
+        data = None if kept.data is None else Path(kept.data)
+        # the rest is read only then: that of another version has other fields
+        if kept != (basis or basis_of(folder.model_path, kept.split, data)):
+            return None
+        return checked(values, Judgement, path)
+    except RunError as error:
+        log.warning("the kept judgement is left out: %s", error)
+        return None
 
 
-def keep_judgement(folder: RunFolder, basis: dict[str, Any], judgement: dict[str, Any]) -> dict[str, Any]:
+def keep_judgement(folder: RunFolder, basis: Basis, judgement: Judgement) -> Judgement:
     """Write a judgement into the run folder, and return it as it will be read."""
-    write_document(folder.path / FILE_NAME, {"basis": basis, **judgement})
-    return {"basis": basis, **judgement}
+    kept = replace(judgement, basis=basis)
+    write_document(folder.path / FILE_NAME, kept)
+    return kept

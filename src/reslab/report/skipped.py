@@ -1,14 +1,15 @@
-"""What a run's folder says of its images: which were left out and why, and how many there are of each class."""
+"""What a run's folder says of its images: which were left out and why, and how many each class has."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reslab.artifacts.run_folder import RunFolder
 from reslab.data.checks.findings import readable
 from reslab.data.sources.image_list import read_list
+from reslab.evaluation import Scores
 
 _NAMED = 3  # images of a reason that are named with its count
 _LISTED = 500
@@ -16,10 +17,40 @@ _NUMBER = re.compile(r"\d+")  # reasons that differ in a number of bytes are the
 _COPY = re.compile(r"the same image is in (\w+): (.*)", re.S)  # as `reslab.data.checks.preflight` says it
 
 
-def left_out(folder: RunFolder, root: str | None) -> dict[str, Any] | None:
-    """Return what `skipped.csv` says, for the template; None for a run on images in memory, whose folder has none.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why images of a split were left out: in words, how many, and the names of the first three."""
 
-    root: the folder of the images; paths are shown below it, so that a page does not say where the data lay.
+    split: str
+    reason: str
+    count: int
+    named: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """The images that a run left out.
+
+    Attributes:
+        total: How many.
+        reasons: Why, the most frequent reason first.
+        rows: (path, split, reason) of the first 500.
+    """
+
+    total: int
+    reasons: tuple[Reason, ...]
+    rows: tuple[tuple[str, str, str], ...]
+
+
+def left_out(folder: RunFolder, root: str | None) -> LeftOut | None:
+    """Read which images a run left out from its `skipped.csv`.
+
+    Args:
+        folder: The run.
+        root: The folder of the images. Paths are shown below it, so that a page does not say where the data lay.
+
+    Returns:
+        None for a run on images in memory, whose folder has no such file.
     """
     if not folder.skipped_path.exists():
         return None
@@ -29,28 +60,30 @@ def left_out(folder: RunFolder, root: str | None) -> dict[str, Any] | None:
     for path, split, reason, _ in found:
         groups[split, _NUMBER.sub("…", reason)].append((path, reason))
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-    return {
-        "total": len(found),
-        "reasons": [
-            {
-                "split": split,
-                "reason": same[0][1] if len({reason for _, reason in same}) == 1 else pattern,
-                "count": len(same),
-                "named": [path for path, _ in same[:_NAMED]],
-            }
+    return LeftOut(
+        total=len(found),
+        reasons=tuple(
+            Reason(
+                split=split,
+                reason=same[0][1] if len({reason for _, reason in same}) == 1 else pattern,
+                count=len(same),
+                named=tuple(path for path, _ in same[:_NAMED]),
+            )
             for (split, pattern), same in ordered
-        ],
-        "rows": [
+        ),
+        rows=tuple(
             (path, split, f"{reason}{': ' if twin else ''}{twin}") for path, split, reason, twin in found[:_LISTED]
-        ],
-    }
+        ),
+    )
 
 
-def class_sizes(folder: RunFolder, scores: dict[str, Any] | None) -> list[str]:
-    """Return a sentence on each split's smallest and largest class: of all splits for image files, from `split.csv`.
+def class_sizes(folder: RunFolder, scores: Scores | None) -> list[str]:
+    """Return a sentence on the smallest and the largest class of each split.
 
-    scores: of the judged split ("split" and "classes" with "name" and "support"), which is all that is known of images
-    in memory without reading them again; None where nothing was judged.
+    Args:
+        folder: The run. Its `split.csv`, if it has one, names the images of all splits.
+        scores: Those of the judged split, which is all that is known of images in memory without reading them again;
+            None where nothing was judged.
     """
     if folder.split_path.exists():
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -60,7 +93,7 @@ def class_sizes(folder: RunFolder, scores: dict[str, Any] | None) -> list[str]:
         return [_sizes(split, found.items()) for split, found in counts.items()]
     if scores is None:
         return []
-    return [_sizes(scores["split"], ((row["name"], row["support"]) for row in scores["classes"]))]
+    return [_sizes(scores.split, ((row.name, row.support) for row in scores.classes))]
 
 
 def _sizes(split: str, counts: Iterable[tuple[str, int]]) -> str:

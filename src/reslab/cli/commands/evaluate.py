@@ -2,8 +2,10 @@
 
 import json as jsonlib
 import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,7 +17,7 @@ from reslab.errors import RunError, UsageError
 if TYPE_CHECKING:
     from reslab.artifacts.model_file import ModelFile
     from reslab.data import Dataset
-    from reslab.evaluation import Predictions, Protocol
+    from reslab.evaluation import Predictions, Protocol, Scores
     from reslab.spec import ResizeMode
 
 EVALUATION_BATCH = 500
@@ -76,7 +78,7 @@ def evaluate(
     network = " + ".join(member.spec.label for member in members)
     if json:
         names = {"model": str(paths[0])} if len(paths) == 1 else {"models": [str(path) for path in paths]}
-        print(jsonlib.dumps({**names, "network": network, "data": dataset.name, **scores}, indent=2))
+        print(jsonlib.dumps({**names, "network": network, "data": dataset.name, **asdict(scores)}, indent=2))
     else:
         _print_scores(scores, f"{network} on {dataset.name}")
     return 0
@@ -144,7 +146,7 @@ def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
     return tuple(sorted({1, top_k}))
 
 
-def _command(subjects: tuple[Path, ...], flags: dict[str, object]) -> str:
+def _command(subjects: tuple[Path, ...], flags: Mapping[str, Path | str | None]) -> str:
     """Return the command that counts the same again, without defaults."""
     defaults = {"split": "test", "protocol": "center"}
     options = {name: value for name, value in flags.items() if value is not None and value != defaults.get(name)}
@@ -152,22 +154,20 @@ def _command(subjects: tuple[Path, ...], flags: dict[str, object]) -> str:
     return f"reslab evaluate {shlex.join(words)}"
 
 
-def _print_scores(scores: dict[str, Any], title: str) -> None:
-    split, total = scores["split"], scores["total"]
-    interval, calibration = scores["intervals"]["error"], scores["calibration"]
-    together = f"; ensemble of {scores['members']} networks" if scores["members"] > 1 else ""
+def _print_scores(scores: "Scores", title: str) -> None:
+    interval, total = scores.intervals.error, scores.total
+    together = f"; ensemble of {scores.members} networks" if scores.members > 1 else ""
     print(title)
-    print(
-        f"{split} error: {scores['error']:.2f} % ({total - scores['correct']} of {total} wrong; "
-        f"{scores['protocol']}{together})"
-    )
-    print(f"95 % interval: {interval['low']:.2f} to {interval['high']:.2f} % ({interval['method']})")
-    for counts in scores["top_k"]:
-        if counts["k"] > 1:
-            print(f"top-{counts['k']} error: {counts['error']:.2f} % ({total - counts['correct']} of {total} wrong)")
-    means = {name: scores["intervals"][name] for name in ("balanced_accuracy", "macro_f1")}
-    for name, words in (("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro F1")):
-        print(f"{words}: {scores[name]:.4f} ({means[name]['low']:.4f} to {means[name]['high']:.4f})")
-    temperature = "" if scores["temperature"] is None else f", at temperature {scores['temperature']:.3f}"
-    ece = "not finite" if calibration is None else f"{100 * calibration['ece']:.2f} %"
+    print(f"{scores.split} error: {scores.error:.2f} % ({scores.wrong} of {total} wrong; {scores.protocol}{together})")
+    print(f"95 % interval: {interval.low:.2f} to {interval.high:.2f} % ({interval.method})")
+    for counts in scores.top_k:
+        if counts.k > 1:
+            print(f"top-{counts.k} error: {counts.error:.2f} % ({total - counts.correct} of {total} wrong)")
+    for words, score, bounds in (
+        ("balanced accuracy", scores.balanced_accuracy, scores.intervals.balanced_accuracy),
+        ("macro F1", scores.macro_f1, scores.intervals.macro_f1),
+    ):
+        print(f"{words}: {score:.4f} ({bounds.low:.4f} to {bounds.high:.4f})")
+    temperature = "" if scores.temperature is None else f", at temperature {scores.temperature:.3f}"
+    ece = "not finite" if scores.calibration is None else f"{100 * scores.calibration.ece:.2f} %"
     print(f"calibration error (ECE): {ece} ({total} answers, 15 bins{temperature})")

@@ -4,7 +4,7 @@ import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,7 @@ from reslab.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from reslab.artifacts.run_folder import RunFolder
+    from reslab.report.judgement import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _report_model(request: _Request, output: Path | None) -> Path:
     )
 
 
-def _judge(path: Path, request: _Request, split: str) -> dict[str, Any]:
+def _judge(path: Path, request: _Request, split: str) -> "Judgement":
     """Open model and data, judge, and record a use of the test set."""
     from reslab.artifacts.model_file import load_model
     from reslab.engines.hardware import pick_device
@@ -136,5 +137,5 @@ def _judge(path: Path, request: _Request, split: str) -> dict[str, Any]:
     train = None if split == "train" else splits.train
     judgement = judge(model, loaded.card, dataset, split=split, train=train, watch=counting)
     if is_test_use(path, dataset, split, request.data):
-        note_test_use(path, judgement["scores"], request.command())
+        note_test_use(path, judgement.scores, request.command())
     return judgement

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reslab.analysis.batchnorm_health import CRITERIA, LARGEST_RATIO, LARGEST_SHIFT
 from reslab.report.html import figure_markup
+from reslab.report.measurements import BatchNorms, LayerMeasurements
 
 from .layers import LayerLine, draw_by_depth, draw_responses
 from .style import COLORS, styled, to_svg
@@ -19,21 +20,63 @@ from .style import COLORS, styled, to_svg
 _DOTTED = 120  # layers of which each has a dot; of more there is no room
 
 
-def network_view(found: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template shows. found: of `reslab.report.measurements.look_inside`."""
-    layers, images = found["layers"], f"{found['images']} images of the {found['split']} split"
-    figures = [
-        _figure("responses", "Layer responses", found["responses"], layers, _draw_responses,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerFigure:
+    """A figure of one value for each layer.
+
+    Attributes:
+        title: Its heading.
+        caption: The words under it.
+        svgs: Its panels.
+        rows: (layer, value) as text.
+    """
+
+    title: str
+    caption: str
+    svgs: tuple[Markup, ...]
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NormsFigure:
+    """The figure of a network's batch norms.
+
+    Attributes:
+        measured: The health of each.
+        svgs: The figure's panels.
+        caption: The words under it.
+        criteria: What a healthy batch norm is, in words.
+    """
+
+    measured: BatchNorms
+    svgs: tuple[Markup, ...]
+    caption: str
+    criteria: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkView:
+    """What a page shows of a network's layers; norms: None for a network without batch norms."""
+
+    figures: tuple[LayerFigure, ...]
+    norms: NormsFigure | None
+
+
+def network_view(measured: LayerMeasurements) -> NetworkView:
+    """Draw what was measured inside a network."""
+    images = f"{measured.images} images of the {measured.split} split"
+    figures = (
+        _figure("responses", "Layer responses", measured.responses, measured.layers, _draw_responses,
                 "Standard deviation of each 3x3 layer's response: after batch norm, where there is one, before ReLU "
                 f"and addition (paper Fig. 7); {images}, eval mode."),
-        _figure("gradients", "Gradients", found["gradients"], layers, _draw_gradients,
+        _figure("gradients", "Gradients", measured.gradients, measured.layers, _draw_gradients,
                 "Norm of the gradient of the loss by each 3x3 layer's weight, over the norm of the weight; "
-                f"one batch of {found['batch']} images of the {found['split']} split, training mode, no step taken."),
-    ]  # fmt: skip
-    return {
-        "figures": [figure for figure in figures if figure],
-        "norms": _norms_view(found["norms"], images) if found["norms"] else None,
-    }
+                f"one batch of {measured.batch} images of the {measured.split} split, training mode, no step taken."),
+    )  # fmt: skip
+    return NetworkView(
+        figures=tuple(figure for figure in figures if figure),
+        norms=None if measured.norms is None else _norms_figure(measured.norms, images),
+    )
 
 
 def _figure(
@@ -43,7 +86,7 @@ def _figure(
     layers: Sequence[str],
     draw: Callable[[Sequence[float]], Sequence[Figure]],
     caption: str,
-) -> dict[str, Any] | None:
+) -> LayerFigure | None:
     known = [(value, layer) for value, layer in zip(values, layers, strict=True) if value is not None]
     if not known:
         return None
@@ -54,23 +97,23 @@ def _figure(
         f"Line chart of {len(values)} layers in order of depth: first {known[0][0]:.3g}, last {known[-1][0]:.3g}; "
         f"smallest {least[0]:.3g} ({least[1]}), median {median:.3g}, largest {most[0]:.3g} ({most[1]}).{unknown}"
     )
-    return {
-        "title": title,
-        "caption": caption + unknown,
-        "svgs": _svgs(draw(_with_gaps(values)), name, (label, "The same values, sorted.")),
-        "rows": [
+    return LayerFigure(
+        title=title,
+        caption=caption + unknown,
+        svgs=_svgs(draw(_with_gaps(values)), name, (label, "The same values, sorted.")),
+        rows=tuple(
             (layer, "not finite" if value is None else f"{value:.4g}")
             for layer, value in zip(layers, values, strict=True)
-        ],
-    }
+        ),
+    )
 
 
-def _svgs(figures: Sequence[Figure], name: str, labels: Sequence[str]) -> list[Markup]:
-    """Each panel is a picture of its own, so that they stand one above the other on a phone."""
-    return [
+def _svgs(figures: Sequence[Figure], name: str, labels: Sequence[str]) -> tuple[Markup, ...]:
+    """Make each panel a picture of its own, so that they stand one above the other on a phone."""
+    return tuple(
         figure_markup(to_svg(figure, f"{name}{number}", label))
         for number, (figure, label) in enumerate(zip(figures, labels, strict=False))
-    ]
+    )
 
 
 def _panels(count: int, height: float) -> tuple[list[Figure], list[Axes]]:
@@ -115,12 +158,12 @@ def _draw_gradients(values: Sequence[float]) -> list[Figure]:
     return figures
 
 
-def _norms_view(norms: dict[str, Any], images: str) -> dict[str, Any]:
-    rows = norms["rows"]
-    dead = sum(row["dead"] for row in rows)
-    shifts = _with_gaps([row["mean_shift"] for row in rows])
-    ratios = [abs(ratio) for ratio in _with_gaps([row["variance_ratio"] for row in rows])]
-    shares = [100 * row["dead"] / row["channels"] for row in rows]
+def _norms_figure(norms: BatchNorms, images: str) -> NormsFigure:
+    rows = norms.rows
+    dead = sum(row.dead for row in rows)
+    shifts = _with_gaps([row.mean_shift for row in rows])
+    ratios = [abs(ratio) for ratio in _with_gaps([row.variance_ratio for row in rows])]
+    shares = [100 * row.dead / row.channels for row in rows]
     largest = [max(filter(math.isfinite, values), default=0) for values in (shifts, ratios)]
     labels = (
         f"Line chart of {len(rows)} batch-norm layers. Running means are at most {largest[0]:.2g} standard deviations "
@@ -139,7 +182,7 @@ def _norms_view(norms: dict[str, Any], images: str) -> dict[str, Any]:
         "First: the running statistics against those of the images, median channel of each layer; dashed: from here on "
         f"it is far. Second: dead channels. {images[0].upper()}{images[1:]}, training and eval mode."
     )
-    return {**norms, "svgs": _svgs(figures, "norms", labels), "caption": caption, "words": CRITERIA}
+    return NormsFigure(measured=norms, svgs=_svgs(figures, "norms", labels), caption=caption, criteria=CRITERIA)
 
 
 def _draw_statistics(axes: Axes, shifts: Sequence[float], ratios: Sequence[float]) -> None:
