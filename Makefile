@@ -46,6 +46,7 @@ check: $(ALL) ## lint, types, layers, voice, generated tables, docs
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_voice.py
+	$(BIN)/python tools/check_types.py
 	$(BIN)/python tools/make_tables.py --check
 	$(BIN)/python tools/make_book.py --check
 	$(BIN)/python -m mkdocs build --strict -q
