@@ -1,5 +1,7 @@
 """Each stage of the input of Imagenette's photos, alone and together, as `reslab bench input` measures them."""
 
+from dataclasses import asdict
+
 from reslab import override, recipe
 from reslab.runs.context import context_for_timing
 from reslab.runs.input_benchmark import bench_input, describe_context
@@ -16,7 +18,7 @@ def main() -> None:
     }
     config = override(recipe("imagenet-resnet18"), changes)
     context = context_for_timing(config)
-    save("input", {"title": describe_context(context), **bench_input(context).to_dict()})
+    save("input", {"title": describe_context(context), **asdict(bench_input(context))})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """One view of every kind of picture: sizes and borders by hand, contents against Pillow, kinds against each other."""
 
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from reslab.artifacts.reader import checked
 from reslab.data.dataset import FileDataset
 from reslab.data.images.decode import decode
 from reslab.data.images.photos import measure_photo_preprocess
@@ -77,12 +79,12 @@ def test_a_letterbox_holds_the_whole_picture_and_the_mean_around_it(
 
 def test_a_file_from_before_there_was_a_fit_means_crop() -> None:
     stored = {"channels": 3, "height": 8, "width": 8, "mean": [0.5] * 3, "std": [0.2] * 3, "short_side": 9}
-    spec = PreprocessSpec.from_dict({**stored, "mean_image": None})
+    spec = checked({**stored, "mean_image": None}, PreprocessSpec, "spec")
     assert spec.resize_mode == "crop"
     for resize_mode in ("letterbox", "squash"):
-        assert PreprocessSpec.from_dict(make_spec(resize_mode).to_dict()) == make_spec(resize_mode)
-    with pytest.raises(UsageError, match="resize_mode"):
-        PreprocessSpec.from_dict({**stored, "resize_mode": "stretch"})
+        assert checked(asdict(make_spec(resize_mode)), PreprocessSpec, "spec") == make_spec(resize_mode)
+    with pytest.raises(RunError, match="resize_mode"):
+        checked({**stored, "resize_mode": "stretch"}, PreprocessSpec, "spec")
     with pytest.raises(UsageError, match="only 'crop' has one"):
         make_spec("squash", short_side=20)
 

@@ -1,12 +1,15 @@
 """The endless stream: full batches, any world size, positions that need no history; augmentation by hand."""
 
+import json
 import statistics
+from dataclasses import asdict
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reslab.artifacts.reader import checked
 from reslab.data import ArrayDataset
 from reslab.data.augment import Draws, PadCropFlip, no_augment
 from reslab.data.draws import CROP_X, CROP_Y, FLIP, ORDER, permutation
@@ -109,7 +112,7 @@ def test_a_channel_of_nearly_one_value_is_divided_by_its_deviation() -> None:
 
 def test_the_mean_image_survives_the_spec_as_json() -> None:
     spec = measure_preprocess(_dataset(), mean="pixel", scale="none")
-    again = PreprocessSpec.from_dict(spec.to_dict())
+    again = checked(json.loads(json.dumps(asdict(spec))), PreprocessSpec, "spec")
     assert again == spec
     assert torch.equal(Normalizer(again, CPU).mean, Normalizer(spec, CPU).mean)
 

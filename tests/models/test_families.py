@@ -1,11 +1,13 @@
 """Names of networks: which are accepted, and what is said of the others."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reslab.artifacts.reader import checked
 from reslab.errors import UsageError
 from reslab.models import create_model
 from reslab.spec import ModelSpec, PreprocessSpec
@@ -30,7 +32,7 @@ def test_every_name_has_the_depth_it_says_and_survives_json(name: str) -> None:
     digits = "".join(character for character in name.split("_v1")[0] if character.isdigit())
     assert spec.depth == int(digits)
     assert spec.is_plain == ("plain" in name or "vgg" in name)
-    assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert checked(json.loads(json.dumps(asdict(spec))), ModelSpec, "spec") == spec
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_a_wrong_name_or_option_is_a_value_error_that_helps(
 
 
 def test_combinations_that_make_no_network_are_refused() -> None:
-    good = model_spec("resnet50").to_dict()
+    good = asdict(model_spec("resnet50"))
     bad: list[tuple[dict[str, object], str]] = [
         ({"block": "basic"}, "only a 'bottleneck' has a 1x1 layer"),
         ({"widths": (64, 128)}, "for 4 stages"),

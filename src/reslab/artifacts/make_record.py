@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from reslab.artifacts.metrics_log import MetricsRow, Row
 from reslab.artifacts.record import RecordDocument, RecordedRun, is_same_result, save_record
@@ -14,7 +15,7 @@ MAX_CURVE_POINTS = 700
 MAX_MODEL_BYTES = 12_000_000  # of a small network, whose model file goes next to the record
 
 
-def make_record(folder: RunFolder, config: dict[str, Any], rate_drops: Sequence[int]) -> RecordDocument:
+def make_record(folder: RunFolder, config: dict[str, JsonValue], rate_drops: Sequence[int]) -> RecordDocument:
     """Return the record of a finished run, without any path.
 
     Args:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
+
+from pydantic import JsonValue
 
 from reslab.artifacts.reader import checked
 from reslab.errors import RunError
@@ -147,7 +149,7 @@ def _values(row: Any) -> Any:
 
 
 def _metrics_row(values: Any, place: str) -> MetricsRow:
-    is_training = isinstance(values, dict) and values.get("split") == "train"
+    is_training = isinstance(values, dict) and cast("dict[str, JsonValue]", values).get("split") == "train"
     return checked(values, TrainRow if is_training else EvaluationRow, place)
 
 

@@ -6,8 +6,10 @@ All that is not a tensor is one JSON document under the metadata key "reslab"; t
 import json
 import math
 import re
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol, cast
 
 import safetensors
 import safetensors.torch
@@ -75,8 +77,8 @@ def model_bytes(model: Network, card: ModelCard) -> bytes:
     """Return the content of a model file; the same weights and card give the same bytes."""
     document = {
         "format_version": FORMAT_VERSION,
-        "model": model.spec.to_dict(),
-        "preprocess": card.preprocess.to_dict(),
+        "model": asdict(model.spec),
+        "preprocess": asdict(card.preprocess),
         "class_names": list(card.class_names),
         "recipe": card.recipe,
         "metrics": None if card.metrics is None else asdict(card.metrics),
@@ -104,7 +106,7 @@ def load_model(path: Path) -> ModelFile:
 def is_model_file(path: Path) -> bool:
     """Return whether a file was written by `save_model`, as far as its beginning tells."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with _open(path) as file:
             return _KEY in (file.metadata() or {})
     except (OSError, safetensors.SafetensorError):
         return False
@@ -115,9 +117,21 @@ def load_card(path: Path) -> ModelCard:
     return _read(path, with_tensors=False)[0].card
 
 
+class _TensorFile(Protocol):
+    """An open safetensors file, whose library has no types."""
+
+    def metadata(self) -> dict[str, str] | None: ...
+    def keys(self) -> list[str]: ...
+    def get_tensor(self, name: str, /) -> torch.Tensor: ...
+
+
+def _open(path: Path) -> AbstractContextManager[_TensorFile]:
+    return cast("AbstractContextManager[_TensorFile]", safetensors.safe_open(path, framework="pt"))
+
+
 def _read(path: Path, *, with_tensors: bool = True) -> tuple[_ModelDocument, dict[str, torch.Tensor]]:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with _open(path) as file:
             metadata = file.metadata() or {}
             names = file.keys() if with_tensors else ()
             tensors = {name: file.get_tensor(name) for name in names}

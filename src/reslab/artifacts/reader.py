@@ -4,24 +4,27 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from reslab.errors import RunError
 from reslab.system.files import read_json, to_json, write_atomically
 
 from .upgrade import FORMAT_VERSION, Kind, upgrade
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
 
 
-def write_document(path: Path, document: Any) -> None:
+def write_document(path: Path, document: "DataclassInstance | dict[str, JsonValue]") -> None:
     """Write a dataclass, or a mapping of JSON values, with the format version, atomically."""
     write_atomically(path, document_bytes(document))
 
 
-def document_bytes(document: Any) -> bytes:
+def document_bytes(document: "DataclassInstance | dict[str, JsonValue]") -> bytes:
     """Return a dataclass, or a mapping of JSON values, as a JSON file with the format version."""
     values = document if isinstance(document, dict) else asdict(document)
     return to_json({"format_version": FORMAT_VERSION, **values}).encode(errors="backslashreplace")
@@ -45,10 +48,11 @@ def current(values: Any, kind: Kind, where: object) -> Any:
     """Return a document's values in today's form, without the format version; RunError for an unknown version."""
     if not isinstance(values, dict):
         raise RunError(f"{where}: not a JSON object.")
-    version = values.get("format_version", 1 if kind == "checkpoint" else None)  # whose version 1 did not name it
+    document = cast("dict[str, JsonValue]", values)
+    version = document.get("format_version", 1 if kind == "checkpoint" else None)  # whose version 1 did not name it
     if version not in range(1, FORMAT_VERSION + 1):
         raise RunError(f"{where}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
-    fields = {key: value for key, value in values.items() if key != "format_version"}
+    fields = {key: value for key, value in document.items() if key != "format_version"}
     if version == FORMAT_VERSION:
         return fields
     try:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from reslab.artifacts.documents import Counts, DataFacts, Environment, Session, WeightsFacts
 from reslab.artifacts.reader import checked, current
@@ -60,7 +61,7 @@ class RecordDocument:
     rate_drops: tuple[int, ...]
     curve: ErrorCurve
     loss_curve: LossCurve | None
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     environment: tuple[Session, ...]
     minutes: float
     seconds: tuple[tuple[int, float], ...] | None
@@ -90,7 +91,7 @@ class RecordedRun:
             raise RunError(f"{path}: not a record; 'reslab record RUN' writes one.")
         return cls(path, checked(current(values, "record", path), RecordDocument, path))
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, JsonValue]:
         """Return the configuration as a JSON document, which `reslab.config.from_dict` reads."""
         return self.document.config
 
@@ -129,15 +130,14 @@ def save_record(path: Path, record: RecordDocument) -> None:
 
 def _to_json(record: RecordDocument) -> str:
     """Return JSON in which every [step, value] pair of a curve stands on one line."""
-    values = {"format_version": FORMAT_VERSION, **asdict(record)}
     series: dict[str, str] = {}
-    for name in ("curve", "loss_curve"):
-        if (curve := values[name]) is not None:
+    for name, curve in (("curve", record.curve), ("loss_curve", record.loss_curve)):
+        if curve is not None:
             splits = (f"    {to_json(split).strip()}: {_pairs(points, 4)}" for split, points in curve.items())
             series[name] = "{\n" + ",\n".join(splits) + "\n  }"
-    if values["seconds"] is not None:
-        series["seconds"] = _pairs(values["seconds"], 2)
-    text = to_json({**values, **dict.fromkeys(series, "@")})
+    if record.seconds is not None:
+        series["seconds"] = _pairs(record.seconds, 2)
+    text = to_json({"format_version": FORMAT_VERSION, **asdict(record), **dict.fromkeys(series, "@")})
     for name, lines in series.items():
         text = text.replace(f'"{name}": "@"', f'"{name}": {lines}')
     return text

@@ -16,13 +16,14 @@ test_uses.json      every use of the test set since the training
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from filelock import FileLock, Timeout
+from pydantic import JsonValue
 
 from reslab.artifacts.checkpoint import CheckpointFolder
 from reslab.artifacts.documents import Environment, RunResult, TestUse, TestUses
@@ -51,7 +52,11 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, config: dict[str, Any], environment: Environment, files: Mapping[str, bytes] | None = None
+        cls,
+        path: Path,
+        config: dict[str, JsonValue],
+        environment: Environment,
+        files: Mapping[str, bytes] | None = None,
     ) -> "RunFolder":
         """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure.
 
@@ -88,7 +93,7 @@ class RunFolder:
         return (path / "environment.json").is_file()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None]:
         """Keep the run to this process inside the block; RunError while another one has it."""
         lock = FileLock(self.path / ".lock")
         try:
@@ -104,7 +109,7 @@ class RunFolder:
         finally:
             lock.release()
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, JsonValue]:
         """Return the configuration as a JSON document, which `reslab.config.from_dict` reads.
 
         Raises:
@@ -112,12 +117,13 @@ class RunFolder:
         """
         path = self.path / _LAST
         values = read_json(path)
-        version = values.get("format_version") if isinstance(values, dict) else None
+        document = cast("dict[str, JsonValue]", values) if isinstance(values, dict) else {}
+        version = document.get("format_version")
         if version not in range(1, FORMAT_VERSION + 1):
             raise RunError(f"{path}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
-        return values
+        return document
 
-    def write_config(self, config: dict[str, Any]) -> None:
+    def write_config(self, config: dict[str, JsonValue]) -> None:
         """Write config.json; config: of `reslab.config.to_dict`."""
         write_document(self.path / _LAST, config)
 

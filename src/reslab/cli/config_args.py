@@ -12,7 +12,7 @@ from .model_args import model_path
 from .renamed import check_recipe
 
 if TYPE_CHECKING:
-    from reslab.config import RunConfig
+    from reslab.config import RunConfig, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Settings:
         changes: Nested changes in the order they apply: a file's, those given as --part.name, those of named flags.
     """
 
-    changes: tuple[dict[str, Any], ...]
+    changes: "tuple[Mapping[str, Setting], ...]"
 
     def apply(self, config: "RunConfig") -> "RunConfig":
         """Return the config with all changes; UsageError for one that it does not take."""
@@ -49,7 +49,7 @@ class Settings:
 _MISSING = object()
 
 
-def _keys(changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _keys(changes: "Mapping[str, Setting]", prefix: str = "") -> Iterator[str]:
     for key, value in changes.items():
         if isinstance(value, Mapping):
             yield from _keys(value, f"{prefix}{key}.")
@@ -69,7 +69,7 @@ def read_settings(
     """Return the changes that a TOML file, words like --optim.lr 0.05 and named flags make, in this order."""
     from reslab.config import read_toml
 
-    named: dict[str, Any] = {} if seed is None else {"seed": seed}
+    named: dict[str, Setting] = {} if seed is None else {"seed": seed}
     if data is not None:
         named["data"] = {"path": str(Path(data).expanduser().absolute()), "kind": data_kind or "auto"}
     elif data_kind is not None:
@@ -80,7 +80,7 @@ def read_settings(
     return Settings(tuple(map(_with_local_weights, changes)))
 
 
-def _with_local_weights(changes: dict[str, Any]) -> dict[str, Any]:
+def _with_local_weights(changes: "Mapping[str, Setting]") -> "Mapping[str, Setting]":
     """Let weights be a model file: that of a finished run's folder, or one converted from the Hugging Face hub."""
     from reslab.weights.hub import convert_into_cache, is_hub_name
 
@@ -93,7 +93,7 @@ def _with_local_weights(changes: dict[str, Any]) -> dict[str, Any]:
     return {**changes, "weights": str(model_path(path) if path.is_dir() else path)}
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+def parse_overrides(words: Sequence[str]) -> "dict[str, Setting]":
     """Return nested changes: ["--optim.lr", "0.05"] becomes {"optim": {"lr": 0.05}}.
 
     A value is read as TOML (number, true, false, [1, 2], "text") and otherwise taken as text.
@@ -101,7 +101,7 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: A flag without a value, or a value without a flag.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Setting] = {}
     rest = list(words)
     while rest:
         flag = rest.pop(0)
@@ -118,19 +118,20 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str) -> "Setting":
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-def _set(changes: dict[str, Any], path: list[str], value: Any) -> None:
+def _set(changes: "dict[str, Setting]", path: list[str], value: "Setting") -> None:
     part = changes
     for key in path[:-1]:
-        part = part.setdefault(key, {})
-        if not isinstance(part, dict):
+        inner = part.setdefault(key, {})
+        if not isinstance(inner, dict):
             raise UsageError(f"--{'.'.join(path)}: {key!r} was given a value of its own before.")
+        part = inner
     part[path[-1]] = value
 
 

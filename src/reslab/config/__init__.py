@@ -5,7 +5,7 @@ from .batch_norm import BatchNormConfig
 from .compute import ComputeConfig
 from .data import DataConfig, PhotoConfig
 from .evaluation import EvaluationConfig
-from .merge import check_form, differences, from_dict, override, read_toml, to_dict
+from .merge import Setting, check_form, differences, from_dict, override, read_toml, to_dict
 from .optim import Muon, Optim, Sgd
 from .run import RunConfig
 from .schedule import (
@@ -43,6 +43,7 @@ __all__ = [
     "RunConfig",
     "ScaleCrop",
     "Schedule",
+    "Setting",
     "Sgd",
     "StepDecay",
     "TrainConfig",

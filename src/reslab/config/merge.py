@@ -3,11 +3,11 @@
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TypeAlias, cast, get_args
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -17,6 +17,8 @@ from .explain import TAGGED_PARTS, explain, settings_at
 from .run import RunConfig
 from .upgrade import FORMAT_VERSION, upgrade
 
+# the value of a setting, or those of a part's settings by name
+Setting: TypeAlias = "bool | int | float | str | Path | Sequence[Setting] | Mapping[str, Setting] | None"
 Differences = dict[str, tuple[JsonValue, JsonValue]]
 
 
@@ -42,7 +44,7 @@ def from_dict(values: Mapping[str, JsonValue]) -> RunConfig:
     return _validate(upgrade(settings) if version == 1 else settings)
 
 
-def override(config: RunConfig, *changes: Mapping[str, Any]) -> RunConfig:
+def override(config: RunConfig, *changes: Mapping[str, Setting]) -> RunConfig:
     """Return `config` with nested changes.
 
     Args:
@@ -61,7 +63,7 @@ def override(config: RunConfig, *changes: Mapping[str, Any]) -> RunConfig:
     return _validate(_merged(config, changes))  # once, because a change may need what another one sets
 
 
-def check_form(config: RunConfig, *changes: Mapping[str, Any]) -> None:
+def check_form(config: RunConfig, *changes: Mapping[str, Setting]) -> None:
     """Check names and types of changes alone, where the settings that they depend on are still open.
 
     Args:
@@ -91,7 +93,7 @@ def differences(a: Mapping[str, JsonValue], b: Mapping[str, JsonValue], prefix: 
     return pairs
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Setting]:
     """Return the nested settings in a TOML file.
 
     Raises:
@@ -105,7 +107,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not a TOML file: {error}.") from None
 
 
-def _merged(config: RunConfig, changes: tuple[Mapping[str, Any], ...]) -> dict[str, JsonValue]:
+def _merged(config: RunConfig, changes: tuple[Mapping[str, Setting], ...]) -> dict[str, JsonValue]:
     values = reduce(_merge, map(_plain, changes), to_dict(config))
     return _with_nones(values, values, [])
 

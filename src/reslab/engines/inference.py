@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -158,7 +159,7 @@ def make(engine: str, model: Network, example: Tensor) -> Forward:
 def inference_rates(model: Network, example: Tensor) -> dict[str, float]:
     """Return images per second of each engine of this machine for batches like `example`; measured once and kept."""
     engines = [name for name in MAKERS if problem(name, example.device) is None]
-    facts = [model.spec.to_dict(), list(example.shape), engines]
+    facts = [asdict(model.spec), list(example.shape), engines]
     return cached_rates("inference", facts, example.device, lambda: _measured_rates(model, engines, example))
 
 

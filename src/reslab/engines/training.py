@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,9 +47,6 @@ class Engine:
     def label(self) -> str:
         parts = [self.precision, "fused norm" if self.fused_norm else "", "compiled" if self.compiled else ""]
         return ", ".join(part for part in parts if part)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def candidates(
@@ -140,7 +136,7 @@ def pick(
     images = min(batch_size, max(16, _PIXELS // (size[0] * size[1])))
     shape = (images, spec.in_channels, *size)
     measured = _stand_in(spec)
-    facts = [measured.to_dict(), shape, [engine.label for engine in found]]
+    facts = [asdict(measured), shape, [engine.label for engine in found]]
     rates = cached_rates("engines", facts, device, lambda: training_rates(found, measured, shape, device))
     if not rates:
         return replace(found[0], reason="by rule: nothing could be measured")

@@ -1,9 +1,10 @@
 """What an experiment trains: networks with their recipe, at one of three sizes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from reslab.config import DataConfig, RunConfig, differences, override, to_dict
+from reslab.config import DataConfig, RunConfig, Setting, differences, override, to_dict
 from reslab.errors import check_choice
 from reslab.recipes.cifar import cifar
 from reslab.recipes.cifar_small import cifar_small
@@ -97,7 +98,9 @@ def kind_in_words(kind: str) -> str:
     return "plain" if kind == "plain" else "residual"
 
 
-def make_arm(size: Size, kind: str, depth: int, changes: dict[str, Any] | None = None, *, suffix: str = "") -> Arm:
+def make_arm(
+    size: Size, kind: str, depth: int, changes: Mapping[str, Setting] | None = None, *, suffix: str = ""
+) -> Arm:
     """Return a plain or residual net of the CIFAR family under the recipe of a size.
 
     Args:

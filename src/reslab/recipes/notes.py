@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from pydantic import JsonValue
-
 # test error: paper Table 6; plain nets have no table (Fig. 6 shows about these, and above 60 for 110 layers)
 _CIFAR_RESNET_ERROR = {
     20: "8.75 % (Table 6)",
@@ -47,11 +45,6 @@ class Notes:
     def with_differences(self, differences: tuple[str, ...]) -> "Notes":
         """Return the notes with more differences after their own."""
         return replace(self, differences=self.differences + differences)
-
-    def to_dict(self) -> dict[str, JsonValue]:
-        """Return the notes as JSON values; the paper's error stands in `expected` already."""
-        differences: list[JsonValue] = [*self.differences]
-        return {"source": self.source, "expected": self.expected, "cost": self.cost, "differences": differences}
 
 
 def cifar_notes(kind: str, depth: int) -> Notes:

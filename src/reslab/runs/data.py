@@ -13,7 +13,7 @@ from pathlib import Path
 from reslab import builders
 from reslab.artifacts.documents import DataFacts
 from reslab.artifacts.run_folder import RunFolder
-from reslab.config import DataConfig
+from reslab.config import DataConfig, from_dict
 from reslab.data import Dataset, FileDataset, Splits
 from reslab.data.checks.preflight import (
     FileCheck,
@@ -128,7 +128,7 @@ def known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
 
 def same_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     """Count the files of a data set that are a run's own, by the split that they are in there."""
-    place = folder.config()["data"]["path"]
+    place = from_dict(folder.config()).data.path
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists() or place is None:
         return Counter()
     root, resolve = _below_which(place), cache(Path.resolve)  # of folders, which are few: files may be millions

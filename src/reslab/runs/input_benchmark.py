@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -43,9 +42,6 @@ class InputBench:
     waited: float
     bottleneck: str
     advice: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class FixedStream(Stream):

@@ -102,7 +102,7 @@ def add_session(folder: RunFolder, context: RunContext, step: int) -> None:
         folder.write_environment(replace(environment, sessions=(*environment.sessions, session)))
 
 
-def _what_bits_depend_on(session: Session) -> dict[str, object]:
+def _what_bits_depend_on(session: Session) -> dict[str, str | int | dict[str, str]]:
     names = ("device", "precision", "fused_norm", "is_compiled", "world_size")
     machine = {"threads": session.machine.threads, "packages": session.machine.packages}
     return {**{name: getattr(session, name) for name in names}, **machine}

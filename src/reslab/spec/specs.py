@@ -5,8 +5,8 @@ Specs are not configuration: they live in the model file and outlive the run tha
 
 import base64
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from reslab.errors import UsageError, check_choice
 
@@ -159,28 +159,6 @@ class ModelSpec:
             details.append("zero-initialised last BN scale")
         return f"{kind}-{self.depth}" + (f" ({'; '.join(details)})" if details else "")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild a spec from `to_dict()` values.
-
-        Args:
-            values: One value per field, read from JSON; lists stand for tuples.
-
-        Returns:
-            The checked spec.
-
-        Raises:
-            UsageError: A value or a combination is not allowed.
-        """
-        values = dict(values)
-        for key in ("num_blocks", "widths"):
-            values[key] = tuple(values[key])
-        return cls(**values)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreprocessSpec:
@@ -244,25 +222,3 @@ class PreprocessSpec:
                     f"mean_image has {num_bytes} bytes; float32 values for {self.channels} x {self.height} x "
                     f"{self.width} pixels are {4 * self.channels * self.height * self.width} bytes."
                 )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild a spec from `to_dict()` values.
-
-        Args:
-            values: One value per field, read from JSON; lists stand for tuples. Missing fields take their defaults.
-
-        Returns:
-            The checked spec.
-
-        Raises:
-            UsageError: A value is not allowed, or does not agree with another.
-        """
-        values = dict(values)
-        for key in ("mean", "std"):
-            values[key] = tuple(values[key])
-        return cls(**values)

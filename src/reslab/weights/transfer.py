@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ def check_same_body(path: Path, stored: ModelSpec, configured: ModelSpec) -> Non
     Raises:
         UsageError: Another field differs.
     """
-    file_values, run_values = stored.to_dict(), configured.to_dict()
+    file_values, run_values = asdict(stored), asdict(configured)
     different = [name for name in run_values if name not in _FITTED and run_values[name] != file_values[name]]
     if not different:
         return

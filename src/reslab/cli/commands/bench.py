@@ -3,6 +3,7 @@
 import json as jsonlib
 import sys
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -51,7 +52,7 @@ def bench_input(
     context = context_for_timing(config)
     result = measure(context, seconds=seconds)
     if json:
-        print(jsonlib.dumps(result.to_dict(), indent=2))
+        print(jsonlib.dumps(asdict(result), indent=2))
         return 0
     print(describe_context(context))
     for name, rate in result.rates.items():

@@ -3,8 +3,9 @@
 import errno
 import json
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -47,20 +48,21 @@ def convert(
     from reslab.weights.convert import convert_weights
     from reslab.weights.hub import convert_from_hub, is_hub_name
 
-    options: dict[str, Any] = {
-        "class_names": None if classes is None else read_names(classes),
-        "mean": _numbers("--mean", mean),
-        "std": _numbers("--std", std),
-        "size": size,
-        "short_side": short_side,
-        "use_ema": ema,
-    }
     if not is_hub_name(file):
-        done = convert_weights(Path(file), output, arch=arch, source=source, **options)
+        convert_into = partial(convert_weights, Path(file), arch=arch, source=source)
     elif arch is None and source is None:
-        done = convert_from_hub(file, output, **options)
+        convert_into = partial(convert_from_hub, file)
     else:
         raise UsageError(f"{file}: its config.json says the network and the source; leave --arch and --source out.")
+    done = convert_into(
+        output,
+        class_names=None if classes is None else read_names(classes),
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        size=size,
+        short_side=short_side,
+        use_ema=ema,
+    )
     print(f"network: {done.spec.label}, {done.spec.num_classes} classes")
     print(f"matched: {done.num_tensors} tensors, {done.num_parameters:,} parameters")
     for note in done.notes:

@@ -4,8 +4,9 @@ import json as jsonlib
 import shlex
 import sys
 from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -48,7 +49,7 @@ def check(
     with Count("reading images", len(inventory.items)) as count:
         findings = check_images(inventory, on_file=count.advance)
     if json:
-        print(jsonlib.dumps(_values(inventory, findings), indent=2))  # ASCII, so that any name can be written
+        print(jsonlib.dumps(asdict(_document(inventory, findings)), indent=2))  # ASCII, so that any name can be written
     else:
         _print(inventory, findings)
     if html is not None:
@@ -60,25 +61,60 @@ def check(
     return 1 if findings else 0
 
 
-def _values(inventory: "Inventory", findings: "list[Finding]") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """How many images a split has, in all and of each class."""
+
+    images: int
+    classes: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindingRow:
+    """A finding: its kind, "error" or "warning", what it says, and the images."""
+
+    kind: str
+    severity: str
+    text: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckDocument:
+    """What --json prints.
+
+    Attributes:
+        path: The folder or the CSV file.
+        layout: How the images are arranged.
+        splits: The images by split.
+        findings: Everything that is wrong.
+    """
+
+    path: str
+    layout: str
+    splits: dict[str, SplitCounts]
+    findings: tuple[FindingRow, ...]
+
+
+def _document(inventory: "Inventory", findings: "list[Finding]") -> CheckDocument:
     counts = {split: Counter(item.label for item in inventory.of_split(split)) for split in inventory.classes}
-    return {
-        "path": str(inventory.root),
-        "layout": inventory.layout,
-        "splits": {
-            split: {"images": counts[split].total(), "classes": {name: counts[split][name] for name in names}}
+    return CheckDocument(
+        path=str(inventory.root),
+        layout=inventory.layout,
+        splits={
+            split: SplitCounts(counts[split].total(), {name: counts[split][name] for name in names})
             for split, names in inventory.classes.items()
         },
-        "findings": [
-            {
-                "kind": finding.kind,
-                "severity": finding.severity,
-                "text": finding.text,
-                "paths": [str(path) for path in finding.paths],
-            }
+        findings=tuple(
+            FindingRow(
+                kind=finding.kind,
+                severity=finding.severity,
+                text=finding.text,
+                paths=tuple(map(str, finding.paths)),
+            )
             for finding in findings
-        ],
-    }
+        ),
+    )
 
 
 def _print(inventory: "Inventory", findings: "list[Finding]") -> None:

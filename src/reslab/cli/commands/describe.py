@@ -2,7 +2,7 @@
 
 import json as jsonlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -121,7 +121,11 @@ def _describe_all(json: bool) -> int:
     outcomes = check_counts()
     bad = [outcome for outcome in outcomes if not outcome.is_ok]
     if json:
-        print(jsonlib.dumps([_outcome_values(outcome) for outcome in outcomes], indent=2))
+        rows = [
+            {**asdict(outcome), "paper_deviation": outcome.paper_deviation, "is_ok": outcome.is_ok}
+            for outcome in outcomes
+        ]
+        print(jsonlib.dumps(rows, indent=2))
         return 1 if bad else 0
     columns = (
         "network",
@@ -159,7 +163,3 @@ def _outcome_row(outcome: "Outcome") -> tuple[str, ...]:
         "-" if deviation is None else f"{deviation:+.1%}",
         "yes" if outcome.is_ok else "NO",
     )
-
-
-def _outcome_values(outcome: "Outcome") -> dict[str, Any]:
-    return {**asdict(outcome), "paper_deviation": outcome.paper_deviation, "is_ok": outcome.is_ok}

@@ -1,7 +1,9 @@
 """`reslab recipes`: what can be trained by name, and how it differs from the paper."""
 
 import json as jsonlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
@@ -9,6 +11,8 @@ from reslab.cli.output import print_table
 from reslab.cli.types import JsonSwitch
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from reslab.recipes import Recipe
 
 app = App(name="recipes", help="List the recipes, or show one with its settings.")
@@ -24,7 +28,7 @@ def list_recipes(*, json: JsonSwitch = False) -> int:
     from reslab.recipes import RECIPES
 
     if json:
-        print(jsonlib.dumps([_values(item) for item in RECIPES.values()], indent=2, ensure_ascii=False))
+        print(jsonlib.dumps([asdict(_document(item)) for item in RECIPES.values()], indent=2, ensure_ascii=False))
         return 0
     rows = []
     for item in RECIPES.values():
@@ -50,7 +54,7 @@ def show(name: str, /, *, json: JsonSwitch = False) -> int:
 
     recipe = find_recipe(name)
     if json:
-        print(jsonlib.dumps(_values(recipe), indent=2, ensure_ascii=False))
+        print(jsonlib.dumps(asdict(_document(recipe)), indent=2, ensure_ascii=False))
         return 0
     notes = recipe.notes
     print(f"# {name}: {recipe.make().model.label}")
@@ -62,7 +66,7 @@ def show(name: str, /, *, json: JsonSwitch = False) -> int:
     return 0
 
 
-def to_toml(values: dict[str, Any], prefix: str = "") -> str:
+def to_toml(values: "Mapping[str, JsonValue]", prefix: str = "") -> str:
     """Return nested settings as TOML; none has no TOML form and becomes a comment."""
     plain = [f"{key} = {_literal(value)}" if value is not None else f"# {key} = none" for key, value in values.items()
              if not isinstance(value, dict)]  # fmt: skip
@@ -74,23 +78,50 @@ def to_toml(values: dict[str, Any], prefix: str = "") -> str:
     return "\n".join([*plain, *parts])
 
 
-def _literal(value: Any) -> str:
+def _literal(value: "JsonValue") -> str:
     # JSON's numbers, strings, lists and booleans are TOML's
     return jsonlib.dumps(value, ensure_ascii=False)
 
 
-def _config(recipe: "Recipe") -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeDocument:
+    """What --json prints of a recipe.
+
+    Attributes:
+        name: The recipe's name.
+        network: The network's label.
+        source: Where the set-up stands in the paper.
+        expected: The result to expect, in words.
+        cost: What the training costs, in images.
+        differences: How the set-up differs from the paper.
+        config: The settings, a document of `reslab.config`.
+    """
+
+    name: str
+    network: str
+    source: str
+    expected: str
+    cost: str
+    differences: tuple[str, ...]
+    config: "dict[str, JsonValue]"
+
+
+def _document(recipe: "Recipe") -> RecipeDocument:
+    notes = recipe.notes
+    return RecipeDocument(
+        name=recipe.name,
+        network=recipe.make().model.label,
+        source=notes.source,
+        expected=notes.expected,
+        cost=notes.cost,
+        differences=notes.differences,
+        config=_config(recipe),
+    )
+
+
+def _config(recipe: "Recipe") -> "dict[str, JsonValue]":
     from reslab.config import to_dict
 
     values = to_dict(recipe.make())
     del values["recipe"]
     return values
-
-
-def _values(recipe: "Recipe") -> dict[str, Any]:
-    return {
-        "name": recipe.name,
-        "network": recipe.make().model.label,
-        **recipe.notes.to_dict(),
-        "config": _config(recipe),
-    }

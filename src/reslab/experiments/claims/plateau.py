@@ -1,7 +1,6 @@
 """Dividing the rate when the error plateaus reaches what fixed milestones reach (paper Sec. 3.4 and 4.2)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,11 +19,10 @@ _EVALUATE_EVERY = {"small": 98}  # a quarter of an epoch: the recipe's 8 evaluat
 
 
 def _roles(size: Size) -> dict[str, Arm]:
-    held_out: dict[str, dict[str, Any]] = {}
-    if size != "digits":
-        held_out = {"data": {"validation_size": 5000}, "evaluation": {"monitor": "validation"}}
+    evaluation = {"monitor": "validation"}
     if size in _EVALUATE_EVERY:
-        held_out["evaluation"]["every"] = _EVALUATE_EVERY[size]
+        evaluation |= {"every": _EVALUATE_EVERY[size]}
+    held_out = {} if size == "digits" else {"data": {"validation_size": 5000}, "evaluation": evaluation}
     schedule = {"kind": "plateau", "factor": 0.1, "patience": _PATIENCE[size], "max_drops": _DROPS}
     suffix = "" if size == "digits" else "-45k"
     return {
