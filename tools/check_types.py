@@ -157,7 +157,7 @@ class _Finder:
                 if name == "Literal":
                     return
                 parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-                for part in parts[:1] if name == "Annotated" else parts:  # the rest is no type
+                for part in parts[:1] if name == "Annotated" else parts:  # what follows is not a type
                     yield from self._inside(part)
             case ast.BinOp(left=left, right=right):
                 yield from self._inside(left)

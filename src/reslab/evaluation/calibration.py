@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: calibration errors, and the temperature that mends them."""
+"""Whether probabilities mean what they say: calibration errors, and the temperature that corrects them."""
 
 import math
 from dataclasses import dataclass
@@ -19,10 +19,15 @@ _ROWS_AT_ONCE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The samples whose confidence is in (low, high]; of the first bin, from 0 on.
+    """The samples whose confidence is in (low, high]; the first bin has 0 too.
 
-    confidence: their mean confidence; accuracy: the part of them that is right, with its Wilson interval of 95 %.
-    An empty bin has None for the three.
+    Attributes:
+        low: The bin's lower end.
+        high: Its upper end.
+        count: Samples in the bin.
+        confidence: Their mean confidence; None for an empty bin, as in the next two.
+        accuracy: The fraction of them that is right.
+        interval: Wilson's interval of 95 % of that.
     """
 
     low: float
@@ -35,12 +40,17 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Calibration of `total` answers, all in fractions of 1, and the bins of the reliability diagram.
+    """How well probabilities are calibrated; errors are fractions of 1.
 
-    ece: expected calibration error, sum over bins of count / n x |accuracy - confidence| (Guo et al. 2017, Eq. 3).
-    mce: maximum calibration error, the largest |accuracy - confidence| of a bin that is not empty (their Eq. 5).
-    brier: mean over samples of the sum over classes of (probability - [class is the label])^2 (Brier 1950), 0 to 2.
-    nll: mean negative logarithm of the label's probability, in nats; a probability below 1.2e-38 counts as that.
+    Attributes:
+        total: Answers.
+        ece: Expected calibration error, the sum over bins of count / n x |accuracy - confidence| (Guo et al. 2017,
+            Eq. 3).
+        mce: Maximum calibration error, the largest |accuracy - confidence| of a bin that is not empty (their Eq. 5).
+        brier: Mean over samples of the sum over classes of (probability - [class is the label])^2 (Brier 1950), from 0
+            to 2.
+        nll: Mean negative logarithm of the label's probability, in nats; a probability below 1.2e-38 counts as that.
+        bins: The bins of the reliability diagram.
     """
 
     total: int
@@ -52,10 +62,15 @@ class Calibration:
 
 
 def measure_calibration(probabilities: Tensor, labels: Tensor, num_bins: int = 15) -> Calibration:
-    """Return how well probabilities are calibrated; confidence is that of the most probable class.
+    """Measure how well probabilities are calibrated; confidence is that of the most probable class.
 
-    probabilities: [n, num_classes], rows that sum to 1; labels: int64 [n]; num_bins: bins of equal width (Guo et al.
-    2017 take 15). Raises UsageError for no samples or no bins.
+    Args:
+        probabilities: [n, num_classes], rows that sum to 1.
+        labels: int64 [n].
+        num_bins: Bins of equal width; Guo et al. 2017 take 15.
+
+    Raises:
+        UsageError: There are no samples or no bins.
     """
     if len(labels) == 0 or num_bins < 1:
         raise UsageError(f"calibration of {len(labels)} samples in {num_bins} bins; both must be at least 1.")
@@ -103,28 +118,44 @@ def _log(probabilities: Tensor) -> Tensor:
 
 
 def apply_temperature(scores: Tensor, temperature: float) -> Tensor:
-    """Return softmax(scores / temperature), in the type of `scores`: logits, or logarithms of probabilities, [n, c].
+    """Return softmax(scores / temperature), in the type of `scores`.
 
-    Logits and logarithms of their softmax give the same, as they differ by a constant in each row.
+    Args:
+        scores: Logits, or logarithms of probabilities, [n, num_classes]. Both give the same, as they differ by a
+            constant in each row.
+        temperature: Above 1 the probabilities become more even, below 1 less.
     """
     return F.softmax(scores / temperature, dim=1)
 
 
 def recalibrated(probabilities: Tensor, temperature: float) -> Tensor:
-    """Return probabilities as they are at a temperature: p^(1/T), scaled to sum to 1, float32 [n, num_classes]."""
+    """Return probabilities at a temperature: p^(1/T), scaled to sum to 1.
+
+    Args:
+        probabilities: At temperature 1, [n, num_classes].
+        temperature: Above 1 the probabilities become more even, below 1 less.
+
+    Returns:
+        float32 [n, num_classes].
+    """
     return torch.cat(
         [apply_temperature(_log(rows), temperature).float() for rows in probabilities.split(_ROWS_AT_ONCE)]
     )
 
 
 def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
-    """Return the temperature with the least negative log-likelihood on these (validation) samples (Guo et al. 2017).
+    """Fit the temperature with the least negative log-likelihood on validation samples (Guo et al. 2017).
 
-    probabilities: [n, num_classes] at temperature 1, one view or averaged; labels: int64 [n]. Fitted in float64: the
-    likelihood is convex in 1/T, and its derivative's zero is found by Newton's method kept inside a bracket. Answers
-    that are all right (or no better than the opposite) have their best value at an end of `TEMPERATURES`.
+    Fitted in float64: the likelihood is convex in 1/T, and Newton's method, kept inside a bracket, finds the zero of
+    its derivative. Answers that are all right (or no better than the opposite) have their best value at an end of
+    `TEMPERATURES`.
 
-    Raises UsageError for no samples.
+    Args:
+        probabilities: At temperature 1, [n, num_classes]; of one view or averaged.
+        labels: int64 [n].
+
+    Raises:
+        UsageError: There are no samples.
     """
     if len(labels) == 0:
         raise UsageError("a temperature is fitted on samples, and there are none; hold out a validation part.")
@@ -146,7 +177,7 @@ def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
 
 
 def _slope(probabilities: Tensor, labels: Tensor, inverse: float) -> tuple[float, float]:
-    """First and second derivative of the mean negative log-likelihood by the inverse temperature.
+    """Return the first and the second derivative of the mean negative log-likelihood by the inverse temperature.
 
     With s = log p and q = softmax(s / T) they are E_q[s] - s_label and the variance of s under q.
     """

@@ -18,7 +18,14 @@ _NUMBERS_AT_ONCE = 2**21  # drawn counts in memory
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From `low` to `high`, in the unit of the score; level: the confidence; method: how it was found, in words."""
+    """An interval of confidence.
+
+    Attributes:
+        low: Its lower end, in the unit of the score.
+        high: Its upper end.
+        level: The confidence.
+        method: How it was computed, in words.
+    """
 
     low: float
     high: float
@@ -27,9 +34,18 @@ class Interval:
 
 
 def wilson(count: int, total: int, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval (1927) for a proportion count / total, without continuity correction, in [0, 1].
+    """Return Wilson's score interval (1927) of a proportion, without continuity correction.
 
-    Raises UsageError where count is not in 0 .. total, or there are no samples.
+    Args:
+        count: Samples that count.
+        total: Samples in all.
+        level: The confidence.
+
+    Returns:
+        An interval in [0, 1].
+
+    Raises:
+        UsageError: The count is not in 0 .. total, there are no samples, or the level is outside (0, 1).
     """
     _check_level(level)
     if not 0 <= count <= total or total < 1:
@@ -48,14 +64,20 @@ def wilson(count: int, total: int, level: float = 0.95) -> Interval:
 def bootstrap(
     confusion: Tensor, statistic: Statistic = "error", *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """Return the percentile bootstrap interval (Efron 1979) of a score of a confusion matrix, the same for a seed.
-
-    confusion: int64 [num_classes, num_classes], row: true class, column: predicted.
-    statistic: "error" in %; "balanced_accuracy" or "macro_f1" in [0, 1], as in `scores.ClassScores`.
+    """Return the percentile bootstrap interval (Efron 1979) of a score of a confusion matrix.
 
     Samples drawn with replacement fall into the matrix's cells as a multinomial draw of n does, so the cells are drawn,
     not the samples: the same distribution, for the cost of the cells that are not empty.
-    Raises UsageError for an unknown statistic, a level outside (0, 1), no resamples or an empty matrix.
+
+    Args:
+        confusion: int64 [num_classes, num_classes]; row: true class, column: predicted.
+        statistic: "error" in %; "balanced_accuracy" or "macro_f1" in [0, 1], as in `scores.ClassScores`.
+        level: The confidence.
+        resamples: Draws.
+        seed: The same seed gives the same interval.
+
+    Raises:
+        UsageError: An unknown statistic, a level outside (0, 1), no resamples, or an empty matrix.
     """
     check_choice("statistic", statistic, get_args(Statistic))
     _check_level(level)

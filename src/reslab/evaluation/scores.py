@@ -1,4 +1,4 @@
-"""Scores of answers: top-k error, confusion, and what follows from it for each class."""
+"""Scores of answers: top-k errors, the confusion matrix, and the scores of each class."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,13 @@ from reslab.evaluation.metrics import error_percent
 
 @dataclass(frozen=True, slots=True)
 class TopK:
-    """How many samples have their label among the `k` most probable classes."""
+    """How many samples have their label among the most probable classes.
+
+    Attributes:
+        k: How many classes count.
+        correct: Samples with their label among them.
+        total: Samples in all.
+    """
 
     k: int
     correct: int
@@ -24,10 +30,21 @@ class TopK:
 
 
 def top_k(probabilities: Tensor, labels: Tensor, ks: tuple[int, ...] = (1, 5)) -> tuple[TopK, ...]:
-    """Count top-k answers. probabilities (or logits): [n, num_classes]; labels: int64 [n].
+    """Count the samples whose label is among the `k` most probable classes.
 
-    Of equally probable classes the one with the smaller number comes first, so that top-1 is `argmax`. Raises
-    UsageError for a k outside 1 .. num_classes, and for no samples. NaN counts as the largest, as in `argmax`.
+    Of equally probable classes the one with the smaller number comes first, so that top-1 is `argmax`. NaN counts as
+    the largest, as in `argmax`.
+
+    Args:
+        probabilities: [n, num_classes]; logits give the same counts.
+        labels: int64 [n].
+        ks: The numbers of classes that count.
+
+    Returns:
+        The counts, one for each k.
+
+    Raises:
+        UsageError: A k is outside 1 .. num_classes, or there are no samples.
     """
     num_classes = probabilities.shape[1]
     wrong = [k for k in ks if not 1 <= k <= num_classes]
@@ -43,7 +60,16 @@ def top_k(probabilities: Tensor, labels: Tensor, ks: tuple[int, ...] = (1, 5)) -
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Return counts, int64 [num_classes, num_classes]; row: true class, column: predicted."""
+    """Count the answers by true class and predicted class.
+
+    Args:
+        predictions: The predicted classes, int64 [n].
+        labels: The true classes, int64 [n].
+        num_classes: Rows and columns of the matrix.
+
+    Returns:
+        int64 [num_classes, num_classes]; row: true class, column: predicted.
+    """
     cells = labels * num_classes + predictions
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
@@ -52,12 +78,13 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> T
 class ClassScores:
     """Scores of every class, float64 [num_classes] in [0, 1], and their plain means over classes.
 
-    precision: of the samples given this class, the part that has it; 0 for a class that was never given.
-    recall: of the samples of this class, the part that was given it; 0 for a class without samples.
-    f1: 2 TP / (2 TP + FP + FN), the harmonic mean of both; 0 where there is nothing to divide by.
-    support: samples of this class, int64.
-
     The means leave out classes without samples, of which nothing can be recalled.
+
+    Attributes:
+        precision: Of the samples predicted as this class, the fraction that has it; 0 for a class never predicted.
+        recall: Of the samples of this class, the fraction predicted as it; 0 for a class without samples.
+        f1: 2 TP / (2 TP + FP + FN), the harmonic mean of both; 0 where that would divide by 0.
+        support: Samples of this class, int64.
     """
 
     precision: Tensor
@@ -70,24 +97,31 @@ class ClassScores:
 
     @property
     def macro_precision(self) -> float:
+        """Mean precision over the classes that have samples."""
         return self._mean(self.precision)
 
     @property
     def macro_recall(self) -> float:
+        """Mean recall over the classes that have samples."""
         return self._mean(self.recall)
 
     @property
     def macro_f1(self) -> float:
+        """Mean F1 over the classes that have samples."""
         return self._mean(self.f1)
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean recall over the classes that have samples (Brodersen et al. 2010); another name of macro recall."""
+        """Mean recall over the classes that have samples (Brodersen et al. 2010): macro recall by another name."""
         return self.macro_recall
 
 
 def class_scores(confusion: Tensor) -> ClassScores:
-    """Return the scores of every class. confusion: int64 [num_classes, num_classes], row: true, column: predicted."""
+    """Return the scores of every class.
+
+    Args:
+        confusion: int64 [num_classes, num_classes]; row: true class, column: predicted.
+    """
     hits = confusion.diagonal().double()
     support, given = confusion.sum(1), confusion.sum(0)
     return ClassScores(
@@ -100,7 +134,14 @@ def class_scores(confusion: Tensor) -> ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """`count` samples of class `label` were given class `prediction`; `share`: of the samples of that class."""
+    """One kind of mistake.
+
+    Attributes:
+        label: The true class.
+        prediction: The predicted class.
+        count: How often.
+        share: The same as a fraction of the true class's samples.
+    """
 
     label: int
     prediction: int
@@ -109,9 +150,14 @@ class ConfusedPair:
 
 
 def confused_pairs(confusion: Tensor, limit: int = 10) -> tuple[ConfusedPair, ...]:
-    """Return the most frequent kinds of mistake, at most `limit`; a -> b and b -> a are two kinds.
+    """Return the most frequent kinds of mistake; a -> b and b -> a are two kinds.
 
-    Ordered by count, then by the share of the class, then by class number.
+    Args:
+        confusion: int64 [num_classes, num_classes]; row: true class, column: predicted.
+        limit: Kinds to return at most.
+
+    Returns:
+        The kinds, ordered by count, then by their share of the class, then by class number.
     """
     support = confusion.sum(1).tolist()
     rows, columns = torch.nonzero(confusion, as_tuple=True)

@@ -81,5 +81,5 @@ def without_folders(command: str) -> str:
 
 
 def figure_markup(svg: str) -> Markup:
-    """Mark an SVG of ours as safe to put on a page."""
+    """Mark an SVG that we made as safe to put on a page."""
     return Markup(svg)

@@ -1,4 +1,4 @@
-"""The report of a run in progress, written again while it trains."""
+"""The report of a run in progress, rewritten while it trains."""
 
 import logging
 import time
@@ -29,9 +29,11 @@ class LiveReport:
         self._next = 0.0
         self._has_failed = False
 
-    def on_step(self, step: int, loss: Tensor) -> None: ...
+    def on_step(self, step: int, loss: Tensor) -> None:
+        """Do nothing: a page shows windows of steps."""
 
     def on_row(self, row: MetricsRow) -> None:
+        """Write the page, unless it was written a moment ago."""
         start = time.monotonic()
         if start < self._next or self._has_failed:
             return

@@ -1,4 +1,4 @@
-"""What is measured inside a network: its layers' responses, the gradients that reach them, its batch norms' health."""
+"""Measurements of a network's layers: their responses, the gradients that reach them, the batch norms' health."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a report reads of a run: of its folder, or of a record of it."""
+"""A run as a comparison reads it, from its folder or from its record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,11 @@ class ReadRun:
 
 
 def read_run(run: RunFolder | RecordedRun) -> ReadRun:
-    """Read what is compared of a run; RunError names one whose config is not of this reslab."""
+    """Read what is compared of a run.
+
+    Raises:
+        RunError: A file of the run is damaged, or its config is not one of this reslab.
+    """
     try:
         config = from_dict(run.config())
     except UsageError as error:
@@ -53,7 +57,13 @@ def read_run(run: RunFolder | RecordedRun) -> ReadRun:
 
 
 def drops_of_run(config: RunConfig, train: Sequence[TrainRow], monitored: Sequence[Row]) -> tuple[int, ...]:
-    """Return the steps after which a run's learning rate was lower at once."""
+    """Return the steps after which a run's learning rate was lower at once.
+
+    Args:
+        config: The run's configuration.
+        train: Its training curve.
+        monitored: The curve of the split that was evaluated along the way.
+    """
     schedule = config.schedule
     return rate_drops(
         train,

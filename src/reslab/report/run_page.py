@@ -165,7 +165,14 @@ def _verdict(result: RunResult | None, train: Sequence[TrainRow], config: RunCon
 
 
 def verdict_in_words(network: str, split: str, wrong: int, total: int) -> str:
-    """Return the sentence at the top of a page: the error, its interval and the counts."""
+    """Return the sentence at the top of a page: the error, its interval and the counts.
+
+    Args:
+        network: The network's label.
+        split: The part of the data that was judged.
+        wrong: Images answered wrongly.
+        total: Images in all.
+    """
     interval = wilson(wrong, total)
     error = error_percent(total - wrong, total)
     return (

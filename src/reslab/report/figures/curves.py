@@ -18,7 +18,11 @@ THIN, BOLD = 0.9, 2.2
 class Curve:
     """One line, or several of different seeds drawn as their mean and a band from lowest to highest.
 
-    runs: for each seed its points (step, value).
+    Attributes:
+        label: Its name in the legend.
+        color: Its colour.
+        width: Its width in points.
+        runs: For each seed its points (step, value).
     """
 
     label: str
@@ -56,7 +60,7 @@ def draw(axes: Axes, curve: Curve) -> None:
 
 
 def _as_text(label: str) -> str:
-    """A label whose dollars are dollars: matplotlib takes what is between two of them for a formula."""
+    """Escape the dollars of a label: matplotlib takes what is between two of them for a formula."""
     return label.replace("$", r"\$")
 
 
@@ -67,7 +71,15 @@ def error_figure(
     drops: Sequence[int] = (),
     top: float | None = None,
 ) -> Figure:
-    """Return the errors of one run over its iterations, with dashed lines at `drops` of the learning rate."""
+    """Draw the errors of one run over its iterations.
+
+    Args:
+        train: The training error.
+        monitored: The error of the split that was evaluated along the way; may be empty.
+        split: What that split is called.
+        drops: Steps at which the learning rate drops, each a dashed line.
+        top: The top of the error axis; by default it leaves out the start.
+    """
     with styled():
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         axes = figure.add_subplot()
@@ -86,7 +98,7 @@ def error_figure(
 
 
 def loss_figure(train: Sequence[TrainRow]) -> Figure:
-    """Return the training loss and, below it, the learning rate; both on logarithmic axes."""
+    """Draw the training loss and, below it, the learning rate; both on logarithmic axes."""
     with styled():
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
@@ -102,7 +114,7 @@ def loss_figure(train: Sequence[TrainRow]) -> Figure:
 
 
 def _top(values: Sequence[tuple[int, float]]) -> float:
-    """The top of the error axis: above nine tenths of the points, so that the start does not flatten the rest."""
+    """Return a top of the error axis above nine tenths of the points, so that the start does not flatten the rest."""
     if not values:
         return 100
     ordered = sorted(value for _, value in values)

@@ -9,9 +9,14 @@ from matplotlib.axes import Axes
 
 @dataclass(frozen=True, slots=True)
 class LayerLine:
-    """One network's line. values: one for each layer, in order of depth; NaN leaves a gap.
+    """One network's line.
 
-    is_faint: thin and pale, behind the others.
+    Attributes:
+        values: One for each layer, in order of depth; NaN leaves a gap.
+        color: Its colour.
+        style: A format of matplotlib, like ".-".
+        label: Its name in the legend; may be empty.
+        is_faint: Thin and pale, behind the others.
     """
 
     values: Sequence[float]
@@ -22,7 +27,12 @@ class LayerLine:
 
 
 def draw_responses(panels: Sequence[Axes], lines: Sequence[LayerLine]) -> None:
-    """Draw standard deviations of responses on two panels: in order of depth, and the largest first (paper Fig. 7)."""
+    """Draw standard deviations of responses in order of depth, and the largest first (paper Fig. 7).
+
+    Args:
+        panels: The axes of both.
+        lines: The networks.
+    """
     for line in lines:
         _plot(panels[0], line, line.values)
         _plot(panels[1], line, sorted(filter(math.isfinite, line.values), reverse=True))
@@ -33,7 +43,13 @@ def draw_responses(panels: Sequence[Axes], lines: Sequence[LayerLine]) -> None:
 
 
 def draw_by_depth(axes: Axes, line: LayerLine, what: str = "3x3 layer") -> None:
-    """Draw one value for each layer, in order of depth; what: the layers are."""
+    """Draw one value for each layer, in order of depth.
+
+    Args:
+        axes: The panel.
+        line: The network.
+        what: What the layers are called.
+    """
     _plot(axes, line, line.values)
     axes.set_xlabel(f"{what}, in order of depth")
 

@@ -1,4 +1,4 @@
-"""Inside a network, on a page: its layers' responses, the gradients that reach them, its batch norms' health."""
+"""Figures of a network's layers: their responses, the gradients that reach them, the batch norms' health."""
 
 import math
 import statistics

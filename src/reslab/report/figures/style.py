@@ -1,4 +1,4 @@
-"""What all figures share: matplotlib without global state, and SVG that is the same each time."""
+"""The style of all figures: matplotlib without global state, and SVG that is the same each time."""
 
 import io
 import re
@@ -44,7 +44,13 @@ def styled() -> Iterator[None]:
 
 
 def make_figure(draw_on: Callable[[Sequence[Axes]], None], panels: int = 1, *, height: float = 3.9) -> Figure:
-    """Return a figure of one or two panels in a row, drawn in our style."""
+    """Make a figure of panels in a row, in our style.
+
+    Args:
+        draw_on: Draws on the panels' axes.
+        panels: One or two.
+        height: In inches.
+    """
     with styled():
         figure = Figure(figsize=(9.6 if panels > 1 else 7.2, height), layout="constrained")
         draw_on(list(figure.subplots(1, panels, squeeze=False)[0]))
@@ -52,9 +58,12 @@ def make_figure(draw_on: Callable[[Sequence[Axes]], None], panels: int = 1, *, h
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
-    """Return the figure as an inline SVG element with a label for those who cannot see it.
+    """Return a figure as an inline SVG element.
 
-    name: makes its inner ids unique on a page with several figures.
+    Args:
+        figure: The figure.
+        name: Makes its inner ids unique on a page with several figures.
+        label: Says what it shows to those who cannot see it.
     """
     buffer = io.StringIO()
     with styled():
