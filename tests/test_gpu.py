@@ -24,7 +24,7 @@ def _train(path: Path, device: str, precision: str = "fp32", *, resume: bool = F
 
 
 def _losses(folder: RunFolder) -> list[float]:
-    return [row.loss for row in folder.rows("train")]
+    return [row.loss for row in folder.train_rows()]
 
 
 def test_a_training_has_the_losses_of_the_cpus(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_a_direct_computation(sound: Any, images: Tenso
     assert found.is_far
 
 
-def _normalised(norm: torch.nn.Module, x: Tensor) -> Tensor:
+def _normalised(norm: torch.nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Batch norm in training mode, in float64, by its formula."""
     mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), correction=0, keepdim=True)
     scale, bias = (parameter.double()[None, :, None, None] for parameter in (norm.weight, norm.bias))

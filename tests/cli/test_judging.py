@@ -2,8 +2,11 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +19,8 @@ from reslab.data.sources.digits import load_digits
 from reslab.data.views import batches
 from reslab.evaluation.calibration import TEMPERATURES
 from reslab.report import write_report
+
+OLD = Path(__file__).parents[1] / "fixtures" / "ebf7f61"
 
 
 @pytest.fixture
@@ -63,6 +68,32 @@ def test_an_ensemble_averages_the_probabilities_of_its_members(
     assert found["correct"] == (probabilities.argmax(1) == validation.labels).sum()
     of_labels = probabilities[torch.arange(len(validation)), validation.labels]
     assert found["loss"] == pytest.approx(-of_labels.log().mean().item(), rel=1e-4)
+
+
+def test_evaluate_prints_the_scores_that_it_printed_before_they_had_types(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(OLD / "model.safetensors", tmp_path)
+    assert run(["evaluate", str(tmp_path / "model.safetensors"), "--split", "validation", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    scores = json.loads((OLD / "judgement.json").read_text())["scores"]
+    assert list(found) == ["model", "network", "data", *scores]
+    for path, number in _leaves(scores):
+        expected = pytest.approx(number, rel=1e-5) if isinstance(number, float) else number  # on any processor
+        assert _leaf(found, path) == expected, path
+    assert [path for path, _ in _leaves(found) if path[0] in scores] == [path for path, _ in _leaves(scores)]
+
+
+def _leaves(values: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if not isinstance(values, dict | list):
+        yield path, values
+        return
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        yield from _leaves(value, (*path, key))
+
+
+def _leaf(values: Any, path: tuple[str | int, ...]) -> Any:
+    return reduce(lambda part, key: part[key], path, values)
 
 
 def test_an_ensemble_of_other_classes_is_refused(

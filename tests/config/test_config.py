@@ -174,7 +174,11 @@ def _parts(hint: Any = RunConfig) -> set[type]:
     return inner
 
 
-@pytest.mark.parametrize("part", sorted(_parts(), key=lambda part: part.__name__))
+def _name(part: type) -> str:
+    return part.__name__
+
+
+@pytest.mark.parametrize("part", sorted(_parts(), key=_name))
 def test_the_reference_has_a_line_for_every_setting_in_its_order(part: type) -> None:
     section = (part.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
     described = re.findall(r"^ {8}(\w+): \S", section, re.MULTILINE)

@@ -14,6 +14,7 @@ from tests.data.ruin import ruin, ruin_files, snapshot, write_clean
 from reslab import RunError, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.config import from_dict
 from reslab.data.sources import open_splits
 
 pytestmark = pytest.mark.usefixtures("no_reports")
@@ -209,7 +210,7 @@ def _config_of(path: Path) -> Any:
 def test_photos_train_with_one_channel_and_with_four(channels: int, tmp_path: Path) -> None:
     write_clean(tmp_path / "data")
     folder = train_run(make_config(tmp_path / "data", channels=channels), tmp_path / "run")
-    assert folder.config()["model"]["in_channels"] == channels
+    assert from_dict(folder.config()).model.in_channels == channels
     assert run(["evaluate", str(folder.path)]) == 0
 
 
@@ -226,7 +227,7 @@ def test_arrays_train_with_any_number_of_channels(tmp_path: Path) -> None:
     ):
         train_run(make_config(tmp_path / "data"), tmp_path / "run")
     folder = train_run(make_config(tmp_path / "data", channels=7), tmp_path / "run")
-    assert folder.config()["model"]["in_channels"] == 7
+    assert from_dict(folder.config()).model.in_channels == 7
 
 
 def test_a_picture_too_long_to_be_resized_is_refused_before_any_training(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from reslab.artifacts.model_file import save_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import synchronize_batch_norm
 from reslab.cli.main import run
+from reslab.config import from_dict
 from reslab.data import ArrayDataset
 from reslab.data.augment import no_augment
 from reslab.data.preprocess import Normalizer
@@ -226,7 +227,7 @@ def test_flags_may_need_the_weights_that_come_after_them(weights: Path, tmp_path
     flags = ["--train.iterations", "2", "--train.freeze_stages", "3", "--data.mean", "weights"]
     command = ["train", "digits-resnet20", *flags, "--weights", str(weights), "--run-dir", str(tmp_path / "run")]
     assert run(command) == 0
-    assert RunFolder(tmp_path / "run").config()["train"]["freeze_stages"] == 3
+    assert from_dict(RunFolder(tmp_path / "run").config()).train.freeze_stages == 3
 
 
 def test_a_state_dict_from_elsewhere_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`reslab train-folder`: photos to a model file; every choice is said, and nothing is chosen by the test part."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from reslab import load_model
 from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.config import from_dict
 from reslab.runs.record import record_run
 
 pytestmark = pytest.mark.usefixtures("no_reports")
@@ -128,8 +130,8 @@ def test_several_seeds_follow_one_plan_and_those_that_come_later_no_other(
     assert run(["train-folder", str(moved), "--run-dir", str(runs), "--seeds", "0,1", "--resume"]) == 0
     moved.rename(photos)
     assert (runs / "config.json").read_bytes() == plan
-    first, later = (RunFolder.open(runs / seed).config() for seed in "01")
-    assert {**first, "seed": 1, "data": {**first["data"], "path": str(moved)}} == later
+    first, later = (from_dict(RunFolder.open(runs / seed).config()) for seed in "01")
+    assert replace(first, seed=1, data=replace(first.data, path=str(moved))) == later
 
 
 def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Path, tmp_path: Path) -> None:
@@ -141,8 +143,8 @@ def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Pat
     weights = tmp_path / "first" / "model.safetensors"
     assert train(two, tmp_path / "second", "--weights", str(weights.parent)) == 0  # a finished run is its model file
     folder = RunFolder.open(tmp_path / "second")
-    assert folder.config()["weights"] == str(weights)
-    assert folder.config()["data"]["mean"] == "weights"
+    config = from_dict(folder.config())
+    assert (config.weights, config.data.mean) == (str(weights), "weights")
     second, first = load_model(folder.model_path), load_model(weights)
     assert second.card.class_names == ("blau", "rot")
     assert second.card.preprocess.mean == first.card.preprocess.mean
@@ -211,7 +213,7 @@ def test_settings_are_held_against_the_plan_and_not_against_a_usual_one(photos: 
     # of three stages, and smaller than the usual size
     flags = ["--model.num_blocks", "[1,1,1]", "--data.photos.short_side", "40", "--train.iterations", "2"]
     assert train(photos, tmp_path / "run", *flags) == 0
-    assert RunFolder.open(tmp_path / "run").config()["model"]["num_blocks"] == [1, 1, 1]
+    assert from_dict(RunFolder.open(tmp_path / "run").config()).model.num_blocks == (1, 1, 1)
 
 
 def test_a_run_goes_on_with_its_data_wherever_and_however_that_is_named(photos: Path, tmp_path: Path) -> None:

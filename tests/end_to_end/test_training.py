@@ -16,6 +16,7 @@ from reslab import RunConfig, RunError, UsageError, load_model, override, recipe
 from reslab.artifacts.documents import Counts, Session
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.config import from_dict
 from reslab.data import Dataset
 from reslab.evaluation import Evaluation, evaluate
 from reslab.models import Network
@@ -60,7 +61,7 @@ def test_the_papers_imagenet_recipes_train_on_any_folder(name: str, photos: Path
     folder = train_run(_imagenet(name, photos), tmp_path / "run")
     result = folder.result()
     assert result is not None
-    assert folder.config()["model"]["num_classes"] == 2
+    assert from_dict(folder.config()).model.num_classes == 2
     assert (result.reported_split, result.final["validation"].total) == ("validation", 6)
     assert "centre crop 32x32 of short side 37" in result.protocol
     assert run(["evaluate", str(folder.path), "--split", "validation"]) == 0

@@ -9,6 +9,7 @@ import pytest
 from reslab import RunError, UsageError, load_model, override, recipe, train_run
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.config import from_dict
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
@@ -32,7 +33,9 @@ def test_training_goes_on_where_the_weights_stood(digits_run: Path, tmp_path: Pa
     afresh = train_run(_config(None), tmp_path / "afresh")
     from_weights = train_run(_config(weights), tmp_path / "weights")
     assert _first_loss(from_weights) < 0.5 * _first_loss(afresh)
-    assert from_weights.environment().weights.file == "model.safetensors"
+    origin = from_weights.environment().weights
+    assert origin is not None
+    assert origin.file == "model.safetensors"
 
 
 def test_no_iteration_at_a_rate_of_zero_leaves_the_weights_as_they_were(digits_run: Path, tmp_path: Path) -> None:
@@ -91,4 +94,6 @@ def test_a_run_killed_before_its_first_checkpoint_begins_from_the_weights_again(
 def test_the_flag_names_the_file(digits_run: Path, tmp_path: Path) -> None:
     flags = ["--train.iterations", "2", "--train.log_every", "1", "--run-dir", str(tmp_path / "run")]
     assert run(["train", "digits-resnet20", *flags, "--weights", str(digits_run / "model.safetensors")]) == 0
-    assert RunFolder(tmp_path / "run").config()["weights"].endswith("model.safetensors")
+    weights = from_dict(RunFolder(tmp_path / "run").config()).weights
+    assert weights is not None
+    assert weights.endswith("model.safetensors")

@@ -10,6 +10,7 @@ import pytest
 from reslab import RunConfig, override
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.config import from_dict
 from reslab.errors import UsageError
 from reslab.experiments import arms, demo
 from reslab.experiments.claims import degradation
@@ -87,7 +88,7 @@ def test_a_round_that_would_not_fit_into_the_time_is_not_begun(
     monkeypatch.setattr(demo, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     silent = SimpleNamespace(on_step=lambda step, loss: None, on_row=lambda row: None)
     done = run_demo(tmp_path, minutes=1.0, max_seeds=5, observe=lambda *_: nullcontext(silent))  # type: ignore[arg-type]
-    seeds = {folder.config()["seed"] for folder in done.folders}
+    seeds = {from_dict(folder.config()).seed for folder in done.folders}
     assert seeds == set(range(len(done.folders) // 4))
     assert 1 <= len(seeds) < 5
 

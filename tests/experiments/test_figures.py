@@ -1,6 +1,7 @@
 """Figures of the experiments: axes that do not begin at 0 say so, and bold lines say of which split they are."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
@@ -42,8 +43,9 @@ def test_the_legend_says_which_split_is_bold(monitor: str, title: str) -> None:
     arm = shortcuts.EXPERIMENT.arms("digits")[0]
     evidence = made_up("shortcuts", {arm: [(5, 6), (6, 7)]})
     for number, record in enumerate(evidence.records[arm.name]):
-        config, curve = record.config(), record.document.curve
+        config: Any = record.config()
         config["evaluation"]["monitor"] = monitor
+        curve = record.document.curve
         change(evidence, arm.name, number, config=config, curve={**curve, "test": curve["validation"]})
 
     def draw_on(panels: Sequence[Axes]) -> None:

@@ -67,7 +67,7 @@ def test_a_run_from_before_a_setting_came_is_found_and_one_with_another_setting_
     runner = Runner(tmp_path, 1, _Counting())
     arm = _short()
     (folder,) = _train(runner, [arm], [0])[arm.name]
-    older = folder.config()
+    older: Any = folder.config()
     del older["train"]["class_weights"], older["data"]["sampling"]
     folder.write_config(older)
     assert _train(runner, [arm], [0])[arm.name][0].path == folder.path
@@ -92,7 +92,8 @@ def test_a_run_in_a_folder_named_by_a_hash_is_found_if_it_is_of_the_arm(tmp_path
     (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
     other = tmp_path / "digits-resnet20-0000000000" / "0"
     shutil.copytree(folder.path, other)
-    RunFolder(other).write_config({**folder.config(), "optim": {**folder.config()["optim"], "lr": 0.01}})
+    config: Any = folder.config()
+    RunFolder(other).write_config({**config, "optim": {**config["optim"], "lr": 0.01}})
     hashed = tmp_path / "digits-resnet20-787d0ffcfb" / "0"
     shutil.move(folder.path, hashed)
     assert _train(runner, [_short()], [0])["digits-resnet20"][0].path == hashed
@@ -162,7 +163,9 @@ def test_an_arm_that_grows_from_another_starts_with_its_answers(tmp_path: Path) 
     run = ArmRun(grown, 0)
     (path,) = runner.folder(run).parent.glob("0-start-*.safetensors")
     start = load_model(path).model
-    assert folder.environment().weights.file == path.name
+    origin = folder.environment().weights
+    assert origin is not None
+    assert origin.file == path.name
     ends = load_model(folder.model_path).model.state_dict()
     # Weights that begin at exactly zero (the identity's) move by the step itself, about 1e-33.
     assert all(torch.allclose(ends[name], tensor, rtol=0, atol=1e-20) for name, tensor in start.named_parameters())
@@ -265,7 +268,7 @@ def test_a_run_may_start_from_a_calibrated_source(tmp_path: Path) -> None:
 def test_a_run_of_a_version_with_other_settings_is_named(tmp_path: Path) -> None:
     runner = Runner(tmp_path, 1, _Counting())
     (folder,) = _train(runner, [_short()], [0])["digits-resnet20"]
-    newer = folder.config()
+    newer: Any = folder.config()
     newer["train"]["newer_setting"] = 1
     folder.write_config(newer)
     with pytest.raises(
@@ -282,7 +285,7 @@ def test_what_another_command_finishes_between_two_waves_is_told_too(tmp_path: P
     def note(folder: RunFolder) -> None:
         if not told:
             _train(Runner(tmp_path, 1, _Counting()), [further], [0])  # the other command
-        told.append(folder.config()["recipe"])
+        told.append(str(folder.config()["recipe"]))
 
     _train(Runner(tmp_path, 1, _Counting()), [source, further], [0], note)
     assert told == [source.name, further.name]

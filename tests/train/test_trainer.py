@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.artifacts.checkpoint import CheckpointFolder
-from reslab.artifacts.metrics_log import MetricsRow, RowLog, metrics_log, timing_log
+from reslab.artifacts.metrics_log import MetricsRow, RowLog, TrainRow, metrics_log, timing_log
 from reslab.artifacts.model_file import ModelCard
 from reslab.data import ArrayDataset
 from reslab.data.augment import no_augment
@@ -169,7 +169,7 @@ class _Losses:
     def on_step(self, step: int, loss: torch.Tensor) -> None:
         self.losses.append(loss.item())
 
-    def on_row(self, row: dict[str, Any]) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Leave rows alone."""
 
 
@@ -189,7 +189,7 @@ def test_the_rate_of_the_window_in_which_a_warmup_ends_is_logged_as_it_was(tmp_p
     rate = LearningRate(0.1, step_decay((100,), 0.1), ErrorWarmup(0.1, 101.0, 2))  # over after its first window
     make_trainer(TrainOptions(iterations=6, log_every=2), tmp_path / "run", rate=rate).fit()
     rows = metrics_log(tmp_path / "run" / "metrics.jsonl").read()
-    assert [row.lr for row in rows] == pytest.approx([0.01, 0.1, 0.1])
+    assert [row.lr for row in rows if isinstance(row, TrainRow)] == pytest.approx([0.01, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 9])

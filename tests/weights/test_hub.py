@@ -14,6 +14,7 @@ from torch import nn
 from reslab import RunError, UsageError, create_model, load_model
 from reslab.artifacts.run_folder import RunFolder
 from reslab.cli.main import run
+from reslab.config import from_dict
 from reslab.weights import hub
 
 NAME = "hf-hub:timm/resnet18.a1_in1k"
@@ -259,5 +260,6 @@ def test_a_run_starts_from_a_name_on_the_hub(
     assert run(["train", "digits-resnet20", *flags, "--run-dir", str(tmp_path / "run"), "--weights", NAME]) == 0
     said = capsys.readouterr().err
     assert "2 rows of the head are the file's, by class name; new: 2, 3, 4, 5, 6, and 3 more" in said
-    weights = Path(RunFolder(tmp_path / "run").config()["weights"])
-    assert weights.parent == tmp_path / "cache" / "reslab" / "weights"
+    weights = from_dict(RunFolder(tmp_path / "run").config()).weights
+    assert weights is not None
+    assert Path(weights).parent == tmp_path / "cache" / "reslab" / "weights"
