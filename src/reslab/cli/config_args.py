@@ -66,7 +66,16 @@ def read_settings(
     data_kind: str | None = None,
     weights: str | None = None,
 ) -> Settings:
-    """Return the changes that a TOML file, words like --optim.lr 0.05 and named flags make, in this order."""
+    """Return the changes that a command's words make; of several to one setting the last applies.
+
+    Args:
+        overrides: Words like --optim.lr 0.05, which apply after the file.
+        config: A TOML file of settings, which apply first.
+        seed: What --seed says. The named flags apply last.
+        data: What --data says.
+        data_kind: What --data-kind says.
+        weights: What --weights says: a model file, a run folder or a name on the hub.
+    """
     from reslab.config import read_toml
 
     named: dict[str, Setting] = {} if seed is None else {"seed": seed}

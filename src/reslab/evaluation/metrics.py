@@ -10,7 +10,12 @@ from reslab.distributed import sum_over_ranks
 
 
 def error_percent(correct: int, total: int) -> float:
-    """Return the top-1 error in %, which is 100 minus the accuracy, as the paper prints it."""
+    """Return the top-1 error in %, which is 100 minus the accuracy, as the paper prints it.
+
+    Args:
+        correct: Samples whose most probable class is their label.
+        total: Samples in all.
+    """
     return 100.0 * (total - correct) / total
 
 

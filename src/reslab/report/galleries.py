@@ -106,14 +106,24 @@ class Painter:
 
 
 def name_of(dataset: Dataset, index: int) -> str:
-    """Return the name of an image: its class folder and file, or its number from 0."""
+    """Return the name of an image: its class folder and file, or "image" and its number.
+
+    Args:
+        dataset: The images.
+        index: The image's place in them, from 0.
+    """
     if isinstance(dataset, ArrayDataset):
         return f"image {index}"
     return readable("/".join(dataset.paths[index].parts[-2:]))
 
 
 def small_picture(dataset: Dataset, index: int) -> str:
-    """Return a data URI of the whole image, as it is in the data."""
+    """Return a data URI of a whole image, as it is in the data.
+
+    Args:
+        dataset: The images.
+        index: The image's place in them, from 0.
+    """
     if isinstance(dataset, ArrayDataset):
         return thumbnail_uri(enlarged(picture_of(dataset.images[index]), _SIDE), _SIDE)
     from reslab.data.images.decode import decode
@@ -127,7 +137,13 @@ def mistakes(ranking: Ranking) -> list[Shown]:
 
 
 def uncertain(ranking: Ranking, answers: Predictions, names: Sequence[str]) -> list[Shown]:
-    """Choose the least certain answers; the heat map is that of the answer."""
+    """Choose the least certain answers; the heat map is that of the answer.
+
+    Args:
+        ranking: The images, the least certain first.
+        answers: The network's answers.
+        names: The classes.
+    """
     return [
         Shown(index, int(answers.classes[index]), f"next: {names[second]}, {100 * (1 - score):.1f} points behind")
         for index, score, second in _rows(ranking)
@@ -135,7 +151,12 @@ def uncertain(ranking: Ranking, answers: Predictions, names: Sequence[str]) -> l
 
 
 def suspects(ranking: Ranking, names: Sequence[str]) -> list[Shown]:
-    """Choose the likely mislabelled; the heat map is that of the class that speaks against the label."""
+    """Choose the likely mislabelled; the heat map is that of the class that speaks against the label.
+
+    Args:
+        ranking: The images, the likeliest first.
+        names: The classes.
+    """
     return [
         Shown(index, other, f"perhaps {names[other]} (log odds {score:.1f})") for index, score, other in _rows(ranking)
     ]

@@ -329,7 +329,16 @@ def kept_judgement(folder: RunFolder, basis: Basis | None = None) -> Judgement |
 
 
 def keep_judgement(folder: RunFolder, basis: Basis, judgement: Judgement) -> Judgement:
-    """Write a judgement into the run folder, and return it as it will be read."""
+    """Write a judgement into a run folder.
+
+    Args:
+        folder: The run.
+        basis: What the judgement was made from.
+        judgement: The judgement.
+
+    Returns:
+        The judgement as it will be read.
+    """
     kept = replace(judgement, basis=basis)
     write_document(folder.path / FILE_NAME, kept)
     return kept

@@ -35,7 +35,12 @@ class JudgementSection:
 
 
 def from_judgement(judgement: Judgement, notes: Sequence[str] = ()) -> JudgementSection:
-    """Return the section of a judgement, with sentences to put below its scores."""
+    """Return the section of a judgement.
+
+    Args:
+        judgement: From `reslab.report.judge`.
+        notes: Sentences to put below the scores.
+    """
     scores = judgement.scores
     return JudgementSection(
         scores=scores,

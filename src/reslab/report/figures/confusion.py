@@ -69,7 +69,15 @@ class ConfusionPicture:
 
 
 def confusion_view(confusion: ConfusionCells, names: Sequence[str]) -> ConfusionTable | ConfusionPicture:
-    """Draw a confusion matrix whose classes have these names."""
+    """Draw a confusion matrix.
+
+    Args:
+        confusion: The matrix.
+        names: The classes, in the order of its rows.
+
+    Returns:
+        A table up to 20 classes, a picture above.
+    """
     matrix = np.zeros((len(names), len(names)), dtype=np.int64)
     for row, column, count in confusion.cells:
         matrix[row, column] = count

@@ -46,7 +46,12 @@ def points(rows: Sequence[HasError]) -> tuple[tuple[int, float], ...]:
 
 
 def draw(axes: Axes, curve: Curve) -> None:
-    """Draw a curve; several seeds as mean and band over the steps they share, each as far as it has come."""
+    """Draw a curve; several seeds as mean and band over the steps they share, each as far as it has come.
+
+    Args:
+        axes: The panel.
+        curve: The seeds, and how the line looks.
+    """
     tables = [dict(run) for run in curve.runs]
     ends = [max(table, default=0) for table in tables]
     steps = sorted({step for table in tables for step in table})
