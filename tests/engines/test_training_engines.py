@@ -32,8 +32,8 @@ def _labels(**choices: object) -> list[str]:
 def _machine(
     monkeypatch: pytest.MonkeyPatch, *flags: str, compiler: str | None = "g++", kernel: str | None = None
 ) -> None:
-    for module in ("hardware", "training"):
-        monkeypatch.setattr(f"reslab.engines.{module}.cpu_flags", lambda: frozenset(flags))
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)  # the tests themselves may run under a limit
+    monkeypatch.setattr("reslab.engines.hardware.cpu_flags", lambda: frozenset(flags))
     monkeypatch.setattr("reslab.engines.training.compiler", lambda: compiler)
     monkeypatch.setattr("reslab.engines.training.fused_norm_problem", lambda: kernel)
 
@@ -48,6 +48,28 @@ def test_bf16_is_a_candidate_only_where_the_processor_has_it(
     if not is_native:
         with pytest.raises(RunError, match="no native bfloat16; use fp32 or auto"):
             _labels(precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("limit", "bf16", "compiled"),
+    [("AVX2", False, False), ("AVX512_CORE", False, False), ("avx512_core_bf16", True, False),
+     ("AVX512_CORE_AMX", True, True), ("ALL", True, True), ("DEFAULT", True, True), ("unknown", True, True)],
+)  # fmt: skip
+def test_what_onednn_may_not_use_the_processor_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, limit: str, bf16: bool, compiled: bool
+) -> None:
+    _machine(monkeypatch, "avx512_bf16", "amx_bf16", "amx_tile")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert ("bf16" in _labels(fused_norm="off", compile="off")) is bf16
+    assert ("fp32, compiled" in _labels(fused_norm="off")) is compiled
+
+
+def test_rates_under_a_limit_of_onednn_are_not_those_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for limit, rate in (("AVX2", 1.0), ("ALL", 2.0), ("AVX2", 3.0)):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        kept = cached_rates("engines", ["a network"], CPU, lambda rate=rate: {"fp32": rate})
+        assert kept == {"fp32": 2.0 if limit == "ALL" else 1.0}
 
 
 def test_compiling_is_a_candidate_for_long_runs_on_a_processor_with_amx_and_a_compiler(

@@ -103,6 +103,19 @@ def test_an_engine_asked_for_by_name_that_breaks_is_a_failure_with_its_reason(
         reslab.load(model_path, engine="onnxruntime")
 
 
+def test_an_engine_that_answers_nothing_is_a_failure_and_not_the_fastest(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    silent = {"silent": lambda model, example: lambda images: torch.empty(0, 10)}
+    for module in (backends, predictor):
+        monkeypatch.setattr(module, "MAKERS", {"torch-fp32": backends.MAKERS["torch-fp32"], **silent})
+    with pytest.raises(RunError, match=r"does not run here: it returns logits of shape \[0, 10\], not \[16, 10\]"):
+        reslab.load(model_path, engine="silent")
+    found = reslab.load(model_path, engine="auto")
+    assert (found.engine, set(found.rates)) == ("torch-fp32", {"torch-fp32"})
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the compiler warns about its own doings
 def test_auto_measures_all_engines_once_and_takes_the_fastest(

@@ -4,7 +4,11 @@ import torch
 
 from reslab.errors import RunError, UsageError, did_you_mean
 from reslab.system import environment
-from reslab.system.environment import Cuda, Machine, cpu_flags
+from reslab.system.environment import Cuda, Machine, cpu_flags, onednn_limit
+
+# limits of oneDNN below which it computes bfloat16 by float32 or by plain loops: 3 to 10 times slower than float32
+_LIMITS_WITHOUT_BF16 = {"sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core", "avx512_core_vnni"}
+_LIMITS_WITHOUT_AMX = {*_LIMITS_WITHOUT_BF16, "avx512_core_bf16", "avx512_core_fp16", "avx10_1_512", "avx10_2"}
 
 
 def collect_environment() -> Machine:
@@ -16,10 +20,15 @@ def collect_environment() -> Machine:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Return whether the device itself computes in bfloat16, without emulation."""
+    """Return whether the device itself computes in bfloat16, without emulation, and may be used for it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}) and onednn_limit() not in _LIMITS_WITHOUT_BF16
+
+
+def has_amx() -> bool:
+    """Return whether the processor has AMX's tiles, and oneDNN may use them."""
+    return "amx_tile" in cpu_flags() and onednn_limit() not in _LIMITS_WITHOUT_AMX
 
 
 def pick_device(name: torch.device | str = "auto", local_rank: int = 0) -> torch.device:

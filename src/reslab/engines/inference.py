@@ -145,12 +145,20 @@ def make(engine: str, model: Network, example: Tensor) -> Forward:
     if reason:
         raise RunError(f"engine {engine!r} cannot be used: {reason}.")
     try:
-        return MAKERS[engine](model, example)
+        forward = MAKERS[engine](model, example)
+        _check_logits(forward(example), (len(example), model.spec.num_classes))
+        return forward
     except RunError:
         raise
     except Exception as error:  # whatever a foreign engine raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(f"engine {engine!r} does not run here: {first}") from error
+
+
+def _check_logits(logits: Tensor, shape: tuple[int, int]) -> None:
+    # some engines answer nothing at once where the processor lacks what they were set to: the fastest, if it counted
+    if tuple(logits.shape) != shape:
+        raise ValueError(f"it returns logits of shape {list(logits.shape)}, not {list(shape)}")
 
 
 # --- measurement ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock
 
 from reslab.errors import RunError
-from reslab.system.environment import cpu_flags, cpu_name
+from reslab.system.environment import cpu_flags, cpu_name, onednn_limit
 from reslab.system.files import write_atomically
 from reslab.system.paths import cache_folder
 
@@ -30,6 +30,8 @@ def cached_rates(
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     machine = [name, sorted(cpu_flags()), torch.get_num_threads(), torch.__version__]
+    if limit := onednn_limit():
+        machine.append(limit)  # it computes as another processor would
     key = hashlib.sha256(json.dumps([facts, machine], sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / kind / f"{key}.json"
     if (kept := _read(path)) is not None:

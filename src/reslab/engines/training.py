@@ -18,9 +18,8 @@ from reslab.models.kernels import fused_norm_problem
 from reslab.models.kernels.compiler import compiler
 from reslab.models.normalization import use_fused_norm
 from reslab.spec import ModelSpec
-from reslab.system.environment import cpu_flags
 
-from .hardware import has_bf16
+from .hardware import has_amx, has_bf16
 from .race import race
 from .rate_cache import cached_rates
 
@@ -113,7 +112,7 @@ def _compile_choices(choice: str, device: torch.device, iterations: int) -> list
         return [choice == "on"]
     if not has_compiler or iterations < COMPILE_FROM_ITERATIONS:
         return [False]
-    return [True, False] if device.type == "cuda" or "amx_tile" in cpu_flags() else [False]
+    return [True, False] if device.type == "cuda" or has_amx() else [False]
 
 
 def pick(

@@ -80,6 +80,15 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(next(found, []))
 
 
+def onednn_limit() -> str:
+    """Return the instruction set that oneDNN, which computes torch's convolutions, is held to: in small letters.
+
+    It is "" without a limit. oneDNN reads these two variables, in this order, whatever their case.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    return "" if limit.lower() in ("all", "default") else limit.lower()
+
+
 def cpu_name() -> str:
     """Return the processor's name."""
     try:
