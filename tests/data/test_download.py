@@ -125,3 +125,12 @@ def test_of_several_that_need_a_file_at_once_one_fetches_it(server: _Server, tmp
         assert [one.result() for one in wanted] == [None] * 4
     assert server.requests == [None]
     assert (tmp_path / "f").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_file_that_is_there_needs_no_folder_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    monkeypatch.setattr("reslab.data.sources.download.FileLock", lambda *_: pytest.fail("locked"))
+    download("http://127.0.0.1:9/file", tmp_path / "file", MD5)

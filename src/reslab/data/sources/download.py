@@ -3,8 +3,6 @@
 import hashlib
 import http.client
 import logging
-import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -38,19 +36,20 @@ def download(url: str, path: Path, md5: str, report: Report | None = None) -> No
         RunError: The file cannot be downloaded or written, or has another checksum.
     """
     try:
+        if path.exists():  # perhaps in a folder that cannot be written
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_of(path)):
-            if not path.exists():
-                _download(url, path, md5, report)
+        lock = path.with_name(f".{path.name}.lock")
+        with FileLock(lock):
+            try:
+                if not path.exists():
+                    _download(url, path, md5, report)
+            finally:
+                # Removing a lock could let two in at once. Here that is harmless: with the file in its place nobody
+                # downloads, and after a failure the checksum finds what two have written into one part.
+                lock.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from None
-
-
-def _lock_of(path: Path) -> Path:
-    """Return a path for the lock outside the data folder, as the lock file is never removed."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    name = hashlib.sha256(f"{user} {path.absolute()}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"reslab-{name}.lock"
 
 
 def _download(url: str, path: Path, md5: str, report: Report | None) -> None:
