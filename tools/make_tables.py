@@ -13,7 +13,6 @@ from typing import Any
 
 from doc_tables import BLOCKS, read_benchmarks, read_deeper, read_rates, read_records, read_repetition
 
-from reslab.experiments.book import read_chapters
 from reslab.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +43,6 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     sources = {
         "results": read_records(results),
         "bench": read_benchmarks(results),
-        "verdicts": read_chapters(results / "experiments"),
         "differences": RECIPES,
         "rates": read_rates(results),
         "deeper": read_deeper(results),

@@ -97,33 +97,6 @@ def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
     assert "| 1202 | 1.00 | 9.00 GB (0.25) | 2.00 GB (0.25) | 1.33 x |" in table
 
 
-def test_the_table_of_verdicts_has_a_row_for_each_claim_and_a_column_for_each_size(tables: Any) -> None:
-    chapters = read_chapters(_PATH.parents[1] / "results" / "experiments")
-    head, _, *rows = tables.BLOCKS["verdicts"](chapters).splitlines()
-    assert len(rows) == len({one.experiment.name for one in chapters})
-    assert head.count("size `") == len({one.evidence.size for one in chapters})
-    for one in chapters:
-        row = next(row for row in rows if f"docs/results/{one.experiment.name}.md" in row)
-        assert one.verdict.outcome in row
-
-
-def test_a_claim_that_trains_nothing_has_its_verdict_at_every_size_and_others_only_where_they_were_run(
-    tables: Any,
-) -> None:
-    wanted = {("degradation", "digits"), ("degradation", "small"), ("shortcuts", "digits"), ("complexity", "digits")}
-    chapters = {
-        key: one
-        for one in read_chapters(_PATH.parents[1] / "results" / "experiments")
-        if (key := (one.experiment.name, one.evidence.size)) in wanted
-    }
-    assert set(chapters) == wanted
-    _, _, degradation, shortcuts, counted = tables.BLOCKS["verdicts"](list(chapters.values())).splitlines()
-    said = {key: one.verdict.outcome for key, one in chapters.items()}
-    assert degradation.endswith(f"| {said['degradation', 'digits']} | {said['degradation', 'small']} |")
-    assert shortcuts.endswith(f"| {said['shortcuts', 'digits']} | - |")
-    assert counted.endswith("| reproduced (any size) | reproduced (any size) |")
-
-
 def test_the_repetition_is_of_every_experiment_of_the_book_with_its_settings_and_in_another_precision(
     tables: Any,
 ) -> None:

@@ -12,7 +12,7 @@ from .benchmarks import (
     profile_table,
     read_benchmarks,
 )
-from .claims import differences_table, verdicts_table
+from .claims import differences_table
 from .deeper import deeper_table, read_deeper
 from .rates import rates_table, read_rates
 from .records import headline_table, read_records, results_table
@@ -23,7 +23,6 @@ __all__ = ["BLOCKS", "read_benchmarks", "read_deeper", "read_rates", "read_recor
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
     "results-headline": headline_table,
-    "verdicts": verdicts_table,
     "differences": differences_table,
     "rates": rates_table,
     "deeper": deeper_table,
