@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 ALL := $(VENV)/.all
 DIST_VENV := build/dist-venv
 
-.PHONY: help demo test test-slow test-gpu test-random coverage check matrix dist setup bench docs results examples format
+.PHONY: help demo test test-slow test-gpu test-random test-isa coverage check matrix dist setup bench docs results examples format
 .PHONY: constraints clean
 
 help: ## list the targets
@@ -29,6 +29,9 @@ test-random: $(DEV) ## run the fast tests in a random order, once for each of SE
 	  CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist worksteal \
 	    -p randomly --randomly-seed=$$seed --randomly-dont-reset-seed || exit 1; \
 	done
+
+test-isa: $(DEV) ## run the fast tests as on every kind of processor that this one can stand for (half an hour)
+	$(BIN)/python tools/test_isa.py
 
 coverage: $(DEV) ## run the fast tests and fail below the coverage that pyproject.toml asks for
 	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist worksteal \
