@@ -1,6 +1,7 @@
 """What many tests share: real data where there is some, a finished little run."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def no_reports(without_report_extra: dict[str, str], monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", without_report_extra["PYTHONPATH"])
     monkeypatch.setattr("reslab.cli.training._live_report", lambda folder: [])
     monkeypatch.setattr("reslab.report.write_report", lambda folder: folder.report_path)
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process, and those that it starts, compute with one thread: sums over other parts have other last bits."""
+    import torch
+
+    threads = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from tests.artifacts.made_up import environment
 from tests.waiting import HANG_SECONDS, until
@@ -23,16 +20,6 @@ from reslab.config import to_dict
 from reslab.errors import UsageError
 
 _TINY = ["--train.iterations", "4", "--train.log_every", "2", "--compute.precision", "fp32"]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(
@@ -98,26 +85,12 @@ def test_what_starts_processes_of_its_own_is_refused_under_torchrun(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_seeds_side_by_side_end_as_each_alone_does_and_are_complete_when_resumed(
-    tmp_path: Path, without_report_extra: dict[str, str]
-) -> None:
-    env = {**without_report_extra, "OMP_NUM_THREADS": "1"}
-    arguments = [
-        "train",
-        "digits-resnet20",
-        *_TINY,
-        "--seeds",
-        "0,1",
-        "--jobs",
-        "2",
-        "--run-dir",
-        str(tmp_path / "both"),
-    ]
+@pytest.mark.usefixtures("no_reports", "one_thread")
+def test_seeds_side_by_side_end_as_each_alone_does_and_are_complete_when_resumed(tmp_path: Path) -> None:
+    words = ["train", "digits-resnet20", *_TINY]
     for flags in ([], ["--resume"]):
-        done = subprocess.run([sys.executable, "-m", "reslab", *arguments, *flags], env=env, capture_output=True)
-        assert done.returncode == 0, done.stderr
-    with one_thread():  # as in the others' environment: sums over other parts have other last bits
-        assert run(["train", "digits-resnet20", *_TINY, "--seed", "1", "--run-dir", str(tmp_path / "alone")]) == 0
+        assert run([*words, "--seeds", "0,1", "--jobs", "2", "--run-dir", str(tmp_path / "both"), *flags]) == 0
+    assert run([*words, "--seed", "1", "--run-dir", str(tmp_path / "alone")]) == 0
     ours, theirs = (tmp_path / name / "metrics.jsonl" for name in ("both/1", "alone"))
     assert ours.read_bytes() == theirs.read_bytes()
     assert RunFolder.open(tmp_path / "both" / "0").result() is not None

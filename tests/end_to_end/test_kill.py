@@ -12,19 +12,18 @@ import pytest
 from tests.waiting import HANG_SECONDS
 
 from reslab.artifacts.checkpoint import CheckpointFolder
+from reslab.cli.main import run
 
 
-def _command(recipe: str, path: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "reslab", "train", recipe, *options, "--run-dir", str(path)]
+def _words(recipe: str, path: Path, *options: str) -> list[str]:
+    return ["train", recipe, *options, "--run-dir", str(path)]
 
 
 def _newest(path: Path) -> int:
     return max(CheckpointFolder(path / "checkpoints").steps(), default=0)
 
 
-def kill_and_resume(
-    recipe: str, path: Path, *options: str, kills: int, polite: int, seed: int, env: dict[str, str]
-) -> list[int]:
+def kill_and_resume(recipe: str, path: Path, *options: str, kills: int, polite: int, seed: int) -> list[int]:
     """Kill a run `kills` times, each time past a new checkpoint; return the steps it was resumed at.
 
     Each kill waits until the process has saved a checkpoint of its own, then a random moment, so that it strikes a
@@ -38,8 +37,7 @@ def kill_and_resume(
             resumed_at.append(before)
         flags = ("--resume",) if number else ()
         process = subprocess.Popen(
-            _command(recipe, path, *options, *flags),
-            env=env,
+            [sys.executable, "-m", "reslab", *_words(recipe, path, *options, *flags)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,7 +54,7 @@ def kill_and_resume(
         assert process.returncode in (-signal.SIGKILL, 130), said[-2000:]
         assert number == 0 or f"resumed at step {before}." in said
     resumed_at.append(_newest(path))
-    subprocess.run(_command(recipe, path, *options, "--resume"), env=env, check=True, capture_output=True)
+    assert run(_words(recipe, path, *options, "--resume")) == 0
     return resumed_at
 
 
@@ -65,32 +63,29 @@ def assert_same_bits(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
-def test_a_digits_run_killed_three_times_ends_with_the_same_bits(
-    tmp_path: Path, without_report_extra: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("no_reports", "one_thread")
+def test_a_digits_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     options = (
         "--train.iterations", "160", "--train.log_every", "7", "--evaluation.every", "40",
         "--train.checkpoint_every", "8",
     )  # fmt: skip
-    env = without_report_extra
-    subprocess.run(_command("digits-resnet20", tmp_path / "whole", *options), env=env, check=True, capture_output=True)
-    steps = kill_and_resume("digits-resnet20", tmp_path / "killed", *options, kills=3, polite=1, seed=1, env=env)
+    assert run(_words("digits-resnet20", tmp_path / "whole", *options)) == 0
+    steps = kill_and_resume("digits-resnet20", tmp_path / "killed", *options, kills=3, polite=1, seed=1)
     assert len(steps) == 3
     assert all(step > 0 for step in steps)
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_reports", "one_thread")
 def test_a_cifar_run_killed_ten_times_ends_with_the_same_bits(tmp_path: Path, data_root: Path) -> None:
     assert os.environ["RESLAB_DATA"] == str(data_root)
     options = (
         "--train.iterations", "260", "--train.log_every", "20", "--evaluation.every", "100",
         "--train.checkpoint_every", "10", "--evaluation.final_training_error", "false",
     )  # fmt: skip
-    subprocess.run(_command("cifar-resnet20", tmp_path / "whole", *options), check=True, capture_output=True)
-    steps = kill_and_resume(
-        "cifar-resnet20", tmp_path / "killed", *options, kills=10, polite=2, seed=2, env=dict(os.environ)
-    )
+    assert run(_words("cifar-resnet20", tmp_path / "whole", *options)) == 0
+    steps = kill_and_resume("cifar-resnet20", tmp_path / "killed", *options, kills=10, polite=2, seed=2)
     assert len(steps) == 10
     assert all(step > 0 for step in steps)
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")

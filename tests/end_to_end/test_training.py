@@ -166,6 +166,7 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
     changes = {
         "train": {"iterations": 16, "log_every": 4},
         "evaluation": {"every": 16, "final_training_error": False},
+        "model": {"num_blocks": [1, 1, 1], "widths": [8, 16, 32]},  # 10,000 images are evaluated
     }
     folder = train_run(override(recipe("cifar-resnet20"), changes), tmp_path / "run")
     rows = folder.train_rows()
