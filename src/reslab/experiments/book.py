@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -33,14 +34,17 @@ VERDICTS_NOTE = (
 _PLACES = list(product(EXPERIMENTS.values(), SIZES))  # in the order of the book
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chapter:
-    """One experiment at one size: its evidence, and what follows from it."""
+    """One experiment at one size: its evidence, and what follows from it.
+
+    Verdict and table are computed once: a page asks for the table in every cell.
+    """
 
     experiment: AnyExperiment
     evidence: AnyEvidence
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         return self.experiment.judge(self.evidence)
 
@@ -55,7 +59,7 @@ class Chapter:
         """The paper's numbers in one line."""
         return "; ".join(f"{what}: {value}" for what, value in self.experiment.paper)
 
-    @property
+    @cached_property
     def table(self) -> ResultTable:
         return self.experiment.table(self.evidence)
 
