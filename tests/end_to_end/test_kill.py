@@ -67,7 +67,7 @@ def assert_same_bits(one: Path, other: Path) -> None:
 def test_a_digits_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     options = (
         "--train.iterations", "160", "--train.log_every", "7", "--evaluation.every", "40",
-        "--train.checkpoint_every", "8",
+        "--train.checkpoint_every", "8", "--model.num_blocks", "[1,1,1]",
     )  # fmt: skip
     assert run(_words("digits-resnet20", tmp_path / "whole", *options)) == 0
     steps = kill_and_resume("digits-resnet20", tmp_path / "killed", *options, kills=3, polite=1, seed=1)
