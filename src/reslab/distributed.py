@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun: who am I, and sums over all of us. With one process nothing happens."""
+"""Several processes started by torchrun: this process's rank, and sums over all. With one process, do nothing."""
 
 import gc
 import os
@@ -16,14 +16,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from reslab.errors import RunError, UsageError
 
-_LOST = re.compile(
-    r"Connection (closed|reset) by peer|Socket closed|Broken pipe", re.I
-)  # gloo, of a process that ended
+# what gloo says when another process has ended
+_LOST = re.compile(r"Connection (closed|reset) by peer|Socket closed|Broken pipe", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process's place among all; rank 0 writes files and prints."""
+    """This process's place among all that train together.
+
+    Attributes:
+        rank: Its number among all processes; rank 0 writes files and prints.
+        size: Number of processes.
+        local_rank: Its number on its machine, which is the GPU it uses.
+    """
 
     rank: int = 0
     size: int = 1
@@ -31,11 +36,12 @@ class World:
 
     @property
     def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
 
 def world_from_environment() -> World:
-    """Return the place that torchrun put into the environment, or that of a single process."""
+    """Read this process's place from the environment that torchrun sets; by default, that of a single process."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return World()
     return World(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", "0")))
@@ -43,7 +49,15 @@ def world_from_environment() -> World:
 
 @contextmanager
 def process_group(world: World, device: torch.device) -> Iterator[None]:
-    """Join the other processes for the length of the block (gloo on CPU, NCCL on CUDA)."""
+    """Join the other processes inside the block; do nothing for a single process or inside another such block.
+
+    Args:
+        world: This process's place among all.
+        device: Where it computes: gloo connects CPUs, NCCL connects GPUs.
+
+    Raises:
+        RunError: Another process has ended.
+    """
     if world.size == 1 or dist.is_initialized():
         yield
         return
@@ -63,21 +77,40 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """Add up a tensor over all processes, in place."""
+    """Add up a tensor over all processes.
+
+    Args:
+        tensor: Of the same shape in every process; changed in place.
+
+    Returns:
+        The same tensor, which now holds the sum in every process.
+    """
     if dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Return whether the flag is set in any process; all processes get the same answer."""
+    """Return whether a flag is set in any process; all processes get the same result.
+
+    Args:
+        flag: This process's flag.
+        device: Where this process computes.
+    """
     if not dist.is_initialized():
         return flag
     return bool(sum_over_ranks(torch.tensor(int(flag), device=device)).item())
 
 
 def gather_lists(values: list[Any]) -> list[list[Any]]:
-    """Return the list of every process, by rank, in every process."""
+    """Collect the lists of all processes.
+
+    Args:
+        values: This process's list.
+
+    Returns:
+        The list of each rank, in every process.
+    """
     if not dist.is_initialized():
         return [values]
     lists: list[Any] = [None] * dist.get_world_size()
@@ -86,7 +119,7 @@ def gather_lists(values: list[Any]) -> list[list[Any]]:
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait until every process has reached this point."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -112,7 +145,7 @@ def average_running_statistics(model: nn.Module) -> None:
     """
     if not dist.is_initialized():
         return
-    # in eval mode while the model trains: frozen batch norm, equal everywhere; a mean could round its last bit
+    # a module in eval mode while the model trains is frozen and equal everywhere; a mean could round its last bit
     moving = [module for module in model.modules() if module.training]
     buffers = [buffer for module in moving for buffer in module.buffers(recurse=False) if buffer.is_floating_point()]
     if not buffers:
@@ -125,12 +158,21 @@ def average_running_statistics(model: nn.Module) -> None:
 
 
 def check_batch(batch_size: int, world_size: int, accumulation: int) -> None:
-    """Raise UsageError unless the global batch divides among the processes and their micro-batches."""
+    """Check that the global batch divides among the processes and their micro-batches.
+
+    Args:
+        batch_size: Images of one optimizer step, over all processes.
+        world_size: Number of processes.
+        accumulation: Micro-batches of each process.
+
+    Raises:
+        UsageError: It does not; the message names the nearest sizes that do.
+    """
     micro_batches = world_size * accumulation
     if batch_size % micro_batches:
         lower = batch_size // micro_batches * micro_batches
         nearest = [str(size) for size in (lower, lower + micro_batches) if size > 0]
         raise UsageError(
-            f"train.batch_size is {batch_size}, which {world_size} process(es) with {accumulation} micro-batch(es) "
-            f"each do not divide (train.accumulation_steps); nearest: {' or '.join(nearest)}."
+            f"train.batch_size is {batch_size}, which cannot be divided equally among {world_size} process(es) with "
+            f"{accumulation} micro-batch(es) each (train.accumulation_steps). Nearest allowed: {' or '.join(nearest)}."
         )

@@ -68,9 +68,9 @@ def test_a_folder_of_another_layout_is_refused_with_the_expected_one(
 def test_images_of_one_class_can_be_judged_but_nothing_is_trained_on_them(tmp_path: Path) -> None:
     config = DataConfig(path=str(write(tmp_path, {"train": ["cat"]})))
     assert build_splits(config).train.class_names == ("cat",)
-    with pytest.raises(RunError, match=r"all its training images are of class 'cat'; a classifier needs at least 2"):
-        build_splits(config, begins=True)
-    with pytest.raises(RunError, match=r"a classifier needs at least 2"):
+    with pytest.raises(RunError, match=r"all training images are of class 'cat'\. A classifier needs at least 2"):
+        build_splits(config, for_new_run=True)
+    with pytest.raises(RunError, match=r"A classifier needs at least 2"):
         plan_for_data(tmp_path, FolderOptions())
 
 

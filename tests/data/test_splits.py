@@ -133,16 +133,16 @@ def test_settings_that_the_data_has_no_use_for_are_refused(classes: Path) -> Non
     [
         (
             {"photos": PhotoConfig(size=32)},
-            "data.photos.size is 32, .*digits has images of one size in memory.* or set it to none",
+            "data.photos.size is 32. .*digits has images of one size in memory.* or set it to none",
         ),
-        ({"photos": PhotoConfig(short_side=40)}, "data.photos.short_side is 40, .*but digits"),
+        ({"photos": PhotoConfig(short_side=40)}, "data.photos.short_side is 40. .*but digits"),
         (
             {"photos": PhotoConfig(resize_mode="squash")},
-            "data.photos.resize_mode is 'squash', .*but digits .* or set it to crop",
+            "data.photos.resize_mode is 'squash'. .*but digits .* or set it to crop",
         ),
         (
             {"photos": PhotoConfig(skip_unreadable=True)},
-            "data.photos.skip_unreadable is True, .*but digits .* or set it to false",
+            "data.photos.skip_unreadable is True. .*but digits .* or set it to false",
         ),
         ({"validation_size": 50}, r"data.validation_size is 50, but digits has a validation .* own \(360 .* to 0"),
         ({"test_size": 50}, r"data.test_size is 50, but digits has a test part of its own \(359 .* to 0"),

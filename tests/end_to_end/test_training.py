@@ -206,7 +206,7 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
                 "model": {"stem": "imagenet"},
             },
             UsageError,
-            "that leaves a single image for a batch norm",
+            "So a batch norm sees a single image",
         ),
         (
             {"model": {"family": "vgg", "block": "conv", "shortcut": "none", "stem": "none", "norm": "none"}},
@@ -225,7 +225,7 @@ def test_what_cannot_be_built_is_said_and_leaves_nothing(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="this torch sees no such device"):
+    with pytest.raises(RunError, match="torch sees no such device"):
         train_run(override(recipe("digits-resnet20"), {"compute": {"device": "cuda"}}), tmp_path / "run")
 
 

@@ -111,10 +111,12 @@ def test_a_kernel_that_is_asked_for_is_what_computes(monkeypatch: pytest.MonkeyP
 def test_choices_that_exclude_one_another_or_the_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _machine(monkeypatch, "amx_tile")
     with pytest.raises(
-        UsageError, match=r"compute\.compile is 'on' and compute\.fused_norm is 'on'.*set one of the two"
+        UsageError, match=r"compute\.compile is 'on' and compute\.fused_norm is 'on'.*Set one of the two"
     ):
         _labels(compile="on", fused_norm="on")
-    with pytest.raises(UsageError, match=r"compute\.compile is 'on', but this network has no blocks"):
+    with pytest.raises(
+        UsageError, match=r"compute\.compile is 'on', but only residual and plain blocks can be compiled"
+    ):
         _labels(compile="on", has_blocks=False)
 
 

@@ -70,7 +70,7 @@ def test_what_lies_in_the_working_folder_is_no_module(tmp_path: Path, monkeypatc
         (1, "reslab.errors.RunError: nowhere does not exist", False),
     ],
 )
-def test_want_of_memory_is_told_from_other_failures(
+def test_out_of_memory_is_told_from_other_failures(
     code: int, said: str, does_not_fit: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(*arguments: Any, **keywords: Any) -> SimpleNamespace:

@@ -64,7 +64,9 @@ def test_a_device_that_this_machine_lacks_is_a_run_error(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
-    with pytest.raises(RunError, match=r"device is 'cuda:1', but this torch sees no such device; allowed: cpu\."):
+    with pytest.raises(
+        RunError, match=r"device is 'cuda:1', but torch sees no such device on this machine; allowed: cpu\."
+    ):
         reslab.load(model_path, device=torch.device("cuda", 1), **options)  # type: ignore[call-overload]
     assert next(reslab.load(model_path, device="cpu").parameters()).device == CPU
 
@@ -99,7 +101,7 @@ def test_an_engine_asked_for_by_name_that_breaks_is_a_failure_with_its_reason(
 
     monkeypatch.setattr(backends, "MAKERS", {**backends.MAKERS, "onnxruntime": breaks})
     monkeypatch.setattr(backends, "problem", lambda *_: None)
-    with pytest.raises(RunError, match=f"^engine 'onnxruntime' does not run here: {reason}$"):
+    with pytest.raises(RunError, match=f"^engine 'onnxruntime' fails on this machine: {reason}$"):
         reslab.load(model_path, engine="onnxruntime")
 
 
@@ -110,7 +112,7 @@ def test_an_engine_that_answers_nothing_is_a_failure_and_not_the_fastest(
     silent = {"silent": lambda model, example: lambda images: torch.empty(0, 10)}
     for module in (backends, predictor):
         monkeypatch.setattr(module, "MAKERS", {"torch-fp32": backends.MAKERS["torch-fp32"], **silent})
-    with pytest.raises(RunError, match=r"does not run here: it returns logits of shape \[0, 10\], not \[16, 10\]"):
+    with pytest.raises(RunError, match=r"fails on this machine: it returns logits of shape \[0, 10\], not \[16, 10\]"):
         reslab.load(model_path, engine="silent")
     found = reslab.load(model_path, engine="auto")
     assert (found.engine, set(found.rates)) == ("torch-fp32", {"torch-fp32"})
@@ -174,7 +176,7 @@ def test_auto_leaves_out_an_engine_that_breaks(
     monkeypatch.setattr(backends, "MAKERS", {"broken": breaks, "torch-fp32": backends.MAKERS["torch-fp32"]})
     found = reslab.load(model_path, engine="auto")
     assert list(found.rates) == ["torch-fp32"]
-    assert "engine 'broken' does not run here: no such instruction" in caplog.text
+    assert "engine 'broken' fails on this machine: no such instruction" in caplog.text
 
 
 def test_a_misspelt_engine_and_a_missing_package_are_said(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_a_run_that_ends_before_its_drops_is_warned_of(
     config = recipe("digits-resnet20")
     warn_of_late_drops(override(config, {"train": {"iterations": iterations}}))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert f"the learning rate never drops at {late}: the run ends before" in caplog.text
+    assert f"the learning rate never drops at {late}: the run ends earlier" in caplog.text
     assert f"(train.iterations is {iterations})" in caplog.text
     assert advice in caplog.text
 
@@ -55,7 +55,7 @@ def test_a_run_that_ends_within_its_warm_up_is_warned_of(caplog: pytest.LogCaptu
     warn_of_long_warmup(override(config, warmup, {"train": {"iterations": 85}}))
     assert caplog.text == ""
     warn_of_long_warmup(override(config, warmup, {"train": {"iterations": 84}}))
-    assert "the warm-up takes 85 iterations and the run has 84" in caplog.text
+    assert "the warm-up takes 85 iterations, but the run has only 84" in caplog.text
 
 
 def test_no_recipe_ends_before_its_own_drops_or_within_its_warm_up(caplog: pytest.LogCaptureFixture) -> None:

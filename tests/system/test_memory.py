@@ -8,7 +8,7 @@ import torch
 
 from reslab.cli.main import run
 from reslab.errors import RunError
-from reslab.system.memory import failing_for_memory
+from reslab.system.memory import explain_out_of_memory
 from reslab.train import Trainer
 
 _TOO_MUCH = 2**60
@@ -17,15 +17,15 @@ _TOO_MUCH = 2**60
 @pytest.mark.parametrize(
     "ask", [lambda: torch.empty(_TOO_MUCH, dtype=torch.uint8), lambda: bytearray(_TOO_MUCH)], ids=["torch", "python"]
 )
-def test_a_want_of_memory_is_a_failure_that_says_what_to_do(ask: Callable[[], object]) -> None:
+def test_running_out_of_memory_is_an_error_that_says_what_to_do(ask: Callable[[], object]) -> None:
     message = r"^the picture does not fit into memory: .+ Make it smaller\.$"
-    with pytest.raises(RunError, match=message), failing_for_memory("the picture", "Make it smaller."):
+    with pytest.raises(RunError, match=message), explain_out_of_memory("the picture", "Make it smaller."):
         ask()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), RunError("can't allocate memory for pride")])
 def test_other_errors_stay_what_they_are(error: RuntimeError) -> None:
-    with pytest.raises(type(error)) as raised, failing_for_memory("the picture", "Make it smaller."):
+    with pytest.raises(type(error)) as raised, explain_out_of_memory("the picture", "Make it smaller."):
         raise error
     assert raised.value is error
 

@@ -259,7 +259,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_
     newest, problems = CheckpointFolder(tmp_path / "run" / "c").load_newest()
     assert newest is not None
     assert problems == []
-    assert f"checkpoint is of step {newest.step}, and its weights are finite; but a resumed run" in str(stop.value)
+    assert f"checkpoint is of step {newest.step} and has finite weights, but a run resumed" in str(stop.value)
     resumed = saves_each_step(tmp_path / "run", 1e30)
     resumed.restore(newest)
     assert all(bool(parameter.isfinite().all()) for parameter in resumed.model.parameters())
@@ -268,7 +268,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_says_what_the_newest_
     assert str(again.value) == str(stop.value)
 
 
-@pytest.mark.parametrize(("bad", "said"), [(1, "There is no checkpoint yet"), (3, "newest checkpoint is of step 2,")])
+@pytest.mark.parametrize(
+    ("bad", "said"), [(1, "There is no checkpoint yet"), (3, "newest checkpoint is of step 2 and")]
+)
 def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, said: str
 ) -> None:

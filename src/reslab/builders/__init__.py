@@ -8,7 +8,7 @@ from .checks import (
     warn_of_large_groups,
     warn_of_late_drops,
     warn_of_long_warmup,
-    warn_of_vain_settings,
+    warn_of_unused_settings,
 )
 from .data import build_preprocess, build_splits, largest_short_side, match_model_to_data
 from .network import build_network, choose_engine, load_weights, synchronize_batch_norm
@@ -36,5 +36,5 @@ __all__ = [
     "warn_of_large_groups",
     "warn_of_late_drops",
     "warn_of_long_warmup",
-    "warn_of_vain_settings",
+    "warn_of_unused_settings",
 ]

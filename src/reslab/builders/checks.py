@@ -1,4 +1,4 @@
-"""What must hold before a run starts: a check raises for a value that cannot work, a warning names one in vain."""
+"""What must hold before a run starts: checks raise for values that cannot work and warn of values without effect."""
 
 import logging
 from dataclasses import fields
@@ -17,7 +17,7 @@ from reslab.weights.transfer import check_same_body, read_start
 log = logging.getLogger(__name__)
 
 
-def warn_of_vain_settings(config: RunConfig, world: World) -> None:
+def warn_of_unused_settings(config: RunConfig, world: World) -> None:
     """Warn, before a run starts, of settings that will have no effect."""
     warn_of_late_drops(config)
     warn_of_long_warmup(config)
@@ -37,11 +37,15 @@ def check_weights(config: RunConfig) -> None:
 
 
 def check_classes(config: DataConfig, train: Dataset) -> None:
-    """Raise RunError for training images of a single class."""
+    """Check that the training images have at least two classes.
+
+    Raises:
+        RunError: They have one.
+    """
     if len(train.class_names) < 2:
         only = ", ".join(map(repr, train.class_names))
         raise RunError(
-            f"{config.path or train.name}: all its training images are of class {only}; a classifier needs at least 2 "
+            f"{config.path or train.name}: all training images are of class {only}. A classifier needs at least 2 "
             "classes."
         )
 
@@ -62,15 +66,18 @@ def check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -
         return
     has = f"data.{split}_size is {size}, but {train.name} has a {split} part of its own ({len(own):,} images)"
     if isinstance(train, ArrayDataset):
-        raise UsageError(f"{has}, so that nothing is held out: leave it out, or set it to 0.")
+        raise UsageError(f"{has}, so nothing can be held out for it. Leave the setting out, or set it to 0.")
     # no error: recipes for image folders carry a size for folders without the part
     log.info("%s: that is used, and nothing is held out for it.", has)
 
 
 def check_views(config: DataConfig, train: Dataset) -> None:
-    """Raise UsageError for settings of photos that would have no effect on this data.
+    """Check that every setting of photos has an effect on this data.
 
-    Only for a run that starts: a resumed run is opened as it is, and other data is evaluated by a run's settings.
+    Only a new run is checked: a resumed run is opened as it is, and other data is evaluated with a run's settings.
+
+    Raises:
+        UsageError: A setting has no effect.
     """
     if isinstance(train, ArrayDataset):
         for field in fields(PhotoConfig):
@@ -78,19 +85,23 @@ def check_views(config: DataConfig, train: Dataset) -> None:
             if value != field.default:
                 usual = "none" if field.default is None else str(field.default).lower()
                 raise UsageError(
-                    f"data.photos.{field.name} is {value!r}, which is for image files, but {train.name} has images of "
-                    f"one size in memory: leave it out, or set it to {usual}."
+                    f"data.photos.{field.name} is {value!r}. It is for image files, but {train.name} has images of one "
+                    f"size in memory. Leave the setting out, or set it to {usual}."
                 )
     elif config.photos.resize_mode != "crop" and config.photos.short_side not in (None, _square(config)):
         raise UsageError(
             f"data.photos.short_side is {config.photos.short_side}, but data.photos.resize_mode is "
-            f"{config.photos.resize_mode!r}, and only 'crop' has a shorter side to crop from: leave it out, or set it "
-            "to none."
+            f"{config.photos.resize_mode!r}. Only 'crop' crops from a shorter side. Leave short_side out, or set it to "
+            "none."
         )
 
 
 def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None:
-    """Raise UsageError where a micro-batch, or a group of batch norm's, is too small to have a variance."""
+    """Check that no batch norm of the training sees a single value per channel, which has no variance.
+
+    Raises:
+        UsageError: One does: the micro-batches or the groups of batch norm are too small.
+    """
     count = config.train.batch_size // world.size // config.train.accumulation_steps
     group = config.batch_norm.group_size or count
     smallest = count % group or group
@@ -106,14 +117,18 @@ def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None
     except ValueError:  # raised by batch norm
         raise UsageError(
             f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation_steps "
-            f"{config.train.accumulation_steps} and batch_norm.group_size {config.batch_norm.group_size}: that leaves "
-            f"a single image for a batch norm, and {config.model.label} makes one value per channel of {side}x{side} "
-            "pixels, which has no variance. Use more images at a time, or larger ones."
+            f"{config.train.accumulation_steps} and batch_norm.group_size {config.batch_norm.group_size}. So a batch "
+            f"norm sees a single image, of which {config.model.label} makes one value per channel ({side}x{side} "
+            "pixels come in): one value has no variance. Use more images at a time, or larger images."
         ) from None
 
 
 def check_image_size(config: RunConfig, preprocess: PreprocessSpec, train: Dataset) -> None:
-    """Raise UsageError for a VGG that would see images of another size than its own; other networks take any."""
+    """Check that a VGG sees images of its own size only; other networks take any size.
+
+    Raises:
+        UsageError: It would see another size, in training or in evaluation.
+    """
     if config.model.family != "vgg":
         return
     with torch.device("meta"):
@@ -148,7 +163,7 @@ def warn_of_late_drops(config: RunConfig) -> None:
     half, three_quarters = iterations // 2, iterations * 3 // 4  # where the paper has its drops
     earlier = f"schedule.milestones to [{half},{three_quarters}], or " if 0 < half < three_quarters else ""
     log.warning(
-        "the learning rate never drops at %s: the run ends before (train.iterations is %d). Set %sschedule.kind to "
+        "the learning rate never drops at %s: the run ends earlier (train.iterations is %d). Set %sschedule.kind to "
         "cosine, which ends with the run.",
         ", ".join(map(str, late)), iterations, earlier,
     )  # fmt: skip
@@ -158,8 +173,8 @@ def warn_of_long_warmup(config: RunConfig) -> None:
     """Warn of a linear warm-up that is longer than the run."""
     if isinstance(config.warmup, LinearWarmup) and config.warmup.iterations > config.train.iterations:
         log.warning(
-            "the warm-up takes %d iterations and the run has %d (train.iterations): the learning rate never reaches "
-            "%s. Set fewer warmup.iterations, or warmup.kind to none.",
+            "the warm-up takes %d iterations, but the run has only %d (train.iterations): the learning rate never "
+            "reaches %s. Set fewer warmup.iterations, or warmup.kind to none.",
             config.warmup.iterations, config.train.iterations, config.optim.lr,
         )  # fmt: skip
 
@@ -170,7 +185,7 @@ def warn_of_large_groups(config: RunConfig, world: World) -> None:
     group = config.batch_norm.group_size
     if group is not None and group > count:
         log.warning(
-            "batch_norm.group_size is %d, but only %d image(s) go through the network together: batch norm takes its "
-            "statistics over all of them, as without the setting.",
+            "batch_norm.group_size is %d, but only %d image(s) go through the network together: the setting has no "
+            "effect, and batch norm takes its statistics over all of them.",
             group, count,
         )  # fmt: skip

@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as in the paper's 10-crop testing
 
 
-def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
+def build_splits(config: DataConfig, *, for_new_run: bool = False) -> Splits:
     """Open the data; hold a test or validation part that is asked for and missing out of the training images.
 
     Args:
         config: Which data, and what is held out of it.
-        begins: Whether it is for a run that starts, which needs two classes and may not hold out a part that data in
-            memory has of its own. A resumed run's data is opened as it is, and so is data to evaluate on.
+        for_new_run: Check what a new run needs: two classes, and no held-out part that data in memory already has.
+            The data of a resumed run, and data to evaluate on, is opened as it is.
 
     Raises:
         UsageError: The data does not take a setting of its parts or channels; for views see `check_views`.
@@ -41,7 +41,7 @@ def build_splits(config: DataConfig, *, begins: bool = False) -> Splits:
         )
     if config.validation_is == "test":
         validation, test = None, _validation_as_test(splits)
-    if begins:
+    if for_new_run:
         check_classes(config, train)
         check_held_out("validation", config.validation_size, validation, train)
         check_held_out("test", config.test_size, test, train)

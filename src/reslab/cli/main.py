@@ -101,9 +101,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (RunError, OSError) as error:
         return _say(error, EXIT_FAILURE)
     except (MemoryError, RuntimeError) as error:
-        from reslab.system.memory import is_want_of_memory
+        from reslab.system.memory import is_out_of_memory
 
-        if not is_want_of_memory(f"{type(error).__name__}: {error}"):
+        if not is_out_of_memory(f"{type(error).__name__}: {error}"):
             raise
         return _say(f"out of memory: {(str(error).splitlines() or ['MemoryError'])[0]}", EXIT_FAILURE)
 

@@ -99,12 +99,12 @@ def part_of(splits: "Splits", split: str) -> "Dataset":
 def warn_of_known_images(run_or_model: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
     """Warn of images that the run used in another split: on training images a score is too good."""
     from reslab.artifacts.run_folder import RunFolder
-    from reslab.runs.data import known_images
+    from reslab.runs.data import count_known_images
 
     run_or_model = _run_if_its_own(run_or_model)
     if data is None or not run_or_model.is_dir():
         return
-    known = known_images(RunFolder.open(run_or_model), dataset)
+    known = count_known_images(RunFolder.open(run_or_model), dataset)
     known.pop(split, None)
     if known:
         parts = ", ".join(f"{count:,} for {name}" for name, count in sorted(known.items()))
@@ -116,10 +116,10 @@ def warn_of_known_images(run_or_model: Path, data: Path | None, dataset: "Datase
 
 def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
     """Count the images that the model file's own run used, by split; none for a file outside a run."""
-    from reslab.runs.data import same_files
+    from reslab.runs.data import count_own_files
 
     folder = _run_of(model)
-    return Counter() if folder is None else same_files(folder, dataset)
+    return Counter() if folder is None else count_own_files(folder, dataset)
 
 
 def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) -> bool:
@@ -128,7 +128,7 @@ def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) 
     Other data that is called a test set counts if its images share class and file name with some of the run's.
     """
     from reslab.data import FileDataset
-    from reslab.runs.data import known_images
+    from reslab.runs.data import count_known_images
 
     folder, is_named = _run_of(model), split in ("test", "all")
     if folder is None or data is None:
@@ -136,7 +136,7 @@ def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) 
     if not is_named:
         return used_by_run(model, dataset)["test"] > 0
     has_list = isinstance(dataset, FileDataset) and folder.split_path.exists()
-    return not has_list or known_images(folder, dataset)["test"] > 0
+    return not has_list or count_known_images(folder, dataset)["test"] > 0
 
 
 def _run_if_its_own(run_or_model: Path) -> Path:

@@ -34,21 +34,26 @@ def has_amx() -> bool:
 def pick_device(name: torch.device | str = "auto", local_rank: int = 0) -> torch.device:
     """Return the device to compute on, checked against what torch sees on this machine.
 
-    On CUDA, float32 then means float32 in this process: by default torch lets cuDNN round a convolution's inputs to
-    TF32 (10 bits of mantissa), and neither a tolerance of 1e-5 nor the word "fp32" in a record would hold.
+    On CUDA it also turns TF32 off for this process. By default torch lets cuDNN round a convolution's inputs to TF32
+    (10 bits of mantissa): then neither a tolerance of 1e-5 nor the word "fp32" in a record would hold.
 
     Args:
         name: "auto" (a GPU where torch sees one, else the CPU), "cpu", "cuda", or one GPU such as "cuda:1".
         local_rank: This process's number on its machine: which GPU "auto" and "cuda" mean.
 
+    Returns:
+        The device; a CUDA GPU with its number.
+
     Raises:
-        UsageError: The name is not a device's.
+        UsageError: No device has this name.
         RunError: This machine does not have the device, or has no GPU for this rank.
     """
     visible = _visible_devices()
     device = _parse_device("cuda" if str(name) == "auto" and "cuda" in visible else name, visible)
     if str(device) not in visible:
-        raise RunError(f"device is {str(name)!r}, but this torch sees no such device; allowed: {', '.join(visible)}.")
+        raise RunError(
+            f"device is {str(name)!r}, but torch sees no such device on this machine; allowed: {', '.join(visible)}."
+        )
     if device.type == "cuda":
         device = _own_gpu(local_rank) if device.index is None else device
         torch.backends.cudnn.allow_tf32 = False
@@ -80,8 +85,8 @@ def _own_gpu(local_rank: int) -> torch.device:
     count = torch.cuda.device_count()
     if local_rank >= count:
         raise RunError(
-            f"process {local_rank} of this machine has no GPU of its own: torch sees {count}; start at most {count} "
-            "process(es) on this machine, or set the device to cpu."
+            f"process {local_rank} of this machine has no GPU of its own: torch sees {count} GPU(s). Start at most "
+            f"{count} process(es) on this machine, or set the device to cpu."
         )
     device = torch.device("cuda", local_rank)
     if local_rank > 0:  # NCCL and every "cuda" without a number mean the current device, which is 0 unless set

@@ -1,4 +1,4 @@
-"""The engines a trained network can run on. Each maker returns images -> logits, both float32 on the CPU or a GPU."""
+"""The engines that a trained network can run on: torch, compiled torch, ONNX Runtime, OpenVINO."""
 
 import tempfile
 import warnings
@@ -21,10 +21,10 @@ from .hardware import has_bf16
 from .race import race
 from .rate_cache import cached_rates
 
-Forward = Callable[[Tensor], Tensor]
+Forward = Callable[[Tensor], Tensor]  # float32 images [n, channels, height, width] -> float32 logits [n, num_classes]
 
 _ROUNDS = 4
-_PAUSE_SECONDS = 0.05  # the threads of one engine spin on for a while and would slow the next
+_PAUSE_SECONDS = 0.05  # one engine's threads keep spinning for a while and would slow the next engine
 
 
 def _torch_fp32(model: Network, example: Tensor) -> Forward:
@@ -62,10 +62,19 @@ def _inference(model: nn.Module, dtype: torch.dtype = torch.float32) -> Forward:
 
 
 def onnx_bytes(model: Network, example: Tensor) -> bytes:
-    """Return the network as ONNX: input "images" [batch, channels, height, width], output "logits" [batch, classes]."""
-    example = torch.cat([example, example])[:2].cpu()  # a batch of one would be taken for a constant
+    """Return the network as an ONNX model, with batch norm folded into the convolutions.
+
+    Args:
+        model: The network.
+        example: float32 images [n, channels, height, width]; the ONNX model takes any n of the same size.
+
+    Returns:
+        The bytes of a file with input "images" [batch, channels, height, width] and output "logits"
+        [batch, num_classes], both float32.
+    """
+    example = torch.cat([example, example])[:2].cpu()  # the exporter would take a batch of one for a constant
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")  # of the exporter about its own code
+        warnings.simplefilter("ignore")  # the exporter warns about its own code
         program = torch.onnx.export(
             fold_batch_norm(model).cpu(),
             (example,),
@@ -123,23 +132,41 @@ _EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
 
 
 def problem(engine: str, device: torch.device) -> str | None:
-    """Return why an engine cannot be used here, and what to do about it; None where it can."""
+    """Return why an engine cannot be used on this machine, and what to do about it.
+
+    Args:
+        engine: A key of `MAKERS`.
+        device: Where the network is to be computed.
+
+    Returns:
+        The end of a sentence without its full stop; None for an engine that can be used.
+    """
     missing = [package for package in _NEEDS.get(engine, ()) if find_spec(package) is None]
     if missing:
         return f"{', '.join(missing)} is missing; install it with: pip install 'reslab[{_EXTRAS[engine]}]'"
     if engine in _NEEDS and device.type != "cpu":
-        return "it runs on the CPU here"
+        return f"reslab runs it on the CPU only, and the device is {device.type}"
     if engine == "torch-bf16" and not has_bf16(device):
         return f"this {device.type} has no native bfloat16"
     if engine == "torch-compiled" and device.type == "cpu" and compiler() is None:
-        return "there is no C++ compiler (g++) here"
+        return "this machine has no C++ compiler; install g++"
     return None
 
 
 def make(engine: str, model: Network, example: Tensor) -> Forward:
-    """Return the network on an engine. example: float32 [n, channels, height, width] on the device to run on.
+    """Put a network on an engine.
 
-    Raises RunError, with the reason, where the engine cannot be used.
+    Args:
+        engine: A key of `MAKERS`.
+        model: The network, on the device of `example`.
+        example: float32 images [n, channels, height, width], on the device to run on; the engine is made for batches
+            like this one.
+
+    Returns:
+        A function from float32 images [n, channels, height, width] to float32 logits [n, num_classes].
+
+    Raises:
+        RunError: The engine cannot be used on this machine; the message says why.
     """
     reason = problem(engine, example.device)
     if reason:
@@ -150,9 +177,9 @@ def make(engine: str, model: Network, example: Tensor) -> Forward:
         return forward
     except RunError:
         raise
-    except Exception as error:  # whatever a foreign engine raises
+    except Exception as error:  # whatever another library raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunError(f"engine {engine!r} does not run here: {first}") from error
+        raise RunError(f"engine {engine!r} fails on this machine: {first}") from error
 
 
 def _check_logits(logits: Tensor, shape: tuple[int, int]) -> None:
@@ -165,7 +192,15 @@ def _check_logits(logits: Tensor, shape: tuple[int, int]) -> None:
 
 
 def inference_rates(model: Network, example: Tensor) -> dict[str, float]:
-    """Return images per second of each engine of this machine for batches like `example`; measured once and kept."""
+    """Return how fast each engine of this machine runs a network; measured once, then read from the cache.
+
+    Args:
+        model: The network, on the device of `example`.
+        example: A batch of the size and on the device to measure: float32 [n, channels, height, width].
+
+    Returns:
+        Images per second by the engine's name; without the engines that fail.
+    """
     engines = [name for name in MAKERS if problem(name, example.device) is None]
     facts = [asdict(model.spec), list(example.shape), engines]
     return cached_rates("inference", facts, example.device, lambda: _measured_rates(model, engines, example))

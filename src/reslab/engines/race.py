@@ -23,18 +23,21 @@ def race(
     far_behind: float = math.inf,
     pause_seconds: float = 0.0,
 ) -> dict[str, float]:
-    """Return images per second of each candidate's fastest call, of calls made in turn in this process.
+    """Time each candidate's fastest call; the candidates are called in turn, in this process.
 
-    All are made first; the first round warms up (and compiles) and does not count. A candidate that fails on this
-    machine, whatever it raises, is left out with a warning.
+    All calls are made ready first. The first round warms up (and compiles) and does not count. A candidate that fails
+    on this machine, whatever it raises, is left out with a warning.
 
     Args:
-        candidates: By name, what makes the call to time.
+        candidates: By name, a function that makes the call to time.
         device: Where the calls compute.
-        images: How many images one call computes.
-        rounds: How often each is called.
-        far_behind: A candidate that takes more than this many times the best one's time is not called again.
-        pause_seconds: Rest before each call, where the threads of one candidate spin on and would slow the next.
+        images: Images that one call computes.
+        rounds: Calls of each candidate, with the one that warms up.
+        far_behind: A candidate that takes more than this many times the fastest one's seconds is not called again.
+        pause_seconds: Rest before each call, for engines whose threads keep spinning and would slow the next one.
+
+    Returns:
+        Images per second by the candidate's name, rounded to 0.1.
     """
     log.info("measuring which engine is the fastest on this machine (%s) ...", ", ".join(candidates))
     calls = _made(candidates)

@@ -12,7 +12,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.engines.hardware import collect_environment, pick_device
 from reslab.errors import RunError, UsageError
 from reslab.system.files import to_json
-from reslab.system.memory import failing_for_memory
+from reslab.system.memory import explain_out_of_memory
 
 from .arms import ArmRun, Size
 from .evidence import Evidence, EvidenceDocument, Made, Measured, NetworkT, OnceT
@@ -89,7 +89,7 @@ def run_experiment(experiment: Experiment[NetworkT, OnceT], size: Size, setup: S
     models: dict[str, list[str]] = {}
     for run, record in records.items():
         models.setdefault(run.arm.name, []).append(model_hash(record))
-    with failing_for_memory(
+    with explain_out_of_memory(
         f"{experiment.name}: what is measured", "The runs are kept; the same command measures again."
     ):
         document = EvidenceDocument(

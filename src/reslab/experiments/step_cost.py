@@ -18,7 +18,7 @@ from reslab.config import RunConfig, from_dict, to_dict
 from reslab.errors import RunError
 from reslab.runs.context import context_for_timing
 from reslab.runs.train import make_trainer
-from reslab.system.memory import is_want_of_memory, keep_freed_memory
+from reslab.system.memory import is_out_of_memory, keep_freed_memory
 
 
 class OutOfMemoryError(RunError):
@@ -62,7 +62,7 @@ def step_cost(config: RunConfig, steps: int) -> StepCost:
         return StepCost(**json.loads(done.stdout.splitlines()[-1]))
     lines = done.stderr.strip().splitlines() or ["no message"]
     was_killed = sys.platform != "win32" and done.returncode == -signal.SIGKILL
-    if was_killed or is_want_of_memory(done.stderr):
+    if was_killed or is_out_of_memory(done.stderr):
         raise OutOfMemoryError(f"{config.recipe}: out of memory in the training steps: {lines[-1]}")
     raise RunError(f"{config.recipe}: the training steps could not be measured: {lines[-1]}")
 

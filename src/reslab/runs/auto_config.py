@@ -58,7 +58,7 @@ def plan_for_data(
 
 
 def _facts(config: DataConfig, has_gpu: bool) -> FolderFacts:
-    splits = build_splits(config, begins=True)
+    splits = build_splits(config, for_new_run=True)
     train = splits.train
     if not isinstance(train, FileDataset):
         raise UsageError(

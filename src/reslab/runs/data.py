@@ -50,7 +50,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     RunError names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left;
     UsageError a setting that would have no effect on this data.
     """
-    splits = builders.build_splits(config, begins=True)
+    splits = builders.build_splits(config, for_new_run=True)
     builders.check_views(config, splits.train)
     paths = image_paths(splits)
     if not paths:
@@ -113,7 +113,7 @@ def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
     return RunData(splits)
 
 
-def known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
+def count_known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     """Count the images of other data that a run knows, by its splits: those of the same class and file name.
 
     Nothing is known of images in memory.
@@ -126,7 +126,7 @@ def known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     return Counter(split for split in found if split is not None)
 
 
-def same_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
+def count_own_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
     """Count the files of a data set that are a run's own, by the split that they are in there."""
     place = from_dict(folder.config()).data.path
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists() or place is None:

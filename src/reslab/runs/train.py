@@ -23,7 +23,7 @@ from reslab.runs.context import RunContext, make_context
 from reslab.runs.data import begin_data, data_of_run
 from reslab.runs.session import add_session, check_same_run, create_folder, last_engine
 from reslab.system.files import sha256_of
-from reslab.system.memory import failing_for_memory, keep_freed_memory
+from reslab.system.memory import explain_out_of_memory, keep_freed_memory
 from reslab.train import Monitor, Observer, Records, Trainer
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     device = pick_device(config.compute.device, world.local_rank)
     keep_freed_memory()
     open_run = resume_run if resume else start_run
-    with process_group(world, device), failing_for_memory(f"the training of {path}", _WITH_LESS_MEMORY):
+    with process_group(world, device), explain_out_of_memory(f"the training of {path}", _WITH_LESS_MEMORY):
         _fit_and_finish(open_run(config, path, device, world, observers))
     return RunFolder(path)
 
@@ -87,7 +87,7 @@ def start_run(
     RunFolder.check_is_free(path)  # before any data is read
     builders.check_weights(config)
     if world.is_main:
-        builders.warn_of_vain_settings(config, world)
+        builders.warn_of_unused_settings(config, world)
     context = make_context(config, begin_data(config.data, world), device, world)
     builders.check_micro_batches(context.config, context.splits.train, world)
     builders.check_image_size(context.config, context.preprocess, context.splits.train)

@@ -32,7 +32,12 @@ class Cpu:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cuda:
-    """A CUDA device. version: of the CUDA toolkit that torch was built with."""
+    """A CUDA device.
+
+    Attributes:
+        name: As torch calls it.
+        version: Of the CUDA toolkit that torch was built with.
+    """
 
     name: str
     version: str | None
@@ -40,7 +45,12 @@ class Cuda:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """The source code that ran: its git commit, and whether it was changed since; both None without git."""
+    """The source code that ran; both fields are None for an installed package.
+
+    Attributes:
+        commit: The git commit.
+        is_dirty: Whether the source was changed since that commit.
+    """
 
     commit: str | None
     is_dirty: bool | None
@@ -71,7 +81,7 @@ class Machine:
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """Return what the processor says it can do; empty where the system does not tell."""
+    """Return the processor's feature flags as /proc/cpuinfo lists them; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -81,9 +91,12 @@ def cpu_flags() -> frozenset[str]:
 
 
 def onednn_limit() -> str:
-    """Return the instruction set that oneDNN, which computes torch's convolutions, is held to: in small letters.
+    """Return the newest instruction set that the environment lets oneDNN use, which computes torch's convolutions.
 
-    It is "" without a limit. oneDNN reads these two variables, in this order, whatever their case.
+    oneDNN reads ONEDNN_MAX_CPU_ISA, then DNNL_MAX_CPU_ISA, in upper or lower case.
+
+    Returns:
+        Its name in small letters; "" without a limit.
     """
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
     return "" if limit.lower() in ("all", "default") else limit.lower()
@@ -100,7 +113,7 @@ def cpu_name() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the source this package runs from; None for an installed copy."""
+    """Return what git prints about the source that this package runs from; None for an installed copy."""
     folder = Path(__file__).parent
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
@@ -118,7 +131,7 @@ def source_version() -> Source:
 
 
 def collect(threads: int, cuda: Cuda | None = None) -> Machine:
-    """Collect the facts of this machine.
+    """Collect versions and hardware of this machine.
 
     Args:
         threads: Threads that torch computes with.

@@ -1,4 +1,4 @@
-"""Keep freed memory for the next training step, and name an error of memory as one."""
+"""Keep freed memory for the next training step, and explain out-of-memory errors."""
 
 import ctypes
 import sys
@@ -11,10 +11,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Let malloc hold on to what is freed; return whether this system's malloc (glibc) was told so.
+    """Let malloc keep freed memory instead of returning it to the system.
 
-    Every training step frees its activations at the end, and the kernel then zeroes the same pages again in the next:
-    thousands of page faults. Peak memory does not change; memory that other libraries free is kept as well.
+    Every training step frees its activations at its end. Returned to the system, the same pages would be zeroed again
+    in the next step: thousands of page faults. Peak memory does not change; memory that other libraries free is kept
+    as well.
+
+    Returns:
+        Whether this system's malloc can do so (glibc's can).
     """
     if sys.platform != "linux":
         return False
@@ -26,19 +30,27 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
 
 
-def is_want_of_memory(message: str) -> bool:
-    """Return whether an error's message says that there was not enough memory, as torch and Python word it."""
+def is_out_of_memory(message: str) -> bool:
+    """Return whether an error's message says that memory ran out, as torch and Python word it."""
     words = ("out of memory", "memoryerror", "can't allocate memory", "cannot allocate memory")
     return any(word in message.lower() for word in words)
 
 
 @contextmanager
-def failing_for_memory(what: str, remedy: str) -> Iterator[None]:
-    """Turn an out-of-memory error inside the block into a RunError: what needed memory, and what to do."""
+def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
+    """Turn an out-of-memory error inside the block into a RunError.
+
+    Args:
+        what: What needed the memory; the message begins with it.
+        remedy: What to do, as sentences for the end of the message.
+
+    Raises:
+        RunError: Memory ran out.
+    """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch has no type of its own for the CPU's
-        if isinstance(error, RunError) or not is_want_of_memory(f"{type(error).__name__}: {error}"):
+    except (MemoryError, RuntimeError) as error:  # on a CPU torch raises a plain RuntimeError
+        if isinstance(error, RunError) or not is_out_of_memory(f"{type(error).__name__}: {error}"):
             raise
         reason = (str(error).splitlines() or ["MemoryError"])[0]
         raise RunError(f"{what} does not fit into memory: {reason.rstrip('.')}. {remedy}") from None

@@ -1,4 +1,4 @@
-"""Where this package keeps files of its own on the user's machine."""
+"""Where this package keeps its own files on the user's machine."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from platformdirs import user_cache_path
 
 
 def cache_folder() -> Path:
-    """Return the folder for whatever can be made or downloaded again; nothing is created.
+    """Return the folder for files that can be made or downloaded again; the folder is not created.
 
     On Linux it is `$XDG_CACHE_HOME/reslab`, by default `~/.cache/reslab`; elsewhere, the system's place for caches.
     """

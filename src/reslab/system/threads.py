@@ -1,4 +1,4 @@
-"""Work that threads do a little before its result is needed."""
+"""Work that threads do ahead of the time its results are needed."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence

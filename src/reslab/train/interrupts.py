@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which the loop grants between two steps."""
+"""Ctrl-C and SIGTERM as a request to stop, which the training loop follows between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -7,14 +7,18 @@ from typing import Any
 
 
 class StopRequest:
-    """Whether somebody has asked the training to stop."""
+    """A request to stop the training.
+
+    Attributes:
+        is_made: Whether Ctrl-C or SIGTERM came.
+    """
 
     def __init__(self) -> None:
         self.is_made = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM finish the step; a second Ctrl-C ends at once."""
+        """Inside the block, let Ctrl-C and SIGTERM make the request; a second Ctrl-C ends at once."""
 
         def ask(number: int, frame: Any) -> None:
             if self.is_made and number == signal.SIGINT:
@@ -23,7 +27,7 @@ class StopRequest:
 
         try:
             previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: whoever runs this there handles signals
+        except ValueError:  # not in the main thread, where Python does not let a signal be handled
             yield
             return
         try:

@@ -1,4 +1,4 @@
-"""What training makes small."""
+"""The training loss."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,18 @@ from reslab.data.stream import Batch
 
 
 class CrossEntropy:
-    """The mean cross-entropy of a batch; mixed images count for both of their labels.
+    """The mean cross-entropy of a batch; a mixed image counts for both of its labels.
 
-    class_weights: one for each class, None for equal ones; label_smoothing: the share given to all classes alike.
-    With weights it is sum(weight of the label x loss) / n over the n images, so that it is the mean of the losses of
-    its parts, and an image counts the same in any company. torch's own weighted loss divides by the sum of the weights,
-    and weighs the share of each class in the smoothing by that class: where one is rare, what every image gives away
-    goes to it, and beyond some 1:19 of two classes the best answer to a common image is the rare class.
+    With class weights it is sum(weight of the label x loss) / n over the n images. So a batch's loss is the mean of its
+    micro-batches' losses, and an image counts the same whatever the other images are. torch's weighted loss does
+    neither: it divides by the sum of the weights. It also weighs label smoothing by class, which gives a rare class
+    most of what every image gives away: from about 1:19 of two classes on, the loss of a common image is lowest for a
+    prediction of the rare class.
+
+    Args:
+        device: Where the logits are.
+        class_weights: A weight for each class; None for equal weights.
+        label_smoothing: The probability that is spread evenly over all classes (Szegedy et al. 2016).
     """
 
     def __init__(self, device: torch.device, class_weights: Sequence[float] | None, label_smoothing: float) -> None:
@@ -24,7 +29,15 @@ class CrossEntropy:
         self._smoothing = label_smoothing
 
     def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of logits [n, num_classes], a scalar."""
+        """Return the loss.
+
+        Args:
+            logits: float32 [n, num_classes].
+            batch: The batch that they are of.
+
+        Returns:
+            A scalar.
+        """
         loss = self._against(logits, batch.labels)
         if batch.other_labels is None:
             return loss

@@ -8,7 +8,15 @@ from torch.optim import Optimizer
 
 
 def read_optimizer_state(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors that the optimizer keeps for the model's parameters: "SLOT.PARAMETER" -> tensor on the CPU."""
+    """Return the tensors that an optimizer keeps for a model's parameters.
+
+    Args:
+        optimizer: The optimizer.
+        model: The model whose parameters it updates.
+
+    Returns:
+        "SLOT.PARAMETER" -> tensor on the CPU; for example "momentum_buffer.conv1.weight".
+    """
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{slot}.{names[parameter]}": value.detach().cpu().contiguous()
@@ -19,7 +27,13 @@ def read_optimizer_state(optimizer: Optimizer, model: nn.Module) -> dict[str, Te
 
 
 def write_optimizer_state(optimizer: Optimizer, model: nn.Module, slots: Mapping[str, Tensor]) -> None:
-    """Put back what `read_optimizer_state` returned, in the place of all that the optimizer keeps."""
+    """Replace all that an optimizer keeps by what `read_optimizer_state` returned.
+
+    Args:
+        optimizer: The optimizer, changed in place.
+        model: The model whose parameters it updates.
+        slots: "SLOT.PARAMETER" -> tensor.
+    """
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for key, value in slots.items():

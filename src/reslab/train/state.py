@@ -1,4 +1,4 @@
-"""The options and the state of a training loop, its records, its monitor and its observers."""
+"""What a training loop is given besides its network and data: options, records, a monitor and observers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,20 @@ from reslab.models import Network
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
-    """The numbers of the loop; everything is counted in iterations (optimizer steps)."""
+    """The numbers of the loop; everything is counted in iterations (optimizer steps).
+
+    Attributes:
+        iterations: Steps of the whole training.
+        accumulation: Micro-batches of a step, whose gradients are added.
+        use_bf16: Whether the forward pass runs in bfloat16 (autocast).
+        clip_norm: Largest norm of all gradients together; None for no limit.
+        label_smoothing: The probability that the loss spreads evenly over all classes.
+        class_weights: The weight of each class in the loss; None for equal weights.
+        log_every: Steps of a window, whose mean loss and error make one row.
+        evaluate_every: Steps between two evaluations of the monitored split.
+        checkpoint_every: Steps between two checkpoints.
+        patience_evaluations: Stop after this many evaluations without a lower error; None to train to the end.
+    """
 
     iterations: int
     accumulation: int = 1
@@ -29,15 +42,24 @@ class TrainOptions:
 
 
 class Observer(Protocol):
-    """Something that looks on (a progress bar, a logger) and changes nothing."""
+    """Something that watches the training (a progress bar, a logger) and changes nothing."""
 
-    def on_step(self, step: int, loss: Tensor) -> None: ...
-    def on_row(self, row: MetricsRow) -> None: ...
+    def on_step(self, step: int, loss: Tensor) -> None:
+        """Receive the number of a finished step and this process's loss (a scalar on the device)."""
+
+    def on_row(self, row: MetricsRow) -> None:
+        """Receive a row of the metrics as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Where a run writes: metrics that repeat to the byte, timings that do not, checkpoints. None: nowhere."""
+    """Where a training writes; None leaves a part out.
+
+    Attributes:
+        metrics: Losses and errors, which equal runs write byte for byte.
+        timing: Seconds, which differ from run to run.
+        checkpoints: Where checkpoints go.
+    """
 
     metrics: RowLog[MetricsRow] | None = None
     timing: RowLog[TimingRow] | None = None
@@ -45,13 +67,20 @@ class Records:
 
     @property
     def logs(self) -> tuple[RowLog[MetricsRow] | RowLog[TimingRow], ...]:
-        """Those that are written."""
+        """The logs that are written."""
         return tuple(log for log in (self.metrics, self.timing) if log)
 
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """An evaluation made along the way. split: its name in the rows; may_choose: False for the test set."""
+    """An evaluation that the training makes every so often.
+
+    Attributes:
+        split: The name of the evaluated split, as the rows have it.
+        evaluate: Evaluates the network on the split.
+        may_choose: Whether the result may decide the schedule, the best weights and when to stop; False for the test
+            set.
+    """
 
     split: str
     evaluate: Callable[[Network], Evaluation]

@@ -24,7 +24,7 @@ from reslab.models import Network
 from reslab.models.normalization import reestimate_running_statistics
 from reslab.optim import ErrorWarmup, LearningRate, PlateauDecay, WeightAverage
 
-from .divergence import diverged, has_finite_weights
+from .divergence import divergence_error, has_finite_weights
 from .interrupts import StopRequest
 from .loss import CrossEntropy
 from .optimizer_state import read_optimizer_state, write_optimizer_state
@@ -34,9 +34,26 @@ from .state import Monitor, Observer, Records, TrainOptions
 class Trainer:
     """Trains `model` on `stream` for `options.iterations` steps.
 
-    model: on its device already, blocks compiled or not; card: what its model file says besides the weights.
-    Two trainers with the same parts, seed, threads and precision end with the same bits on a CPU, however often one
-    of them was stopped and resumed.
+    On a CPU, two trainers with the same arguments, seed, threads and precision end with the same bits, however often
+    one of them was stopped and resumed.
+
+    Args:
+        model: On its device already; its blocks may be compiled.
+        optimizer: Updates the model's parameters.
+        learning_rate: The rate at each step, which the optimizer is given.
+        stream: The batches, by step.
+        options: The numbers of the loop.
+        card: What the model file says besides the weights.
+        device: Where the model is.
+        world: This process's place among all that train together; None for a single process.
+        average: A moving average of the weights, which is then what is evaluated.
+        monitor: What to evaluate along the way.
+        records: Where to write.
+        observers: What watches the training, such as a progress bar.
+
+    Attributes:
+        state: The position and the best evaluation so far: what a checkpoint keeps.
+        latest: The newest evaluation of the monitored split: after which step, and its counts.
     """
 
     def __init__(
@@ -64,7 +81,7 @@ class Trainer:
         if self.world.size > 1:
             self.replica = replicate(model)
         self.state = TrainState()
-        self.latest: tuple[int, Evaluation] | None = None  # of the monitored split: after which step, what was counted
+        self.latest: tuple[int, Evaluation] | None = None
         self.log_meter, self.warmup_meter = Meter(device), Meter(device)
         is_watched = isinstance(learning_rate.warmup, ErrorWarmup)
         self._meters = (self.log_meter, self.warmup_meter) if is_watched else (self.log_meter,)
@@ -77,7 +94,12 @@ class Trainer:
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def fit(self) -> None:
-        """Train to the end. Interrupted after Ctrl-C or SIGTERM (state saved); RunError when the loss is not finite."""
+        """Train to the end, with logs, evaluations and checkpoints.
+
+        Raises:
+            Interrupted: After Ctrl-C or SIGTERM, with the state saved.
+            RunError: The loss or the weights are not finite, or a file cannot be written.
+        """
         self._clock = time.monotonic()
         with self._stop.listening():
             while self.state.step < self.options.iterations and not self._has_lost_patience():
@@ -106,7 +128,14 @@ class Trainer:
         return self.state.step % every == 0
 
     def train_step(self) -> Tensor:
-        """Make one optimizer step; return this process's mean loss (a scalar on the device)."""
+        """Make one optimizer step.
+
+        Returns:
+            This process's mean loss, a scalar on the device.
+
+        Raises:
+            RunError: The loss is not finite (checked here on a CPU only).
+        """
         self.model.train()
         self._rate = self.learning_rate.at(self.state.step)
         for group in self.optimizer.param_groups:
@@ -116,7 +145,7 @@ class Trainer:
         batch = self.stream.batch(self.state.step)
         self.state.waited_seconds += time.monotonic() - asked
         loss = self.forward_backward(batch)
-        # one number to read on a CPU; on a GPU that would wait for the device, so only the windows are checked
+        # on a GPU reading the loss would wait for the device: there, only whole windows are checked
         if self.device.type == "cpu" and not math.isfinite(loss.item()):
             self._stop_diverged("the training loss is not finite at", self.state.step + 1)
         if self.options.clip_norm is not None:
@@ -147,9 +176,11 @@ class Trainer:
         return total
 
     def reestimate_running_statistics(self, num_batches: int) -> None:
-        """Re-estimate batch norm's running statistics for the current weights: the average over training batches.
+        """Re-estimate batch norm's running statistics for the current weights, as the average over training batches.
 
-        They are the batches that would come next, in the micro-batches, the precision and the processes of training.
+        Args:
+            num_batches: How many of the batches that would come next, computed as in training: in micro-batches, in
+                the same precision, by all processes.
         """
 
         def micro_batches() -> Iterator[Tensor]:
@@ -164,14 +195,14 @@ class Trainer:
         reestimate_running_statistics(self.model, micro_batches(), forward)
         average_running_statistics(self.model)
 
-    # --- what happens now and then ----------------------------------------------------------------------------------
+    # --- not at every step ------------------------------------------------------------------------------------------
 
     def log(self) -> None:
-        """Write the loss and error of the window that is over: of the batches as they were trained on."""
+        """Write the mean loss and error of the window that has ended, of the batches as they were trained on."""
         self._check_losses()
         loss, error = self.log_meter.read()
         self.log_meter.reset()
-        # the rate is not asked for again: the warm-up may have ended with this step
+        # not computed again: the warm-up may have ended with this step
         self._write(TrainRow(step=self.state.step, loss=loss, error=error, lr=self._rate))
         self._tick()
         if self.records.timing and self.world.is_main:
@@ -179,7 +210,7 @@ class Trainer:
             self.records.timing.append(TimingRow(step=self.state.step, seconds=seconds, waited_seconds=waited))
 
     def evaluate(self) -> None:
-        """Evaluate the monitored split; only a split that may choose reaches the schedule, `best` and the patience."""
+        """Evaluate the monitored split; where it may choose, let it decide the schedule, best weights and patience."""
         assert self.monitor is not None
         self._check_losses()
         with self.average.applied() if self.average else nullcontext():
@@ -208,14 +239,18 @@ class Trainer:
             self.state.evaluations_since_best += 1
 
     def save(self) -> None:
-        """Write a checkpoint of this step, once; RunError for one that could not be resumed."""
+        """Write a checkpoint of this step, once.
+
+        Raises:
+            RunError: The loss or the weights are not finite, so that it could not be resumed from.
+        """
         if self.records.checkpoints is None or self._last_saved == self.state.step:
             return
         self._check_losses()
         if not has_finite_weights(self.model):
             self._stop_diverged("the weights are not finite after", self.state.step)
         self._tick()
-        checkpoint = self.checkpoint()  # sums over the processes: every one must take part
+        checkpoint = self.checkpoint()  # sums over all processes, so every process must call it
         if self.world.is_main:
             for log in self.records.logs:
                 log.sync()
@@ -249,12 +284,12 @@ class Trainer:
             self._stop_diverged("the training loss is not finite at or shortly before", self.state.step)
 
     def _stop_diverged(self, what: str, step: int) -> NoReturn:
-        raise diverged(f"{what} step {step}", self._rate, self.records.checkpoints)
+        raise divergence_error(f"{what} step {step}", self._rate, self.records.checkpoints)
 
     # --- state ------------------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:
-        """Return everything that a resume needs."""
+        """Return everything that resuming needs."""
         state = CheckpointState(
             train=replace(self.state),
             learning_rate=self.learning_rate.state_dict(),
@@ -267,7 +302,7 @@ class Trainer:
         return Checkpoint(model=model_bytes(self.model, self.card), training=tensors, state=state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint: weights, optimizer, schedule, sums; and cut the logs back to its step."""
+        """Restore a checkpoint: weights, optimizer, schedule and sums; drop the log rows written after its step."""
         self.load_weights(checkpoint)
         write_optimizer_state(self.optimizer, self.model, _under("optimizer.", checkpoint.training))
         self.state = replace(checkpoint.state.train)
@@ -278,13 +313,13 @@ class Trainer:
         self.cut_logs()
 
     def load_weights(self, checkpoint: Checkpoint) -> None:
-        """Take the weights of a checkpoint, and their moving averages where there are any."""
+        """Load the weights of a checkpoint, and their moving average if the trainer has one."""
         self.model.load_state_dict(safetensors.torch.load(checkpoint.model))
         if self.average is not None:
             self.average.load_state_dict(_under("average.", checkpoint.training))
 
     def cut_logs(self) -> None:
-        """Drop the rows that were written after the current step, by a process that was killed."""
+        """Drop the rows after the current step, which a process that was killed has left."""
         if self.world.is_main:
             for log in self.records.logs:
                 log.truncate(self.state.step)
