@@ -81,7 +81,9 @@ def test_what_starts_processes_of_its_own_is_refused_under_torchrun(
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert run(arguments) == 2
-    assert f"{what} every network in a process of its own, and torchrun started 2" in capsys.readouterr().err
+    assert (
+        f"{what} every network in its own process, but torchrun has started this command 2" in capsys.readouterr().err
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -230,7 +230,7 @@ def test_training_warns_of_images_that_are_none_by_their_name_and_of_transparent
     shutil.copy(folder / "ant" / "00.png", folder / "ant" / "00.picture")
     Image.new("RGBA", (24, 24), (250, 0, 0, 40)).save(folder / "bee" / "glass.png")
     begin_data(DataConfig(path=str(folder)), World())
-    assert f"1 file(s) are images, but not by their names, and are not used, such as {folder / 'ant'}" in caplog.text
+    assert f"1 file(s) are images without an image's suffix and are not used, such as {folder / 'ant'}" in caplog.text
     assert "1 image(s) have transparent parts" in caplog.text
     caplog.clear()
     begin_data(DataConfig(path=str(folder), channels=4), World())

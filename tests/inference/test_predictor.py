@@ -163,7 +163,7 @@ def test_auto_goes_on_where_an_engine_measured_before_no_longer_starts(
     monkeypatch.setattr(backends, "problem", lambda *_: None)
     monkeypatch.setattr(backends, "inference_rates", lambda *_: {"torch-fp32": 2.0, "broken": 9.0})
     assert reslab.load(model_path, engine="auto").engine == "torch-fp32"
-    assert "engine 'broken' was measured on this machine before, but now fails: " in caplog.text
+    assert "engine 'broken' worked on this machine when it was measured, but now fails: " in caplog.text
 
 
 def test_auto_leaves_out_an_engine_that_breaks(

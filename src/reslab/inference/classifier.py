@@ -65,12 +65,12 @@ class BadFile:
 class Classifier:
     """What `reslab.load(path)` and `reslab.load(path, engine=...)` have in common: they predict pictures.
 
-    A picture is of any kind that `reslab.data.images.picture.read_picture` takes, and is shown to the network exactly
-    as in evaluation. `resize_mode` shows it another way than the model file says: "crop", "letterbox" or "squash".
+    A picture is anything that `reslab.data.images.picture.read_picture` takes. The network sees it exactly as in
+    evaluation, unless `resize_mode` ("crop", "letterbox" or "squash") replaces the model file's.
 
     Attributes:
         card: Preprocessing, class names, recipe, metrics and temperature.
-        device: Where the inputs have to be.
+        device: The device that inputs must be on.
     """
 
     card: ModelCard
@@ -82,15 +82,25 @@ class Classifier:
         return self.card.class_names
 
     def logits_of(self, images: Tensor) -> Tensor:
-        """Return float32 logits [n, num_classes] on the CPU of normalised images, as `prepare` returns them."""
+        """Compute logits.
+
+        Args:
+            images: Normalised images [n, channels, height, width], as `prepare` returns them.
+
+        Returns:
+            float32 [n, num_classes], on the CPU.
+        """
         raise NotImplementedError
 
     def prepare(self, images: Picture | Iterable[Picture], *, resize_mode: ResizeMode | None = None) -> Tensor:
-        """Return the network's input for one picture or several: float32 [n, channels, height, width], on its device.
+        """Turn one picture or several into the network's input.
 
         Args:
             images: One picture, or an iterable of them.
             resize_mode: How to resize, instead of the model file's way.
+
+        Returns:
+            Normalised float32 images [n, channels, height, width], on the network's device.
 
         Raises:
             RunError: A picture cannot be read; the message names it.
@@ -125,6 +135,9 @@ class Classifier:
             batch_size: How many pictures go through the network together.
             resize_mode: How to resize, instead of the model file's way.
 
+        Returns:
+            One prediction for one picture, a list for several.
+
         Raises:
             RunError: A picture cannot be read; the message names the first one. `predict_files` continues instead.
             UsageError: `top_k` or `batch_size` is below 1.
@@ -141,16 +154,20 @@ class Classifier:
     def predict_files(
         self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, resize_mode: ResizeMode | None = None
     ) -> Iterator[Prediction | BadFile]:
-        """Yield the prediction of each picture in turn; of one that cannot be read, a BadFile, and continue.
+        """Predict pictures one after the other, and continue after one that cannot be read.
 
-        Threads decode two batches ahead and memory holds no more, so `images` may be a generator over any number. What
-        `images` raises comes after the predictions of the pictures before it.
+        Threads decode two batches ahead, and memory holds no more than these, so `images` may be a generator of any
+        length. An error that `images` raises is raised after the predictions of all pictures before it.
 
         Args:
             images: The pictures.
             top_k: How many classes of each, the most probable first; fewer where the model has fewer.
             batch_size: How many pictures go through the network together.
             resize_mode: How to resize, instead of the model file's way.
+
+        Returns:
+            An iterator with one item for each picture, in order: a Prediction, or a BadFile for one that cannot be
+            read.
 
         Raises:
             UsageError: `top_k` or `batch_size` is below 1.
@@ -187,7 +204,7 @@ class Classifier:
         return Prediction(name, tuple((self._class_name(index), value) for index, value in pairs), logits)
 
     def _ranking(self, logits: Tensor) -> torch.return_types.sort:
-        """All classes, the most probable first; of equal ones the first, as in argmax and unlike topk."""
+        """Sort all classes, the most probable first; ties keep their order, as in argmax and unlike topk."""
         return self._probabilities(logits).sort(descending=True, stable=True)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
@@ -201,7 +218,7 @@ class Classifier:
 
 
 class _Source(Iterator[tuple[int, Picture]]):
-    """The pictures, numbered. Keeps what their iterator raises, so that no prediction before it is lost."""
+    """Number the pictures. An error of their iterator is kept, so that no prediction before it is lost."""
 
     def __init__(self, images: Iterable[Picture]) -> None:
         self._numbered = enumerate(images)
@@ -214,7 +231,7 @@ class _Source(Iterator[tuple[int, Picture]]):
             number, picture = next(self._numbered)
         except StopIteration:
             raise
-        except BaseException as error:  # Ctrl-C while it waits for a path, too
+        except BaseException as error:  # also Ctrl-C while it waits for a path
             self.error = error
             raise StopIteration from None
         if isinstance(picture, Image.Image):
@@ -225,7 +242,7 @@ class _Source(Iterator[tuple[int, Picture]]):
 
 
 def as_many(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """Return one picture or several as several."""
+    """Return an iterable of pictures: `images` itself, or a list of the one picture that it is."""
     return [cast("Picture", images)] if is_single(images) else cast("Iterable[Picture]", images)
 
 
@@ -251,7 +268,14 @@ def _read(number: int, picture: Picture, spec: PreprocessSpec) -> NamedView:
 
 
 def check_counts(**counts: int) -> None:
-    """Raise UsageError for a count below 1, by its name."""
+    """Check that counts are at least 1.
+
+    Args:
+        counts: By name.
+
+    Raises:
+        UsageError: One is not; the message names it.
+    """
     for name, count in counts.items():
         if count < 1:
             raise UsageError(f"{name} is {count}; allowed: 1 or more.")

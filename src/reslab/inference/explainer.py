@@ -1,4 +1,4 @@
-"""Predictions with heat maps, of networks that can be differentiated."""
+"""Predictions with heat maps (Grad-CAM), for networks in torch."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,22 +18,21 @@ from reslab.spec import PreprocessSpec, ResizeMode
 
 from .classifier import BadFile, Classifier, NamedView, Prediction, as_many, check_counts, is_single
 
-_SIDE = 384  # of a view in a panel, in pixels; smaller ones are enlarged up to it
-_MOST_NAMED = 20  # classes, in an error
+_SIDE = 384  # pixels; smaller views are enlarged to it in a panel
+_MOST_NAMED = 20  # an error lists the classes of a model that has at most this many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """The prediction for one picture, and where the network found what speaks for a class.
+    """The prediction for one picture, with a heat map of the evidence for one class.
 
     Attributes:
-        prediction: Equal to the bit to what `predict_files` gives for the same batches.
+        prediction: The same bits as `predict_files` gives for the same batches.
         class_name: The class that is explained: the predicted one, or the one asked for.
         probability: The probability of that class.
-        view: What the network was shown, uint8 [channels, height, width], on the CPU.
-        heat: Grad-CAM of that class over the view, float32 [height, width] in [0, 1], on the CPU: divided by its
-            maximum, or 0 everywhere where nothing speaks for the class. So the maps of two pictures or classes do not
-            show which has more.
+        view: What the network saw, uint8 [channels, height, width], on the CPU.
+        heat: Grad-CAM of that class (Selvaraju et al. 2017), float32 [height, width] in [0, 1], on the CPU. It is
+            divided by its maximum, so two maps cannot be compared in strength; 0 everywhere without any evidence.
     """
 
     prediction: Prediction
@@ -48,15 +47,22 @@ class Explanation:
         return self.prediction.name
 
     def picture(self) -> Image.Image:
-        """Return the view as a picture; of other than 1 or 3 channels, their mean in grey."""
+        """Return the view as a picture; one that has neither 1 nor 3 channels, as their mean in grey."""
         return picture_of(self.view)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
-        """Return the view in grey under its heat map, in the view's size; see `reslab.analysis.overlay_heat`."""
+        """Return the view in grey with its heat map over it.
+
+        Args:
+            alpha: Opacity of the heat map, from 0 to 1.
+
+        Returns:
+            A picture of the view's size.
+        """
         return overlay_heat(self.picture(), self.heat, alpha)
 
     def panel(self) -> Image.Image:
-        """Return the view next to its heat map, with captions under both; small views are enlarged."""
+        """Return a picture of the view next to its heat map, both with captions; small views are enlarged."""
         picture = enlarged(self.picture(), _SIDE)
         left, right = self.captions()
         return side_by_side([(picture, left), (overlay_heat(picture, self.heat), right)])

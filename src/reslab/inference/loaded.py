@@ -1,4 +1,4 @@
-"""A network out of a model file, together with what the file says about its inputs and its classes."""
+"""A network from a model file, together with what the file says about its inputs and classes."""
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from .explainer import Explainer
 class LoadedModel(Explainer, nn.Module):
     """What `reslab.load(path)` returns: a network and its card, as one module.
 
-    Call it with normalised images for logits, as its network, or let it `predict` and `explain` pictures of any kind.
+    Call it with normalised images to get logits, or let it `predict` and `explain` pictures of any kind.
 
     Attributes:
         network: The network alone, with torchvision's parameter names.
@@ -31,16 +31,23 @@ class LoadedModel(Explainer, nn.Module):
 
     @property
     def spec(self) -> ModelSpec:
-        """Which network it is."""
+        """The network's specification."""
         return self.network.spec
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and the inputs have to be."""
+        """The device of the weights, which inputs must be on."""
         return next(self.network.parameters()).device
 
     @torch.no_grad()  # inference_mode would give logits that nothing can be computed from later
     def logits_of(self, images: Tensor) -> Tensor:
-        """Return float32 logits [n, num_classes] on the CPU of normalised images, in eval mode."""
+        """Compute logits in eval mode, without gradients.
+
+        Args:
+            images: Normalised images [n, channels, height, width], as `prepare` returns them.
+
+        Returns:
+            float32 [n, num_classes], on the CPU.
+        """
         with eval_mode(self):
             return self(images.to(next(self.network.parameters()).dtype)).float().cpu()

@@ -23,7 +23,7 @@ from .loaded import LoadedModel
 log = logging.getLogger(__name__)
 
 _NUM_CHECKED = 64
-_LEAST_AGREEMENT = 0.98  # an engine below this is not picked by "auto"
+_LEAST_AGREEMENT = 0.98  # "auto" does not pick an engine below this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,11 @@ class Predictor(Classifier):
     Attributes:
         engine: The engine's name.
         card: Preprocessing, class names, recipe, metrics and temperature.
-        spec: Which network it is.
-        device: Where the inputs have to be.
-        agreement: The part of the check images whose top-1 class is the same as in float32.
+        spec: The network's specification.
+        device: The device that inputs must be on.
+        agreement: Share of the check images whose top-1 class is the same as in float32, from 0 to 1.
         checked_on: Which images those were, in words.
-        batch_size: The size of the batches that the engine was made and measured for.
+        batch_size: Images of the batches that the engine was made and measured for.
         rates: Images per second of each engine measured on this machine.
     """
 
@@ -52,11 +52,18 @@ class Predictor(Classifier):
     _forward: Forward = field(repr=False)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return float32 logits [n, num_classes] of float32 images [n, channels, height, width], normalised."""
+        """Return float32 logits [n, num_classes] for normalised float32 images [n, channels, height, width]."""
         return self._forward(images)
 
     def logits_of(self, images: Tensor) -> Tensor:
-        """Return float32 logits [n, num_classes] on the CPU of normalised images, as `prepare` returns them."""
+        """Compute logits.
+
+        Args:
+            images: Normalised images, float32 [n, channels, height, width], as `prepare` returns them.
+
+        Returns:
+            float32 [n, num_classes], on the CPU.
+        """
         return self._forward(images).cpu()
 
     def __str__(self) -> str:
@@ -89,17 +96,20 @@ def load(
 
     Args:
         path: A model file, or the folder of a finished run.
-        engine: None for the module; "auto" for the fastest engine of this machine (measured once and kept), or one of
-            torch-fp32, torch-bf16, torch-compiled, onnxruntime and openvino.
+        engine: None for the module; "auto" for the fastest engine of this machine (measured once, then cached); or
+            one of torch-fp32, torch-bf16, torch-compiled, onnxruntime and openvino. An engine that is named and
+            disagrees with float32 causes a warning; see `Predictor.agreement`.
         images: Normalised images, float32 [n, channels, height, width], on which the engine's top-1 classes are
             compared with float32's; smooth noise by default.
-        batch_size: How many images come at a time; which engine is the fastest depends on it.
+        batch_size: How many images come at a time; the fastest engine depends on it.
         device: "cpu", "auto", "cuda" or one GPU such as "cuda:1"; None for the device of `images`, or the CPU.
+
+    Returns:
+        A LoadedModel without `engine`, else a Predictor.
 
     Raises:
         RunError: The file is not a model file, the run has none, this machine lacks the device, or the engine cannot be
-            used. An engine asked for by name that disagrees with float32 is warned of; `Predictor.agreement` tells how
-            often it agrees.
+            used.
         UsageError: The engine or device is unknown, `images` have the wrong shape, or `batch_size` is below 1.
     """
     if batch_size < 1:
@@ -133,7 +143,15 @@ def _check_images(images: Tensor, file: ModelFile) -> None:
 
 
 def smooth_noise(file: ModelFile, count: int = _NUM_CHECKED) -> Tensor:
-    """Return normalised images without fine detail, float32 [count, channels, height, width], always the same."""
+    """Make images without fine detail, always the same ones, to compare engines on.
+
+    Args:
+        file: The model file, which says how large images are and how they are normalised.
+        count: How many.
+
+    Returns:
+        Normalised float32 images [count, channels, height, width], on the CPU.
+    """
     spec = file.card.preprocess
     coarse = torch.randn(count, spec.channels, 4, 4, generator=torch.Generator().manual_seed(0))
     images = F.interpolate(coarse, size=(spec.height, spec.width), mode="bicubic")
@@ -146,13 +164,13 @@ def _fastest_predictor(file: ModelFile, images: Tensor, checked_on: str, batch_s
         try:
             predictor = _make_predictor(file, engine, images, checked_on, batch_size)
         except RunError as error:
-            log.warning("engine %r was measured on this machine before, but now fails: %s", engine, error)
+            log.warning("engine %r worked on this machine when it was measured, but now fails: %s", engine, error)
             continue
         if predictor.agreement >= _LEAST_AGREEMENT:
             return replace(predictor, rates=rates)
         log.warning("engine %r disagrees with fp32 on %.1f %% of %s and is left out.",
                     engine, _disagreement(predictor), checked_on)  # fmt: skip
-    raise RunError("no engine agrees with fp32; load the model without an engine.")
+    raise RunError("no engine agrees with fp32 on this model; load it without an engine.")
 
 
 def _make_predictor(file: ModelFile, engine: str, images: Tensor, checked_on: str, batch_size: int) -> Predictor:

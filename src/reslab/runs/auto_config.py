@@ -1,4 +1,4 @@
-"""What `reslab train-folder` trains: reads the data and the machine, and lets the folder recipe choose a config."""
+"""What `reslab train-folder` trains: read the data and the machine, and let the folder recipe choose a config."""
 
 import statistics
 from dataclasses import replace
@@ -62,8 +62,8 @@ def _facts(config: DataConfig, has_gpu: bool) -> FolderFacts:
     train = splits.train
     if not isinstance(train, FileDataset):
         raise UsageError(
-            f"{config.path} holds {train.name}, images of one size in memory. Only photos can be planned for; "
-            "'reslab recipes' lists what trains on other data."
+            f"{config.path} holds {train.name}, images of one size in memory. A config can be planned for photos only; "
+            "'reslab recipes' lists recipes for other data."
         )
     counts = torch.bincount(train.labels, minlength=len(train.class_names))
     return FolderFacts(
@@ -79,7 +79,11 @@ def _facts(config: DataConfig, has_gpu: bool) -> FolderFacts:
 
 
 def median_short_side(dataset: FileDataset) -> int:
-    """Return the median shorter side in pixels of at most 200 pictures; files that cannot be read do not count."""
+    """Return the median shorter side, in pixels, of at most 200 pictures; files that cannot be read do not count.
+
+    Raises:
+        RunError: None of the files can be read.
+    """
     sides = []
     for index in permutation(0, SAMPLE, 0, len(dataset))[:_MEASURED].tolist():
         if not dataset.paths[index].is_file():  # a pipe would never end
@@ -94,7 +98,17 @@ def median_short_side(dataset: FileDataset) -> int:
 
 
 def measured_rate(spec: ModelSpec, size: int, batch_size: int, *, device: torch.device) -> float:
-    """Measure how many images a second this machine trains a network on, by a few steps on noise."""
+    """Measure how fast this machine trains a network, by a few steps on noise.
+
+    Args:
+        spec: The network.
+        size: Side of the images, in pixels.
+        batch_size: Images of a batch; at most 32 are measured.
+        device: Where to compute.
+
+    Returns:
+        Images per second.
+    """
     candidates = engine.candidates(
         precision="auto", fused_norm="auto", compile="off", device=device, iterations=0, has_blocks=True
     )

@@ -1,4 +1,4 @@
-"""What a run is made of, once its config met its data and its machine."""
+"""What a run is made of: its config fitted to the data, and how this machine computes it."""
 
 import logging
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class RunContext:
     """A config fitted to its data, and what this machine computes it with.
 
     Attributes:
-        config: with the classes and channels of the data.
-        data: what the run trains and is judged on.
-        preprocess: how its images become the network's input.
-        device: what the network is computed on.
-        world: this process's place among all that train together.
-        engine: how the training step is computed.
+        config: With the classes and channels of the data.
+        data: What the run trains and is evaluated on.
+        preprocess: How its images become the network's input.
+        device: What the network is computed on.
+        world: This process's place among all that train together.
+        engine: How the training step is computed.
     """
 
     config: RunConfig
@@ -42,10 +42,19 @@ class RunContext:
 
     @property
     def splits(self) -> Splits:
+        """The parts of the data."""
         return self.data.splits
 
     def evaluate(self, model: Network, dataset: Dataset) -> Evaluation:
-        """Evaluate a network on one part of the run's data."""
+        """Evaluate a network on one part of the run's data.
+
+        Args:
+            model: The network, on the run's device.
+            dataset: The part.
+
+        Returns:
+            The counts, summed over all processes.
+        """
         return evaluate(model, dataset, self.preprocess, world=self.world)
 
 
@@ -61,6 +70,9 @@ def make_context(
         world: This process's place among all that train together.
         engine: The engine of the run's last session, kept where this machine still has it.
 
+    Returns:
+        What the run is made of.
+
     Raises:
         RunError: `evaluation.monitor` names a part that the data does not have, or the engine does not work here.
         UsageError: The data does not take a setting.
@@ -68,8 +80,8 @@ def make_context(
     splits = data.splits
     fitted = builders.match_model_to_data(config, splits.train)
     if fitted.model != config.model:
-        log.info("%s has %d classes and %d channel(s): the network was given as many.",
-                 splits.train.name, fitted.model.num_classes, fitted.model.in_channels)  # fmt: skip
+        log.info("the network gets the %d classes and %d channel(s) of %s.",
+                 fitted.model.num_classes, fitted.model.in_channels, splits.train.name)  # fmt: skip
     _check_monitor(config.evaluation.monitor, splits)
     preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
     engine = builders.choose_engine(fitted, preprocess, device, world, before=engine)
@@ -78,13 +90,18 @@ def make_context(
 
 
 def context_for_timing(config: RunConfig) -> RunContext:
-    """Return the context of a config that this process times and does not run; its data is opened as it is."""
+    """Make the context of a config to time instead of train; no image file is checked.
+
+    Raises:
+        RunError: The data is missing or damaged, or the engine does not work here.
+        UsageError: The data does not take a setting.
+    """
     data = RunData(builders.build_splits(config.data))
     return make_context(config, data, pick_device(config.compute.device), World())
 
 
 def _check_monitor(split: str, splits: Splits) -> None:
-    """Say at the start, not after hours, that the part to monitor is missing."""
+    """Check at the start, not at the first evaluation, that the part to monitor exists."""
     if split == "none":
         return
     try:

@@ -1,4 +1,4 @@
-"""The data of one run: settled when the run begins, recorded in its folder, and the same ever after.
+"""The data of one run: fixed when the run starts, recorded in its folder, and the same for every resume.
 
 split.csv      every image of the run: path (below the data's folder), label, split
 skipped.csv    every image that was left out: path, split, reason
@@ -38,17 +38,31 @@ _SKIPPED_COLUMNS = ("path", "split", "reason")
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """The splits that a run trains and is judged on, and what was left out of them."""
+    """The data of a run.
+
+    Attributes:
+        splits: The training part, and the parts that the run is evaluated on.
+        skipped: The images that were left out.
+    """
 
     splits: Splits
     skipped: tuple[Skipped, ...] = ()
 
 
 def begin_data(config: DataConfig, world: World) -> RunData:
-    """Return the data for a new run. Image files are all read once, each process reading its part of them.
+    """Open the data for a new run, and check every image file; each process reads its share of them.
 
-    RunError names files that cannot be read (unless `skip_unreadable`) and classes of which no image is left;
-    UsageError a setting that would have no effect on this data.
+    Args:
+        config: Which data.
+        world: This process's place among all that train together.
+
+    Returns:
+        The data, without the images that cannot be used.
+
+    Raises:
+        RunError: Files cannot be read (unless `data.photos.skip_unreadable`), or a class has no image left; the
+            message names them.
+        UsageError: A setting has no effect on this data.
     """
     splits = builders.build_splits(config, for_new_run=True)
     builders.check_views(config, splits.train)
@@ -56,7 +70,7 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     if not paths:
         return RunData(splits)
     mine = paths[world.rank :: world.size]
-    # lines, no bar: a bar of the training may be on the terminal already
+    # lines instead of a bar: the terminal may show the training's bar already
     notes = Count("reading all images once", len(mine), is_live=False) if world.is_main else None
     on_file = notes.advance if notes else None
     short_side = builders.largest_short_side(config)
@@ -64,32 +78,33 @@ def begin_data(config: DataConfig, world: World) -> RunData:
     verdicts = [lists[number % world.size][number // world.size] for number in range(len(paths))]
     kept, skipped = remove_unusable(splits, verdicts, skip_unreadable=config.photos.skip_unreadable)
     if world.is_main:
-        _say(splits, verdicts, skipped)
-        _say_unused(config.path)
+        _warn_of_images(splits, verdicts, skipped)
+        _warn_of_unused_files(config.path)
     return RunData(kept, skipped)
 
 
-def _say(splits: Splits, verdicts: list[FileCheck], skipped: tuple[Skipped, ...]) -> None:
+def _warn_of_images(splits: Splits, verdicts: list[FileCheck], skipped: tuple[Skipped, ...]) -> None:
     unreadable = sum(verdict.problem is not None for verdict in verdicts)
     if skipped:
         log.warning(
-            "%d image(s) left out: %d cannot be read, %d also in another split; skipped.csv in the run names each.",
+            "%d image(s) are left out: %d cannot be read, %d are also in another split. The run's skipped.csv names "
+            "each.",
             len(skipped), unreadable, len(skipped) - unreadable,
         )  # fmt: skip
     if transparent := sum(verdict.is_transparent for verdict in verdicts):
         log.warning(
-            "%d image(s) have transparent parts, where the network sees the colour stored below, often black; "
-            "data.channels 4 shows it the transparency.",
+            "%d image(s) have transparent parts, where the network sees the colour that is stored there, often black. "
+            "With data.channels 4 it sees the transparency too.",
             transparent,
         )
     if found := contradictory_images(splits, verdicts):
         log.warning(
-            "%d image(s) in training under several classes, such as %s; 'reslab data check' names them all.",
+            "%d training image(s) are in several classes, such as %s; 'reslab data check' names them all.",
             len(found), " and ".join(map(str, found[0])),
         )  # fmt: skip
 
 
-def _say_unused(place: str | None) -> None:
+def _warn_of_unused_files(place: str | None) -> None:
     path = None if place is None else Path(place).expanduser()
     if path is None or not path.is_dir():
         return
@@ -98,14 +113,25 @@ def _say_unused(place: str | None) -> None:
     unnamed = [one.paths[0] for one in check_strays(take_inventory(path)) if one.kind == "picture-without-suffix"]
     if unnamed:
         log.warning(
-            "%d file(s) are images, but not by their names, and are not used, such as %s; 'reslab data check' names "
+            "%d file(s) are images without an image's suffix and are not used, such as %s; 'reslab data check' names "
             "them all.",
             len(unnamed), unnamed[0],
         )  # fmt: skip
 
 
 def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
-    """Return the data of a run that has begun, exactly as it began: the same images in the same splits and order."""
+    """Open the data of a run that was started before: the same images in the same splits and order.
+
+    Args:
+        folder: The run.
+        config: Where the data is now.
+
+    Returns:
+        The data; `skipped` is left empty.
+
+    Raises:
+        RunError: The data is missing or damaged.
+    """
     if not folder.split_path.exists():  # images in memory
         return RunData(builders.build_splits(config))
     name = folder.environment().data.name
@@ -114,9 +140,14 @@ def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
 
 
 def count_known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
-    """Count the images of other data that a run knows, by its splits: those of the same class and file name.
+    """Count the images of other data whose class and file name are those of an image of a run.
 
-    Nothing is known of images in memory.
+    Args:
+        folder: The run.
+        dataset: The other data.
+
+    Returns:
+        How many, by the run's split; nothing for images in memory.
     """
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists():
         return Counter()
@@ -127,11 +158,19 @@ def count_known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
 
 
 def count_own_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
-    """Count the files of a data set that are a run's own, by the split that they are in there."""
+    """Count the files of a data set that a run itself uses.
+
+    Args:
+        folder: The run.
+        dataset: The data set.
+
+    Returns:
+        How many, by the run's split; nothing for images in memory.
+    """
     place = from_dict(folder.config()).data.path
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists() or place is None:
         return Counter()
-    root, resolve = _below_which(place), cache(Path.resolve)  # of folders, which are few: files may be millions
+    root, resolve = _below_which(place), cache(Path.resolve)  # folders are few, files may be millions
 
     def real(path: Path) -> Path:
         return resolve(path.parent) / path.name
@@ -142,7 +181,7 @@ def count_own_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
 
 
 def data_facts(data: RunData) -> DataFacts:
-    """Return which data a run sees: name, fingerprint of training, classes, sizes, how many were left out."""
+    """Return the facts by which a run's data is recognised: name, fingerprint, classes, sizes, images left out."""
     splits = data.splits
     sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return DataFacts(
@@ -155,7 +194,15 @@ def data_facts(data: RunData) -> DataFacts:
 
 
 def record_data(data: RunData, config: DataConfig) -> dict[str, bytes]:
-    """Return the files that record the splits of image files and what was left out; none for images in memory."""
+    """Make the files that record a run's splits.
+
+    Args:
+        data: The data.
+        config: Where it is: recorded paths are relative to that folder.
+
+    Returns:
+        The content of split.csv and skipped.csv by name; {} for images in memory.
+    """
     parts = file_splits(data.splits)
     if not parts:
         return {}
@@ -170,7 +217,7 @@ def record_data(data: RunData, config: DataConfig) -> dict[str, bytes]:
 
 
 def _root(config: DataConfig) -> Path:
-    """The folder that the paths of image files are below."""
+    """Return the folder that the paths of image files are relative to."""
     assert config.path is not None  # image files are never found without one
     return _below_which(config.path)
 

@@ -1,4 +1,4 @@
-"""How fast images come from the disk to the network, stage by stage; which stage holds a run up, and what to do."""
+"""How fast images get from the disk to the network, stage by stage; which stage limits a run, and what to do."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,23 +18,28 @@ from reslab.runs.train import make_trainer
 from reslab.system.threads import map_ahead
 
 _ROUNDS = 3
-_NEAR = 0.9  # together, at this part of the model's own rate, the model is what holds the run up
+_NEAR = 0.9  # a run that reaches this share of the model's own rate is limited by the model
 
 _ADVICE = {
-    "disk": "put the files on a faster disk, or on this one but smaller (shorter side 320 is enough for 224 crops)",
-    "decode": "make the files smaller once (shorter side 320, quality 90), or use more cores",
+    "disk": "use a faster disk, or make the files smaller (a shorter side of 320 is enough for crops of 224)",
+    "decode": "make the files smaller once (a shorter side of 320, quality 90), or use more cores",
     "augment": "use a simpler augmentation, or more cores",
     "transfer": "use larger batches",
-    "model": "nothing on the input's side helps; a smaller network, smaller images or a faster device do",
-    "cores": "decoding and the network share the same cores; smaller files or more cores help, a faster disk does not",
+    "model": "faster input would not help; use a smaller network, smaller images or a faster device",
+    "cores": "decoding and the network share the cores; use smaller files or more cores (a faster disk does not help)",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputBench:
-    """Images per second of each stage alone, and of training together; the stage that holds training up.
+    """What `bench_input` measured.
 
-    waited: the part of the time of training together that was spent waiting for batches.
+    Attributes:
+        rates: Images per second of each stage alone.
+        together: Images per second of training, with all stages running at once.
+        waited: The share of that training's time that was spent waiting for batches, from 0 to 1.
+        bottleneck: The stage that limits training.
+        advice: What to do about it, in words.
     """
 
     rates: dict[str, float]
@@ -45,21 +50,30 @@ class InputBench:
 
 
 class FixedStream(Stream):
-    """The same batch at every step: what the network does when it never waits."""
+    """The same batch at every step, so that the network never waits for data."""
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(len(batch.labels), batch_size=len(batch.labels), seed=0, rank=0, world_size=1)
         self._batch = batch
 
     def batch(self, step: int) -> Batch:
+        """Return the batch."""
         return self._batch
 
 
 def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
-    """Measure each stage for about `seconds`, in turn, in one process. Weights are trained on and thrown away."""
+    """Measure each stage of the input, the network alone, and training with both.
+
+    Args:
+        context: What would be trained. The weights that are trained meanwhile are thrown away.
+        seconds: Roughly how long to measure each stage.
+
+    Returns:
+        The rates, and which stage limits training.
+    """
     trainer = make_trainer(context)
     stream, size = trainer.stream, context.config.train.batch_size
-    end = context.config.train.iterations  # all steps are beyond it, where images that grow have their full size
+    end = context.config.train.iterations  # steps beyond it, where images that grow have reached their full size
     fixed = FixedStream(stream.batch(end))
     steps = {"stream": iter(range(end + 1, end + 10**6)), "together": iter(range(end + 10**6, end + 10**9))}
 
@@ -74,8 +88,9 @@ def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
 
     stages: dict[str, tuple[Callable[[], object], int]] = _file_stages(context.splits.train, size)
     stages["augment"] = (stream_only, size)
-    if context.device.type == "cuda" and not isinstance(context.splits.train, ArrayDataset):  # those lie there already
-        pixels = torch.zeros(fixed.batch(0).images.shape, dtype=torch.uint8)  # normalised only there
+    # images in memory are on the GPU already
+    if context.device.type == "cuda" and not isinstance(context.splits.train, ArrayDataset):
+        pixels = torch.zeros(fixed.batch(0).images.shape, dtype=torch.uint8)  # they are normalised on the GPU
         stages["transfer"] = (lambda: _transfer(pixels, context.device), size)
     stages["model"] = (lambda: train_on(fixed), size)
     rates = dict.fromkeys(stages, 0.0)
@@ -100,13 +115,13 @@ def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
 
 
 def _bottleneck(rates: dict[str, float], together: float) -> str:
-    """The slowest stage; or the cores, where the input's threads slow the network down."""
+    """Return the slowest stage; "cores" where the input's threads slow the network down."""
     slowest = min(rates, key=lambda name: rates[name])
     return "cores" if slowest == "model" and together < _NEAR * rates["model"] else slowest
 
 
 def _file_stages(train: Dataset, size: int) -> dict[str, tuple[Callable[[], object], int]]:
-    """Reading and decoding, with as many threads as the stream has; nothing for images in memory."""
+    """Return the stages that read and decode, with as many threads as the stream; {} for images in memory."""
     if isinstance(train, ArrayDataset):
         return {}
     files = _batches_of_files(train, size)
@@ -139,7 +154,7 @@ def _seconds_per_call(call: Callable[[], object], seconds: float) -> float:
 
 
 def describe_context(context: RunContext) -> str:
-    """Say in one line what was measured."""
+    """Describe in one line what was measured."""
     config = context.config
     return (
         f"{config.recipe} on {context.splits.train.name}: batches of {config.train.batch_size}, {context.device.type}, "

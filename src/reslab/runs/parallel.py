@@ -1,4 +1,4 @@
-"""Several runs, each in a process of its own, some of them side by side."""
+"""Several runs, each in its own process, some of them at the same time."""
 
 import os
 import signal
@@ -17,11 +17,18 @@ _Job = subprocess.Popen[bytes]
 
 
 def check_no_torchrun(what: str) -> None:
-    """Raise UsageError in a process of torchrun: the jobs would be started by each, and take each other for it."""
+    """Check that torchrun has not started this process: each of its processes would start all jobs.
+
+    Args:
+        what: What starts jobs, for the message; a command's flag, for instance.
+
+    Raises:
+        UsageError: torchrun has started this process together with others.
+    """
     if (count := os.environ.get("WORLD_SIZE", "1")) != "1" and "RANK" in os.environ:
         raise UsageError(
-            f"{what} trains every network in a process of its own, and torchrun started {count} of this command: leave "
-            "torchrun out, or train a single run with it."
+            f"{what} trains every network in its own process, but torchrun has started this command {count} times. "
+            "Leave torchrun out, or use it to train a single run."
         )
 
 
@@ -31,21 +38,29 @@ def run_side_by_side(
     on_success: Callable[[int], None] = lambda number: None,
     on_failure: Callable[[int, int], None] = lambda number, code: None,
 ) -> int:
-    """Run `python -m reslab ...` for each command, at most `jobs` at a time; return the worst exit code.
+    """Run `python -m reslab ...` for each command, several at a time.
 
-    on_success: called with a command's place in `commands` as soon as it ended well; on_failure: with that and its
-    exit code, a shell's, as soon as it ended otherwise.
+    Unless OMP_NUM_THREADS is set, the jobs share the cores equally. Ctrl-C and SIGTERM are passed on to every job, and
+    each saves its state; no further job starts. The jobs stop in the same way when this process is killed.
 
-    The cores are shared out among the jobs, unless OMP_NUM_THREADS says otherwise. Ctrl-C and SIGTERM reach every job,
-    each of which saves its state; jobs that have not begun are not begun then, and the exit code is 130, whatever else
-    happened. So they do when this process is killed. Raises Interrupted for a RunError or UsageError of `on_success`
-    after a stop was asked for, so that no other work starts.
+    Args:
+        commands: The words after `python -m reslab`, for each command.
+        jobs: How many commands may run at the same time.
+        on_success: Called with a command's index in `commands` as soon as it has succeeded.
+        on_failure: Called with the index and the exit code, as a shell has it, as soon as a command has failed.
+
+    Returns:
+        The highest exit code; 130 after Ctrl-C or SIGTERM.
+
+    Raises:
+        UsageError: `jobs` is below 1.
+        Interrupted: `on_success` raised a RunError or UsageError after Ctrl-C or SIGTERM.
     """
     if jobs < 1:
         raise UsageError(f"jobs is {jobs}; allowed: 1 or more.")
     threads = str(max(1, _num_cores() // jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if jobs > 1 else dict(os.environ)
-    # -P: what lies in the working folder is not a module
+    # -P: files in the working folder must not be imported as modules
     waiting = list(enumerate([sys.executable, "-P", "-m", "reslab", *command] for command in commands))
     running: dict[int, _Job] = {}
     codes: list[int] = []
@@ -54,7 +69,7 @@ def run_side_by_side(
             while waiting and not asked and len(running) < jobs:
                 number, command = waiting.pop(0)
                 running[number] = _start(command, environment, lifeline)
-                if asked:  # while it was begun, so that it was not passed on to this one
+                if asked:  # the signal came while this job started, so it did not reach the job
                     with suppress(ValueError):
                         running[number].send_signal(asked[-1])
             if not running:
@@ -70,22 +85,23 @@ def run_side_by_side(
 
 
 def _num_cores() -> int:
-    """The cores that this process may use, which are not all of a machine that is shared."""
+    """Return how many cores this process may use: on a shared machine, not all."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def end_with_parent() -> None:
-    """In a job of `run_side_by_side`: end as on SIGTERM, with the state saved, once the process that began it is gone.
+    """Make this process stop as on SIGTERM, with its state saved, once the process that started it has ended.
 
-    Without this, the jobs of a killed command would train on and hold their run folders' locks.
+    Call it in a job of `run_side_by_side`; elsewhere it does nothing. Without it, the jobs of a killed command would
+    train on and keep their run folders locked.
     """
-    end = os.environ.pop(_LIFELINE, None)  # not for the processes that this one begins
+    end = os.environ.pop(_LIFELINE, None)  # not for processes that this one starts
     if end is not None:
         threading.Thread(target=_wait_for_the_end, args=(int(end),), daemon=True).start()
 
 
 def _wait_for_the_end(lifeline: int) -> None:
-    os.read(lifeline, 1)  # nothing is ever written: it returns when the other end closes, with its process
+    os.read(lifeline, 1)  # nothing is ever written: this returns when the other end closes together with its process
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -94,12 +110,12 @@ def _tell(on_success: Callable[[int], None], number: int, asked: list[int]) -> N
         on_success(number)
     except (RunError, UsageError) as error:
         if asked:
-            raise Interrupted(f"stopped; before that: {error}") from error
+            raise Interrupted(f"stopped, after this error: {error}") from error
         raise
 
 
 def _start(command: list[str], environment: dict[str, str], lifeline: int) -> _Job:
-    if os.name != "posix":  # where no descriptors can be passed on
+    if os.name != "posix":  # elsewhere, descriptors cannot be passed on
         return subprocess.Popen(command, env=environment)
     environment = {**environment, _LIFELINE: str(lifeline)}
     return subprocess.Popen(command, env=environment, start_new_session=True, pass_fds=(lifeline,))
@@ -117,7 +133,7 @@ def _wait_for_any(running: dict[int, _Job]) -> int:
 
 @contextmanager
 def _lifeline() -> Iterator[int]:
-    """Yield the end of a pipe to watch; its other end closes with the block, and with this process however it ends."""
+    """Yield the read end of a pipe; its write end closes with the block, or with this process however it ends."""
     to_watch, to_hold = os.pipe()
     try:
         yield to_watch
@@ -128,9 +144,9 @@ def _lifeline() -> Iterator[int]:
 
 @contextmanager
 def _passing_signals_on(running: dict[int, _Job]) -> Iterator[list[int]]:
-    """Send Ctrl-C and SIGTERM to every job (they are in sessions of their own, so that none gets it twice).
+    """Pass Ctrl-C and SIGTERM on to every job; yield the list of the signals that came, which grows.
 
-    Yield the signals that came, a list that grows.
+    The jobs are in sessions of their own, so that none gets a signal twice.
     """
     asked: list[int] = []
 
@@ -144,7 +160,7 @@ def _passing_signals_on(running: dict[int, _Job]) -> Iterator[list[int]]:
     try:
         yield asked
     finally:
-        for process in running.values():  # none is left, unless something went wrong here
+        for process in running.values():  # empty, unless this process failed
             process.terminate()
             process.wait()
         for number, handler in previous.items():

@@ -1,4 +1,4 @@
-"""A run's folder as a session finds or leaves it: config, data, weights, and on what each session computed."""
+"""What a session reads from a run's folder and adds to it: config, data, weights, and the machine it computes on."""
 
 import datetime
 import logging
@@ -25,7 +25,16 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def create_folder(path: Path, context: RunContext) -> None:
-    """Make the folder of a new run, with all that is settled before the first step."""
+    """Make the folder of a new run, with everything that is fixed before the first step.
+
+    Args:
+        path: Where; nothing may be there.
+        context: What the run is made of.
+
+    Raises:
+        UsageError: Something is there already.
+        RunError: The folder cannot be written.
+    """
     weights = None if context.config.weights is None else _weights_facts(Path(context.config.weights))
     environment = Environment(data=data_facts(context.data), weights=weights, sessions=(_session(context, 0),))
     if context.world.is_main:
@@ -36,6 +45,10 @@ def create_folder(path: Path, context: RunContext) -> None:
 
 def check_same_run(folder: RunFolder, context: RunContext) -> None:
     """Check that a run may be resumed with a config, its data and its weights.
+
+    Args:
+        folder: The run.
+        context: What it would be resumed with.
 
     Raises:
         UsageError: The config differs from the run's.
@@ -52,11 +65,19 @@ def check_same_run(folder: RunFolder, context: RunContext) -> None:
 
 
 def check_same_config(folder: RunFolder, config: RunConfig) -> None:
-    """Raise UsageError, with the settings that differ, for a config that is not the folder's."""
+    """Check that a config is the run's own, apart from where its data and weights are.
+
+    Args:
+        folder: The run.
+        config: The config to compare.
+
+    Raises:
+        UsageError: It is not; the message lists the settings that differ.
+    """
     # read and written again, so that a setting that came later counts with its default
     changed = differences(to_dict(read_config(folder)), to_dict(config))
-    for where in ("data.path", "data.kind"):  # files may have moved; a fingerprint tells whether they are the same
-        changed.pop(where, None)
+    for key in ("data.path", "data.kind"):  # files may have moved; a fingerprint tells whether they are the same
+        changed.pop(key, None)
     if None not in changed.get("weights", (None, None)):
         changed.pop("weights")
     if changed:
@@ -68,7 +89,7 @@ def check_same_config(folder: RunFolder, config: RunConfig) -> None:
 
 
 def _check_same_weights(folder: RunFolder, weights: str | None) -> None:
-    """Compare only a file that exists: one that is gone is missed when a run without checkpoints needs it."""
+    """Compare only a file that exists: a run that has checkpoints does not need it any more."""
     if weights is None or not Path(weights).exists():
         return
     recorded, found = folder.environment().weights, _weights_facts(Path(weights))
@@ -87,12 +108,18 @@ def last_engine(folder: RunFolder) -> Engine:
         precision=session.precision,
         fused_norm=session.fused_norm,
         compiled=session.is_compiled,
-        reason="as this run began",
+        reason="as in this run's last session",
     )
 
 
 def add_session(folder: RunFolder, context: RunContext, step: int) -> None:
-    """Add this session to the run's environment; warn when the run cannot have the same bits as without a stop."""
+    """Add this session to the run's environment; warn if the run cannot continue bit for bit.
+
+    Args:
+        folder: The run.
+        context: What the session computes with.
+        step: The step that it starts from.
+    """
     environment = folder.environment()
     session = _session(context, step)
     now, before = _what_bits_depend_on(session), _what_bits_depend_on(environment.sessions[-1])

@@ -30,13 +30,19 @@ log = logging.getLogger(__name__)
 
 _WITH_LESS_MEMORY = (
     "A new run takes less with compute.checkpoint_activations, or with a larger train.accumulation_steps, which "
-    "divides each batch into so many parts."
+    "divides each batch into that many micro-batches."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that this process trains: what it is made of, its folder, locked, and its trainer."""
+    """A run that this process trains.
+
+    Attributes:
+        context: What it is made of.
+        folder: Its folder, locked by this process.
+        trainer: Its trainer, at the step to continue from.
+    """
 
     context: RunContext
     folder: RunFolder
@@ -83,7 +89,22 @@ def _fit_and_finish(opened: AbstractContextManager[OpenRun | None]) -> None:
 def start_run(
     config: RunConfig, path: Path, device: torch.device, world: World, observers: Sequence[Observer] = ()
 ) -> Iterator[OpenRun]:
-    """Check a config against its data and machine, and make its run folder once nothing is left to fail."""
+    """Check a config against its data and machine, then make its run folder and trainer.
+
+    Args:
+        config: What to train.
+        path: The run folder; nothing may be there.
+        device: What to compute on.
+        world: This process's place among all that train together.
+        observers: What watches the training.
+
+    Yields:
+        The run, at step 0.
+
+    Raises:
+        UsageError: The folder is not empty, or a setting does not fit the data.
+        RunError: The data or the weights are missing or damaged, or this machine cannot compute the config.
+    """
     RunFolder.check_is_free(path)  # before any data is read
     builders.check_weights(config)
     if world.is_main:
@@ -103,7 +124,22 @@ def start_run(
 def resume_run(
     config: RunConfig, path: Path, device: torch.device, world: World, observers: Sequence[Observer] = ()
 ) -> Iterator[OpenRun | None]:
-    """Open a run with its own data and engine, at its newest checkpoint; None for a run that is complete."""
+    """Open a run at its newest checkpoint, with its own data and engine.
+
+    Args:
+        config: The config that it was started with.
+        path: The run folder.
+        device: What to compute on.
+        world: This process's place among all that train together.
+        observers: What watches the training.
+
+    Yields:
+        The run; None if it is complete already.
+
+    Raises:
+        UsageError: The config differs from the run's.
+        RunError: This is not a run folder, another process trains it, or its data or weights have changed.
+    """
     folder = RunFolder.open(path)
     context = make_context(config, data_of_run(folder, config.data), device, world, engine=last_engine(folder))
     check_same_run(folder, context)
@@ -138,7 +174,7 @@ def _restore(trainer: Trainer, folder: RunFolder) -> bool:
     """Restore the newest whole checkpoint, if there is one."""
     checkpoint, problems = folder.checkpoints.load_newest()
     for problem in problems:
-        log.warning("%s The checkpoint before it is used.", problem)
+        log.warning("%s The checkpoint before it is tried instead.", problem)
     if checkpoint is None:
         log.info("%s has no checkpoint yet: training starts at step 0.", folder.path)
         trainer.cut_logs()
@@ -149,7 +185,13 @@ def _restore(trainer: Trainer, folder: RunFolder) -> bool:
 
 
 def make_trainer(context: RunContext, records: Records | None = None, observers: Sequence[Observer] = ()) -> Trainer:
-    """Return the trainer of a run, at step 0; without `records` it writes nothing."""
+    """Make the trainer of a run, at step 0.
+
+    Args:
+        context: What the run is made of.
+        records: Where it writes; None for a trainer that writes nothing.
+        observers: What watches the training.
+    """
     config, splits, device = context.config, context.splits, context.device
     model = builders.build_network(config, device, context.engine)
     return Trainer(
@@ -173,7 +215,7 @@ def _make_monitor(context: RunContext) -> Monitor | None:
     if split == "none":
         return None
     dataset = context.splits.part(split)
-    # the test set may be watched for a figure, but nothing may be chosen by it
+    # the test set may be monitored for a figure, but nothing may be selected by it
     return Monitor(split, lambda model: context.evaluate(model, dataset), may_choose=split != "test")
 
 
