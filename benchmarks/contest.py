@@ -21,7 +21,13 @@ RESULTS = Path(__file__).parents[1] / "results" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """name: as the tables have it; what: what it does, in words; work: its function in `benchmarks.work`."""
+    """Something to be compared.
+
+    Attributes:
+        name: As the tables have it.
+        what: What it does, in words.
+        work: Its function in `benchmarks.work`.
+    """
 
     name: str
     what: str

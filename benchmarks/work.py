@@ -36,7 +36,13 @@ PHOTO_BATCH, LARGE_BATCH, CIFAR_BATCH, INFERENCE_BATCH = 64, 32, 128, 16
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """step: one training step, or whatever is counted; images: how many it takes; facts: worth writing down."""
+    """Work to be timed.
+
+    Attributes:
+        step: One training step, or whatever is counted.
+        images: How many images a step takes.
+        facts: What the tables should say about it.
+    """
 
     step: Callable[[], object]
     images: int
@@ -185,7 +191,7 @@ def photo_views(
 
 
 def _answers(run: Callable[[torch.Tensor], torch.Tensor]) -> Work:
-    """A peer with its agreement with fp32 on photos; run: images [16, 3, 224, 224] -> logits."""
+    """Return the work of `run`, from images [16, 3, 224, 224] to logits, with its agreement with fp32 on photos."""
     loaded = load_model(model_file())
     images, _, _ = photo_views(loaded.card.preprocess, 4 * INFERENCE_BATCH)
     with torch.inference_mode():

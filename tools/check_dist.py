@@ -98,7 +98,15 @@ def archive_problems(dist: Path, root: Path = ROOT) -> list[str]:
 
 
 def run_wheel(wheel: Path, constraints: Path) -> None:
-    """Install a wheel into an empty environment and run it in an empty folder; CalledProcessError when a step fails."""
+    """Install a wheel into an empty environment and run it in an empty folder.
+
+    Args:
+        wheel: The wheel.
+        constraints: A file of pip's constraints.
+
+    Raises:
+        CalledProcessError: A step fails.
+    """
     with tempfile.TemporaryDirectory(prefix="reslab-dist-") as name:
         folder = Path(name)
         venv.create(folder / "venv", with_pip=True)

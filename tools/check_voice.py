@@ -1,4 +1,4 @@
-"""Check how the project writes: banned words, long docstring summaries, long commit subjects.
+"""Check how the project writes: banned words, docstrings, commit subjects.
 
     python tools/check_voice.py                  check source, pages and the commits since the voice was agreed on
     python tools/check_voice.py --message FILE   check a commit message before it is written
@@ -31,6 +31,10 @@ EXCEPT = "docs/examples/"  # pages that the package wrote
 # a subject that begins like this states something instead of naming what the commit does
 _STATEMENT = re.compile(r"(an?|the|one|two|no|this|that|these|what|there|it|every|each|all|only)\b", re.I)
 _NOT_IMPERATIVE = re.compile(r"(?!(embed|feed|seed|shed|speed|bring|string)$)\w+(ed|ing|[^su]s)$", re.I)
+
+_SECTION = r"(?m)^(?:Args|Attributes|Returns|Yields|Raises):$"
+# an error that opens a clause ("RunError names the file"), not one in passing ("make a RunError of it")
+_RAISES = re.compile(r"(?:^|\n\s*|[.;:] |\bRaises? )(?:an? )?(\w+Error|Interrupted)\b")
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,30 @@ def summary_findings(path: Path) -> Iterator[str]:
             yield f"{line}: the summary of {name} has {words} words; {MAX_SUMMARY} are allowed"
 
 
+def section_findings(path: Path) -> Iterator[str]:
+    """Yield `line: finding` for each docstring that describes arguments, fields or errors outside of their section."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            prose = re.split(_SECTION, ast.get_docstring(node) or "", maxsplit=1)[0]
+            for name in _arguments(node):
+                if re.search(rf"(?:^|\n\s*|[.;] )`?{name}`?: ", prose):
+                    section = "Attributes" if isinstance(node, ast.ClassDef) else "Args"
+                    yield f"{node.lineno}: {node.name} describes {name!r} in its prose; write a section {section}"
+            if match := _RAISES.search(prose):
+                yield f"{node.lineno}: {node.name} names {match[1]} in its prose; write a section Raises"
+
+
+def _arguments(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the parameters of a function, or the fields of a class and the parameters of its __init__."""
+    if not isinstance(node, ast.ClassDef):
+        return [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    names = [
+        line.target.id for line in node.body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    ]
+    inits = [line for line in node.body if isinstance(line, ast.FunctionDef) and line.name == "__init__"]
+    return [*names, *(name for init in inits for name in _arguments(init))]
+
+
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -186,7 +214,8 @@ def findings(root: Path = ROOT) -> Iterator[str]:
     for path in (*python, *_files(root, TEXT)):
         yield from (f"{path.relative_to(root)}:{finding}" for finding in word_findings(path, rules))
     for path in python:
-        yield from (f"{path.relative_to(root)}:{finding}" for finding in summary_findings(path))
+        for finding in (*summary_findings(path), *section_findings(path)):
+            yield f"{path.relative_to(root)}:{finding}"
     for commit, subject in commits(root):
         yield from (f"commit {commit}: {finding}" for finding in length_findings(subject))
 

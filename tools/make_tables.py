@@ -20,9 +20,14 @@ _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name
 
 
 def fill(text: str, sources: dict[str, Any]) -> str:
-    """Return the text with every block replaced; ValueError for a block that nobody makes.
+    """Return a text with every block replaced.
 
-    sources: what blocks are made from, by the first word of their names: {"results": ..., "bench": ..., ...}.
+    Args:
+        text: A page.
+        sources: What blocks are made from, by the first word of their names: {"results": ..., "bench": ..., ...}.
+
+    Raises:
+        ValueError: There is no generator for a block.
     """
 
     def make(match: re.Match[str]) -> str:

@@ -49,7 +49,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave. has_ended_well: whether pytest said so."""
+    """The result of a run.
+
+    Attributes:
+        run: The run.
+        passed: Tests that passed.
+        failed: Tests that failed.
+        minutes: How long it took.
+        has_ended_well: Whether pytest's exit code was 0.
+    """
 
     run: Run
     passed: int
@@ -65,7 +73,12 @@ class Outcome:
 
 
 def missing_flags(isa: str, cpuinfo: str) -> list[str]:
-    """Return the flags that a processor lacks for an instruction set; cpuinfo: the text of /proc/cpuinfo."""
+    """Return the flags that a processor lacks for an instruction set.
+
+    Args:
+        isa: The instruction set.
+        cpuinfo: The text of /proc/cpuinfo.
+    """
     line = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
     return sorted(NEEDS[isa] - set(line[1].split() if line else ()))
 
@@ -78,7 +91,12 @@ def counts(output: str) -> tuple[int, int]:
 
 
 def plan(isas: Sequence[str], *, only_busy: bool | None) -> list[Run]:
-    """Return the runs for instruction sets, slowest first; only_busy: None for one busy run and then all idle ones."""
+    """Return the runs for instruction sets, slowest first.
+
+    Args:
+        isas: The instruction sets.
+        only_busy: Whether all runs are next to a busy process; None for one such run, then all idle ones.
+    """
     if only_busy is not None:
         return [Run(isa, only_busy) for isa in isas]
     return [*(Run(isa, True) for isa in isas[:1]), *(Run(isa, False) for isa in isas)]
@@ -96,7 +114,13 @@ def busy_process() -> Generator[None]:
 
 
 def execute(run: Run, folder: Path, arguments: Sequence[str] = _PYTEST) -> Outcome:
-    """Run the tests, with their output in a file of `folder`; arguments: Python's."""
+    """Run the tests.
+
+    Args:
+        run: How.
+        folder: Where the output goes.
+        arguments: Python's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{run.name}.log"
     environment = {**os.environ, **_ENVIRONMENT, "ONEDNN_MAX_CPU_ISA": run.isa}

@@ -67,7 +67,7 @@ def test_a_temperature_comes_back_and_a_file_without_one_has_none(tmp_path: Path
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_is_a_positive_number(temperature: float) -> None:
-    with pytest.raises(UsageError, match="it divides logits: a positive number"):
+    with pytest.raises(UsageError, match="allowed: a positive number, which divides logits"):
         replace(CARD, temperature=temperature)
 
 
@@ -83,7 +83,7 @@ def test_names_of_tensors_carry_no_wrapper_prefix() -> None:
 def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"weight": torch.zeros(2)}, foreign)
-    with pytest.raises(RunError, match=r"foreign\.safetensors: holds tensors but says nothing"):
+    with pytest.raises(RunError, match=r"foreign\.safetensors: holds tensors, but does not describe"):
         load_model(foreign)
     text = tmp_path / "notes.txt"
     text.write_text("hello")

@@ -92,7 +92,7 @@ def test_a_run_whose_log_is_lost_or_cut_replaces_no_whole_record(rows_left: int,
     before = _record(folder, tmp_path / "results").read_bytes()
     folder.metrics.truncate(10 * rows_left)
     with pytest.raises(
-        RunError, match=rf"metrics\.jsonl is not whole: .* is of step {10 * rows_left}, .* 50 iterations"
+        RunError, match=rf"metrics\.jsonl is not complete: .* is of step {10 * rows_left}, .* 50 iterations"
     ):
         _record(folder, tmp_path / "results")
     assert (tmp_path / "results" / "made-up" / "0.json").read_bytes() == before
@@ -101,7 +101,9 @@ def test_a_run_whose_log_is_lost_or_cut_replaces_no_whole_record(rows_left: int,
 def test_a_run_whose_times_are_lost_is_said_to_be_so(tmp_path: Path) -> None:
     folder = _run(tmp_path / "run")
     folder.timing.path.write_bytes(b"")
-    with pytest.raises(RunError, match=r"timing\.jsonl is not whole: .* is of step 0, and the run has 50 iterations"):
+    with pytest.raises(
+        RunError, match=r"timing\.jsonl is not complete: .* is of step 0, but the run has 50 iterations"
+    ):
         _record(folder, tmp_path / "results")
 
 
@@ -146,7 +148,7 @@ def test_the_record_of_another_training_is_not_overwritten(tmp_path: Path, has_h
     before = path.read_bytes()
     other = _run(tmp_path / "two", loss=3.0)
     with pytest.raises(
-        UsageError, match=r"0\.json holds the result of another training than .*two.*another folder of results"
+        UsageError, match=r"0\.json holds the result of a training other than .*two.*another folder for records"
     ):
         _record(other, tmp_path / "results")
     assert path.read_bytes() == before

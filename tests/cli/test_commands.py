@@ -181,7 +181,7 @@ def test_a_record_is_not_overwritten_by_another_one(
     other = path.read_text().replace('"model_sha256": "', '"model_sha256": "0')
     path.write_text(other)
     assert run(arguments) == 2
-    assert "holds the result of another training" in capsys.readouterr().err
+    assert "holds the result of a training other than" in capsys.readouterr().err
     assert path.read_text() == other
     path.write_text("{}")
     assert run(arguments) == 1  # what it was cannot be told

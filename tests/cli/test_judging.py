@@ -171,8 +171,8 @@ def test_of_a_network_whose_logits_overflow_what_can_be_counted_is_said(
 
 def test_evaluate_refuses_what_could_never_work(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for flags, said in (
-        (["--protocol", "ten-crop"], "crops larger pictures"),
-        (["--protocol", "multi-scale"], "give the sides yourself"),
+        (["--protocol", "ten-crop"], "crops pictures that are larger"),
+        (["--protocol", "multi-scale"], "name sides near that"),
         (["--protocol", "multi-scale", "--sides", "8,big"], "whole numbers of pixels"),
         (["--top-k", "11"], "--top-k is 11; allowed: 1 to 10"),
         (["--top-k", "0"], "--top-k is 0; allowed: 1 to 10"),
@@ -211,7 +211,7 @@ def test_a_checkpoints_model_file_is_not_changed(finished: Path, capsys: pytest.
     checkpoint = max((finished / "checkpoints").glob("step-*")) / "model.safetensors"
     before = checkpoint.read_bytes()
     assert run(["calibrate", str(checkpoint)]) == 1
-    assert "belongs to a checkpoint, from which its run resumes" in " ".join(capsys.readouterr().err.split())
+    assert "belongs to a checkpoint, which must not change" in " ".join(capsys.readouterr().err.split())
     assert checkpoint.read_bytes() == before
 
 

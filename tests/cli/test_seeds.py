@@ -36,7 +36,7 @@ def test_other_seeds_are_refused(text: str) -> None:
 
 
 def test_a_range_of_seeds_that_runs_backwards_is_said_to() -> None:
-    with pytest.raises(UsageError, match=r"--seeds is '0,5-3': the range 5-3 runs backwards; 3-5 is meant\?"):
+    with pytest.raises(UsageError, match=r"--seeds is '0,5-3', but 5-3 is not a range\. Did you mean 3-5\?"):
         parse_seeds("0,5-3")
 
 
@@ -44,7 +44,7 @@ def test_a_range_of_seeds_that_runs_backwards_is_said_to() -> None:
     ("arguments", "message"),
     [
         (["train", "--seeds", "0,1"], "--seeds needs a recipe"),
-        (["train", "digits-resnet20", "--seeds", "0,1", "--seed", "3"], "takes the place of --seed"),
+        (["train", "digits-resnet20", "--seeds", "0,1", "--seed", "3"], "--seeds replaces --seed"),
         (["train", "digits-resnet20", "--jobs", "2"], "--jobs is for several seeds"),
         (["train", "digits-resnet20", "--seeds", "0,1", "--jobs", "0"], "--jobs is 0; allowed: 1 or more"),
         (["train", "digits-resnet20", "--seeds", "0,1", "--optim.lr", "-1"], "lr is -1"),
@@ -129,7 +129,7 @@ def test_seeds_into_the_folder_of_a_run_are_refused_and_leave_it_as_it_is(
     before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
     verb = ["train-folder", str(photos)] if name == "folder" else ["train", name]
     assert run([*verb, "--seeds", "0,1", "--run-dir", str(folder.path), *flags]) == 2
-    assert "is a run; --seeds makes one for each seed below it" in capsys.readouterr().err
+    assert "is a run, but --seeds needs a folder to put one run per seed into" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
 
 

@@ -151,9 +151,9 @@ def test_none_stands_for_nothing_only_where_a_setting_may_be_nothing() -> None:
         ({"seed": 10**20}, r"seed is 10{20}; allowed: 0 to 2\^63 - 1"),
         ({"train": {"grad_clip_norm": float("inf")}}, r"train\.grad_clip_norm is inf; allowed: finite numbers"),
         ({"optim": {"lr": float("nan")}}, r"optim\.lr is nan"),
-        ({"evaluation": {"select": "best"}}, r"evaluation\.select.*Nothing may be chosen by the test set"),
-        ({"evaluation": {"patience": 3}}, r"evaluation\.patience.*Nothing may be chosen by the test set"),
-        ({"schedule": {"kind": "plateau"}}, r"Nothing may be chosen by the test set"),
+        ({"evaluation": {"select": "best"}}, r"evaluation\.select.*Nothing may be selected on the test set"),
+        ({"evaluation": {"patience": 3}}, r"evaluation\.patience.*Nothing may be selected on the test set"),
+        ({"schedule": {"kind": "plateau"}}, r"Nothing may be selected on the test set"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(changes: dict[str, Any], message: str) -> None:

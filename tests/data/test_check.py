@@ -198,7 +198,7 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
     [
         (
             lambda path: write_photos(path / "val", ["a"]),
-            "has no folder 'train' next to 'val', which is read as a split",
+            "has 'val', which is read as a split, but no folder 'train' next to it",
         ),
         (lambda path: None, "has no folder 'train' and no class folders"),
         (lambda path: write_photos(path / "photos" / "train", ["a"]), "photos has one; use "),

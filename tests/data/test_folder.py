@@ -55,7 +55,7 @@ def test_a_class_missing_from_a_split_is_named(tmp_path: Path) -> None:
     ("parts", "message"),
     [
         ({"train": []}, r"has no folder 'train'"),
-        ({"val": ["a", "b"]}, r"has no folder 'train'"),
+        ({"val": ["a", "b"]}, r"no folder 'train' next to it"),
     ],
 )
 def test_a_folder_of_another_layout_is_refused_with_the_expected_one(

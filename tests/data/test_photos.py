@@ -206,7 +206,7 @@ def test_a_truncated_or_foreign_file_is_named(photos: FileDataset, tmp_path: Pat
 
 def test_without_a_short_side_the_size_must_be_right(photos: FileDataset) -> None:
     spec = PreprocessSpec(channels=3, height=16, width=16, mean=(0.0,) * 3, std=(1.0,) * 3)
-    with pytest.raises(RunError, match=r"0\.png: is 50x30 pixels, but the model takes only 16x16"):
+    with pytest.raises(RunError, match=r"0\.png: has 50x30 pixels, but the model takes only 16x16"):
         view_of(photos.paths[0], spec)
 
 

@@ -91,7 +91,7 @@ def test_a_file_from_before_there_was_a_fit_means_crop() -> None:
 
 def test_another_fit_resizes_what_had_to_have_the_size() -> None:
     pixels, exact = make_pixels(30, 50), make_spec()
-    with pytest.raises(RunError, match=r"^x: is 50x30 pixels, but the model takes only 16x12\. .*'letterbox'"):
+    with pytest.raises(RunError, match=r"^x: has 50x30 pixels, but the model takes only 16x12\. .*'letterbox'"):
         view(pixels, exact, "x")
     assert with_resize_mode(exact, "crop").short_side == 16
     for resize_mode in ("crop", "letterbox", "squash"):
@@ -103,7 +103,7 @@ def test_another_fit_resizes_what_had_to_have_the_size() -> None:
 
 
 def test_a_picture_too_thin_to_crop_is_refused_before_it_fills_the_memory() -> None:
-    with pytest.raises(RunError, match=r"thin: is 200000x1 pixels, so long .* use resize_mode 'letterbox' or 'squash'"):
+    with pytest.raises(RunError, match=r"thin: has 200000x1 pixels: .* Use resize_mode 'letterbox' or 'squash'"):
         view(torch.zeros(3, 1, 200_000, dtype=torch.uint8), make_spec(short_side=256), "thin")
 
 

@@ -52,7 +52,7 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
         "class weights",
     ):
         assert words in said
-    (own,) = [line for line in said.splitlines() if line.startswith("your settings come before the plan's: ")]
+    (own,) = [line for line in said.splitlines() if line.startswith("your settings replace the plan's: ")]
     assert "evaluation.every 4 (planned: " in own
     assert "data.path" not in own
     folder = RunFolder.open(tmp_path / "run")
@@ -72,7 +72,7 @@ def test_a_folder_of_class_folders_becomes_a_model_file_and_every_choice_is_said
     assert run(["evaluate", str(folder.path), "--data", str(moved), "--split", "all"]) == 0
     moved.rename(photos)
     parts = ", ".join(f"{sizes[name]} for {name}" for name in sorted(sizes))
-    assert f"split all: of its 60 images the run used {parts}" in "".join(capsys.readouterr())
+    assert f"split all: of its 60 images the run has used {parts}" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_run_starts_from_the_weights_of_another_with_other_classes(photos: Pat
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train-folder"], 2, "where are the photos?"),
+        (["train-folder"], 2, "no photos are named"),
         (
             ["train-folder", "--optim.lr", "1"],
             2,

@@ -43,7 +43,7 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
     [
         (["train", "cifar-resnet21"], "no recipe is called 'cifar-resnet21'"),
         (["train", "digit-resnet20"], "Did you mean 'digits-resnet20'?"),
-        (["train"], "which recipe?"),
+        (["train"], "no recipe is named"),
         (["train", "digits-resnet20", "--optim.lrr", "1"], "no setting is called 'optim.lrr'"),
         (["train", "digits-resnet20", "--sed", "1"], "Did you mean 'seed'?"),
         (["train", "digits-resnet20", "--optim.lr", "fast"], "optim.lr is 'fast'; it should be a valid number"),
@@ -60,7 +60,7 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
         (["train", "digits-resnet20", "--schedule.kind", "cosin"], "Did you mean 'cosine'?"),
         (
             ["train", "digits-resnet20", "--evaluation.select", "best", "--evaluation.monitor", "test"],
-            "by the test set",
+            "on the test set",
         ),
         (["train", "digits-resnet20", "--model.shortcut", "D"], "model.shortcut is 'D'; allowed: A, B, C, none"),
         (["train", "digits-resnet20", "stray"], "'stray' belongs to no option"),
@@ -82,7 +82,7 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
         (["describe"], "name one network, or --all"),
         (["describe", "plain34", "--shortcut", "B"], "has no shortcuts"),
         (["recipes", "show", "cifar-resnt110"], "Did you mean 'cifar-resnet110'?"),
-        (["compare"], "which runs?"),
+        (["compare"], "no runs are named"),
         (["trian"], "Did you mean"),
         (["demo", "--seeds", "0"], "at least 1 seed"),
     ],
@@ -139,7 +139,7 @@ def test_an_empty_folder_and_a_foreign_one_are_no_runs(capsys: pytest.CaptureFix
 
 def test_a_foreign_model_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     safetensors.torch.save_file({"w": torch.zeros(1)}, "theirs.safetensors")
-    assert "says nothing of the network" in complain(capsys, "evaluate", "theirs.safetensors", code=1)
+    assert "does not describe the network" in complain(capsys, "evaluate", "theirs.safetensors", code=1)
 
 
 def test_a_truncated_archive_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

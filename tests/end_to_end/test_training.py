@@ -196,7 +196,7 @@ def test_cifar_learns_within_a_few_steps_and_the_record_says_how(data_root: Path
         (
             {"data": {"augment": {"kind": "pad_crop", "padding": 8, "fill": "reflect"}}},
             UsageError,
-            "padding is 8; digits has images of 8 pixels, of which 'reflect' repeats at most 7",
+            "padding is 8, but for the images of digits, 8 pixels wide, 'reflect' can pad at most 7",
         ),
         (
             {

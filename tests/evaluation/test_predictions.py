@@ -179,11 +179,11 @@ def test_what_a_protocol_cannot_show_is_refused(photos: FileDataset, small_image
     spec = measure_preprocess(small_images, mean="channel", scale="std")
     with pytest.raises(UsageError, match=r"protocol is 'tencrop'; allowed: .* Did you mean 'ten-crop'"):
         Protocol("tencrop")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"only 'multi-scale' has sides"):
+    with pytest.raises(UsageError, match=r"only protocol 'multi-scale' has sides"):
         Protocol("flip", (32,))
-    with pytest.raises(UsageError, match=r"crops larger pictures, but noise is shown to this model whole"):
+    with pytest.raises(UsageError, match=r"crops pictures that are larger than .* whole pictures of noise"):
         predict_split(network(0), small_images, spec, Protocol("ten-crop"), split="test")
-    with pytest.raises(UsageError, match="give the sides yourself"):
+    with pytest.raises(UsageError, match="name sides near that"):
         predict_split(network(0), small_images, spec, Protocol("multi-scale"), split="test")
     with pytest.raises(RunError, match="noise has images of 3x32x32, but the model takes 3x16x20"):
         predict_split(network(0), small_images, SPEC, split="test")

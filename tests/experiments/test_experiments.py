@@ -128,7 +128,9 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
     ):
         evidence.write_text(content, encoding="utf-8")
         book = tmp_path / f"book of {reason[:10]}"
-        with pytest.raises(RunError, match=f"index.html is written, but not whole: .*{re.escape(reason)}"):
+        with pytest.raises(
+            RunError, match=f"index.html is written, but without what cannot be shown: .*{re.escape(reason)}"
+        ):
             write_book(tmp_path / "results", book)
         assert sorted(page.name for page in book.iterdir()) == ["index.html", "shortcuts.html"]
     evidence.write_text(whole, encoding="utf-8")
@@ -139,7 +141,7 @@ def test_evidence_that_cannot_be_shown_keeps_no_other_from_its_page(
         write_book(tmp_path / "results", tmp_path / "book of two")
     assert sorted(page.name for page in (tmp_path / "book of two").iterdir()) == ["index.html", "shortcuts.html"]
     assert run(["reproduce", "shortcuts", *flags]) == 1
-    assert "not whole" in capsys.readouterr().err
+    assert "without what cannot be shown" in capsys.readouterr().err
 
 
 def test_a_record_that_is_not_of_this_versions_networks_is_not_shown_under_its_rule(
@@ -179,8 +181,8 @@ def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture
         (["degradatoin"], "Did you mean 'degradation'"),
         (["depth", "--size", "tiny"], "allowed: 'digits', 'small', 'paper'"),
         (["depth", "--all"], "leave out the names or --all"),
-        (["--size", "paper"], "which experiments? Name some, or --all"),
-        (["--seeds", "2"], "which experiments? Name some, or --all"),
+        (["--size", "paper"], "no experiments are named. Name some, or use --all"),
+        (["--seeds", "2"], "no experiments are named. Name some, or use --all"),
         (["depth", "--seeds", "0"], "allowed: 1 or more"),
         (["depth", "--jobs", "0"], "allowed: 1 or more"),
         (["depth", "--data", "somewhere"], "leave --data out"),

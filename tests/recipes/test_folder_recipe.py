@@ -102,7 +102,7 @@ def test_from_weights_the_network_the_size_and_the_normalisation_are_theirs() ->
         (FolderOptions(size=4), "size is 4"),
         (FolderOptions(model="resnet19"), "no resnet of depth 19"),
         (FolderOptions(model="resnet18", weights="w.safetensors"), "leave model out"),
-        (FolderOptions(model="vgg16"), "model is VGG-16, which takes pictures of 224 pixels"),
+        (FolderOptions(model="vgg16"), "model is VGG-16, which takes images of 224x224 pixels"),
         (FolderOptions(start=model_spec("vgg16"), weights="w.safetensors"), "the weights' network is VGG-16"),
     ],
 )
@@ -113,7 +113,7 @@ def test_wishes_that_cannot_be_are_refused(options: FolderOptions, text: str) ->
 
 def test_pictures_of_which_none_can_be_held_out_are_too_few() -> None:
     few = replace(NOMINAL, num_images=3, num_classes=2, smallest_class=1, largest_class=2, parts=())
-    with pytest.raises(RunError, match=r"photos: has 3 training image\(s\), of which none can be held out"):
+    with pytest.raises(RunError, match=r"photos: has 3 training image\(s\), too few to hold any out"):
         plan_folder(few, "photos", FolderOptions())
     assert (
         plan_folder(replace(few, parts=("validation", "test")), "photos", FolderOptions()).config.data.validation_size

@@ -13,6 +13,7 @@ from check_voice import (
     main,
     message_findings,
     read_rules,
+    section_findings,
     summary_findings,
     word_findings,
 )
@@ -97,6 +98,43 @@ def test_summaries_of_private_things_and_long_later_paragraphs_are_free(tmp_path
     )
 
     assert list(summary_findings(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "finding"),
+    [
+        ("Draw it. size: in pixels.", "1: f describes 'size' in its prose"),
+        ("Draw it.\n\n    size: in pixels.", "1: f describes 'size' in its prose"),
+        ("Draw it; `color`: a name.", "1: f describes 'color' in its prose"),
+        ("Draw it; RunError names the file.", "1: f names RunError in its prose"),
+        ("Draw it.\n\n    Raises UsageError for a size below 1.", "1: f names UsageError in its prose"),
+        ("Draw it.\n\n    Interrupted after Ctrl-C.", "1: f names Interrupted in its prose"),
+        ("Draw it.\n\n    Args:\n        size: In pixels.\n\n    Raises:\n        RunError: It is too large.", None),
+        ("Draw it in a size like 8: any number of pixels.", None),
+        ("Make a RunError of a full disk.", None),
+        ("Return size, color: both as they were given.", None),
+    ],
+)
+def test_arguments_and_errors_are_described_in_sections(docstring: str, finding: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(f'def f(size, *, color=None):\n    """{docstring}"""\n')
+
+    found = list(section_findings(path))
+    assert len(found) == (finding is not None)
+    assert all(finding is not None and line.startswith(finding) for line in found)
+
+
+def test_the_fields_of_a_class_and_the_parameters_of_its_init_are_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(
+        'class A:\n    """A. b: a field."""\n    b: int\n'
+        'class C:\n    """C. d: a parameter."""\n    def __init__(self, d): ...\n'
+    )
+
+    assert [line.split(";")[0] for line in section_findings(path)] == [
+        "1: A describes 'b' in its prose",
+        "4: C describes 'd' in its prose",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def _pip(cell: Cell, log: TextIO, *arguments: str) -> None:
 
 
 def _run(command: Sequence[str], log: TextIO, **variables: str) -> None:
-    """Run a command into the log, on the CPU; CalledProcessError when it fails."""
+    """Run a command on the CPU, with its output in the log; fail if it does."""
     print("$", *command, file=log, flush=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **variables}

@@ -34,7 +34,11 @@ class Claims:
 
 
 def read_claims(pyproject: Path) -> Claims:
-    """Read the claims of a pyproject.toml; ValueError when a requirement has no plain lower bound."""
+    """Read the claims of a pyproject.toml.
+
+    Raises:
+        ValueError: A requirement has no plain lower bound.
+    """
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(line for extra in USER_EXTRAS for line in extras[extra])]

@@ -162,7 +162,7 @@ class _Moments:
 def _judged(
     name: str, norm: nn.BatchNorm2d, largest: Tensor | None, spread: _Moments, batch: _Moments
 ) -> BatchNormHealth:
-    """Judge one batch norm; largest: each channel's largest output before a ReLU, None before an addition."""
+    """Judge one batch norm; `largest` is each channel's largest output before a ReLU, None before an addition."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance = batch.averaged()

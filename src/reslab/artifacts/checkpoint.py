@@ -94,7 +94,11 @@ class CheckpointFolder:
         self.path = path
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, point `latest` at it, then remove those no longer kept. RunError names what failed."""
+        """Write a checkpoint, point `latest` at it, then remove those that are no longer kept.
+
+        Raises:
+            RunError: A file cannot be written; the message names it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         self._sweep()
         contents = {
@@ -126,7 +130,11 @@ class CheckpointFolder:
         return sorted(int(name[1]) for name in names if name)  # others may be somebody's copies
 
     def load_newest(self) -> tuple[Checkpoint | None, list[str]]:
-        """Return the newest checkpoint that is whole (None if there is none), and what is wrong with newer ones."""
+        """Read the newest checkpoint that is whole.
+
+        Returns:
+            The checkpoint, None if there is none; and what is wrong with each newer one.
+        """
         problems: list[str] = []
         for step in reversed(self.steps()):
             try:
@@ -136,7 +144,11 @@ class CheckpointFolder:
         return None, problems
 
     def load(self, step: int) -> Checkpoint:
-        """Read the checkpoint of a step; RunError names the file that is missing or damaged."""
+        """Read the checkpoint of a step.
+
+        Raises:
+            RunError: A file is missing or damaged; the message names it.
+        """
         folder = self._folder(step)
         self._check_sums(folder)
         try:

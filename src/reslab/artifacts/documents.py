@@ -70,7 +70,12 @@ class DataFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightsFacts:
-    """Which model file a run started from: its name, and the SHA-256 of its bytes."""
+    """Which model file a run started from.
+
+    Attributes:
+        file: Its name, without a folder.
+        sha256: SHA-256 of its bytes, in hexadecimal digits.
+    """
 
     file: str
     sha256: str

@@ -108,8 +108,8 @@ def _check_is_of_same_result(path: Path, record: RecordDocument, folder: RunFold
         raise RunError(f"{error} If it is of {folder.path}, remove it, and it is written again.") from None
     if not is_same_result(there.document, record):
         raise UsageError(
-            f"{path} holds the result of another training than {folder.path}. Choose another folder of "
-            "results; or remove that record, and run every experiment again that used it."
+            f"{path} holds the result of a training other than {folder.path}. Choose another folder for records; or "
+            "remove that record, and run every experiment that uses it again."
         )
 
 
@@ -122,8 +122,8 @@ def _check_reaches(iterations: int, rows: Sequence[Row], path: Path) -> None:
     last = rows[-1].step if rows else 0
     if last != iterations:
         raise RunError(
-            f"{path} is not whole: its last row of training is of step {last}, and the run has {iterations} "
-            "iterations. Without its curve there is no record; put the whole file back."
+            f"{path} is not complete: its last row of training is of step {last}, but the run has {iterations} "
+            "iterations. A record needs all rows; put the complete file back."
         )
 
 

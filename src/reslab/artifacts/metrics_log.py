@@ -77,7 +77,9 @@ class Row(Protocol):
     """A row of any log."""
 
     @property
-    def step(self) -> int: ...
+    def step(self) -> int:
+        """Finished training steps."""
+        ...
 
 
 R = TypeVar("R", bound=Row)
@@ -87,15 +89,25 @@ Parse = Callable[[Any, str], R]
 class RowLog(Generic[R]):
     """A file with one JSON object per line; every row has a `step`.
 
-    What depends on the clock goes into a file of its own, so that the metrics of two equal runs are equal bytes.
+    Whatever depends on the clock goes into a file of its own, so that the metrics of two equal runs are equal bytes.
+
+    Args:
+        path: The file, which may not exist yet.
+        parse: Makes a row from JSON values; its second argument names the file and the line for an error.
+
+    Attributes:
+        path: The file.
     """
 
     def __init__(self, path: Path, parse: Parse[R]) -> None:
-        """Open a log that may not be there yet. parse: makes a row of JSON values and their place in words."""
         self.path, self._parse = path, parse
 
     def append(self, row: R) -> None:
-        """Write one row; RunError names the file and the reason."""
+        """Append one row.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
         line = json.dumps(_values(row), ensure_ascii=False, allow_nan=False) + "\n"
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -104,7 +116,7 @@ class RowLog(Generic[R]):
             raise RunError(f"{self.path}: cannot be written: {error.strerror or error}.") from None
 
     def read(self) -> list[R]:
-        """Return the rows, none where the log is not there; without a last line that was cut off in the middle.
+        """Return all rows; a last line that was cut off does not count, and a log that does not exist has none.
 
         Raises:
             RunError: Another line is damaged; the message names it.
@@ -159,7 +171,7 @@ def metrics_log(path: Path) -> RowLog[MetricsRow]:
 
 
 def timing_log(path: Path) -> RowLog[TimingRow]:
-    """Return the log of what depends on the clock at `path`."""
+    """Return the log of a run's seconds at `path`."""
     return RowLog(path, lambda values, place: checked(values, TimingRow, place))
 
 

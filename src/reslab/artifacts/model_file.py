@@ -47,18 +47,24 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0 < self.temperature < math.inf:
-            raise UsageError(f"temperature is {self.temperature}; it divides logits: a positive number, or none.")
+            raise UsageError(f"temperature is {self.temperature}; allowed: a positive number, which divides logits.")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A loaded model file. model: in eval mode, on the CPU, float32."""
+    """A loaded model file.
+
+    Attributes:
+        model: The network, float32, in eval mode, on the CPU.
+        card: What the file says besides the network and its weights.
+    """
 
     model: Network
     card: ModelCard
 
     @property
     def spec(self) -> ModelSpec:
+        """The network's specification."""
         return self.model.spec
 
 
@@ -74,7 +80,12 @@ class _ModelDocument(ModelCard):
 
 
 def model_bytes(model: Network, card: ModelCard) -> bytes:
-    """Return the content of a model file; the same weights and card give the same bytes."""
+    """Make the content of a model file; the same weights and card give the same bytes.
+
+    Args:
+        model: The network.
+        card: What the file says besides the network and its weights.
+    """
     document = {
         "format_version": FORMAT_VERSION,
         "model": asdict(model.spec),
@@ -93,12 +104,25 @@ def model_bytes(model: Network, card: ModelCard) -> bytes:
 
 
 def save_model(path: Path, model: Network, card: ModelCard) -> None:
-    """Write a complete model file, atomically."""
+    """Write a complete model file, atomically.
+
+    Args:
+        path: The file.
+        model: The network.
+        card: What the file says besides the network and its weights.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
     write_atomically(path, model_bytes(model, card))
 
 
 def load_model(path: Path) -> ModelFile:
-    """Read a model file written by `save_model`; RunError names the file and what is wrong with it."""
+    """Read a model file written by `save_model`.
+
+    Raises:
+        RunError: It is not a model file, or is damaged; the message names the file and the reason.
+    """
     document, tensors = _read(path)
     return _rebuild(path, document, tensors)
 
@@ -113,7 +137,11 @@ def is_model_file(path: Path) -> bool:
 
 
 def load_card(path: Path) -> ModelCard:
-    """Read a model file's card, without its weights."""
+    """Read a model file's card, without its weights.
+
+    Raises:
+        RunError: It is not a model file, or is damaged; the message names the file and the reason.
+    """
     return _read(path, with_tensors=False)[0].card
 
 
@@ -139,7 +167,7 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[_ModelDocument, dic
         raise RunError(f"{path}: cannot be read as a model file: {error}.") from None
     if _KEY not in metadata:
         raise RunError(
-            f"{path}: holds tensors but says nothing of the network they belong to; "
+            f"{path}: holds tensors, but does not describe the network that they belong to; "
             "reslab reads model files that reslab wrote."
         )
     where = f"{path}: damaged or not a model file of this reslab"

@@ -20,7 +20,15 @@ T = TypeVar("T")
 
 
 def write_document(path: Path, document: "DataclassInstance | dict[str, JsonValue]") -> None:
-    """Write a dataclass, or a mapping of JSON values, with the format version, atomically."""
+    """Write a JSON document with the format version, atomically.
+
+    Args:
+        path: The file.
+        document: A dataclass, or a mapping of JSON values.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
     write_atomically(path, document_bytes(document))
 
 
@@ -45,7 +53,19 @@ def read_document(path: Path, kind: Kind, form: type[T]) -> T:
 
 
 def current(values: Any, kind: Kind, where: object) -> Any:
-    """Return a document's values in today's form, without the format version; RunError for an unknown version."""
+    """Upgrade a document to today's format version.
+
+    Args:
+        values: What the JSON file holds.
+        kind: Which document it is.
+        where: The file, for an error.
+
+    Returns:
+        Its fields, without the format version.
+
+    Raises:
+        RunError: It is not a document, is damaged, or is of an unknown format version.
+    """
     if not isinstance(values, dict):
         raise RunError(f"{where}: not a JSON object.")
     document = cast("dict[str, JsonValue]", values)
@@ -64,7 +84,16 @@ def current(values: Any, kind: Kind, where: object) -> Any:
 
 
 def checked(values: Any, form: type[T], where: object) -> T:
-    """Return the dataclass that JSON values are of; RunError names the first field that is wrong."""
+    """Turn JSON values into a dataclass, strictly.
+
+    Args:
+        values: The fields.
+        form: The dataclass.
+        where: The file, for an error.
+
+    Raises:
+        RunError: A field is missing, unknown or of another type; the message names the first one.
+    """
     try:
         # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
         return _adapter(form).validate_json(json.dumps(values), strict=True, extra="forbid")
@@ -73,7 +102,15 @@ def checked(values: Any, form: type[T], where: object) -> T:
 
 
 def first_problem(error: ValidationError, prefix: str = "") -> str:
-    """Say what is wrong with the first wrong field of a document: its path and the reason."""
+    """Describe what is wrong with the first wrong field of a document.
+
+    Args:
+        error: What pydantic raised.
+        prefix: Where the document is within a larger one, such as "data"; "" for a whole document.
+
+    Returns:
+        A sentence with the field's path and the reason.
+    """
     problem = error.errors()[0]
     field = ".".join(str(part) for part in (*([prefix] if prefix else []), *problem["loc"]))
     reason = str(problem.get("ctx", {}).get("error", problem["msg"])).removesuffix(".")

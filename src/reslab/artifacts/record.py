@@ -69,7 +69,13 @@ class RecordDocument:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePoint:
-    """A point of a recorded curve. loss: None where it is not finite or was not recorded."""
+    """A point of a recorded curve.
+
+    Attributes:
+        step: Finished training steps.
+        error: Top-1 error in %.
+        loss: The loss; None where it is not finite or was not recorded.
+    """
 
     step: int
     error: float
@@ -78,14 +84,23 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """A record and its path, under the names that a run folder has."""
+    """A record with the methods of a run folder, so that either can be compared or reported.
+
+    Attributes:
+        path: The file.
+        document: What it holds.
+    """
 
     path: Path
     document: RecordDocument
 
     @classmethod
     def open(cls, path: Path) -> "RecordedRun":
-        """Read a record; RunError names what is wrong with the file."""
+        """Read a record.
+
+        Raises:
+            RunError: The file is not a record, or is damaged.
+        """
         values = read_json(path)
         if not isinstance(values, dict) or "curve" not in values:
             raise RunError(f"{path}: not a record; 'reslab record RUN' writes one.")
@@ -101,7 +116,7 @@ class RecordedRun:
         return Environment(data=record.dataset, weights=record.weights, sessions=record.environment)
 
     def result(self) -> RecordDocument:
-        """Return what the run came to."""
+        """Return the run's result."""
         return self.document
 
     def rows(self, split: str) -> list[CurvePoint]:
@@ -117,19 +132,32 @@ class RecordedRun:
 
 
 def is_same_result(record: RecordDocument, other: RecordDocument) -> bool:
-    """Whether two records are of the same weights: by their model files, else by their curves and counts."""
+    """Return whether two records are of the same weights.
+
+    Args:
+        record: A record.
+        other: Another one. Where one of the two has no hash of its model file, curves and counts are compared.
+    """
     has_hashes = None not in (record.model_sha256, other.model_sha256)
     names = ("model_sha256",) if has_hashes else ("iterations", "curve", "final")
     return all(getattr(record, name) == getattr(other, name) for name in names)
 
 
 def save_record(path: Path, record: RecordDocument) -> None:
-    """Write a record, atomically."""
+    """Write a record, atomically.
+
+    Args:
+        path: The file.
+        record: The record.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
     write_atomically(path, _to_json(record))
 
 
 def _to_json(record: RecordDocument) -> str:
-    """Return JSON in which every [step, value] pair of a curve stands on one line."""
+    """Return JSON with every [step, value] pair of a curve on one line."""
     series: dict[str, str] = {}
     for name, curve in (("curve", record.curve), ("loss_curve", record.loss_curve)):
         if curve is not None:

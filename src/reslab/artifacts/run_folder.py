@@ -9,8 +9,8 @@ split.csv           which image files were in which split (data that is files)
 skipped.csv         which were left out, and why
 result.json         the final counts, each with split and protocol   } at the end
 model.safetensors   the model file                                   }
-report.html         everything to look at
-judgement.json      what `reslab report` found out about the model file
+report.html         figures and tables of the run
+judgement.json      what `reslab report` measured on the model file
 test_uses.json      every use of the test set since the training
 .lock               held by the process that trains the run
 """
@@ -44,10 +44,15 @@ class RunFolder:
 
     @staticmethod
     def check_is_free(path: Path) -> None:
-        """Raise UsageError when something is at `path` already; what a kill at its making left of a run is nothing."""
+        """Check that a new run may be made at `path`.
+
+        Raises:
+            UsageError: Something is there already. Files of a run that was killed while its folder was made do not
+                count.
+        """
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, but a run needs a folder.")
-        if path.exists() and any(path.iterdir()) and not _is_of_making(path):
+        if path.exists() and any(path.iterdir()) and not _is_unfinished_creation(path):
             raise UsageError(f"{path} already exists and is not empty.")
 
     @classmethod
@@ -58,9 +63,20 @@ class RunFolder:
         environment: Environment,
         files: Mapping[str, bytes] | None = None,
     ) -> "RunFolder":
-        """Make a new run folder; UsageError when something is there already. Nothing is left behind on failure.
+        """Make a new run folder; after a failure, remove it again.
 
-        files: others to put into it, by name.
+        Args:
+            path: The folder.
+            config: The content of config.json: what `reslab.config.to_dict` returns.
+            environment: The content of environment.json.
+            files: The content of further files by name.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UsageError: Something is there already.
+            RunError: The folder cannot be written.
         """
         cls.check_is_free(path)
         was_there = path.exists()
@@ -79,7 +95,11 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Open a run folder; RunError when it is none, or of another format version."""
+        """Open a run folder.
+
+        Raises:
+            RunError: It is not a run folder, or is of an unknown format version.
+        """
         if not (path / "config.json").is_file():
             what = "is not a run folder (it has no config.json)" if path.exists() else "does not exist"
             raise RunError(f"{path} {what}.")
@@ -89,19 +109,23 @@ class RunFolder:
 
     @staticmethod
     def is_run(path: Path) -> bool:
-        """Return whether a run is at `path`; a config alone is a plan, by which the runs below it are made."""
+        """Return whether `path` is a run; a folder with a config.json alone is a plan for runs below it."""
         return (path / "environment.json").is_file()
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep the run to this process inside the block; RunError while another one has it."""
+        """Lock the run for this process inside the block.
+
+        Raises:
+            RunError: Another process trains the run.
+        """
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise RunError(
-                f"{self.path} is being trained by another process (left over from a command that was killed, perhaps); "
-                "stop that one or wait for it."
+                f"{self.path} is being trained by another process (perhaps left over from a killed command). Stop that "
+                "process, or wait for it."
             ) from None
         try:
             sweep_temporaries(self.path)
@@ -124,7 +148,7 @@ class RunFolder:
         return document
 
     def write_config(self, config: dict[str, JsonValue]) -> None:
-        """Write config.json; config: of `reslab.config.to_dict`."""
+        """Write config.json from what `reslab.config.to_dict` returns."""
         write_document(self.path / _LAST, config)
 
     def environment(self) -> Environment:
@@ -136,12 +160,12 @@ class RunFolder:
         write_document(self.path / _FIRST, environment)
 
     def result(self) -> RunResult | None:
-        """Return what the run came to; None while it is not finished."""
+        """Return the run's result; None while it is not finished."""
         path = self.path / "result.json"
         return read_document(path, "result", RunResult) if path.exists() else None
 
     def write_result(self, result: RunResult) -> None:
-        """Write result.json, which makes the run a finished one."""
+        """Write result.json, which marks the run as finished."""
         write_document(self.path / "result.json", result)
 
     def test_uses(self) -> tuple[TestUse, ...]:
@@ -150,7 +174,11 @@ class RunFolder:
         return read_document(path, "test_uses", TestUses).uses if path.exists() else ()
 
     def add_test_use(self, use: TestUse) -> int:
-        """Record a use of the test set; return how many there are, with that of the training, if it had one."""
+        """Record a use of the test set.
+
+        Returns:
+            How many uses there are, including that of the training if it evaluated on the test set.
+        """
         with FileLock(self.path / ".test_uses.lock"):
             uses = (*self.test_uses(), use)
             write_document(self.path / "test_uses.json", TestUses(uses=uses))
@@ -167,22 +195,30 @@ class RunFolder:
 
     @property
     def metrics(self) -> RowLog[MetricsRow]:
+        """The log of training windows and evaluations."""
         return metrics_log(self.path / "metrics.jsonl")
 
     @property
     def timing(self) -> RowLog[TimingRow]:
+        """The log of seconds by step."""
         return timing_log(self.path / "timing.jsonl")
 
     @property
     def checkpoints(self) -> CheckpointFolder:
+        """The checkpoints."""
         return CheckpointFolder(self.path / "checkpoints")
 
     @property
     def model_path(self) -> Path:
+        """The path of the model file, which a finished run has."""
         return self.path / "model.safetensors"
 
     def finished_model(self) -> Path:
-        """Return the path of the model file; RunError, with what to do about it, where there is none."""
+        """Return the path of the model file of a finished run.
+
+        Raises:
+            RunError: There is none; the message says what to do.
+        """
         if self.model_path.exists():
             return self.model_path
         result = self.result()
@@ -195,19 +231,22 @@ class RunFolder:
 
     @property
     def split_path(self) -> Path:
+        """The path of the list of image files by split."""
         return self.path / "split.csv"
 
     @property
     def skipped_path(self) -> Path:
+        """The path of the list of image files that were left out."""
         return self.path / "skipped.csv"
 
     @property
     def report_path(self) -> Path:
+        """The path of the report page."""
         return self.path / "report.html"
 
 
-def _is_of_making(path: Path) -> bool:
-    """Whether a folder holds no more than a kill at the making of a run leaves: no config.json, no other's files."""
+def _is_unfinished_creation(path: Path) -> bool:
+    """Return whether a folder holds only what a kill during `create` leaves: no config.json, no other files."""
     names = [file.name for file in path.iterdir()]
     whole = {name for name in names if not name.startswith(tuple(f".{one}-" for one in (_FIRST, *_BETWEEN, _LAST)))}
     return not whole or (_FIRST in whole and whole <= {_FIRST, *_BETWEEN} and _is_ours(path / _FIRST))

@@ -59,8 +59,8 @@ def build_stream(
     if config.data.mixup_alpha or config.data.cutmix_alpha:
         if config.train.batch_size == world.size:
             raise UsageError(
-                f"train.batch_size is {config.train.batch_size} with {world.size} process(es), which leaves each a "
-                "single image, and data.mixup_alpha or data.cutmix_alpha mix images of one process: use larger batches."
+                f"train.batch_size is {config.train.batch_size} with {world.size} process(es), so each has a single "
+                "image, but data.mixup_alpha and data.cutmix_alpha mix the images of a process. Use larger batches."
             )
         return MixedStream(stream, Mixing(config.data.mixup_alpha, config.data.cutmix_alpha))
     return stream
@@ -74,8 +74,8 @@ def _memory_stream(config: RunConfig, train: ArrayDataset, normalize: Normalizer
             side = min(train.images.shape[-2:])
             if crop.fill == "reflect" and crop.padding >= side:
                 raise UsageError(
-                    f"data.augment.padding is {crop.padding}; {train.name} has images of {side} pixels, of which "
-                    f"'reflect' repeats at most {side - 1}: use less, or another data.augment.fill."
+                    f"data.augment.padding is {crop.padding}, but for the images of {train.name}, {side} pixels wide, "
+                    f"'reflect' can pad at most {side - 1}. Use less, or another data.augment.fill."
                 )
             augment = PadCropFlip(
                 crop.padding,
@@ -95,8 +95,8 @@ def _memory_sizes(config: RunConfig, train: ArrayDataset) -> Callable[[int], int
         return None
     if train.images.shape[-2] != own or first > own:
         raise UsageError(
-            f"data.initial_size is {first}; {train.name} has images of {train.images.shape[-2]}x{own}: "
-            "it must be their side or less, and they must be square."
+            f"data.initial_size is {first}, but {train.name} has images of {train.images.shape[-2]}x{own}; allowed: "
+            "at most the side of square images."
         )
     return growing_size(first, own, _full_size_step(config))
 
@@ -130,7 +130,7 @@ def _operations(augment: ResizedCrop, train: FileDataset) -> RandAugment | None:
     if train.num_channels not in (1, 3):
         raise UsageError(
             f"data.augment.randaugment_ops is {augment.randaugment_ops}, but the images have {train.num_channels} "
-            "channels; it knows grey and RGB only: use 0."
+            "channels, and RandAugment is for grey and RGB images only. Use 0."
         )
     return RandAugment(augment.randaugment_ops, augment.randaugment_magnitude)
 

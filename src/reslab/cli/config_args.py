@@ -26,7 +26,11 @@ class Settings:
     changes: "tuple[Mapping[str, Setting], ...]"
 
     def apply(self, config: "RunConfig") -> "RunConfig":
-        """Return the config with all changes; UsageError for one that it does not take."""
+        """Return the config with all changes.
+
+        Raises:
+            UsageError: A setting does not exist, or its value is not allowed.
+        """
         from reslab.config import override
 
         return override(config, *self.changes)
@@ -139,7 +143,7 @@ def _set(changes: "dict[str, Setting]", path: list[str], value: "Setting") -> No
     for key in path[:-1]:
         inner = part.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"--{'.'.join(path)}: {key!r} was given a value of its own before.")
+            raise UsageError(f"--{'.'.join(path)}: {key!r} has a value already, so it cannot have settings of its own.")
         part = inner
     part[path[-1]] = value
 
@@ -159,7 +163,7 @@ def choose_config(recipe: str | None, settings: Settings, *, run: Path | None = 
         return settings.apply(_named_config(recipe))
     if run is None:
         raise UsageError(
-            "which recipe? 'reslab recipes' lists them. To resume a run: reslab train --resume --run-dir DIR."
+            "no recipe is named; 'reslab recipes' lists them. To resume a run: reslab train --resume --run-dir DIR."
         )
     return settings.apply(read_config(run))
 
@@ -173,7 +177,7 @@ def read_config(run: Path) -> "RunConfig":
 
 
 def _named_config(name: str) -> "RunConfig":
-    """Return the config of a recipe or of a config.json; a UsageError says what another path is for."""
+    """Return the config of a recipe or of a config.json."""
     from reslab.recipes import RECIPES, recipe
 
     if name.startswith("--"):
@@ -188,7 +192,7 @@ def _named_config(name: str) -> "RunConfig":
 
 
 def _refuse_path(path: Path) -> None:
-    """Raise UsageError for a file or a folder, or for what is written like one."""
+    """Refuse a file, a folder, or text that looks like a path; the error says which command takes it."""
     if path.is_dir():
         if (path / "config.json").is_file():
             raise UsageError(

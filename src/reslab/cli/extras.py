@@ -4,7 +4,11 @@ from reslab.errors import RunError
 
 
 def need_report_extra() -> None:
-    """Raise RunError, with the command to run, unless the packages for pages and figures are installed."""
+    """Check that the packages for pages and figures are installed.
+
+    Raises:
+        RunError: One is missing; the message names the command that installs it.
+    """
     try:
         import jinja2
         import matplotlib

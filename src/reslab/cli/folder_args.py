@@ -21,13 +21,16 @@ def plan_config(
     """Plan a run for the photos that the settings name, print the reasons, and return its config with the settings.
 
     Args:
-        settings: What is changed; the plan takes batch size, channels, device and weights from them.
-        model: A network's name; None leaves it to the plan, as with the others.
+        settings: What the user sets; the plan takes batch size, channels, device and weights from them.
+        model: A network's name; None lets the plan choose, as it does below.
         epochs: How often every training image is seen.
         size: Side of the pictures that the network sees in evaluation, in pixels.
 
+    Returns:
+        The planned config, changed by the settings.
+
     Raises:
-        UsageError: The settings name no photos, or a setting does not exist or cannot be.
+        UsageError: The settings name no photos, or a setting does not exist or has a value that is not allowed.
         RunError: The photos or the weights are missing or damaged.
     """
     from reslab.distributed import world_from_environment
@@ -37,8 +40,8 @@ def plan_config(
     data = settings.value("data", "path")
     if data is None:
         raise UsageError(
-            "where are the photos? Give their folder: reslab train-folder DATA (CLASS/*.jpg, or train/CLASS/*.jpg with "
-            "val/ and test/ next to it, or a CSV file of path,label)."
+            "no photos are named. Name their folder: reslab train-folder DATA (with CLASS/*.jpg, or train/CLASS/*.jpg "
+            "and val/ and test/ next to it), or a CSV file of path,label."
         )
     batch_size, weights = settings.value("train", "batch_size"), settings.value("weights")
     options = FolderOptions(model=model, epochs=epochs, size=size, batch_size=batch_size, weights=weights)
@@ -55,16 +58,17 @@ def plan_config(
     config = settings.apply(folder_plan.config)
     if world.is_main:
         print("\n".join(folder_plan.reasons))
-        print(f"to choose otherwise: {_FLAGS}.")
+        print(f"to change the plan: {_FLAGS}.")
         if changed := _changed(folder_plan.config, config, settings):
-            print(f"your settings come before the plan's: {changed}.")
+            print(f"your settings replace the plan's: {changed}.")
     return config
 
 
 def _check(settings: Settings, options: "FolderOptions") -> None:
-    """Raise UsageError for what can be told before the photos are read.
+    """Check the settings as far as possible before the photos are read.
 
-    Settings that the plan is given must be right; others may be right or wrong with what is planned.
+    The settings that the plan uses are checked for good. Others can only be checked for their form: whether their
+    values are allowed can depend on the plan.
     """
     from reslab.config import check_form, override
     from reslab.recipes.folder import NOMINAL, plan_folder

@@ -46,8 +46,8 @@ class HeatFolder:
             self._check_apart(name)
             if _is_below(self._real, os.path.realpath(name)):
                 raise UsageError(
-                    f"--explain is {folder}, which lies in {name}: the next prediction would take heat maps for "
-                    "pictures. Name a folder outside."
+                    f"--explain is {folder}, which is inside {name}: the next prediction would take the heat maps for "
+                    "pictures. Name a folder outside it."
                 )
         self._waiting: deque[tuple[str, str | None]] = deque()
         self._names: dict[tuple[str, Path], Path] = {}
@@ -58,7 +58,17 @@ class HeatFolder:
             raise UsageError(f"--explain is {self.folder}, but {name} is in it; name a folder without pictures.")
 
     def watch(self, pictures: Iterable[tuple[str, str | None]]) -> Iterator[str]:
-        """Yield the paths of pictures that come with their folder; UsageError where one lies among the heat maps."""
+        """Note which pictures come next, for the names of their heat maps.
+
+        Args:
+            pictures: Paths, each with the folder of the command that it is in, if any.
+
+        Yields:
+            The paths.
+
+        Raises:
+            UsageError: A picture is in the folder of the heat maps.
+        """
         for path, root in pictures:
             self._check_apart(path)  # a path from standard input, or a link
             self._waiting.append((path, root))

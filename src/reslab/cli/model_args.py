@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def model_path(run_or_model: Path) -> Path:
-    """Return the path of a model file: `run_or_model` itself, or the model file of a finished run."""
+    """Return the path of a model file: `run_or_model` itself, or the model file of a finished run.
+
+    Raises:
+        RunError: There is no such file, or the run is not finished.
+    """
     if not run_or_model.exists():
         raise RunError(f"{run_or_model} does not exist; name a run folder or a model file.")
     if run_or_model.is_file():
@@ -31,7 +35,11 @@ def model_path(run_or_model: Path) -> Path:
 
 
 def check_finished(folder: "RunFolder") -> None:
-    """Raise RunError, with the command to run, for a run that is not finished."""
+    """Check that a run is finished.
+
+    Raises:
+        RunError: It is not; the message names the command that resumes it.
+    """
     if folder.result() is None and not folder.model_path.exists():
         raise RunError(f"{folder.path} is not finished. Resume it with: reslab train --resume --run-dir {folder.path}")
 
@@ -42,8 +50,11 @@ def open_data(run_or_model: Path, loaded: "ModelFile", data: Path | None, kind: 
     Args:
         run_or_model: The run folder or the model file.
         loaded: What is in the model file.
-        data: Other data; None for the run's own, exactly as it was split, or else the recipe's.
-        kind: The format of other data; None recognises it.
+        data: Other data; None for the run's own data as it was split, or the recipe's data for a model file alone.
+        kind: The format of other data; None to recognise it.
+
+    Returns:
+        The parts of the data.
 
     Raises:
         UsageError: Neither the model file nor the command says which data.
@@ -87,7 +98,15 @@ def _data_config(run_or_model: Path, loaded: "ModelFile", data: Path | None, kin
 
 
 def part_of(splits: "Splits", split: str) -> "Dataset":
-    """Return one part of the data, or all together; RunError lists the parts that it has."""
+    """Return one part of the data.
+
+    Args:
+        splits: The data.
+        split: The part's name; "all" for all parts together.
+
+    Raises:
+        RunError: The data has no such part; the message lists its parts.
+    """
     if split == "all":
         return splits.together()
     try:
@@ -97,7 +116,14 @@ def part_of(splits: "Splits", split: str) -> "Dataset":
 
 
 def warn_of_known_images(run_or_model: Path, data: Path | None, dataset: "Dataset", split: str) -> None:
-    """Warn of images that the run used in another split: on training images a score is too good."""
+    """Warn of images that the run has used in another split: on training images, a score is too good.
+
+    Args:
+        run_or_model: The run folder or the model file.
+        data: Other data than the run's; without it, do nothing.
+        dataset: The images to evaluate on.
+        split: The split that they are of.
+    """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.runs.data import count_known_images
 
@@ -109,13 +135,21 @@ def warn_of_known_images(run_or_model: Path, data: Path | None, dataset: "Datase
     if known:
         parts = ", ".join(f"{count:,} for {name}" for name, count in sorted(known.items()))
         log.warning(
-            "%s, split %s: of its %s images the run used %s (by class and file name).",
+            "%s, split %s: of its %s images the run has used %s (judged by class and file name).",
             data, split, f"{len(dataset):,}", parts,
         )  # fmt: skip
 
 
 def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
-    """Count the images that the model file's own run used, by split; none for a file outside a run."""
+    """Count the images that the model file's own run has used.
+
+    Args:
+        model: The model file.
+        dataset: The images.
+
+    Returns:
+        How many, by the run's split; nothing for a model file outside a run.
+    """
     from reslab.runs.data import count_own_files
 
     folder = _run_of(model)
@@ -123,9 +157,16 @@ def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
 
 
 def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) -> bool:
-    """Return whether this evaluates a run on its test set, by the split's name or by the images under another name.
+    """Return whether an evaluation uses the test set of the model's run.
 
-    Other data that is called a test set counts if its images share class and file name with some of the run's.
+    It does if the split is called "test" or holds test images of the run. Of other data, a split called "test" counts
+    only if some of its images have class and file name of a test image of the run.
+
+    Args:
+        model: The model file.
+        dataset: The images to evaluate on.
+        split: The split that they are of.
+        data: Other data than the run's; None for the run's own.
     """
     from reslab.data import FileDataset
     from reslab.runs.data import count_known_images
@@ -154,13 +195,21 @@ def _run_of(model: Path) -> "RunFolder | None":
 
 
 def numbered_as(dataset: "Dataset", loaded: "ModelFile") -> "Dataset":
-    """Number the data's classes as the model does, matched by name; the data may have fewer."""
+    """Number the data's classes as the model does, matched by name.
+
+    Args:
+        dataset: The data, which may lack some of the model's classes.
+        loaded: The model file.
+
+    Raises:
+        RunError: The data has a class that the model does not have.
+    """
     from reslab.data.dataset import number_as
 
     known, present = len(loaded.card.class_names), len(dataset.class_names)
     numbered = number_as(dataset, loaded.card.class_names)
     if present < known:
         log.info(
-            "the data has %d of the model's %d classes; an answer from the others counts as wrong.", present, known
+            "the data has %d of the model's %d classes; predicting one of the others counts as wrong.", present, known
         )
     return numbered

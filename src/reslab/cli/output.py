@@ -19,7 +19,14 @@ _WIDEST = 24  # a longer class name pushes its row to the right
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table whose first `left` columns are text and whose others are numbers, aligned to the right."""
+    """Print a table: columns of text, then columns of numbers, which are aligned to the right.
+
+    Args:
+        title: Printed above it.
+        columns: The columns' names.
+        rows: A cell for each column.
+        left: How many columns are text.
+    """
     console = Console()
     if not console.is_terminal:
         console.width = 400  # a pipe has no width to wrap at
@@ -39,7 +46,12 @@ class Rows(Protocol):
         ...
 
     def row(self, prediction: "Prediction", heat_map: str | None = None) -> str:
-        """Return the row of one picture, with its line's end. heat_map: the path of its heat map, if there is one."""
+        """Return the row of one picture, with its line end.
+
+        Args:
+            prediction: The prediction.
+            heat_map: The path of the picture's heat map, if there is one.
+        """
         ...
 
 

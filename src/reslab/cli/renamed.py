@@ -21,7 +21,14 @@ RENAMED_FLAGS = {
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Raise UsageError, with what to write instead, for a verb or a flag of an earlier version."""
+    """Refuse a verb or a flag of an earlier version.
+
+    Args:
+        words: The words after `reslab`.
+
+    Raises:
+        UsageError: The message says what to write instead.
+    """
     if not words:
         return
     verb, *rest = words
@@ -38,6 +45,10 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def check_recipe(name: str) -> None:
-    """Raise UsageError for the recipe that is a verb of its own."""
+    """Refuse the recipe that has become a verb.
+
+    Raises:
+        UsageError: The message names the verb.
+    """
     if name == FOLDER_RECIPE:
-        raise UsageError("the recipe 'folder' is planned for your photos; use: reslab train-folder DATA")
+        raise UsageError("the config of recipe 'folder' is planned for your photos; use: reslab train-folder DATA")

@@ -14,35 +14,53 @@ if TYPE_CHECKING:
 
 
 def check_flags(*, seed: int | None, seeds: str | None, jobs: int) -> None:
-    """Raise UsageError for flags that go together with several seeds only, or not at all."""
+    """Check the flags for several seeds.
+
+    Args:
+        seed: The value of --seed.
+        seeds: The value of --seeds.
+        jobs: The value of --jobs.
+
+    Raises:
+        UsageError: Flags exclude each other, or --jobs is below 1.
+    """
     if seeds is None:
         if jobs != 1:
-            raise UsageError("--jobs is for several seeds: give --seeds 0,1,2 too.")
+            raise UsageError("--jobs is for several seeds: add --seeds 0,1,2.")
         return
     check_no_torchrun("--seeds")
     if seed is not None:
-        raise UsageError("--seeds takes the place of --seed: leave --seed out.")
+        raise UsageError("--seeds replaces --seed: leave --seed out.")
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}; allowed: 1 or more.")
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Return the seeds of "0,1,2" or "0-4"; UsageError for anything else and for a seed named twice."""
+    """Return the seeds of "0,1,2" or "0-4".
+
+    Raises:
+        UsageError: The text is neither, or names a seed twice.
+    """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"--seeds is {text!r}; allowed: seeds like 0,1,2 or 0-4.")
         if int(last or first) < int(first):
-            raise UsageError(f"--seeds is {text!r}: the range {first}-{last} runs backwards; {last}-{first} is meant?")
+            raise UsageError(f"--seeds is {text!r}, but {first}-{last} is not a range. Did you mean {last}-{first}?")
         seeds += range(int(first), int(last or first) + 1)
     if len(set(seeds)) != len(seeds) or not seeds:
-        raise UsageError(f"--seeds is {text!r}: name every seed once.")
+        raise UsageError(f"--seeds is {text!r}, which names a seed twice; name every seed once.")
     return seeds
 
 
 def started_seeds(seeds: Sequence[int], folder: Path, *, resume: bool) -> set[int]:
-    """Return the seeds that have a run below `folder` to resume.
+    """Return the seeds that have a run below a folder to resume.
+
+    Args:
+        seeds: The seeds to train.
+        folder: The folder of all.
+        resume: Whether runs are to be resumed.
 
     Raises:
         UsageError: The folder is a run itself, or another seed's folder is not empty.
@@ -50,7 +68,9 @@ def started_seeds(seeds: Sequence[int], folder: Path, *, resume: bool) -> set[in
     from reslab.artifacts.run_folder import RunFolder
 
     if RunFolder.is_run(folder):
-        raise UsageError(f"{folder} is a run; --seeds makes one for each seed below it: choose another --run-dir.")
+        raise UsageError(
+            f"{folder} is a run, but --seeds needs a folder to put one run per seed into; choose another --run-dir."
+        )
     started = {seed for seed in seeds if resume and (folder / str(seed) / "config.json").exists()}
     for seed in set(seeds) - started:
         check_is_free(folder / str(seed))
@@ -58,10 +78,18 @@ def started_seeds(seeds: Sequence[int], folder: Path, *, resume: bool) -> set[in
 
 
 def share_config(config: "RunConfig", folder: Path, *, is_started: bool) -> Path:
-    """Write the config that all seeds have in common, and return its path.
+    """Write the config that all seeds have in common.
+
+    Args:
+        config: The config.
+        folder: The folder of all seeds.
+        is_started: Whether a seed has a run already, whose config must be the same.
+
+    Returns:
+        The path of the config.
 
     Raises:
-        UsageError: Seeds were started with a different one, which stays as it is.
+        UsageError: The seeds were started with a different config, which is kept.
     """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.config import to_dict
@@ -80,7 +108,7 @@ def share_config(config: "RunConfig", folder: Path, *, is_started: bool) -> Path
 def train_seeds(
     words: Sequence[str], seeds: Sequence[int], folder: Path, *, started: Collection[int], jobs: int
 ) -> int:
-    """Train each seed by a command of its own; return the worst exit code.
+    """Train each seed by its own command; return the highest exit code.
 
     Args:
         words: What the commands have in common after `reslab train`.

@@ -1,4 +1,4 @@
-"""What `train` and `train-folder` do with a config: train it with progress and a live report, and say what came out."""
+"""What `train` and `train-folder` do with a config: train it with progress and a live report, and print the result."""
 
 import shlex
 import sys
@@ -16,7 +16,16 @@ _MUCH_WAITING = 0.2  # of the time of a run
 
 
 def train_config(config: "RunConfig", path: Path, *, resume: bool) -> int:
-    """Train a config into the run folder at `path`, write its report, and print the result; return the exit code."""
+    """Train a config, write its report, and print the result.
+
+    Args:
+        config: What to train.
+        path: The run folder.
+        resume: Whether to continue the run that is there.
+
+    Returns:
+        The exit code.
+    """
     from reslab.distributed import world_from_environment
     from reslab.runs.train import train_run
     from reslab.system.progress import TrainProgress
@@ -34,7 +43,11 @@ def train_config(config: "RunConfig", path: Path, *, resume: bool) -> int:
 
 
 def check_is_free(path: Path) -> None:
-    """Raise UsageError, with the flags to use, where a new run would mix with what is at `path`."""
+    """Check that a new run may be made at `path`.
+
+    Raises:
+        UsageError: Something is there already; the message names the flags to use.
+    """
     from reslab.artifacts.run_folder import RunFolder
 
     try:
@@ -47,13 +60,13 @@ def _live_report(path: Path) -> "list[LiveReport]":
     """Return what keeps the report up to date during the training, if the packages for it are installed."""
     try:
         from reslab.report import LiveReport
-    except ImportError:  # said at the end, once
+    except ImportError:  # `_print_result` says so
         return []
     return [LiveReport(path)]
 
 
 def _print_result(run: "RunFolder") -> None:
-    """Print what came out and where it is, and write the report."""
+    """Print errors, selection and paths of a finished run, and write its report."""
     result = run.result()
     assert result is not None
     for split, counts in result.final.items():

@@ -15,7 +15,7 @@ HEAT_MAPS = Group("Heat maps", sort_key=6)
 
 
 def _parse_whole_number(_: object, tokens: Sequence[Token]) -> int:
-    """Raise ValueError for all but whole numbers: cyclopts by itself makes 2 of "1.5" and 0 of "0.5"."""
+    """Read a whole number; cyclopts would read "1.5" as 2 and "0.5" as 0."""
     text = tokens[0].value
     try:
         return int(text)
@@ -26,6 +26,6 @@ def _parse_whole_number(_: object, tokens: Sequence[Token]) -> int:
 WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]  # a flag without a value, off unless given
 JsonSwitch = Annotated[bool, Parameter(negative=(), show_default=False, group=OUTPUT)]
-# a first word, which a setting before it is taken for, so that the error can say what comes first
+# a first word; a flag in its place is taken for it, so that the error can say what comes first
 FirstWord = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]  # --part.name VALUE, for the config

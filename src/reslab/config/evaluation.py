@@ -34,5 +34,5 @@ class EvaluationConfig:
             chooser = "evaluation.select='best'" if self.select == "best" else "evaluation.patience"
             raise UsageError(
                 f"{chooser} chooses by the validation error, but evaluation.monitor is {self.monitor!r}; "
-                "use evaluation.monitor='validation'. Nothing may be chosen by the test set."
+                "use evaluation.monitor='validation'. Nothing may be selected on the test set."
             )

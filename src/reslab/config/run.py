@@ -57,8 +57,8 @@ class RunConfig:
         if self.schedule.kind == "plateau" and self.evaluation.monitor != "validation":
             raise UsageError(
                 f"schedule.kind 'plateau' follows the validation error, but evaluation.monitor is "
-                f"{self.evaluation.monitor!r}; use evaluation.monitor='validation'. Nothing may be chosen by the test "
-                "set."
+                f"{self.evaluation.monitor!r}; use evaluation.monitor='validation'. Nothing may be selected on the "
+                "test set."
             )
 
     def _check_freezing(self) -> None:
@@ -101,11 +101,11 @@ class RunConfig:
             return
         if self.model.norm == "none":
             raise UsageError(
-                "optim.kind 'muon' holds weights at a fixed norm, which only batch norm makes harmless, "
-                "and model.norm is 'none'; use optim.kind='sgd'."
+                "optim.kind 'muon' keeps weights at a fixed norm, which needs a batch norm behind them, but model.norm "
+                "is 'none'; use optim.kind='sgd'."
             )
         if self.batch_norm.frozen:
             raise UsageError(
-                "optim.kind 'muon' holds weights at a fixed norm, which frozen batch norm (batch_norm.frozen) does not "
-                "make harmless; use optim.kind='sgd' or batch_norm.frozen=false."
+                "optim.kind 'muon' keeps weights at a fixed norm, which needs a batch norm behind them that is not "
+                "frozen; use optim.kind='sgd' or batch_norm.frozen=false."
             )

@@ -193,7 +193,7 @@ def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Te
 
 
 def _places(counts: Tensor, size: int) -> Tensor:
-    """Return how many samples of each class are held out, int64 [num_classes]; counts: of each class."""
+    """Return how many of the `counts` samples of each class are held out, int64 [num_classes]."""
     quotas = counts.double() * size / counts.sum()
     taken = quotas.floor().long()
     remainder = torch.argsort(quotas - taken, descending=True, stable=True)[: size - int(taken.sum())]

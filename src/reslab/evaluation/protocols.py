@@ -1,4 +1,4 @@
-"""How each picture is shown to a network: the views of a protocol, of which the softmax outputs are averaged."""
+"""How a network sees each picture in evaluation: the views of a protocol, whose softmax outputs are averaged."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -30,17 +30,20 @@ T = TypeVar("T")
 class Protocol:
     """Which views of each picture are averaged.
 
-    name:
-        "center": the view that evaluation takes: one centre crop; for images in memory, the image itself.
-        "flip": that view and its mirror image.
-        "ten-crop": the four corners and the centre of the picture resized to the model's short side, and their mirror
-            images (the "standard 10-crop testing" of Sec. 3.4, after its ref. 21).
-        "multi-scale": the whole picture, resized to each short side, through the fully convolutional network: the
-            last map is averaged over all its positions, whatever its size (Sec. 3.4). One view for each side, none
-            mirrored: the paper does not say that its were.
-    sides: the short sides of "multi-scale" in pixels; None: the paper's 224, 256, 384, 480, 640.
+    "center" is the usual view: one centre crop; for images in memory, the image itself.
+    "flip" adds its mirror image.
+    "ten-crop" takes the four corners and the centre of the picture resized to the model's short side, and their mirror
+    images (the "standard 10-crop testing" of the paper's Sec. 3.4).
+    "multi-scale" takes the whole picture, resized to each short side, through the fully convolutional network, whose
+    last map is averaged over all its positions (Sec. 3.4). The views are not mirrored: the paper does not say that its
+    views were.
 
-    Raises UsageError for an unknown protocol, and for sides that do not fit it.
+    Args:
+        name: "center", "flip", "ten-crop" or "multi-scale".
+        sides: Short sides of "multi-scale", in pixels; None for the paper's 224, 256, 384, 480 and 640.
+
+    Raises:
+        UsageError: The protocol is unknown, or the sides do not fit it.
     """
 
     name: ProtocolName = "center"
@@ -51,7 +54,7 @@ class Protocol:
         if self.sides is None:
             return
         if self.name != "multi-scale":
-            raise UsageError(f"sides is {self.sides}, but the protocol is {self.name!r}; only 'multi-scale' has sides.")
+            raise UsageError(f"sides is {self.sides}, but only protocol 'multi-scale' has sides, not {self.name!r}.")
         if not self.sides or min(self.sides) < 1 or len(set(self.sides)) < len(self.sides):
             raise UsageError(f"sides is {self.sides}; give one or more different sizes of at least 1 pixel.")
 
@@ -62,7 +65,15 @@ class Protocol:
         return counts[self.name]
 
     def describe(self, dataset: Dataset, spec: PreprocessSpec) -> str:
-        """Say in words how each picture of `dataset` is shown to the network."""
+        """Describe how the network sees each picture.
+
+        Args:
+            dataset: The pictures.
+            spec: How the network takes its images.
+
+        Returns:
+            Words for a report or a record.
+        """
         crop = f"{spec.height}x{spec.width} of short side {spec.short_side}"
         match self.name:
             case "center":
@@ -79,24 +90,40 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Some views of one size. indices: int64 [m], whose they are; images: uint8 [m, channels, height, width]."""
+    """Some views of one size.
+
+    Attributes:
+        indices: The sample that each view is of, int64 [m].
+        images: The views, uint8 [m, channels, height, width].
+    """
 
     indices: Tensor
     images: Tensor
 
 
 def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -> None:
-    """Raise UsageError where a data set has no such views, RunError where its images do not have the model's size."""
+    """Check that a data set has the views of a protocol.
+
+    Args:
+        protocol: Which views.
+        dataset: The pictures.
+        spec: How the network takes its images.
+
+    Raises:
+        UsageError: The data set has no such views.
+        RunError: Images in memory do not have the model's size.
+    """
     has_one_size = isinstance(dataset, ArrayDataset) or spec.short_side is None
     if protocol.name == "ten-crop" and has_one_size:
         raise UsageError(
-            f"protocol 'ten-crop' crops larger pictures, but {dataset.name} is shown to this model whole, at "
-            f"{spec.width}x{spec.height}; allowed here: center, flip, and multi-scale with sides of your own."
+            f"protocol 'ten-crop' crops pictures that are larger than the model's input, but this model sees whole "
+            f"pictures of {dataset.name}, at {spec.width}x{spec.height}; allowed: center, flip, and multi-scale with "
+            "sides of your own."
         )
     if protocol.name == "multi-scale" and has_one_size and protocol.sides is None:
         raise UsageError(
-            f"protocol 'multi-scale' has the paper's sides {PAPER_SIDES}, made for photos; for {dataset.name}, "
-            f"of which this model takes {spec.width}x{spec.height} pixels, give the sides yourself."
+            f"protocol 'multi-scale' resizes to {PAPER_SIDES} by default, the paper's sides for photos. This model "
+            f"sees {dataset.name} at {spec.width}x{spec.height}: name sides near that."
         )
     if isinstance(dataset, ArrayDataset) and protocol.name != "multi-scale":
         check_size(dataset, spec)
@@ -105,9 +132,9 @@ def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -
 def protocol_views(
     protocol: Protocol, dataset: Dataset, spec: PreprocessSpec, batch_size: int, samples: Tensor | None = None
 ) -> Iterator[Views]:
-    """Yield every view of every sample once, never more pixels together than `batch_size` inputs of the model have.
+    """Yield every view of every sample once, in batches of about the same number of pixels.
 
-    A view that is larger than that by itself comes alone.
+    A batch has at most the pixels of `batch_size` inputs of the model; a view with more pixels comes alone.
 
     Args:
         protocol: Which views.
@@ -138,7 +165,16 @@ def protocol_views(
 
 
 def ten_crops(pixels: Tensor, height: int, width: int) -> Tensor:
-    """[channels, h, w] -> [10, channels, height, width]: four corners, centre (rounded down), then their mirrors."""
+    """Take the ten crops of a picture.
+
+    Args:
+        pixels: The picture [channels, h, w].
+        height: Height of a crop, at most h.
+        width: Width of a crop, at most w.
+
+    Returns:
+        [10, channels, height, width]: four corners and the centre (rounded down), then their mirror images.
+    """
     bottom, right = pixels.shape[1] - height, pixels.shape[2] - width
     places = ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2))
     crops = torch.stack([pixels[:, top : top + height, left : left + width] for top, left in places])
@@ -159,7 +195,7 @@ def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, chunks: list[Tensor])
 def _multi_scale(
     dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...], chunks: list[Tensor], budget: int
 ) -> Iterator[Views]:
-    """budget: pixels (height times width) that go through the network together."""
+    """Yield the views of all sides; together, their pixels (height times width) are at most `budget`."""
 
     def read(path: Path) -> list[Tensor]:
         pixels = decode(path, spec.channels)
@@ -180,14 +216,14 @@ def _resized(pixels: Tensor, side: int, path: Path) -> Tensor:
     height, width = pixels.shape[1:]
     if math.prod(short_side_size(height, width, side)) > MAX_PIXELS:
         raise RunError(
-            f"{path}: is {width}x{height} pixels, so long that its shorter side cannot be resized to {side}; take it "
-            "out of the data."
+            f"{path}: has {width}x{height} pixels: with its shorter side resized to {side}, it would be too large. "
+            "Remove it from the data."
         )
     return resize_short_side(pixels, side)
 
 
 def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iterator[Views]:
-    """Put views of equal shape together; pictures of odd aspect go alone."""
+    """Batch views of equal shape."""
     groups: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
     for index, at_sides in zip(indices.tolist(), pictures, strict=True):
         for image in at_sides:
@@ -202,6 +238,6 @@ def _grouped(indices: Tensor, pictures: list[list[Tensor]], budget: int) -> Iter
 def _read_ahead(
     dataset: FileDataset, chunks: list[Tensor], read: Callable[[Path], T]
 ) -> Iterator[tuple[Tensor, list[T]]]:
-    """Yield (indices, what `read` makes of their files) chunk by chunk, decoded by threads some chunks ahead."""
+    """Yield (indices, results of `read` for their files) chunk by chunk; threads read some chunks ahead."""
     paths = ([dataset.paths[index] for index in chunk.tolist()] for chunk in chunks)
     yield from zip(chunks, map_ahead(read, paths), strict=True)

@@ -103,11 +103,15 @@ class Chapter:
 
 
 def read_chapters(results: Path) -> list[Chapter]:
-    """Return a chapter for every evidence in `results`, in the order of the paper's argument, sizes ascending.
+    """Return a chapter for every evidence file, in the order of the paper's argument, sizes ascending.
 
-    A folder has room for one record of a run. What was computed in another way, and must not be mixed with that, lies
-    in a folder of its own below `results`. RunError if two of them hold an experiment at the same size, and for
-    evidence that is damaged or of another version's experiments.
+    Args:
+        results: A folder of evidence and records. Its subfolders may hold more: runs that were computed in another way
+            and must not be mixed with the others.
+
+    Raises:
+        RunError: Evidence is damaged or of another version's experiments, or two folders hold the same experiment at
+            the same size.
     """
     return [chapter for place in _PLACES if (chapter := _read_chapter(results, *place)) is not None]
 
@@ -124,16 +128,24 @@ def _only_path(results: Path, name: str, size: str) -> Path | None:
     paths = [*results.glob(file), *sorted(results.glob(f"*/{file}"))]
     if len(paths) > 1:
         raise RunError(
-            f"{paths[0]} and {paths[1]} are of the same experiment at the same size, and a book shows one; move the "
-            "other elsewhere."
+            f"{paths[0]} and {paths[1]} are of the same experiment at the same size, but a book shows one. Move the "
+            "other one out of the folder."
         )
     return paths[0] if paths else None
 
 
 def write_book(results: Path, folder: Path) -> Path:
-    """Write one HTML page for each experiment found below `results`, and the front page; return the front page's path.
+    """Write an HTML page for each experiment, and a front page.
 
-    The RunError of evidence that cannot be shown is raised when the pages of all other evidence are written.
+    Args:
+        results: A folder of evidence, as `read_chapters` takes it.
+        folder: Where the pages go.
+
+    Returns:
+        The path of the front page.
+
+    Raises:
+        RunError: Some evidence cannot be shown. The pages of all other evidence are written first.
     """
     chapters: list[Chapter] = []
     failures: list[RunError] = []
@@ -145,7 +157,7 @@ def write_book(results: Path, folder: Path) -> Path:
             failures.append(failure)
     index = _write_pages(chapters, folder)
     if failures:
-        raise RunError(f"{index} is written, but not whole: {failures[0]}")
+        raise RunError(f"{index} is written, but without what cannot be shown: {failures[0]}")
     return index
 
 

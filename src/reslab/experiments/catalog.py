@@ -36,7 +36,11 @@ EXPERIMENTS: dict[str, AnyExperiment] = {experiment.name: experiment for experim
 
 
 def find_experiment(name: str) -> AnyExperiment:
-    """Return an experiment by its name; UsageError names the experiments that exist."""
+    """Return an experiment by its name.
+
+    Raises:
+        UsageError: There is none of this name; the message lists all names.
+    """
     if name not in EXPERIMENTS:
         names = ", ".join(EXPERIMENTS)
         raise UsageError(f"experiment is {name!r}; allowed: {names}.{did_you_mean(name, EXPERIMENTS)}")

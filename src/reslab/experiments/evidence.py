@@ -84,6 +84,7 @@ class Evidence(Generic[NetworkT, OnceT]):
 
     @property
     def size(self) -> Size:
+        """The size at which the experiment ran."""
         return self.document.size
 
     @property
@@ -92,7 +93,12 @@ class Evidence(Generic[NetworkT, OnceT]):
         return min((len(records) for records in self.records.values()), default=0)
 
     def errors(self, arm: str, split: str) -> tuple[float, ...]:
-        """Return the final error in %, one for each seed. split: "train" (clean images, eval mode), "test", ..."""
+        """Return the final error in %, one for each seed.
+
+        Args:
+            arm: The arm's name.
+            split: "train" (clean images, eval mode), "validation" or "test".
+        """
         return tuple(record.document.final[split].error for record in self.records[arm])
 
     def reported(self, arm: str) -> tuple[float, ...]:
@@ -124,7 +130,15 @@ AnyEvidence = Evidence[Any, Any]
 
 
 def arms_by_depth(evidence: AnyEvidence, kind: str) -> dict[str, str]:
-    """Return the arms of plain or residual nets by depth: name -> "20 layers"."""
+    """Return the arms of plain or residual nets, sorted by depth.
+
+    Args:
+        evidence: Of the experiment.
+        kind: "plain" or "residual".
+
+    Returns:
+        The arm's name -> "20 layers".
+    """
     specs = {arm: evidence.spec(arm) for arm in evidence.records}
     names = [arm for arm, spec in specs.items() if spec.is_plain is (kind == "plain")]
     return {arm: f"{specs[arm].depth} layers" for arm in sorted(names, key=lambda arm: specs[arm].depth)}
@@ -137,11 +151,14 @@ def write_evidence(path: Path, document: EvidenceDocument[NetworkT, OnceT]) -> N
 
 
 def read_evidence(path: Path, form: type[ValueT]) -> ValueT:
-    """Read an evidence file; RunError names what is wrong with it.
+    """Read an evidence file.
 
     Args:
-        path: the file.
+        path: The file.
         form: `EvidenceDocument` of what the experiment measures.
+
+    Raises:
+        RunError: It is missing or damaged, or of an unknown format version.
     """
     values = read_json(path)
     version = values.pop("format_version", None) if isinstance(values, dict) else None

@@ -69,11 +69,14 @@ def make_plan(store: AnyStore, data: str | None, seeds: int | None, runner: Runn
 
 
 def check_same_data(runs: Sequence[RunFolder | RecordedRun], fingerprint: str | None = None) -> None:
-    """Raise UsageError unless all runs were trained on the same data.
+    """Check that all runs were trained on the same data.
 
     Args:
-        runs: finished runs and records of runs.
-        fingerprint: of the data that other runs will be trained or measured on; None where there are none.
+        runs: Finished runs and records of runs.
+        fingerprint: Of the data that further runs will be trained or measured on; None without any.
+
+    Raises:
+        UsageError: They were not.
     """
     first = fingerprint
     for run in runs:

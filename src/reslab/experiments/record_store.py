@@ -40,7 +40,16 @@ class RecordStore(Generic[NetworkT, OnceT]):
 
     @classmethod
     def open(cls, results: Path, experiment: Experiment[NetworkT, OnceT], size: Size) -> "RecordStore[NetworkT, OnceT]":
-        """Read the evidence of an experiment at a size, if there is one; RunError when it is damaged."""
+        """Open the records of an experiment at a size, with its evidence if there is any.
+
+        Args:
+            results: The folder of records and evidence.
+            experiment: The experiment.
+            size: The size.
+
+        Raises:
+            RunError: The evidence is damaged.
+        """
         path = evidence_path(results, experiment.name, size)
         document = read_evidence(path, experiment.document_form) if path.exists() else None
         return cls(results, experiment, size, document)
@@ -55,14 +64,27 @@ class RecordStore(Generic[NetworkT, OnceT]):
         return self.results / "records" / run.arm.name / f"{run.seed}.json"
 
     def add_record(self, folder: RunFolder) -> RecordedRun:
-        """Write the record of a finished run; UsageError when the record of another result is in its place."""
+        """Write the record of a finished run.
+
+        Raises:
+            UsageError: The record of another result is in its place.
+        """
         return RecordedRun.open(record_run(folder, self.results / "records", with_model=False))
 
     def find(self, run: ArmRun) -> RecordedRun | NotReusable | None:
-        """Return the record to be used instead of a run, or why its record cannot be; None without a record.
+        """Look for a record that can be used instead of training a run.
 
-        A run that starts from another one's weights has to be in the evidence with it: records do not name networks.
-        RunError when a record is damaged.
+        A run that starts from another run's weights can only be reused if the evidence has both: records do not name
+        the network that training started from.
+
+        Args:
+            run: The run.
+
+        Returns:
+            The record, or why it cannot be used; None without a record.
+
+        Raises:
+            RunError: The record is damaged.
         """
         path = self.record_path(run)
         if not path.exists():

@@ -110,7 +110,7 @@ def run_experiment(experiment: Experiment[NetworkT, OnceT], size: Size, setup: S
 def _measure(
     experiment: Experiment[NetworkT, OnceT], folder: RunFolder, bench: Bench, made: Made
 ) -> Measured[NetworkT]:
-    """Measure a finished run's network; RunError, naming the run, where a number overflowed."""
+    """Measure a finished run's network; fail if a number has overflowed."""
     assert experiment.networks is not None
     log.info("%s (%s): measures %s.", experiment.name, bench.size, folder.path)
     measured = Measured(experiment.networks.measure(folder, bench), made)
@@ -125,9 +125,10 @@ def _measure(
 
 
 class _Recorder:
-    """Writes the record of each finished run, and warns as soon as a run was computed unlike those before it.
+    """Writes the record of each finished run, and warns if a run was computed in another way than the run before.
 
-    records: by run, with those that are used instead of runs.
+    Attributes:
+        records: By run, including those that are used instead of training.
     """
 
     def __init__(self, store: AnyStore, records: dict[ArmRun, RecordedRun]) -> None:
@@ -141,6 +142,6 @@ class _Recorder:
         record = self.records[run] = self._store.add_record(folder)
         if before is not None and engines(record) != engines(before):
             log.warning(
-                "%s was computed in %s, %s in %s: the page says that unlike runs are compared.",
+                "%s was computed in %s, but %s in %s: the page says that not all runs were computed alike.",
                 folder.path, " and ".join(sorted(engines(record))), before.path, " and ".join(sorted(engines(before))),
             )  # fmt: skip

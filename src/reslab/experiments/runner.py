@@ -45,17 +45,21 @@ class Runner:
     def train(
         self, runs: Sequence[ArmRun], on_finished: Callable[[ArmRun, RunFolder], None] = lambda run, folder: None
     ) -> list[RunFolder]:
-        """Train what is not finished, and return the folders of all runs, in their order.
+        """Train the runs that are not finished.
 
-        Interrupted runs are resumed. The run that another one starts from is trained before it, asked for or not.
+        Runs that were interrupted are resumed. If a run starts from another run's weights, that run is trained first,
+        even if it is not among `runs`.
 
         Args:
-            runs: what to train.
-            on_finished: called once for each of these runs as soon as it is finished.
+            runs: What to train.
+            on_finished: Called once for each of these runs as soon as it is finished.
+
+        Returns:
+            The folders of all runs, in their order.
 
         Raises:
-            Interrupted: after Ctrl-C or SIGTERM, with the state of every run saved.
-            RunError: when a training fails, or when a finished run in the folder is not the one asked for.
+            Interrupted: After Ctrl-C or SIGTERM, with the state of every run saved.
+            RunError: Training failed, or a finished run in the folder is not the one asked for.
         """
         unreported = dict.fromkeys(runs)
 
@@ -207,7 +211,7 @@ class Runner:
         return result.model_sha256
 
     def _check_source(self, run: ArmRun, folder: RunFolder) -> None:
-        """RunError for a run that started from another network than its source's folder holds."""
+        """Check that a run started from the network that its source's folder holds."""
         source, start = run.source, run.arm.start
         if source is None or start is None or not self.is_finished(source):
             return

@@ -91,7 +91,7 @@ def _grow(model: ResNet, stage: str | None, blocks: int) -> ResNet:
 
 
 def _check_layers(model: ResNet) -> None:
-    """Raise UsageError unless a network has the layers of its spec; the copy is built from the spec alone."""
+    """Check that a network has the layers of its spec, because the copy is built from the spec alone."""
     with torch.device("meta"):
         built = build(model.spec)
     for describe in (_types, _shapes):

@@ -125,7 +125,13 @@ class ErrorWarmup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlateauState:
-    """What a checkpoint keeps of a `PlateauDecay`. best_error: None before the first evaluation."""
+    """What a checkpoint keeps of a `PlateauDecay`.
+
+    Attributes:
+        best_error: Lowest validation error so far, in %; None before the first evaluation.
+        num_bad: Evaluations since the last improvement or drop.
+        num_drops: Drops so far.
+    """
 
     best_error: float | None
     num_bad: int

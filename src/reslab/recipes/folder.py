@@ -175,8 +175,8 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
     if not held and facts.parts != ("validation", "test"):
         raise RunError(
-            f"{path}: has {count} training image(s), of which none can be held out to judge by; give more, or folders "
-            "val and test next to train."
+            f"{path}: has {count} training image(s), too few to hold any out for validation. Add more, or folders val "
+            "and test next to train."
         )
     data = DataConfig(kind="folder", path=path, validation_size=held)
     if facts.parts == ("validation", "test"):
@@ -231,8 +231,8 @@ def _model(facts: FolderFacts, options: FolderOptions, size: int) -> tuple[Model
 def _check_takes_any_size(spec: ModelSpec, what: str) -> None:
     if spec.family == "vgg":
         raise UsageError(
-            f"{what} is {spec.label}, which takes pictures of 224 pixels only, but this training shows smaller parts "
-            "of them; choose another network, or train this one by a recipe with sizes of your own."
+            f"{what} is {spec.label}, which takes images of 224x224 pixels only, but the planned training shows it "
+            "smaller ones; choose another network, or train this one with a recipe and sizes of your own."
         )
 
 

@@ -102,7 +102,7 @@ def convert_weights(
 
 
 def _matched(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path, spec: ModelSpec) -> dict[str, Tensor]:
-    """Return the tensors in the network's order and types; RunError names those that do not fit."""
+    """Return the tensors in the network's order and types; fail if some are missing, unknown or of another shape."""
     counters = {name: torch.tensor(0) for name in expected if name.endswith("num_batches_tracked")}
     actual = {**counters, **tensors}  # files from before torch 0.4.1 do not count batches
     problems = [f"missing: {name}" for name in expected if name not in actual]

@@ -167,7 +167,7 @@ def infer_spec(tensors: Mapping[str, Tensor], *, arch: str | None = None, source
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shapes:
-    """What names and shapes show; `projections`: option B or C, or None for shortcuts without weights."""
+    """The architecture, as far as names and shapes of tensors show it; without weighted shortcuts no projections."""
 
     family: Family
     stem: Stem
@@ -216,7 +216,7 @@ def _read_shapes(tensors: Mapping[str, Tensor]) -> _Shapes:
 def _check_plain_convolutions(
     tensors: Mapping[str, Tensor], stages: list[str], widths: tuple[int, ...], is_bottleneck: bool
 ) -> None:
-    """Raise RunError for grouped (ResNeXt) and widened (Wide ResNet) bottlenecks, whose tensors have the same names."""
+    """Refuse grouped (ResNeXt) and widened (Wide ResNet) bottlenecks, whose tensors have the same names."""
     if not is_bottleneck:
         return
     for stage, width in zip(stages, widths, strict=True):

@@ -46,7 +46,7 @@ def calibrate(
     if known := used["test"] + used["train"]:
         raise RunError(
             f"{known} of these {len(dataset)} images are the run's own test or training images. A temperature must be "
-            "fitted on others: --data FOLDER"
+            "fitted on other images: --data FOLDER"
         )
     device = pick_device()
     with counting("validation images", len(dataset)) as on_progress:
@@ -59,7 +59,7 @@ def calibrate(
     if temperature in TEMPERATURES:
         raise RunError(
             f"no temperature fits: on {len(dataset)} images the likelihood still rises at {temperature:g}, the end of "
-            f"the range ({answers}). That happens when all answers are right, or worse than chance. Nothing was "
+            f"the range ({answers}). This happens when all predictions are right, or worse than chance. Nothing was "
             "written; hold out more images."
         )
     save_model(path.resolve(), loaded.model.cpu(), replace(loaded.card, temperature=temperature))
@@ -77,7 +77,7 @@ def _check_may_change(path: Path) -> None:
 
     if is_of_checkpoint(path):
         raise RunError(
-            f"{path} belongs to a checkpoint, from which its run resumes and which must not change; copy the file to "
+            f"{path} belongs to a checkpoint, which must not change because its run resumes from it; copy the file to "
             "another folder first."
         )
 

@@ -85,11 +85,19 @@ def _cells(row: "Row") -> tuple[str, ...]:
 
 
 def find_runs(paths: tuple[Path, ...]) -> "list[RunFolder | RecordedRun]":
-    """Return the records and the run folders among and below `paths`, in order; RunError for a path without any."""
+    """Return the records and run folders that paths name or hold, in order.
+
+    Args:
+        paths: Records, run folders, and folders of run folders.
+
+    Raises:
+        UsageError: There are no paths.
+        RunError: A path is none of these.
+    """
     from reslab.artifacts.record import RecordedRun
 
     if not paths:
-        raise UsageError("which runs? Name run folders, or a folder that holds some: reslab compare runs/demo")
+        raise UsageError("no runs are named. Name run folders, or a folder that holds some: reslab compare runs/demo")
     runs: list[RunFolder | RecordedRun] = []
     for path in paths:
         if path.suffix == ".json":

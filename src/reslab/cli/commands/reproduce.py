@@ -59,7 +59,9 @@ def reproduce(
         raise UsageError("--all takes no names: leave out the names or --all.")
     if not all and not names:
         if size != "digits" or (seeds, jobs, data, results) != (None,) * 4:
-            raise UsageError("which experiments? Name some, or --all; without any flag they are listed.")
+            raise UsageError(
+                "no experiments are named. Name some, or use --all; 'reslab reproduce' without any flag lists them."
+            )
         rows = [(experiment.name, experiment.title, experiment.source) for experiment in EXPERIMENTS.values()]
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
@@ -67,7 +69,8 @@ def reproduce(
     check_no_torchrun("'reslab reproduce'")
     if data is not None and size == "digits":
         raise UsageError(
-            "--data is the folder of CIFAR-10, but the size 'digits' has its data with it: leave --data out."
+            "--data is the folder of CIFAR-10, but size 'digits' uses data that comes with the package: leave --data "
+            "out."
         )
     experiments = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]
     setup = Setup(

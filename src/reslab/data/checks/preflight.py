@@ -103,7 +103,7 @@ def _problem(facts: FileFacts, short_side: int | None) -> str | None:
     width, height = facts.size
     if math.prod(short_side_size(height, width, short_side)) <= MAX_PIXELS:
         return None
-    return f"is {width}x{height} pixels, so long that its shorter side cannot be resized to {short_side}"
+    return f"has {width}x{height} pixels: with its shorter side resized to {short_side}, it would be too large"
 
 
 def remove_unusable(

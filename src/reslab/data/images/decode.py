@@ -187,7 +187,7 @@ def _may_be_turned(content: bytes) -> bool:
 
 
 def _is_ordinary(content: bytes) -> bool:
-    """Check that a JPEG is grey or RGB and fits into memory; ValueError without a header."""
+    """Return whether a JPEG is grey or RGB and fits into memory; fail with a ValueError if it has no header."""
     height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
     return colorspace not in ("CMYK", "YCCK") and int(height) * int(width) <= MAX_PIXELS
 

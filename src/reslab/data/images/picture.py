@@ -160,15 +160,15 @@ def _cropped(pixels: Tensor, spec: PreprocessSpec, name: str | Path) -> Tensor:
     if spec.short_side is None:
         if (height, width) != (spec.height, spec.width):
             raise RunError(
-                f"{name}: is {width}x{height} pixels, but the model takes only {spec.width}x{spec.height}. "
+                f"{name}: has {width}x{height} pixels, but the model takes only {spec.width}x{spec.height}. "
                 "Set resize_mode to 'crop', 'letterbox' or 'squash' to resize it."
             )
         return pixels
     size = short_side_size(height, width, spec.short_side)
     if size[0] * size[1] > MAX_PIXELS:
         raise RunError(
-            f"{name}: is {width}x{height} pixels, so long that its shorter side cannot be resized to "
-            f"{spec.short_side}; use resize_mode 'letterbox' or 'squash', or remove it from the data."
+            f"{name}: has {width}x{height} pixels: with its shorter side resized to {spec.short_side}, it would be too "
+            "large. Use resize_mode 'letterbox' or 'squash', or remove it from the data."
         )
     pixels = resize(pixels, size)
     top, left = (size[0] - spec.height) // 2, (size[1] - spec.width) // 2

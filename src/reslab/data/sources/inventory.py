@@ -173,12 +173,12 @@ def _count_images(folder: Path) -> int:
 
 
 def _inventory_classes(path: Path, folders: list[Path], files: list[Path], split_names: list[str]) -> Inventory:
-    """List a folder of class folders; split_names: folders named like splits, of which it must have none."""
+    """List a folder of class folders; fail if some of them are named like splits (`split_names`)."""
     if split_names:
         names = first_few(map(repr, split_names))
         raise RunError(
-            f"{path}: has no folder 'train' next to {names}, which is read as a split (if it is a class, put the class "
-            f"folders into {path / 'train'}, or use a CSV file); {LAYOUTS}."
+            f"{path}: has {names}, which is read as a split, but no folder 'train' next to it. If it is a class, put "
+            f"the class folders into {path / 'train'}, or use a CSV file; {LAYOUTS}."
         )
     if not folders:
         raise RunError(f"{path}: has no folder 'train' and no class folders; {LAYOUTS}.")
@@ -192,7 +192,7 @@ def _inventory_classes(path: Path, folders: list[Path], files: list[Path], split
 def _entries(folder: Path, inventory: Inventory | None = None) -> tuple[list[Path], list[Path]]:
     """Return the (folders, files) in a folder, by name, with links followed and hidden entries left out.
 
-    A broken link is a file. A folder that cannot be opened is a finding, or a RunError without an inventory.
+    A broken link is a file. A folder that cannot be opened is a finding of the inventory; without one, an error.
     """
     folders: list[Path] = []
     files: list[Path] = []

@@ -56,7 +56,12 @@ class NormsFigure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkView:
-    """What a page shows of a network's layers; norms: None for a network without batch norms."""
+    """What a page shows of a network's layers.
+
+    Attributes:
+        figures: The figures.
+        norms: The figure of batch norms; None for a network that has none.
+    """
 
     figures: tuple[LayerFigure, ...]
     norms: NormsFigure | None
