@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.reference.comparison import Comparison
-from tests.reference.renamed import CLOCK_KEYS, Renames
+from tests.reference.renamed import ANY, CLOCK_KEYS, Renames
 from tests.reference.texts import numbers_in, read_text, reword
-from tests.reference.translate import Flat, flatten, is_in, translate_document
+from tests.reference.translate import Flat, flatten, is_in, rename_key, translate_document
 
 
 def compare_flat(old: Flat, new: Flat, file: str, renames: Renames, *, is_config: bool = False) -> Comparison:
@@ -22,12 +22,14 @@ def compare_flat(old: Flat, new: Flat, file: str, renames: Renames, *, is_config
     differences = []
     for key in keys:
         if key not in new:
-            if not _is_known(renames.removed, file, key, old[key]):
+            if not (_is_known(renames.removed, file, key, old[key]) or _is_repeated(renames, file, key, old, new)):
                 differences.append(f"{key}: only the reference has it ({_short(old[key])})")
         elif key not in old:
-            if not _is_known(renames.added, file, key, new[key]):
+            if not (_is_known(renames.added, file, key, new[key]) or _is_error(renames, file, key, new)):
                 differences.append(f"{key}: only the current tree has it ({_short(new[key])})")
-        elif is_in(renames.words, file, key) and _has_same_numbers(old[key], new[key], renames):
+        elif _has_new_value(renames, file, key, old[key], new[key]) or (
+            is_in(renames.words, file, key) and _has_same_numbers(old[key], new[key], renames)
+        ):
             continue
         elif not _is_same(old[key], new[key]):
             differences.append(f"{key}: reference {_short(old[key])}, current {_short(new[key])}")
@@ -35,7 +37,25 @@ def compare_flat(old: Flat, new: Flat, file: str, renames: Renames, *, is_config
 
 
 def _is_known(table: tuple[tuple[str, str, Any], ...], file: str, key: str, value: Any) -> bool:
-    return any(is_in([row], file, key) and _is_same(row[2], value) for row in table)
+    return any(is_in([row], file, key) and (row[2] is ANY or _is_same(row[2], value)) for row in table)
+
+
+def _is_repeated(renames: Renames, file: str, key: str, old: Flat, new: Flat) -> bool:
+    rows = [row for row in renames.repeated if is_in([row], file, key)]
+    return any(_is_same(old[key], new.get(rename_key(key, row[1], row[2]), ANY)) for row in rows)
+
+
+def _has_new_value(renames: Renames, file: str, key: str, old: Any, new: Any) -> bool:
+    rows = [row for row in renames.values if is_in([row], file, key)]
+    return any(_is_same(row[2], old) and _is_same(row[3], new) for row in rows)
+
+
+def _is_error(renames: Renames, file: str, key: str, new: Flat) -> bool:
+    if not is_in(renames.errors, file, key):
+        return False
+    counts = key.removesuffix("error")
+    correct, total = new[f"{counts}correct"], new[f"{counts}total"]
+    return bool(new[key] == 100 * (total - correct) / total)
 
 
 def _has_same_numbers(old: Any, new: Any, renames: Renames) -> bool:

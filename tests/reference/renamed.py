@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+ANY = object()  # a value that no rule is about
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -40,7 +42,10 @@ class Renames:
         words: A file and a key whose text may read otherwise; its numbers must be the same.
         layout: A file and a key whose value is of the layout alone: a format version, the hash of a file that has one.
         added: A file, a key that only today's tree writes, and its value: what a reader took for granted before.
-        removed: A file, a key that only ebf7f61 wrote, and its value.
+        removed: A file, a key that only ebf7f61 wrote, and its value, or ANY.
+        repeated: A file, a key that only ebf7f61 wrote, and the key that holds the same value, then and today.
+        values: A file, a key, its value at ebf7f61 and today's for it.
+        errors: A file and a key that only today's tree writes: the error in percent of the counts next to it.
         reworded: A pattern in printed text, on pages and in words of documents; what replaces it, on both sides; why.
         strict: Whether every word must be equal.
     """
@@ -55,6 +60,9 @@ class Renames:
     layout: tuple[tuple[str, str], ...] = ()
     added: tuple[tuple[str, str, Any], ...] = ()
     removed: tuple[tuple[str, str, Any], ...] = ()
+    repeated: tuple[tuple[str, str, str], ...] = ()
+    values: tuple[tuple[str, str, Any, Any], ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
     reworded: tuple[tuple[str, str, str], ...] = ()
     strict: bool = True
 
@@ -102,7 +110,17 @@ FLAGS = {
 
 FILES: tuple[tuple[str, str], ...] = ()
 
-DOCUMENTS = (("*.safetensors", "preprocess.fit", "preprocess.resize_mode"),)
+_OF_MACHINES = ("python", "system", "packages.**", "cpu.**", "source.**", "threads", "cuda.**")
+_RECORDS = ("results/*.json", "crossed/results/*.json", "results-of-crossed/*.json")
+_EVIDENCE = "crossed/experiments/degradation-digits.json"
+
+DOCUMENTS = (
+    ("*.safetensors", "preprocess.fit", "preprocess.resize_mode"),
+    *(("*/environment.json", f"sessions.*.{key}", f"sessions.*.machine.{key}") for key in _OF_MACHINES),
+    *((file, f"environment.*.{key}", f"environment.*.machine.{key}") for file in _RECORDS for key in _OF_MACHINES),
+    (_EVIDENCE, "measured", "networks"),
+    (_EVIDENCE, "how", "constants"),
+)
 
 TENSORS: tuple[tuple[str, str, str], ...] = ()
 
@@ -130,9 +148,40 @@ LAYOUT = (
     ("*/judgement.json", "basis.version"),
 )
 
-ADDED: tuple[tuple[str, str, Any], ...] = (("*.safetensors", "preprocess.resize_mode", "crop"),)
+ADDED: tuple[tuple[str, str, Any], ...] = (
+    ("*.safetensors", "preprocess.resize_mode", "crop"),
+    ("*.safetensors", "temperature", None),
+    ("*/state.json", "learning_rate.schedule", None),
+    ("*/state.json", "learning_rate.warmup", None),
+    ("*/environment.json", "weights", None),
+    ("*/environment.json", "sessions.*.machine.cuda", None),
+    # whether a checkpoint holds the same weights: left to the config, of which it cannot be told in each case
+    ("*/result.json", "is_checkpoint", True),
+    ("*/result.json", "is_checkpoint", False),
+    *((file, "environment.*.machine.cuda", None) for file in _RECORDS),
+    *((file, "protocol", ANY) for file in _RECORDS),  # it is what REPEATED holds against
+    (_EVIDENCE, "once", None),
+)
 
-REMOVED: tuple[tuple[str, str, Any], ...] = ()
+REMOVED: tuple[tuple[str, str, Any], ...] = (
+    ("*/state.json", "learning_rate", {}),
+    # evidence is a cache today: the records say on what machine they were made, and the plan names arms and seeds
+    (_EVIDENCE, "made.**", ANY),
+    (_EVIDENCE, "arms.**", ANY),
+    (_EVIDENCE, "of_runs", {}),
+)
+
+REPEATED = (
+    ("*/state.json", "step", "train.step"),
+    ("*/state.json", "best_step", "train.best_step"),
+    *((file, "test.protocol", "protocol") for file in _RECORDS),
+    *((file, f"test.{key}", f"final.test.{key}") for file in _RECORDS for key in ("correct", "total", "loss")),
+    *((file, "final.*.protocol", "protocol") for file in _RECORDS),
+)
+
+VALUES: tuple[tuple[str, str, Any, Any], ...] = (("*.safetensors", "metrics", {}, None),)  # nothing was evaluated
+
+ERRORS = tuple((file, "final.*.error") for file in _RECORDS)
 
 REWORDED: tuple[tuple[str, str, str], ...] = (
     (r"(?m)^.*\(planned: .*$", "", "changes to a plan stand in the order of the config, by group today"),
@@ -150,6 +199,9 @@ RENAMES = Renames(
     layout=LAYOUT,
     added=ADDED,
     removed=REMOVED,
+    repeated=REPEATED,
+    values=VALUES,
+    errors=ERRORS,
     reworded=REWORDED,
     strict=False,
 )

@@ -154,6 +154,35 @@ def test_renamed_keys_are_the_same_and_unknown_ones_are_named(sides: tuple[Path,
     assert "train.bn: only the current tree has it" in found
 
 
+RECORD_OF_THEN = {"test": {"correct": 3, "total": 4}, "final": {"test": {"correct": 3, "total": 4}}, "metrics": {}}
+RECORD_OF_TODAY = {"final": {"test": {"correct": 3, "total": 4, "error": 25.0}}, "metrics": None}
+
+
+@pytest.mark.parametrize(
+    ("today", "difference"),
+    [
+        (RECORD_OF_TODAY, None),
+        ({**RECORD_OF_TODAY, "final": {"test": {"correct": 3, "total": 5, "error": 40.0}}}, "test.total"),
+        ({**RECORD_OF_TODAY, "final": {"test": {"correct": 3, "total": 4, "error": 26.0}}}, "final.test.error"),
+        ({**RECORD_OF_TODAY, "metrics": 0}, "metrics"),
+    ],
+)
+def test_a_value_may_move_or_follow_from_others_but_not_change(
+    sides: tuple[Path, Path], today: dict[str, Any], difference: str | None
+) -> None:
+    renames = replace(
+        Renames(),
+        repeated=(("*", "test.*", "final.test.*"),),
+        errors=(("*", "final.*.error"),),
+        values=(("*", "metrics", {}, None),),
+        strict=False,
+    )
+    for folder, record in zip(sides, (RECORD_OF_THEN, today), strict=True):
+        write(folder, "results/a/0.json", json.dumps(record))
+    found = " ".join(different(sides, renames).get("results/a/0.json", ()))
+    assert (difference is None and not found) or (difference is not None and f"{difference}: " in found)
+
+
 def test_a_command_gets_todays_words() -> None:
     command = "train folder --data a --train.bn frozen --schedule.kind step --schedule.factor 0.1 --size 64"
     today = "train-folder a --batch_norm.frozen true --schedule.kind step --schedule.gamma 0.1 --size 64"

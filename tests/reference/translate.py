@@ -69,7 +69,7 @@ def translate_document(flat: Flat, file: str, renames: Renames, *, is_config: bo
         flat = _translate_config(flat, prefix, renames.config)
     for pattern, old, new in renames.documents:
         if fnmatch(file, pattern):
-            flat = {_renamed(key, old, new): value for key, value in flat.items()}
+            flat = {rename_key(key, old, new): value for key, value in flat.items()}
     return flat
 
 
@@ -95,7 +95,7 @@ def _value(key: Key, value: Any) -> Any:
     return value if key.values is None or value not in key.values else key.values[value]
 
 
-def _renamed(key: str, old: str, new: str) -> str:
+def rename_key(key: str, old: str, new: str) -> str:
     match = key_pattern(old).fullmatch(key)
     if match is None:
         return key
@@ -114,7 +114,7 @@ def translate_tensor(name: str, file: str, renames: Renames) -> str:
     """Return the name that a tensor of ebf7f61 has today."""
     for pattern, old, new in renames.tensors:
         if fnmatch(file, pattern):
-            name = _renamed(name, old, new)
+            name = rename_key(name, old, new)
     return name
 
 
