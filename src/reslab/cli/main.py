@@ -35,9 +35,9 @@ from .types import OPTIONS
 
 app = App(
     name="reslab",
-    help="Train, compare, explain, evaluate and ship plain and residual networks (He, Zhang, Ren, Sun 2015).",
+    help="Train, evaluate, explain and compare plain and residual networks (He, Zhang, Ren, Sun 2015).",
     version=__version__,
-    suppress_keyboard_interrupt=False,  # said and counted below
+    suppress_keyboard_interrupt=False,  # `_run` prints it and returns its exit code
     group_parameters=OPTIONS,
 )
 _VERBS = {
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _notes_on_stderr() -> Iterator[None]:
-    """Show this package's notes as plain lines, and nobody else's."""
+    """Show this package's log as plain lines on standard error, and no other package's."""
     logger = logging.getLogger("reslab")
     handler, level = logging.StreamHandler(sys.stderr), logger.level
     logger.addHandler(handler)

@@ -17,7 +17,7 @@ from reslab.errors import UsageError
 if TYPE_CHECKING:
     from reslab.config import RunConfig
 
-app = App(name="bench", help="Measure how fast this machine is at a recipe.", group_parameters=OPTIONS)
+app = App(name="bench", help="Measure how fast this machine trains a recipe.", group_parameters=OPTIONS)
 
 
 @app.command(name="input")
@@ -36,8 +36,8 @@ def bench_input(
 
     Args:
         recipe: A recipe's name, or the config.json of a run; 'folder' for what 'reslab train-folder' plans for --data.
-        data: A data set's folder or archive; looked for under RESLAB_DATA by default.
-        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
+        data: A data set's folder or archive; by default, found below $RESLAB_DATA.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.
         seconds: About how long to measure each stage.
         json: Print JSON.
     """

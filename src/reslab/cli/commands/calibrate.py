@@ -23,13 +23,13 @@ def calibrate(
 ) -> int:
     """Fit a temperature on validation images and write it into the model file, for calibrated probabilities.
 
-    The answers stay the same; only the network's confidence changes. A temperature fitted before is replaced. Test
-    images are not used, as they judge the result; nor are training images, which the network knows too well.
+    The predicted classes stay the same; only the network's confidence changes. An earlier temperature is replaced.
+    Test images are not used, because they judge the result; nor training images, on which the network is too confident.
 
     Args:
         run_or_model: A run folder, or a model file.
         data: A data set's folder or archive; by default the one that the model was trained on.
-        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.
     """
     from reslab.artifacts.model_file import load_model, save_model
     from reslab.engines.hardware import pick_device

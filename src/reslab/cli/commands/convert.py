@@ -29,12 +29,12 @@ def convert(
 ) -> int:
     """Convert weights from torchvision, timm or widely copied CIFAR code into a model file.
 
-    Name by --arch or --source what shapes cannot tell: where a bottleneck has its stride, and how a shortcut without
-    weights pads. Nothing in the file is executed, and nothing is loaded unless everything matches.
+    Use --arch or --source to say what the shapes of tensors do not show: where a bottleneck has its stride, and how a
+    shortcut without weights pads. Nothing in the file is executed, and nothing is loaded unless everything matches.
 
     Args:
         file: A state dict or checkpoint: .safetensors, or what torch.save wrote. Or a name on the Hugging Face hub
-            (hf-hub:OWNER/NAME[@REVISION]), whose config.json says the network.
+            (hf-hub:OWNER/NAME[@REVISION]), whose config.json describes the network.
         output: The model file to write.
         arch: The network's name in reslab, like resnet50, resnet50_v1_5 or cifar_resnet20.
         source: Where the file comes from.

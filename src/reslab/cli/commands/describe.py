@@ -31,7 +31,7 @@ def describe(
 
     Args:
         name: A network's name: resnet50, resnet50_v1_5, plain34, cifar_resnet20, cifar_plain56, vgg19, ...
-        all_networks: Compare every network of the paper with its exact counts and its printed figures; exit 1 when one
+        all_networks: Compare every network of the paper with its exact counts and printed figures; exit code 1 if one
             differs.
         num_classes: Classes; by default 1000, and 10 for CIFAR networks.
         in_channels: Channels of the images.

@@ -37,23 +37,24 @@ def evaluate(
     top_k: Annotated[WholeNumber, Parameter(group=OUTPUT)] = DEFAULT_TOP_K,
     json: JsonSwitch = False,
 ) -> int:
-    """Count what model files get right, in fp32, on one split of a data set.
+    """Evaluate a model in fp32 on one split of a data set: errors, confidence intervals, calibration.
 
-    Several model files answer together, as an ensemble. Classes are matched by name: the data may have fewer than the
+    Several models are evaluated as one ensemble. Classes are matched by name: the data may have fewer classes than the
     model, in any order.
 
     Args:
         run_or_model: A run folder, or a model file.
-        more: More of them, with the same classes; their probabilities, without temperatures, are averaged.
+        more: Further run folders or model files with the same classes; the models' probabilities, without
+            temperatures, are averaged.
         data: A data set's folder or archive; by default the one that the model was trained on.
-        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
-        split: The part to evaluate on, or all parts together.
-        protocol: Which views of each image are averaged: one, that and its mirror image, the paper's 10 crops, or
-            several sizes.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.
+        split: The split to evaluate on, or all of them together.
+        protocol: Which views of each image are averaged: the centre, the centre and its mirror image, the paper's 10
+            crops, or whole images at several sizes.
         sides: The short sides of --protocol multi-scale in pixels, like 224,256; the paper's five by default.
         resize_mode: How photos become squares: crop the centre, letterbox or squash; the model file's by default.
-        top_k: How many answers count for the second error; 1 leaves it out.
-        json: Print JSON: everything, each class included.
+        top_k: Also report the top-k error for this k; 1 leaves it out.
+        json: Print all scores as JSON, those of each class included.
     """
     from reslab.artifacts.model_file import load_model
     from reslab.evaluation import Protocol, ensemble, summarize

@@ -38,24 +38,24 @@ def predict(
     explain: Annotated[Path | None, Parameter(group=HEAT_MAPS)] = None,
     explain_class: Annotated[str | None, Parameter(group=HEAT_MAPS)] = None,
 ) -> int:
-    """Name the most probable classes of each picture, in the order given.
+    """Print the most probable classes of each picture, in the order of the pictures.
 
-    A file that cannot be read is reported and does not stop the others; the exit code is then 1.
+    Files that cannot be read are reported and skipped; the exit code is then 1.
 
     Args:
         model: A model file, or the folder of a finished run.
-        images: Image files, folders (with all image files below them), or - for a list on standard input, one path a
+        images: Image files, folders (all image files below them), or - to read paths from standard input, one on each
             line.
-        engine: How the network is computed: fp32 as it was trained; auto takes the fastest engine on this machine
-            whose answers agree.
+        engine: What computes the network: fp32 is torch in float32; auto is the fastest engine on this machine whose
+            top classes agree with fp32's.
         batch_size: Pictures that go through the network together.
         resize_mode: How pictures become squares: crop the centre, letterbox or squash; the model file's by default.
-        top_k: How many classes to name for each picture.
-        format: A table, CSV, or JSON lines: one object for each picture.
-        output: Write to this file instead of printing; it appears when everything is done.
-        explain: A folder for heat maps: for each picture a PNG of what the network saw, coloured where it found what
-            speaks for its answer. CSV and JSON have its path as heat_map. Existing heat maps are replaced.
-        explain_class: Make the heat maps for this class instead of the answer.
+        top_k: How many classes to print for each picture.
+        format: A table, CSV, or JSON lines (an object for each picture).
+        output: Write to this file instead of printing; the file appears when everything is done.
+        explain: Write heat maps to this folder: for each picture, a PNG of what the network saw, coloured where it
+            found evidence for the predicted class. CSV and JSON name it as heat_map. Existing files are replaced.
+        explain_class: Make the heat maps for this class instead of the predicted one.
     """
     if not images:
         raise UsageError("nothing to predict: name images, folders, or - to read paths from standard input.")

@@ -38,7 +38,7 @@ def report(
     Args:
         run_or_model: A run folder, or a model file.
         data: A data set's folder or archive; by default the one that the model was trained on.
-        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.
         split: The part to judge on; by default the one that the run reports, or test.
         output: The file to write; by default report.html in the run folder, or MODEL-report.html next to the model
             file.

@@ -35,18 +35,19 @@ def reproduce(
 ) -> int:
     """Test claims of the paper: train and measure what each needs, and write a page with the verdict.
 
-    Without a name, list the experiments. What is trained already, or has its record among the results, is used again;
-    what was stopped is resumed. Where one of several fails, the others still run.
+    Without a name, list the experiments. Finished runs, and records in --results, are used again; stopped runs are
+    resumed. If one experiment fails, the others still run.
 
     Args:
-        names: Which experiments.
-        all: All of them.
-        size: digits (embedded data, minutes), small (CIFAR-10, 6 epochs), paper (the paper's schedule, for a GPU).
-        seeds: How many seeds of each network; by default as many as the claim needs.
-        jobs: How many networks to train at a time; by default one for each of torch's threads with the digits, at
-            most eight, and one otherwise.
-        data: The folder of CIFAR-10; looked for under RESLAB_DATA by default.
-        run_dir: Where the runs and the book of results go.
+        names: Names of experiments.
+        all: Run all experiments.
+        size: digits (data of the package, minutes), small (CIFAR-10, 6 epochs) or paper (the paper's schedule, for a
+            GPU).
+        seeds: How many seeds to train of each network; by default as many as the claim needs.
+        jobs: How many networks to train at the same time; by default 1, or with size digits one for each of torch's
+            threads, at most 8.
+        data: The folder of CIFAR-10; by default, found below $RESLAB_DATA.
+        run_dir: Where the runs and the pages of results go.
         results: Where the JSON records go; RUN_DIR/results by default.
     """
     need_report_extra()

@@ -30,21 +30,23 @@ def train(
     """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
 
     Every setting of a recipe has a flag: --optim.lr 0.05, --train.iterations 1000, --schedule.kind cosine, ...
-    'reslab recipes show RECIPE' lists them. For photos of your own: 'reslab train-folder'.
+    'reslab recipes show RECIPE' lists the settings. To train on your own photos, use 'reslab train-folder'.
 
     Args:
         recipe: A recipe's name ('reslab recipes' lists them), or the config.json of an earlier run to repeat it.
         run_dir: The run folder to make; runs/RECIPE/SEED by default.
         resume: Continue the run in --run-dir from its newest checkpoint.
-        seed: The seed of initialisation, order and augmentation.
-        seeds: Several seeds, like 0,1,2 or 0-4, each in a process and a run folder of its own (RUN_DIR/SEED).
-        jobs: How many of the seeds to train at a time.
-        data: A data set's folder or archive; looked for under RESLAB_DATA by default.
-        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; recognised by default.
-        skip_unreadable: Leave out image files that cannot be read, and list them in the run, instead of stopping.
+        seed: The seed of initialisation, order and augmentation; the recipe's by default.
+        seeds: Train several seeds, like 0,1,2 or 0-4, each in its own process and run folder (RUN_DIR/SEED).
+        jobs: How many of the seeds to train at the same time.
+        data: A data set's folder or archive; by default, found below $RESLAB_DATA.
+        data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.
+        skip_unreadable: Instead of stopping at image files that cannot be read, leave them out and list them in the
+            run folder.
         config: A TOML file of settings; flags override it.
         weights: Start from a model file (or a finished run) of the same network, or from the Hugging Face hub
-            (hf-hub:OWNER/NAME[@REVISION]). The head keeps the classes that the data has too.
+            (hf-hub:OWNER/NAME[@REVISION]). Classes that the data shares with the file keep their weights in the last
+            layer.
     """
     check_flags(seed=seed, seeds=seeds, jobs=jobs)
     if skip_unreadable:

@@ -33,28 +33,30 @@ def train_folder(
     data_kind: Annotated[str | None, Parameter(group=DATA)] = None,
     skip_unreadable: Annotated[Switch, Parameter(group=DATA)] = False,
 ) -> int:
-    """Train a network on photos of your own; what you leave open is picked from the photos and this machine.
+    """Train a network on your own photos; settings that you do not give are chosen for the photos and this machine.
 
-    Prints each choice with its reason, writes the config into the run folder, and trains it like 'reslab train'.
-    Every setting has a flag here too: --optim.lr 0.05, --train.batch_size 64, ...
+    Print each choice with its reason, write the config into the run folder, and train it like 'reslab train'. Every
+    setting has a flag, as in 'reslab train': --optim.lr 0.05, --train.batch_size 64, ...
 
     Args:
-        data: The folder of photos: one folder for each class, or these below train/, val/ and test/; or a CSV file of
-            path,label.
+        data: The folder of photos, with a folder for each class in it or in its train/, val/ and test/; or a CSV file
+            of path,label.
         model: A network's name, like resnet34 ('reslab describe --all' lists them).
         size: Side of the pictures that the network sees in evaluation, in pixels.
         weights: Start from a model file (or a finished run), or from the Hugging Face hub
-            (hf-hub:OWNER/NAME[@REVISION]). The head keeps the classes that the photos have too.
+            (hf-hub:OWNER/NAME[@REVISION]). Classes that the photos share with the file keep their weights in the last
+            layer.
         epochs: How often every training image is seen.
         run_dir: The run folder to make; runs/folder/SEED by default.
         resume: Continue the run in --run-dir from its newest checkpoint, with the plan that it was started with.
-        seed: The seed of initialisation, order and augmentation.
-        seeds: Several seeds, like 0,1,2 or 0-4, with one plan, each in a process and a run folder of its own
+        seed: The seed of initialisation, order and augmentation; 0 by default.
+        seeds: Train several seeds, like 0,1,2 or 0-4, by the same plan, each in its own process and run folder
             (RUN_DIR/SEED).
-        jobs: How many of the seeds to train at a time.
+        jobs: How many of the seeds to train at the same time.
         config: A TOML file of settings; flags override it.
-        data_kind: The format of the data, if it is not recognised as photos: folder.
-        skip_unreadable: Leave out image files that cannot be read, and list them in the run, instead of stopping.
+        data_kind: The format of the data, if it is not detected as photos: folder.
+        skip_unreadable: Instead of stopping at image files that cannot be read, leave them out and list them in the
+            run folder.
     """
     if data is not None and data.startswith("--"):
         raise UsageError(f"the folder of photos comes first: reslab train-folder DATA {data} ...")
