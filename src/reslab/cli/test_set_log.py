@@ -44,8 +44,8 @@ def note_test_use(model_path: Path, scores: "Scores", command: str) -> None:
         return
     if count > 1:
         log.warning(
-            "the test set of %s is used for the %s time (test_uses.json lists them). What is selected by it is no "
-            "longer judged by it: select on validation.", folder.path, _ordinal(count),
+            "the test set of %s is used for the %s time (test_uses.json lists all uses). It cannot judge what you "
+            "select by it: select on the validation split.", folder.path, _ordinal(count),
         )  # fmt: skip
 
 

@@ -22,8 +22,8 @@ class Start:
     """Name where an arm's weights come from: another arm's result of the same seed, with identity blocks added.
 
     Attributes:
-        arm: the arm that is trained first.
-        blocks: how many identity blocks are added to each of its stages; 0 for none.
+        arm: The arm that is trained first.
+        blocks: How many identity blocks are added to each of its stages; 0 for none.
     """
 
     arm: "Arm"
@@ -35,8 +35,8 @@ class Arm:
     """One network under one recipe, to be trained with several seeds.
 
     Attributes:
-        config: what is trained; its recipe's name is the arm's.
-        start: where its weights come from; None for weights that are drawn.
+        config: What is trained; its recipe's name is the arm's.
+        start: Where its weights come from; None for random weights.
     """
 
     config: RunConfig
@@ -104,11 +104,11 @@ def make_arm(
     """Return a plain or residual net of the CIFAR family under the recipe of a size.
 
     Args:
-        size: the recipe's.
+        size: The recipe's.
         kind: "plain" or "resnet".
-        depth: the number of weighted layers.
-        changes: settings that differ from the recipe's, as in `reslab.override`.
-        suffix: of the arm's name, to tell it from the arm without the changes.
+        depth: The number of weighted layers.
+        changes: Settings that differ from the recipe's, as in `reslab.override`.
+        suffix: Suffix of the arm's name, to tell it from the arm without the changes.
     """
     check_choice("size", size, SIZES)
     config = _RECIPES[size](kind, depth)

@@ -57,13 +57,13 @@ def run_demo(path: Path, *, minutes: float, max_seeds: int, observe: ObserverMak
     Finished runs in the folder are used again, unfinished ones are resumed.
 
     Args:
-        path: runs go to its ARM/SEED.
-        minutes: the time budget; the first round is always finished.
-        max_seeds: at most so many rounds.
-        observe: makes the progress display of a run.
+        path: Runs go to its ARM/SEED.
+        minutes: The time budget; the first round is always finished.
+        max_seeds: Largest number of rounds.
+        observe: Makes the progress display of a run.
 
     Raises:
-        UsageError: for less than one seed or no time.
+        UsageError: There would be no seed, or no time.
     """
     if max_seeds < 1 or minutes <= 0:
         raise UsageError(

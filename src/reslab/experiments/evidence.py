@@ -28,7 +28,7 @@ class Made:
     Attributes:
         date: YYYY-MM-DD.
         device: "cpu" or "cuda".
-        machine: processor, threads, versions and source.
+        machine: Processor, threads, versions and source.
     """
 
     date: str
@@ -49,12 +49,12 @@ class EvidenceDocument(Generic[NetworkT, OnceT]):
     """An evidence file; the records that it names lie next to it.
 
     Attributes:
-        experiment: the experiment's name.
-        size: of its arms.
-        models: for each arm, the hashes of its networks' model files in the order of seeds.
-        constants: of what was measured on the networks.
-        networks: what was measured on the networks, by the hash of the model file.
-        once: what was measured next to the runs; None where nothing is.
+        experiment: The experiment's name.
+        size: The size of its arms.
+        models: For each arm, the hashes of its networks' model files in the order of seeds.
+        constants: What the measurements on the networks depend on.
+        networks: What was measured on the networks, by the hash of the model file.
+        once: What was measured next to the runs; None where nothing is.
     """
 
     experiment: str
@@ -75,8 +75,8 @@ class Evidence(Generic[NetworkT, OnceT]):
     """All that a verdict, a table and a figure are made from.
 
     Attributes:
-        document: which records it is made of, and what was measured.
-        records: for each arm, its runs in the order of seeds.
+        document: Which records it is made of, and what was measured.
+        records: For each arm, its runs in the order of seeds.
     """
 
     document: EvidenceDocument[NetworkT, OnceT]

@@ -53,9 +53,9 @@ class Bench:
     """What an experiment measures with.
 
     Attributes:
-        size: of the experiment's arms.
-        data: where CIFAR-10 lies; None to look for it.
-        device: what to measure on.
+        size: The size of the experiment's arms.
+        data: Where CIFAR-10 is; None to look for it.
+        device: What to measure on.
     """
 
     size: Size
@@ -68,7 +68,7 @@ class Bench:
         Where the run's files are gone and `data` is not given, they are looked for.
 
         Raises:
-            RunError: when the data is nowhere, or differs from what the run was trained on.
+            RunError: The data is missing, or differs from what the run was trained on.
         """
         config = at_place(read_config(folder).data, self.data)
         is_gone = config.path is not None and not Path(config.path).expanduser().exists()
@@ -89,10 +89,10 @@ class NetworkMeasurement(Generic[NetworkT]):
     """What an experiment measures on trained networks; kept by the hash of the model file and the constants.
 
     Attributes:
-        form: the type of the value.
-        measure: returns the value of a finished run.
-        constants: what the value depends on besides the network, at a size.
-        arms: on whose networks, at a size; None for all of the experiment's.
+        form: The type of the value.
+        measure: Returns the value of a finished run.
+        constants: What the value depends on besides the network, at a size.
+        arms: The arms whose networks are measured, at a size; None for all of the experiment's.
     """
 
     form: type[NetworkT]
@@ -106,8 +106,8 @@ class SingleMeasurement(Generic[OnceT]):
     """What an experiment measures each time that it is run, next to its runs.
 
     Attributes:
-        form: the type of the value.
-        measure: returns the value.
+        form: The type of the value.
+        measure: Returns the value.
     """
 
     form: type[OnceT]
@@ -119,20 +119,20 @@ class Experiment(Generic[NetworkT, OnceT]):
     """A claim as something to run.
 
     Attributes:
-        name: what it is called in commands and files.
-        title: of its page.
-        claim: in one or two sentences.
-        source: where the paper makes the claim.
-        paper: the paper's own numbers, (what, how much).
-        rule: how the verdict follows from the numbers, in words; `judge` applies it.
-        caption: what the figure shows.
-        judge: returns the verdict.
-        table: returns the page's table.
-        draw: returns the page's figure.
-        arms: what to train at a size.
-        networks: what to measure on the trained networks.
-        once: what to measure next to the runs.
-        seeds: how many of each network by default.
+        name: What it is called in commands and files.
+        title: Its page's title.
+        claim: The claim in one or two sentences.
+        source: Where the paper makes the claim.
+        paper: The paper's own numbers, (what, how much).
+        rule: How the verdict follows from the numbers, in words; `judge` applies it.
+        caption: What the figure shows.
+        judge: Returns the verdict.
+        table: Returns the page's table.
+        draw: Returns the page's figure.
+        arms: What to train at a size.
+        networks: What to measure on the trained networks.
+        once: What to measure next to the runs.
+        seeds: How many of each network by default.
     """
 
     name: str

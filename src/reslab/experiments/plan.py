@@ -21,8 +21,8 @@ class ExperimentPlan:
     """Where the evidence of an experiment comes from.
 
     Attributes:
-        runs: all runs that it is made of. Seeds come in the outer loop: a stop leaves whole rounds to compare.
-        recorded: the records that are used instead of runs.
+        runs: All runs that it is made of. Seeds come in the outer loop: a stop leaves whole rounds to compare.
+        recorded: The records that are used instead of runs.
     """
 
     runs: Sequence[ArmRun]
@@ -38,14 +38,14 @@ def make_plan(store: AnyStore, data: str | None, seeds: int | None, runner: Runn
     """Decide what to train, before anything is trained.
 
     Args:
-        store: the experiment and what the results hold of it.
-        data: where CIFAR-10 lies.
-        seeds: how many of each arm; None for the experiment's own number.
-        runner: what trains.
+        store: The experiment and what the results hold of it.
+        data: Where CIFAR-10 is.
+        seeds: How many of each arm; None for the experiment's own number.
+        runner: What trains.
 
     Raises:
-        UsageError: when a record cannot be used instead of its run, because training again might end differently; and
-            when runs or records are of different data.
+        UsageError: A record cannot be used instead of its run (training again might end differently), or runs or
+            records are of different data.
     """
     experiment = store.experiment
     arms = [arm.at(data) for arm in experiment.arms(store.size)]

@@ -27,10 +27,10 @@ class RecordStore(Generic[NetworkT, OnceT]):
     """What a results folder holds of one experiment at one size.
 
     Attributes:
-        results: the folder; records are its records/ARM/SEED.json.
-        experiment: what the records are judged for.
-        size: of its arms.
-        document: the evidence file; None where there is none yet.
+        results: The folder; records are its records/ARM/SEED.json.
+        experiment: What the records are judged for.
+        size: The size of its arms.
+        document: The evidence file; None where there is none yet.
     """
 
     results: Path
@@ -114,7 +114,7 @@ class RecordStore(Generic[NetworkT, OnceT]):
         """Return the evidence with the records that it names.
 
         Raises:
-            RunError: when the evidence is not that of this version's experiment, or when a record is missing, damaged,
+            RunError: The evidence is not that of this version's experiment, or a record is missing, damaged,
                 or not of the network that the evidence is made of.
         """
         arms = {arm.name: arm for arm in self.experiment.arms(self.size)}

@@ -32,15 +32,15 @@ class Setup:
     """Where and how experiments run.
 
     Attributes:
-        runs: run folders go below it.
+        runs: Run folders go below it.
         results: JSON records and evidence go below it.
-        data: where CIFAR-10 lies; None to look for it.
-        seeds: of each network; None for the experiment's own number.
-        jobs: trainings side by side.
-        observe: makes the progress display.
+        data: Where CIFAR-10 is; None to look for it.
+        seeds: Seeds of each network; None for the experiment's own number.
+        jobs: Trainings side by side.
+        observe: Makes the progress display.
 
     Raises:
-        UsageError: for less than one seed or job.
+        UsageError: There would be no seed, or no job.
     """
 
     runs: Path
@@ -69,13 +69,13 @@ def run_experiment(experiment: Experiment[NetworkT, OnceT], size: Size, setup: S
     written at the end.
 
     Args:
-        experiment: the claim.
-        size: of its arms.
-        setup: where and how it runs.
+        experiment: The claim.
+        size: The size of its arms.
+        setup: Where and how it runs.
 
     Raises:
-        UsageError: when a record in the results cannot be used instead of its run.
-        RunError: when a training or a measurement fails.
+        UsageError: A record in the results cannot be used instead of its run.
+        RunError: A training or a measurement fails.
     """
     store = RecordStore.open(setup.results, experiment, size)
     runner = Runner(setup.runs, setup.jobs, setup.observe)

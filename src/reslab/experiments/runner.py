@@ -33,9 +33,9 @@ class Runner:
     """Train runs of arms below a folder; a run that is there already is used again.
 
     Attributes:
-        path: runs go to `path`/ARM/SEED.
-        jobs: how many runs to train side by side.
-        observe: makes the progress display of a run from its title, iterations and batch size.
+        path: Runs go to `path`/ARM/SEED.
+        jobs: How many runs to train side by side.
+        observe: Makes the progress display of a run from its title, iterations and batch size.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class Runner:
         """Open a finished run.
 
         Raises:
-            RunError: when it was trained with other settings, or started from another network than its source is now.
+            RunError: It was trained with other settings, or started from another network than its source is now.
         """
         folder = RunFolder.open(self.folder(run))
         try:

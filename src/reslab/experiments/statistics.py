@@ -19,11 +19,11 @@ class MeanDifference:
     """The mean of one sample minus that of another.
 
     Attributes:
-        mean: the difference.
-        low: lower end of its 95 % interval.
-        high: upper end of its 95 % interval.
-        p_value: of the two-sided test against no difference.
-        no_interval: why it has no finite interval; empty where it has one.
+        mean: The difference.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        p_value: p-value of the two-sided test against no difference.
+        no_interval: Why it has no finite interval; empty where it has one.
     """
 
     mean: float

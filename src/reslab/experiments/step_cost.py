@@ -30,13 +30,13 @@ class StepCost:
     """What training steps of a network cost.
 
     Attributes:
-        depth: the network's number of weighted layers.
-        checkpoint_activations: whether its activations were recomputed.
+        depth: The network's number of weighted layers.
+        checkpoint_activations: Whether its activations were recomputed.
         device: "cpu" or "cuda"; None where the steps did not fit into memory, as for all fields below.
-        engine: how the steps were computed.
-        seconds_per_step: mean time.
-        peak_gb: most memory from the first step on in GB (2^30), resident on a CPU, PyTorch's allocations on a GPU.
-        peak_gb_before_training: the same just before it, so that the difference is what training takes.
+        engine: How the steps were computed.
+        seconds_per_step: Mean time.
+        peak_gb: Most memory from the first step on in GB (2^30), resident on a CPU, PyTorch's allocations on a GPU.
+        peak_gb_before_training: The same just before it, so that the difference is what training takes.
     """
 
     depth: int
@@ -52,8 +52,8 @@ def step_cost(config: RunConfig, steps: int) -> StepCost:
     """Train for one step and then for `steps` more in a new process, and return what these cost.
 
     Raises:
-        OutOfMemoryError: when the process was killed or said that it had no memory.
-        RunError: when the process ended otherwise.
+        OutOfMemoryError: The process was killed or said that it had no memory.
+        RunError: The process ended otherwise.
     """
     # -P: what lies in the working folder is not a module
     command = [sys.executable, "-P", "-m", "reslab.experiments.step_cost", str(steps)]

@@ -18,13 +18,13 @@ class NetworkSignals:
 
     Attributes:
         kind: "plain" or "resnet".
-        norm: the network's normalization.
+        norm: The network's normalization.
         when: "start" for an untrained network, "end" for a trained one.
-        seed: of the network's weights.
-        depth: the number of weighted layers.
-        variance: of each layer's response.
-        gradient: norm of each weight's gradient, relative to the weight's norm.
-        gradient_norm: norm of each weight's gradient, as it is.
+        seed: Seed of the network's weights.
+        depth: The number of weighted layers.
+        variance: Variance of each layer's response.
+        gradient: Norm of each weight's gradient, relative to the weight's norm.
+        gradient_norm: Norm of each weight's gradient, as it is.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class NetworkSignals:
         """Return whether the network fails the rule of `normalization`.
 
         Args:
-            smallest_if_shallow: the `smallest_norm` of nets with 20 layers.
+            smallest_if_shallow: The `smallest_norm` of nets with 20 layers.
         """
         if self.when == "end":
             return self.weakest > HEALTHY

@@ -72,8 +72,8 @@ def budget_in_words(evidence: AnyEvidence, iterations: Mapping[str, int] | None 
     An error after six epochs tells how fast a network gets there, not where it would end; unless it is there.
 
     Args:
-        evidence: whose networks.
-        iterations: for each arm those behind its weights, where they are not its own alone.
+        evidence: Whose networks.
+        iterations: For each arm those behind its weights, where they are not its own alone.
     """
     if evidence.size == "paper":
         return ""

@@ -83,7 +83,12 @@ class TrainProgress(_Display):
         self._task = None if self._bar is None else self._bar.add_task(name, total=iterations, figures="")
 
     def on_step(self, step: int, loss: "Tensor") -> None:
-        """Count a training step."""
+        """Count a training step.
+
+        Args:
+            step: Steps made so far.
+            loss: The step's loss, which is not read: reading would wait for the device.
+        """
         self._speed.add_step()
         if self._bar is not None and self._task is not None:
             figures = " · ".join([self._speed.describe(self._iterations - step), *self._newest.values()])

@@ -45,7 +45,12 @@ class Observer(Protocol):
     """Something that watches the training (a progress bar, a logger) and changes nothing."""
 
     def on_step(self, step: int, loss: Tensor) -> None:
-        """Receive the number of a finished step and this process's loss (a scalar on the device)."""
+        """Receive a finished step.
+
+        Args:
+            step: Its number, from 1 on.
+            loss: This process's mean loss, a scalar on the device.
+        """
 
     def on_row(self, row: MetricsRow) -> None:
         """Receive a row of the metrics as it is written."""

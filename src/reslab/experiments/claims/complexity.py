@@ -29,11 +29,11 @@ class NetworkCost:
     """What a network costs.
 
     Attributes:
-        name: of the network.
-        label: its name in tables.
-        parameters: their number.
-        multiply_adds: for one image.
-        seconds_per_image: the median over the rounds.
+        name: The network's name.
+        label: Its name in tables.
+        parameters: Number of parameters.
+        multiply_adds: Multiply-adds for one image.
+        seconds_per_image: The median over the rounds.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Conformance:
     """How many networks count as they should.
 
     Attributes:
-        networks: that were counted.
-        exact: of which all counts are those of their formula.
-        with_paper_figure: for which the paper prints a figure.
-        largest_deviation: from the paper's figures, as a share.
+        networks: How many networks were counted.
+        exact: How many have exactly the counts of their formula.
+        with_paper_figure: For how many the paper prints a figure.
+        largest_deviation: Largest deviation from the paper's figures, as a share.
     """
 
     networks: int

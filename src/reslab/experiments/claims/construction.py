@@ -39,16 +39,16 @@ class Insertion:
     """What changes when identity blocks are inserted into a trained network.
 
     Attributes:
-        network: the network's label.
-        seed: of its training.
-        stage: where the blocks were inserted.
-        grown: the label of the network with the blocks.
-        is_calibrated: whether the blocks' batch norm was set by images.
-        largest_change: of a logit in eval mode, relative to the largest logit.
-        wrong_before: wrongly classified test images without the blocks.
-        wrong_after: wrongly classified test images with the blocks.
-        total: test images.
-        training_mode_agreement: the share of other images on which both choose the same class in training mode.
+        network: The network's label.
+        seed: Seed of its training.
+        stage: Where the blocks were inserted.
+        grown: The label of the network with the blocks.
+        is_calibrated: Whether the blocks' batch norm was set by images.
+        largest_change: Largest change of a logit in eval mode, relative to the largest logit.
+        wrong_before: Wrongly classified test images without the blocks.
+        wrong_after: Wrongly classified test images with the blocks.
+        total: Test images.
+        training_mode_agreement: The share of other images on which both choose the same class in training mode.
     """
 
     network: str

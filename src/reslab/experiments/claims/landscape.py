@@ -57,11 +57,11 @@ def loss_surface(model: Network, images: Tensor, labels: Tensor, side: int, seed
     Li, Xu, Taylor, Studer, Goldstein 2018, "Visualizing the Loss Landscape of Neural Nets", Sec. 4; eval mode.
 
     Args:
-        model: whose weights are the centre; they are as before afterwards.
+        model: The network whose weights are the centre; they are restored afterwards.
         images: (N, C, H, W), as the model takes them.
         labels: (N,) class numbers.
-        side: points along each direction.
-        seed: of the directions.
+        side: Points along each direction.
+        seed: Seed of the directions.
     """
     generator = torch.Generator().manual_seed(seed)
     first, second = (random_direction(model, generator) for _ in range(2))
