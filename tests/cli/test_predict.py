@@ -182,7 +182,7 @@ def test_the_folder_of_a_run_is_its_model(digits_run: Path, tmp_path: Path, caps
     assert run(["predict", str(digits_run), str(tmp_path / "right.png"), "--format", "json"]) == 0
     assert len(read_json(capsys)[0]["top"]) == 5
     assert run(["predict", str(digits_run), str(tmp_path / "wrong.png")]) == 1
-    assert "wrong.png: is 20x10 pixels, but the model takes only 8x8. Set resize_mode" in capsys.readouterr().err
+    assert "wrong.png: has 20x10 pixels, but the model takes only 8x8. Set resize_mode" in capsys.readouterr().err
     assert run(["predict", str(digits_run), str(tmp_path / "wrong.png"), "--resize-mode", "letterbox"]) == 0
 
 

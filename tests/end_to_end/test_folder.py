@@ -199,7 +199,7 @@ def test_arrays_of_any_number_of_channels_are_planned_for_and_trained_on(tmp_pat
         (["--data.channels", "abc"], "data.channels is 'abc'"),
         (["--optim.lrr", "1"], "no setting is called 'optim.lrr'"),
         (["--optim.lr", "-1"], "lr is -1.0"),
-        (["--model", "vgg16"], "model is VGG-16, which takes pictures of 224 pixels"),
+        (["--model", "vgg16"], "model is VGG-16, which takes images of 224x224 pixels only"),
     ],
 )
 def test_a_setting_that_no_plan_can_be_made_with_is_named(

@@ -266,7 +266,7 @@ def test_a_picture_of_another_size_says_what_to_do(tmp_path: Path) -> None:
     picture = np.zeros((40, 50, 3), np.uint8)
     with pytest.raises(
         RunError,
-        match=r"picture 0: is 50x40 pixels, but .* Set resize_mode to 'crop'",
+        match=r"picture 0: has 50x40 pixels, but .* Set resize_mode to 'crop'",
     ):
         model.predict(picture)
     for resize_mode in FITS:
