@@ -1,8 +1,8 @@
-"""Checkpoints: one folder per step, whole or not there, checked when it is read.
+"""Checkpoints: one folder per step, which is either complete or absent, and is checked when it is read.
 
 checkpoints/
   step-00001000/  model.safetensors  training.safetensors  state.json  SHA256SUMS
-  latest          the name of the newest one
+  latest          the name of the newest folder
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class TrainState:
         waited_seconds: The part of it that was spent waiting for batches.
         best_error: The lowest error of the monitored split, in %; None before its first evaluation.
         best_step: The step of that evaluation.
-        evaluations_since_best: Evaluations after it.
+        evaluations_since_best: How many evaluations came after it.
     """
 
     step: int = 0
@@ -52,13 +52,13 @@ class TrainState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointState:
-    """`state.json`: all that is needed to resume besides tensors.
+    """`state.json`: all that a resume needs besides the tensors.
 
     Attributes:
         train: The state of the training loop.
         learning_rate: The state of schedule and warm-up.
-        log_meter: Sums of loss, errors and images over the current window of the log.
-        warmup_meter: The same over the current window of the warm-up.
+        log_meter: Sums of loss, errors and images since the last log row.
+        warmup_meter: The same sums, since the warm-up last read them.
     """
 
     train: TrainState
@@ -73,7 +73,7 @@ class Checkpoint:
 
     Attributes:
         model: The bytes of a model file.
-        training: Tensors of the optimizer and of averages.
+        training: The tensors of the optimizer and of the moving average of the weights.
         state: Everything else.
     """
 
@@ -88,7 +88,7 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of a run: writes them atomically, keeps the last, the one before it, and the best."""
+    """The checkpoints of a run: writes them atomically; keeps the newest two and the best that each of them knew."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,7 +113,7 @@ class CheckpointFolder:
             temporary.mkdir()
             for name, content in {**contents, _SUMS_NAME: sums.encode()}.items():
                 write_atomically(temporary / name, content)
-            if folder.exists():  # a corrupt one, or one from a longer run that was cut back
+            if folder.exists():  # damaged, or written before the run went back to an earlier step
                 shutil.rmtree(folder)
             temporary.rename(folder)
             _sync_folder(self.path)
@@ -127,13 +127,13 @@ class CheckpointFolder:
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
         names = (_STEP_NAME.fullmatch(folder.name) for folder in self.path.glob("step-*") if folder.is_dir())
-        return sorted(int(name[1]) for name in names if name)  # others may be somebody's copies
+        return sorted(int(name[1]) for name in names if name)  # other names may be a user's own copies
 
     def load_newest(self) -> tuple[Checkpoint | None, list[str]]:
-        """Read the newest checkpoint that is whole.
+        """Read the newest checkpoint that is not damaged.
 
         Returns:
-            The checkpoint, None if there is none; and what is wrong with each newer one.
+            The checkpoint, or None if there is none; and what is wrong with each newer checkpoint.
         """
         problems: list[str] = []
         for step in reversed(self.steps()):
@@ -179,10 +179,10 @@ class CheckpointFolder:
     def _prune(self, newest: int) -> None:
         steps = self.steps()
         for step in steps:
-            if step > newest:  # left over from the future of a run that was taken back
+            if step > newest:  # written before the run went back to an earlier step
                 self._remove(step)
         last = [step for step in steps if step <= newest][-2:]
-        # the older one's best too: should the newest turn out damaged, the run is resumed from there
+        # both of their best: if the newest turns out damaged, the run resumes from the older, which needs its own
         kept = {*last, *map(self._best_of, last)}
         for step in steps:
             if step not in kept:
@@ -210,14 +210,14 @@ class CheckpointFolder:
 
 
 def is_of_checkpoint(file: Path) -> bool:
-    """Whether a file is one of a checkpoint's, whose checksums hold it as it is."""
+    """Whether a file belongs to a checkpoint, whose checksums would no longer match if the file changed."""
     return (file.resolve().parent / _SUMS_NAME).exists()
 
 
 def _sync_folder(path: Path) -> None:
-    # a rename is on the disk only when its folder is
+    # a rename has reached the disk only once its folder is synced
     if os.name != "posix":
-        return  # Windows opens no folders
+        return  # Windows cannot open a folder
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

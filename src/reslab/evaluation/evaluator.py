@@ -1,4 +1,4 @@
-"""Run a network over the views of a data set: to exact counts, or to the class probabilities of each sample."""
+"""Run a network over the views of a data set, to get exact counts or the class probabilities of each sample."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,22 +33,22 @@ def view_logits(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the logits of every view of a data set, in eval mode, on the network's device and in its precision.
 
-    Batch norm is folded into the convolutions of a copy: the same function up to rounding, in less time. For
-    "multi-scale" a per-pixel mean image counts as its channel means, because it has one size only.
+    To save time, a copy of the network runs with batch norm folded into its convolutions, which changes the logits by
+    rounding only. A per-pixel mean image fits one input size only, so "multi-scale" subtracts its channel means.
 
     Args:
-        model: Stays as it is.
-        dataset: Its samples are shown by the protocol.
+        model: The network; not changed.
+        dataset: The samples.
         preprocess: How the network takes its images.
-        protocol: Which views; the single one of "center" by default.
-        batch_size: How many inputs of the model's own size go through it together.
+        protocol: Which views to use; by default those of "center", one per sample.
+        batch_size: Inputs of a batch at the model's own size; views of other sizes come in batches of as many pixels.
         world: Rank r of n takes samples r, r + n, ...; by default, all of them.
 
     Yields:
-        The samples that the views are of, int64 [m] on the CPU, and their logits [m, num_classes] on the device.
+        The index of each view's sample, int64 [m] on the CPU, and the logits [m, num_classes] on the device.
 
     Raises:
-        UsageError: The data or the network has no such views.
+        UsageError: The protocol does not fit the data or the network.
         RunError: A file cannot be read, or images in memory do not have the model's size.
     """
     protocol, world = protocol or Protocol(), world or World()
@@ -75,26 +75,26 @@ def evaluate(
     batch_size: int = 500,
     world: World | None = None,
 ) -> Evaluation:
-    """Count what a network gets right on the single view of every sample, each once, summed over all processes.
+    """Count the samples that a network gets right, one view each (protocol "center"), summed over all processes.
 
-    The one definition of top-1 error: what training monitors, a run reports and experiments compare.
+    This is the only definition of top-1 error: training monitors it, runs report it and experiments compare it.
 
     Args:
-        model: On its device; stays as it is.
-        dataset: Its labels are numbered as the network's classes.
+        model: The network, on its device; not changed.
+        dataset: The samples; their labels must use the network's class numbers.
         preprocess: How the network takes its images.
         batch_size: How many images go through the network together.
         world: The processes that share the samples; by default, this one alone.
 
     Raises:
-        UsageError: The network has another number of classes than the data.
+        UsageError: The network and the data differ in their number of classes.
         RunError: A file cannot be read, or images in memory do not have the model's size.
     """
     num_classes = len(dataset.class_names)
     if model.spec.num_classes != num_classes:
         raise UsageError(
-            f"the network has {model.spec.num_classes} classes, but the data has {num_classes}; number the data's "
-            "classes as the network's (reslab.data.dataset.number_as)."
+            f"the network has {model.spec.num_classes} classes, but the data has {num_classes}; give the data the "
+            "network's class numbers (reslab.data.dataset.number_as)."
         )
     device = next(model.parameters()).device
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
@@ -122,26 +122,26 @@ def predict_split(
 ) -> Predictions:
     """Return the class probabilities of every sample: softmax outputs, averaged over the views of a protocol.
 
-    So does the paper's 10-crop testing (Sec. 3.4, after its ref. 21). Memory grows with n x num_classes only.
+    The paper's 10-crop testing averages like this (Sec. 3.4, its ref. 21). Memory grows only with n x num_classes.
 
     Args:
-        model: On its device; stays as it is.
+        model: The network, on its device; not changed.
         dataset: The samples of one split.
         preprocess: How the network takes its images.
-        protocol: Which views; the single one of "center" by default.
-        split: The split's name, for the record.
-        batch_size: How many inputs of the model's own size go through it together.
+        protocol: Which views to use; by default those of "center", one per sample.
+        split: The split's name, which the predictions keep.
+        batch_size: Inputs of a batch at the model's own size; views of other sizes come in batches of as many pixels.
         on_progress: Called with (views done, views in all) after each batch.
 
     Raises:
-        UsageError: The data or the network has no such views.
+        UsageError: The protocol does not fit the data or the network.
         RunError: A file cannot be read, or images in memory do not have the model's size.
     """
     protocol = protocol or Protocol()
     sums = torch.zeros(len(dataset), model.spec.num_classes)
     done, total = 0, len(dataset) * protocol.num_views
     for indices, logits in view_logits(model, dataset, preprocess, protocol, batch_size=batch_size):
-        softmax = logits.double().softmax(1)  # float32 would round close answers to equal ones
+        softmax = logits.double().softmax(1)  # float32 would make close probabilities equal
         sums.index_add_(0, indices, (softmax / protocol.num_views).float().cpu())
         done += len(indices)
         if on_progress:

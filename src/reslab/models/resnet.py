@@ -62,7 +62,7 @@ class ResNet(nn.Module):
         return {name: getattr(self, name) for name in self.stage_names}
 
     def parts(self) -> dict[str, list[nn.Module]]:
-        """Return the network's modules in order, under "stem", each stage's name and "head"."""
+        """Return the modules of each part, in order; the keys are "stem", the names of the stages, and "head"."""
         stages: dict[str, list[nn.Module]] = {name: [stage] for name, stage in self.stages().items()}
         return {"stem": [self.conv1, self.bn1], **stages, "head": [self.fc]}
 
@@ -77,7 +77,7 @@ class ResNet(nn.Module):
             images: [batch, in_channels, h, w].
 
         Returns:
-            [batch, stem_channels, h', w']: a quarter of the height and width with the ImageNet stem, all with CIFAR's.
+            [batch, stem_channels, h', w']: a quarter of h and w with the ImageNet stem, the same h and w with CIFAR's.
         """
         x = norm_relu(self.bn1, self.conv1(images))
         return F.max_pool2d(x, 3, 2, padding=1) if self.spec.stem == "imagenet" else x

@@ -1,6 +1,6 @@
 """The judgement of a network on one split: its scores, the images that deserve a look, its layers.
 
-It is kept in the run folder as `judgement.json`, with what it was made from, so that a second report costs nothing.
+The run folder keeps it as `judgement.json`, with what it was made from, so a second report need not compute it.
 """
 
 import logging
@@ -37,15 +37,15 @@ from .measurements import LayerMeasurements, measure_layers
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # of what a judgement holds; one of another version is made again
+VERSION = 2  # of the contents of a judgement; a judgement of another version is made again
 FILE_NAME = "judgement.json"
-LISTED = 0.03  # of the images are in the list of likely wrong labels, and as many in that of near-duplicates
+LISTED = 0.03  # the share of the images in the list of likely wrong labels, and in that of near-duplicates
 _MOST_LISTED = 500
 _NEIGHBOURS = 50
 _BATCH = 250
 
 
-Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # as `reslab.system.progress.counting` is
+Watch = Callable[[str, int], AbstractContextManager[Callable[..., None]]]  # like `reslab.system.progress.counting`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,10 +53,10 @@ class Basis:
     """What a judgement depends on.
 
     Attributes:
-        version: Of what a judgement holds.
+        version: `VERSION` when the judgement was made.
         model: SHA-256 of the model file.
-        split: The part of the data that was judged on.
-        data: A folder given instead of the run's own data; None for the run's own.
+        split: The part of the data whose images were judged.
+        data: The folder that was judged instead of the run's own data; None for the run's own.
     """
 
     version: int
@@ -67,7 +67,7 @@ class Basis:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Galleries:
-    """Four galleries: the most-confused classes, the worst mistakes, the least certain, the likely mislabelled."""
+    """Four galleries: most confused classes, worst mistakes, least certain answers and likely mislabelled images."""
 
     confused: tuple[GalleryItem, ...]
     mistakes: tuple[GalleryItem, ...]
@@ -81,9 +81,9 @@ class Suspect:
 
     Attributes:
         index: Its place in the split.
-        name: What it is called.
-        label: Its class.
-        perhaps: The class that it more likely is of.
+        name: Its name.
+        label: The class that the data gives it.
+        perhaps: The class that is more likely right.
         score: Log odds of that class against the label.
     """
 
@@ -100,15 +100,15 @@ class Duplicate:
 
     Attributes:
         index: The image's place in the split.
-        name: What it is called.
-        label: Its class.
-        match: The training image's place.
-        match_name: What that is called.
-        match_label: Its class.
+        name: The image's name.
+        label: The image's class.
+        match: The training image's place in the training data.
+        match_name: The training image's name.
+        match_label: The training image's class.
         similarity: From -1 to 1; copies have more than about 0.95.
-        is_mirrored: Whether they are alike when one is mirrored.
-        picture: The image as a data URI, of the first pairs; None for the others.
-        match_picture: The same of the training image.
+        is_mirrored: Whether the two are alike when one of them is mirrored.
+        picture: The image as a data URI; None except in the first pairs of the list.
+        match_picture: The training image, likewise.
     """
 
     index: int
@@ -125,14 +125,14 @@ class Duplicate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """`judgement.json`: everything that a report shows of a network's answers to one split.
+    """`judgement.json`: everything that a report shows about a network's answers on one split.
 
     Attributes:
-        basis: What it was made from; None until it is kept in a run folder.
+        basis: What the judgement was made from; None until a run folder keeps it.
         network: The network's label.
         data: The data set's name.
         data_fingerprint: A hash of the split's images and labels.
-        scores: What the answers say of the network.
+        scores: Accuracy and calibration, as computed from the answers.
         inside: What was measured inside the network; None for a single image.
         galleries: The images that deserve a look.
         suspects: The images whose labels are likely wrong, the most likely first.
@@ -153,14 +153,14 @@ class Judgement:
 def judge(
     model: Network, card: ModelCard, dataset: Dataset, *, split: str, train: Dataset | None, watch: Watch
 ) -> Judgement:
-    """Answer every image of a split (protocol "center") and return everything that a report shows of it.
+    """Run a network on every image of a split (protocol "center") and return everything that a report shows about it.
 
     Args:
-        model: In eval mode, on any device.
-        card: Says how images are prepared for the network, and what its classes are.
+        model: The network, in eval mode, on any device.
+        card: How to prepare images for the network, and what its classes are.
         dataset: The images of the split.
         split: What the split is called.
-        train: The training images, among which near-duplicates are looked for; None to leave that out.
+        train: The training images, which are searched for near-duplicates of the split's; None to skip the search.
         watch: Opens a display of progress, like `reslab.system.progress.counting`.
 
     Raises:
@@ -171,7 +171,7 @@ def judge(
             model, dataset, card.preprocess, split=split, batch_size=_BATCH, on_progress=on_progress
         )
     if not answers.are_finite:
-        raise RunError("the network's answers are not finite (its logits overflow): nothing can be ranked by them.")
+        raise RunError("the network's answers are not finite (its logits overflow), so no image can be ranked by them.")
     names = card.class_names
     scores = summarize(answers, names, (1, 5) if len(names) > 5 else (1,), card.temperature)
     shown = answers if card.temperature is None else _at_temperature(answers, card.temperature)
@@ -210,9 +210,9 @@ def _at_temperature(answers: Predictions, temperature: float) -> Predictions:
 def _with_mirror_images(
     model: Network, card: ModelCard, dataset: Dataset, answers: Predictions, watch: Watch
 ) -> Predictions:
-    """Return the answers to images and their mirror images together; `answers` where those are worse, as of digits.
+    """Return answers averaged over each image and its mirror image, or `answers` if the average has more errors.
 
-    Two views say more of a label than one.
+    Two views are better evidence about a label than one, except where mirroring changes the class, as with digits.
     """
     protocol = Protocol("flip")
     with watch("mirror images, for wrong labels", len(dataset) * protocol.num_views) as on_progress:
@@ -228,7 +228,7 @@ def _num_correct(answers: Predictions) -> int:
 
 
 def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
-    """Return what the neighbours say of training images, whose labels the network may know by heart."""
+    """Return the votes of similar images, for the training split only: the network may have memorised its labels."""
     k = min(_NEIGHBOURS, len(dataset) - 1)
     if split != "train" or k < 1:
         return None
@@ -238,7 +238,7 @@ def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> tor
 
 
 def num_listed(total: int) -> int:
-    """Return how many images a list shows: the first 3 %, at least a gallery, at most 500."""
+    """Return how many images a list shows: 3 % of `total`, but at least as many as a gallery (12) and at most 500."""
     return min(max(round(LISTED * total), SHOWN), _MOST_LISTED, total)
 
 
@@ -260,7 +260,7 @@ def _suspect_rows(
 
 
 def _duplicates(dataset: Dataset, train: Dataset, watch: Watch) -> tuple[Duplicate, ...]:
-    """Return the images most like a training image, the most similar pair first; the first dozen with pictures."""
+    """Return the images most like a training image, the most similar pair first; the first 12 pairs have pictures."""
     with watch("small copies", len(dataset)) as on_progress:
         seen = small_copies(dataset, on_progress)
     with watch("small copies of the training images", len(train)) as on_progress:
@@ -295,8 +295,8 @@ def basis_of(model_path: Path, split: str, data: Path | None) -> Basis:
 
     Args:
         model_path: The model file.
-        split: The part of the data to judge on.
-        data: A folder given instead of the run's own data.
+        split: The part of the data to judge.
+        data: The folder to judge instead of the run's own data; None for the run's own.
     """
     place = None if data is None else readable(data.resolve())
     return Basis(version=VERSION, model=sha256_of(model_path), split=split, data=place)
@@ -306,11 +306,11 @@ def kept_judgement(folder: RunFolder, basis: Basis | None = None) -> Judgement |
     """Return the judgement that a run folder keeps.
 
     Args:
-        folder: The run.
-        basis: What it must have been made from; by default the run's model file, on whatever split and data.
+        folder: The run folder.
+        basis: What it must have been made from; by default the run's model file, with any split and data.
 
     Returns:
-        None where there is none, one of another basis, or a damaged file: it costs nothing but time to judge again.
+        The judgement, or None if it is missing, damaged or of another basis: judging again costs only time.
     """
     path = folder.path / FILE_NAME
     if not path.exists() or not folder.model_path.exists():
@@ -319,12 +319,12 @@ def kept_judgement(folder: RunFolder, basis: Basis | None = None) -> Judgement |
         values = current(read_json(path), "judgement", path)
         kept = checked(values.get("basis"), Basis, path)
         data = None if kept.data is None else Path(kept.data)
-        # the rest is read only then: that of another version has other fields
+        # read the rest only now: a judgement of another version has other fields
         if kept != (basis or basis_of(folder.model_path, kept.split, data)):
             return None
         return checked(values, Judgement, path)
     except RunError as error:
-        log.warning("the kept judgement is left out: %s", error)
+        log.warning("the kept judgement is ignored: %s", error)
         return None
 
 
@@ -332,12 +332,12 @@ def keep_judgement(folder: RunFolder, basis: Basis, judgement: Judgement) -> Jud
     """Write a judgement into a run folder.
 
     Args:
-        folder: The run.
+        folder: The run folder.
         basis: What the judgement was made from.
         judgement: The judgement.
 
     Returns:
-        The judgement as it will be read.
+        The judgement as `kept_judgement` will read it, with its basis.
     """
     kept = replace(judgement, basis=basis)
     write_document(folder.path / FILE_NAME, kept)

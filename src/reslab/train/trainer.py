@@ -1,4 +1,4 @@
-"""The training loop: fit > train_step > forward and backward. It knows no config, no recipe and no model's name."""
+"""The training loop: `fit` calls `train_step`, which calls `forward_backward`. It needs no config or recipe."""
 
 import math
 import time
@@ -34,26 +34,26 @@ from .state import Monitor, Observer, Records, TrainOptions
 class Trainer:
     """Trains `model` on `stream` for `options.iterations` steps.
 
-    On a CPU, two trainers with the same arguments, seed, threads and precision end with the same bits, however often
-    one of them was stopped and resumed.
+    On a CPU, two trainers with the same arguments, seed, threads and precision end with bit-identical weights, however
+    often one of them was stopped and resumed.
 
     Args:
-        model: On its device already; its blocks may be compiled.
+        model: The network, already on `device`; its blocks may be compiled.
         optimizer: Updates the model's parameters.
-        learning_rate: The rate at each step, which the optimizer is given.
-        stream: The batches, by step.
-        options: The numbers of the loop.
-        card: What the model file says besides the weights.
+        learning_rate: Gives the rate of each step, which is then set in the optimizer.
+        stream: Gives the batch of each step.
+        options: The loop's settings, such as its length.
+        card: What the model file holds besides the weights.
         device: Where the model is.
-        world: This process's place among all that train together; None for a single process.
-        average: A moving average of the weights, which is then what is evaluated.
+        world: This process's place among those that train together; None for a single process.
+        average: A moving average of the weights; where given, evaluations use it instead of the weights.
         monitor: What to evaluate along the way.
-        records: Where to write.
+        records: The logs and the checkpoint folder to write to.
         observers: What watches the training, such as a progress bar.
 
     Attributes:
         state: The position and the best evaluation so far: what a checkpoint keeps.
-        latest: The newest evaluation of the monitored split: after which step, and its counts.
+        latest: The newest evaluation of the monitored split, as (step, evaluation); None before the first.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Trainer:
         self._stop = StopRequest()
         self._last_saved: int | None = None
         self._clock = 0.0
-        self._rate = 0.0  # of the last step
+        self._rate = 0.0  # learning rate of the last step
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Trainer:
                 if self.monitor and (is_last or self.is_due(self.options.evaluate_every)):
                     self.evaluate()
                     if self._has_lost_patience() and not is_window_over:
-                        self.log()  # before the last checkpoint, so that a resume does not write the row again
+                        self.log()  # before the last checkpoint is saved: a resume would write the row again
                 if is_last or self.is_due(self.options.checkpoint_every):
                     self.save()
                 if any_rank(self._stop.is_made, self.device):
@@ -145,7 +145,7 @@ class Trainer:
         batch = self.stream.batch(self.state.step)
         self.state.waited_seconds += time.monotonic() - asked
         loss = self.forward_backward(batch)
-        # on a GPU reading the loss would wait for the device: there, only whole windows are checked
+        # reading the loss on a GPU would wait for the device, so there `log`, `evaluate` and `save` check it instead
         if self.device.type == "cpu" and not math.isfinite(loss.item()):
             self._stop_diverged("the training loss is not finite at", self.state.step + 1)
         if self.options.clip_norm is not None:
@@ -178,9 +178,11 @@ class Trainer:
     def reestimate_running_statistics(self, num_batches: int) -> None:
         """Re-estimate batch norm's running statistics for the current weights, as the average over training batches.
 
+        The batches are those that would come next. They are computed as in training: in micro-batches, in the same
+        precision, by all processes.
+
         Args:
-            num_batches: How many of the batches that would come next, computed as in training: in micro-batches, in
-                the same precision, by all processes.
+            num_batches: How many batches to average over.
         """
 
         def micro_batches() -> Iterator[Tensor]:
@@ -195,14 +197,14 @@ class Trainer:
         reestimate_running_statistics(self.model, micro_batches(), forward)
         average_running_statistics(self.model)
 
-    # --- not at every step ------------------------------------------------------------------------------------------
+    # --- logs, evaluations and checkpoints --------------------------------------------------------------------------
 
     def log(self) -> None:
-        """Write the mean loss and error of the window that has ended, of the batches as they were trained on."""
+        """Write a row with the training loss and error, averaged over the batches since the last row."""
         self._check_losses()
         loss, error = self.log_meter.read()
         self.log_meter.reset()
-        # not computed again: the warm-up may have ended with this step
+        # the rate that the step used; the warm-up may have ended since, which would give another
         self._write(TrainRow(step=self.state.step, loss=loss, error=error, lr=self._rate))
         self._tick()
         if self.records.timing and self.world.is_main:
@@ -210,7 +212,7 @@ class Trainer:
             self.records.timing.append(TimingRow(step=self.state.step, seconds=seconds, waited_seconds=waited))
 
     def evaluate(self) -> None:
-        """Evaluate the monitored split; where it may choose, let it decide the schedule, best weights and patience."""
+        """Evaluate the monitored split; if it may choose, update the schedule, best weights and patience."""
         assert self.monitor is not None
         self._check_losses()
         with self.average.applied() if self.average else nullcontext():
@@ -242,7 +244,7 @@ class Trainer:
         """Write a checkpoint of this step, once.
 
         Raises:
-            RunError: The loss or the weights are not finite, so that it could not be resumed from.
+            RunError: The loss or the weights are not finite, so training could not resume from the checkpoint.
         """
         if self.records.checkpoints is None or self._last_saved == self.state.step:
             return
@@ -302,7 +304,7 @@ class Trainer:
         return Checkpoint(model=model_bytes(self.model, self.card), training=tensors, state=state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Restore a checkpoint: weights, optimizer, schedule and sums; drop the log rows written after its step."""
+        """Restore weights, optimizer, schedule and running sums from a checkpoint; drop the log rows after its step."""
         self.load_weights(checkpoint)
         write_optimizer_state(self.optimizer, self.model, _under("optimizer.", checkpoint.training))
         self.state = replace(checkpoint.state.train)
@@ -319,7 +321,7 @@ class Trainer:
             self.average.load_state_dict(_under("average.", checkpoint.training))
 
     def cut_logs(self) -> None:
-        """Drop the rows after the current step, which a process that was killed has left."""
+        """Drop the log rows after the current step, which a killed process may have left."""
         if self.world.is_main:
             for log in self.records.logs:
                 log.truncate(self.state.step)
