@@ -23,7 +23,7 @@ def plan_config(
     Args:
         settings: What the user sets; the plan takes batch size, channels, device and weights from them.
         model: A network's name; None lets the plan choose, as it does below.
-        epochs: How often every training image is seen.
+        epochs: How many times the network sees every training image.
         size: Side of the pictures that the network sees in evaluation, in pixels.
 
     Returns:

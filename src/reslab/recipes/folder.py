@@ -53,7 +53,7 @@ class FolderOptions:
 
     Attributes:
         model: A network's name.
-        epochs: How often every training image is seen.
+        epochs: How many times the network sees every training image.
         size: Side of the pictures that the network sees in evaluation, in pixels.
         batch_size: Images of one step.
         start: The network of the model file to start from.

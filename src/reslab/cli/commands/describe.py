@@ -27,7 +27,7 @@ def describe(
     layers: Annotated[Switch, Parameter(group=OUTPUT)] = False,
     json: JsonSwitch = False,
 ) -> int:
-    """Print a network's layers, output sizes, parameters and multiply-adds, next to the paper's figures.
+    """Print a network's layers, output sizes, parameters and multiply-adds, next to the paper's numbers.
 
     Args:
         name: A network's name: resnet50, resnet50_v1_5, plain34, cifar_resnet20, cifar_plain56, vgg19, ...

@@ -38,7 +38,7 @@ def predict(
     explain: Annotated[Path | None, Parameter(group=HEAT_MAPS)] = None,
     explain_class: Annotated[str | None, Parameter(group=HEAT_MAPS)] = None,
 ) -> int:
-    """Print the most probable classes of each picture, in the order of the pictures.
+    """Print the most probable classes of each picture, in the order in which the pictures are given.
 
     Files that cannot be read are reported and skipped; the exit code is then 1.
 
@@ -46,15 +46,17 @@ def predict(
         model: A model file, or the folder of a finished run.
         images: Image files, folders (all image files below them), or - to read paths from standard input, one on each
             line.
-        engine: What computes the network: fp32 is torch in float32; auto is the fastest engine on this machine whose
-            top classes agree with fp32's.
-        batch_size: Pictures that go through the network together.
-        resize_mode: How pictures become squares: crop the centre, letterbox or squash; the model file's by default.
+        engine: The engine that runs the network: fp32 is torch in float32; auto is the fastest engine on this machine
+            whose top classes agree with fp32's.
+        batch_size: How many pictures go through the network together.
+        resize_mode: How pictures become squares: crop the centre, letterbox or squash; by default as the model file
+            says.
         top_k: How many classes to print for each picture.
         format: A table, CSV, or JSON lines (an object for each picture).
         output: Write to this file instead of printing; the file appears when everything is done.
         explain: Write heat maps to this folder: for each picture, a PNG of what the network saw, coloured where it
-            found evidence for the predicted class. CSV and JSON name it as heat_map. Existing files are replaced.
+            found evidence for the predicted class. CSV and JSON give the PNG's path as heat_map. Existing files are
+            replaced.
         explain_class: Make the heat maps for this class instead of the predicted one.
     """
     if not images:

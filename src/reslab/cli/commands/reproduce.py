@@ -33,7 +33,7 @@ def reproduce(
     run_dir: Annotated[Path, Parameter(group=OUTPUT)] = Path("runs/experiments"),
     results: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
 ) -> int:
-    """Test claims of the paper: train and measure what each needs, and write a page with the verdict.
+    """Test claims of the paper: train and measure what each claim needs, and write a page with the verdict.
 
     Without a name, list the experiments. Finished runs, and records in --results, are used again; stopped runs are
     resumed. If one experiment fails, the others still run.

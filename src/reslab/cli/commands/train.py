@@ -36,7 +36,7 @@ def train(
         recipe: A recipe's name ('reslab recipes' lists them), or the config.json of an earlier run to repeat it.
         run_dir: The run folder to make; runs/RECIPE/SEED by default.
         resume: Continue the run in --run-dir from its newest checkpoint.
-        seed: The seed of initialisation, order and augmentation; the recipe's by default.
+        seed: The seed of initial weights, image order and augmentation; the recipe's by default.
         seeds: Train several seeds, like 0,1,2 or 0-4, each in its own process and run folder (RUN_DIR/SEED).
         jobs: How many of the seeds to train at the same time.
         data: A data set's folder or archive; by default, found below $RESLAB_DATA.

@@ -35,26 +35,26 @@ def train_folder(
 ) -> int:
     """Train a network on your own photos; settings that you do not give are chosen for the photos and this machine.
 
-    Print each choice with its reason, write the config into the run folder, and train it like 'reslab train'. Every
+    Print each choice with its reason, write the config into the run folder, and train as 'reslab train' does. Every
     setting has a flag, as in 'reslab train': --optim.lr 0.05, --train.batch_size 64, ...
 
     Args:
-        data: The folder of photos, with a folder for each class in it or in its train/, val/ and test/; or a CSV file
-            of path,label.
+        data: The folder of photos, which holds a folder for each class, or train/, val/ and test/ with a folder for
+            each class; or a CSV file with the columns path,label.
         model: A network's name, like resnet34 ('reslab describe --all' lists them).
-        size: Side of the pictures that the network sees in evaluation, in pixels.
+        size: Side length in pixels of the images that the network is evaluated on; in training they may be smaller.
         weights: Start from a model file (or a finished run), or from the Hugging Face hub
             (hf-hub:OWNER/NAME[@REVISION]). Classes that the photos share with the file keep their weights in the last
             layer.
-        epochs: How often every training image is seen.
+        epochs: How many times the network sees every training image.
         run_dir: The run folder to make; runs/folder/SEED by default.
-        resume: Continue the run in --run-dir from its newest checkpoint, with the plan that it was started with.
-        seed: The seed of initialisation, order and augmentation; 0 by default.
-        seeds: Train several seeds, like 0,1,2 or 0-4, by the same plan, each in its own process and run folder
+        resume: Continue the run in --run-dir from its newest checkpoint, with the choices made at its start.
+        seed: The seed of initial weights, image order and augmentation; 0 by default.
+        seeds: Train several seeds, like 0,1,2 or 0-4, with the same choices, each in its own process and run folder
             (RUN_DIR/SEED).
         jobs: How many of the seeds to train at the same time.
         config: A TOML file of settings; flags override it.
-        data_kind: The format of the data, if it is not detected as photos: folder.
+        data_kind: The format of the data; give folder if it is not detected as photos.
         skip_unreadable: Instead of stopping at image files that cannot be read, leave them out and list them in the
             run folder.
     """
