@@ -84,7 +84,7 @@ def test_bad_files_are_reported_and_the_exit_code_says_so(
     assert float(rows[1][2]) >= float(rows[1][4]) >= float(rows[1][6])
     assert f"reslab: {bad}: cannot be read as an image" in err
     assert f"reslab: {absent}: does not exist." in err
-    assert "reslab: 2 of 3 could not be read." in err
+    assert "reslab: 2 of 3 pictures could not be read." in err
 
 
 def test_a_link_to_itself_and_a_name_too_long_keep_nothing_else_from_its_answer(
@@ -96,7 +96,7 @@ def test_a_link_to_itself_and_a_name_too_long_keep_nothing_else_from_its_answer(
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
     assert "self.jpg: cannot be read as an image ([Errno 40] Too many levels of symbolic links" in err
-    assert "reslab: 2 of 4 could not be read." in err
+    assert "reslab: 2 of 4 pictures could not be read." in err
 
 
 def test_paths_come_from_standard_input_with_any_bytes_in_them(

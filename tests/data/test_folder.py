@@ -82,7 +82,7 @@ def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_not_understood_says_what_is(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"is not a data set; data\.path takes CIFAR-10"):
+    with pytest.raises(RunError, match=r"is not a data set\. The data \(data\.path\) can be CIFAR-10"):
         open_splits("auto", str(tmp_path))
     with pytest.raises(RunError, match="does not exist"):
         open_splits("auto", str(tmp_path / "absent"))

@@ -164,7 +164,7 @@ def _read(path: Path, *, with_tensors: bool = True) -> tuple[_ModelDocument, dic
             names = file.keys() if with_tensors else ()
             tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read as a model file: {error}.") from None
+        raise RunError(f"{path}: cannot be read as a model file; perhaps it is damaged ({error}).") from None
     if _KEY not in metadata:
         raise RunError(
             f"{path}: holds tensors, but does not describe the network that they belong to; "

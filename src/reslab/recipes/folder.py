@@ -17,7 +17,7 @@ _FINE_TUNING_LR = 0.01
 _EVALUATIONS, _PATIENCE = 25, 12
 _SELECTION = (
     "the result is the checkpoint with the lowest validation error; training stops early after "
-    f"{_PATIENCE} evaluations of {_EVALUATIONS} without a better one."
+    f"{_PATIENCE} evaluations in a row (of {_EVALUATIONS}) without improvement."
 )
 _SKEWED = 1.5  # times as many images in the largest class as in the smallest
 

@@ -136,8 +136,8 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
         return
     errors = sum(finding.severity == "error" for finding in findings)
     print(
-        f"{errors} error(s): training refuses them or leaves them out; "
-        f"{len(findings) - errors} warning(s): worth a look, training accepts them"
+        f"{errors} error(s): training stops at these or leaves the files out; "
+        f"{len(findings) - errors} warning(s): worth a look, but training goes on"
     )
 
 

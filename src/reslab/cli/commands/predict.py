@@ -81,7 +81,7 @@ def predict(
         answers = heat.write(explained)
     count = _write(answers, FORMATS[format](classifier.class_names, top_k, heat is not None), total, output, bad)
     if bad.count:
-        print(f"reslab: {bad.count} of {bad.count + count} could not be read.", file=sys.stderr)
+        print(f"reslab: {bad.count} of {bad.count + count} pictures could not be read.", file=sys.stderr)
     return 1 if bad.count else 0
 
 

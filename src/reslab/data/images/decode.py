@@ -15,7 +15,7 @@ from reslab.errors import RunError
 
 ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # Pillow's limit for decompression bombs; the JPEG decoder has none
-ADVICE = "; repair it or remove it from the data."
+ADVICE = "; repair or remove it."
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -68,7 +68,7 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
 
 def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if not path.exists():
-        raise RunError(f"{path} does not exist; data.path takes {_DATA_SETS}.")
+        raise RunError(f"{path} does not exist. The data (data.path) can be {_DATA_SETS}.")
     for source, layout in filter(None, (_cifar_at(path, layout) for layout in LAYOUTS)):
         if kind in ("auto", layout.name):
             return load_cifar(source, layout)
@@ -77,7 +77,7 @@ def _open_at(path: Path, kind: str, channels: int) -> Splits:
     if kind == "folder" or (kind == "auto" and (_is_list(path) or is_image_folder(path))):
         return load_folder(path, channels)
     expected = "a data set" if kind == "auto" else f"data of kind {kind!r}"
-    raise RunError(f"{path} is not {expected}; data.path takes {_DATA_SETS}.")
+    raise RunError(f"{path} is not {expected}. The data (data.path) can be {_DATA_SETS}.")
 
 
 def _is_list(path: Path) -> bool:
