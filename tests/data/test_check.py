@@ -15,7 +15,7 @@ from PIL import Image
 from reslab.cli.main import run
 from reslab.data.checks.all_checks import check_images
 from reslab.data.checks.file_facts import inspect_all
-from reslab.data.checks.findings import KINDS
+from reslab.data.checks.findings import KINDS, counted
 from reslab.data.sources.image_list import take_inventory
 from reslab.errors import RunError
 
@@ -285,3 +285,17 @@ def test_identical_means_the_same_bytes(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((4, 4), np.uint8))
     (facts,) = inspect_all([tmp_path / "a.npy"])
     assert facts.digest == hashlib.sha256((tmp_path / "a.npy").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("number", "nouns", "text"),
+    [
+        (0, ("image",), "0 images"),
+        (1, ("image",), "1 image"),
+        (1_078, ("image",), "1,078 images"),
+        (1, ("class", "classes"), "1 class"),
+        (3, ("class", "classes"), "3 classes"),
+    ],
+)
+def test_a_count_is_written_as_people_read_it(number: int, nouns: tuple[str, ...], text: str) -> None:
+    assert counted(number, *nouns) == text

@@ -77,6 +77,7 @@ def complain(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
         (["train", "my-config.json"], "my-config.json does not exist. To repeat a run"),
         (["train", "absent.toml"], "goes with a recipe: reslab train RECIPE --config absent.toml"),
         (["train", "."], "is a folder, not a recipe. To train on photos in it: 'reslab train-folder .'"),
+        (["train", ".", "--resume"], "is a folder, not a recipe. To resume a run: reslab train --resume --run-dir ."),
         (["describe", "resnet35"], "Nearest: resnet34"),
         (["describe", "cifar_resnet21"], "Nearest: cifar_resnet20"),
         (["describe"], "name one network, or --all"),

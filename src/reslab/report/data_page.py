@@ -1,12 +1,11 @@
 """The findings of `reslab data check` as a page, with pictures of what is wrong."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from reslab.analysis import enlarged, picture_of, thumbnail_uri
-from reslab.data.checks.findings import KINDS, Finding
+from reslab.data.checks.findings import KINDS, Finding, counted, readable
 from reslab.data.images.decode import decode
 from reslab.data.sources.inventory import Inventory
 from reslab.errors import RunError
@@ -94,28 +93,28 @@ def write_data_report(inventory: Inventory, findings: list[Finding], path: Path,
     names = sorted({name for split in inventory.classes.values() for name in split})
     errors = sum(finding.severity == "error" for finding in findings)
     page = DataPage(
-        title=_text(inventory.root.name or inventory.root),
+        title=readable(inventory.root.name or inventory.root),
         verdict=_verdict(len(inventory.items), len(names), errors, len(findings) - errors),
         kinds=tuple(
             _kind(kind, findings, inventory.root) for kind in dict.fromkeys(finding.kind for finding in findings)
         ),
         splits=tuple(inventory.classes),
         classes=tuple(
-            ClassCounts(_text(name), tuple(counts[split][name] for split in inventory.classes)) for name in names
+            ClassCounts(readable(name), tuple(counts[split][name] for split in inventory.classes)) for name in names
         ),
         totals=tuple(counts[split].total() for split in inventory.classes),
-        command=_text(command),
+        command=readable(command),
     )
     return write_page("data.html", path, page, is_interactive=True)
 
 
 def _verdict(images: int, classes: int, errors: int, warnings: int) -> str:
-    found = f"{images:,} images in {classes:,} classes: "
+    found = f"{counted(images, 'image')} in {counted(classes, 'class', 'classes')}: "
     if not errors and not warnings:
         return f"{found}nothing is wrong."
     return (
-        f"{found}{errors:,} error(s), which make results wrong or stop a training, and {warnings:,} warning(s), "
-        "which are worth a look."
+        f"{found}{counted(errors, 'error')}, which make results wrong or stop a training, and "
+        f"{counted(warnings, 'warning')}, which are worth a look."
     )
 
 
@@ -129,13 +128,13 @@ def _kind(kind: str, findings: list[Finding], root: Path) -> FindingKind:
             break
         if uri := _picture(path):
             name = path.relative_to(root) if path.is_relative_to(root) else path
-            pictures.append(Picture(uri, _text(name)))
+            pictures.append(Picture(uri, readable(name)))
     return FindingKind(
         name=kind,
         severity=severity,
         meaning=meaning,
         count=len(same),
-        texts=tuple(_text(finding.text) for finding in same[:_FINDINGS]),
+        texts=tuple(readable(finding.text) for finding in same[:_FINDINGS]),
         pictures=tuple(pictures),
     )
 
@@ -148,8 +147,3 @@ def _picture(path: Path) -> str | None:
         return thumbnail_uri(enlarged(picture_of(decode(path, 3)), _SIDE), _SIDE)
     except RunError:
         return None
-
-
-def _text(value: object) -> str:
-    """Return a name as text that can be written, even if the file system's name is not Unicode."""
-    return os.fsencode(str(value)).decode("utf-8", errors="backslashreplace")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reslab.artifacts.run_folder import RunFolder
-from reslab.data.checks.findings import readable
+from reslab.data.checks.findings import counted, readable
 from reslab.data.sources.image_list import read_list
 from reslab.evaluation import Scores
 
@@ -100,7 +100,7 @@ def _sizes(split: str, counts: Iterable[tuple[str, int]]) -> str:
     ordered = sorted(counts, key=lambda one: one[1])
     (smallest, least), (largest, most) = ordered[0], ordered[-1]
     if least == most:
-        return f"{split}: {least:,} {'image' if least == 1 else 'images'} of each class."
+        return f"{split}: {counted(least, 'image')} of each class."
     return f"{split}: from {least:,} ({readable(smallest)}) to {most:,} ({readable(largest)}) images of a class."
 
 

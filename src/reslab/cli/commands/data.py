@@ -118,7 +118,7 @@ def _document(inventory: "Inventory", findings: "list[Finding]") -> CheckDocumen
 
 
 def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
-    from reslab.data.checks.findings import KINDS, readable
+    from reslab.data.checks.findings import KINDS, counted, readable
 
     print(_summary(inventory))
     kinds = Counter(finding.kind for finding in findings)
@@ -136,16 +136,17 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
         return
     errors = sum(finding.severity == "error" for finding in findings)
     print(
-        f"{errors} error(s): training stops at these or leaves the files out; "
-        f"{len(findings) - errors} warning(s): worth a look, but training goes on"
+        f"{counted(errors, 'error')}: training stops at these or leaves the files out; "
+        f"{counted(len(findings) - errors, 'warning')}: worth a look, but training goes on"
     )
 
 
 def _summary(inventory: "Inventory") -> str:
-    from reslab.data.checks.findings import readable
+    from reslab.data.checks.findings import counted, readable
 
     parts = [
-        f"{'' if split == 'all' else split + ' '}{len(inventory.of_split(split)):,} images in {len(names)} classes"
+        f"{'' if split == 'all' else split + ' '}{counted(len(inventory.of_split(split)), 'image')} in "
+        f"{counted(len(names), 'class', 'classes')}"
         for split, names in inventory.classes.items()
     ]
     return f"{readable(inventory.root)}: {'; '.join(parts) or 'no images'}"

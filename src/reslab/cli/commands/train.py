@@ -53,6 +53,10 @@ def train(
         overrides = (*overrides, "--data.photos.skip_unreadable", "true")
     if recipe is None and seeds is not None:
         raise UsageError("--seeds needs a recipe: reslab train RECIPE --seeds 0,1,2")
+    if resume and recipe is not None and Path(recipe).is_dir():
+        raise UsageError(
+            f"{recipe} is a folder, not a recipe. To resume a run: reslab train --resume --run-dir {recipe}"
+        )
     settings = read_settings(overrides, config=config, seed=seed, data=data, data_kind=data_kind, weights=weights)
     chosen = choose_config(recipe, settings, run=run_dir if resume else None)
     if seeds is None:
