@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from reslab.errors import RunError, UsageError
+from reslab.errors import RunError, UsageError, counted
 
 # what gloo says when another process has ended
 _LOST = re.compile(r"Connection (closed|reset) by peer|Socket closed|Broken pipe", re.I)
@@ -173,6 +173,7 @@ def check_batch(batch_size: int, world_size: int, accumulation: int) -> None:
         lower = batch_size // micro_batches * micro_batches
         nearest = [str(size) for size in (lower, lower + micro_batches) if size > 0]
         raise UsageError(
-            f"train.batch_size is {batch_size}, which cannot be divided equally among {world_size} process(es) with "
-            f"{accumulation} micro-batch(es) each (train.accumulation_steps). Nearest allowed: {' or '.join(nearest)}."
+            f"train.batch_size is {batch_size}, which cannot be divided equally among "
+            f"{counted(world_size, 'process')} with {counted(accumulation, 'micro-batch')} each "
+            f"(train.accumulation_steps). Nearest allowed: {' or '.join(nearest)}."
         )

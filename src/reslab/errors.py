@@ -72,6 +72,20 @@ def first_few(items: Iterable[object], limit: int = 5, separator: str = ", ") ->
     return separator.join(texts[:limit] + rest)
 
 
+def counted(number: int, noun: str) -> str:
+    """Join a number and its noun, for an error or another message.
+
+    Args:
+        number: How many.
+        noun: The noun for one, with a regular plural.
+
+    Returns:
+        For example "1 class", "2 classes" or "1,078 images".
+    """
+    ending = "" if number == 1 else "es" if noun.endswith(("s", "ch")) else "s"
+    return f"{number:,} {noun}{ending}"
+
+
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
     """Check that a value is one of several.
 

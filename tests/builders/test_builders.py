@@ -100,7 +100,7 @@ def test_balanced_sampling_takes_the_balanced_order_and_the_other_each_image_onc
 def test_a_single_image_for_each_process_has_no_partner_to_be_mixed_with() -> None:
     config = override(digits_config({"mixup_alpha": 0.4}), {"train": {"batch_size": 2}})
     build_stream(config, DIGITS, DIGITS_SPEC, CPU, World())
-    with pytest.raises(UsageError, match=r"train\.batch_size is 2 with 2 process\(es\), .*\. Use larger batches"):
+    with pytest.raises(UsageError, match=r"train\.batch_size is 2 with 2 processes, .*\. Use larger batches"):
         build_stream(config, DIGITS, DIGITS_SPEC, CPU, World(0, 2))
 
 

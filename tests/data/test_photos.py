@@ -311,7 +311,7 @@ def test_arrays_that_are_no_images_are_named(tmp_path: Path) -> None:
 
     refused(saved(np.zeros((4, 4, 3), np.float32)), "has values of type float32, whose range is not known")
     refused(saved(np.zeros((4, 4, 3), np.int8)), "has values of type int8")
-    refused(saved(np.zeros((4, 4, 5), np.uint8)), r"has 5 channel\(s\), not 3; set data\.channels")
+    refused(saved(np.zeros((4, 4, 5), np.uint8)), r"has 5 channels, not 3; set data\.channels")
     refused(saved(np.zeros((4,), np.uint8)), r"is an array of \(4,\)")
     refused(saved(np.zeros((0, 4, 3), np.uint8)), "is an array of")
     whole = saved(np.zeros((4, 4, 3), np.uint8))

@@ -217,7 +217,7 @@ def test_training_warns_of_a_folder_of_images_that_is_no_split_by_its_name(
     for name in ("train", "testing"):
         (tmp_path / name).symlink_to(classes, target_is_directory=True)
     begin_data(DataConfig(path=str(tmp_path)), World())
-    assert f"{tmp_path / 'testing'}: 70 image(s) are not used" in caplog.text
+    assert f"{tmp_path / 'testing'}: 70 images not used" in caplog.text
     caplog.clear()
     begin_data(DataConfig(path=str(classes)), World())
     assert "not used" not in caplog.text
@@ -230,8 +230,8 @@ def test_training_warns_of_images_that_are_none_by_their_name_and_of_transparent
     shutil.copy(folder / "ant" / "00.png", folder / "ant" / "00.picture")
     Image.new("RGBA", (24, 24), (250, 0, 0, 40)).save(folder / "bee" / "glass.png")
     begin_data(DataConfig(path=str(folder)), World())
-    assert f"1 file(s) are images without an image's suffix and are not used, such as {folder / 'ant'}" in caplog.text
-    assert "1 image(s) have transparent parts" in caplog.text
+    assert f"1 file not used: images without an image's suffix, such as {folder / 'ant'}" in caplog.text
+    assert "1 image with transparent parts" in caplog.text
     caplog.clear()
     begin_data(DataConfig(path=str(folder), channels=4), World())
     assert "transparent" not in caplog.text

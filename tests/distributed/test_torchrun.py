@@ -130,7 +130,7 @@ def test_a_batch_that_two_processes_do_not_divide_is_refused(
         monkeypatch.setenv(name, value)
     assert run([*_COMMON, "--train.batch_size", "63", "--run-dir", str(tmp_path / "two")]) == 2
     said = capsys.readouterr().err
-    assert "63, which cannot be divided equally among 2 process(es) with 1 micro-batch(es)" in said
+    assert "63, which cannot be divided equally among 2 processes with 1 micro-batch" in said
     assert "Nearest allowed: 62 or 64" in said
     assert not (tmp_path / "two").exists()
 

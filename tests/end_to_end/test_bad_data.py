@@ -222,9 +222,7 @@ def test_arrays_train_with_any_number_of_channels(tmp_path: Path) -> None:
             for number in range(4):
                 values = generator.integers(0, 65536, (40, 40, 7), dtype=np.uint16)
                 np.save(tmp_path / "data" / part / name / f"{number}.npy", values)
-    with pytest.raises(
-        RunError, match=r"16 of 16 images cannot be read: .* has 7 channel\(s\), not 3; set data\.channels"
-    ):
+    with pytest.raises(RunError, match=r"16 of 16 images cannot be read: .* has 7 channels, not 3; set data\.channels"):
         train_run(make_config(tmp_path / "data"), tmp_path / "run")
     folder = train_run(make_config(tmp_path / "data", channels=7), tmp_path / "run")
     assert from_dict(folder.config()).model.in_channels == 7

@@ -52,7 +52,7 @@ def test_auto_and_cuda_are_the_gpu_of_the_local_rank(two_gpus: list[torch.device
     assert pick_device("auto", 1) == torch.device("cuda", 1)
     assert two_gpus == [torch.device("cuda", 1)]
     with pytest.raises(
-        RunError, match=r"process 2 of this machine has no GPU of its own: torch sees 2 GPU\(s\). Start at most"
+        RunError, match=r"process 2 of this machine has no GPU of its own: torch sees 2 GPUs. Start at most"
     ):
         pick_device("auto", 2)
 

@@ -41,7 +41,7 @@ def test_the_verdict_is_that_of_the_experiment(
     first, numbers, rule = done.sentences
     assert first.startswith(head)
     assert numbers == degradation.EXPERIMENT.judge(evidence).sentence
-    assert rule == f"The rule: {degradation.EXPERIMENT.rule}"
+    assert rule == degradation.EXPERIMENT.rule
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_wishes_that_cannot_be_are_refused(options: FolderOptions, text: str) ->
 
 def test_pictures_of_which_none_can_be_held_out_are_too_few() -> None:
     few = replace(NOMINAL, num_images=3, num_classes=2, smallest_class=1, largest_class=2, parts=())
-    with pytest.raises(RunError, match=r"photos: has 3 training image\(s\), too few to hold any out"):
+    with pytest.raises(RunError, match=r"photos: has 3 training images, too few to hold any out"):
         plan_folder(few, "photos", FolderOptions())
     assert (
         plan_folder(replace(few, parts=("validation", "test")), "photos", FolderOptions()).config.data.validation_size

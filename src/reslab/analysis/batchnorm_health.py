@@ -96,7 +96,7 @@ def judge_batch_norms(model: Network, images: Tensor) -> tuple[BatchNormHealth, 
         UsageError: There are fewer than 2 images.
     """
     if len(images) < 2:
-        raise UsageError(f"images has {len(images)} image(s); judging batch norm needs at least 2.")
+        raise UsageError(f"judging batch norm needs at least 2 images, not {len(images)}.")
     norms = {name: module for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
     before_relu = _before_relu(model)
     largest: dict[str, Tensor] = {}

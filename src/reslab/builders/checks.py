@@ -9,7 +9,7 @@ import torch
 from reslab.config import DataConfig, LinearWarmup, PhotoConfig, ResizedCrop, RunConfig, ScaleCrop, StepDecay
 from reslab.data import ArrayDataset, Dataset
 from reslab.distributed import World
-from reslab.errors import RunError, UsageError
+from reslab.errors import RunError, UsageError, counted
 from reslab.models import build, freeze
 from reslab.spec import PreprocessSpec
 from reslab.weights.transfer import check_same_body, read_start
@@ -116,10 +116,11 @@ def check_micro_batches(config: RunConfig, train: Dataset, world: World) -> None
         model(images)
     except ValueError:  # raised by batch norm
         raise UsageError(
-            f"train.batch_size is {config.train.batch_size}, with {world.size} process(es), train.accumulation_steps "
-            f"{config.train.accumulation_steps} and batch_norm.group_size {config.batch_norm.group_size}. So a batch "
-            f"norm sees a single image, of which {config.model.label} makes one value per channel ({side}x{side} "
-            "pixels come in): one value has no variance. Use more images at a time, or larger images."
+            f"train.batch_size is {config.train.batch_size}, with {counted(world.size, 'process')}, "
+            f"train.accumulation_steps {config.train.accumulation_steps} and batch_norm.group_size "
+            f"{config.batch_norm.group_size}. So a batch norm sees a single image, of which {config.model.label} makes "
+            f"one value per channel ({side}x{side} pixels come in): one value has no variance. Use more images at a "
+            "time, or larger images."
         ) from None
 
 
@@ -185,7 +186,7 @@ def warn_of_large_groups(config: RunConfig, world: World) -> None:
     group = config.batch_norm.group_size
     if group is not None and group > count:
         log.warning(
-            "batch_norm.group_size is %d, but only %d image(s) go through the network together: the setting has no "
-            "effect, and batch norm takes its statistics over all of them.",
-            group, count,
+            "batch_norm.group_size is %d, but the network gets only %s at a time: the setting has no effect, and batch "
+            "norm takes its statistics over all of them.",
+            group, counted(count, "image"),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from reslab.data.dataset import hold_out
 from reslab.data.images.photos import measure_photo_preprocess
 from reslab.data.preprocess import measure_preprocess
 from reslab.data.sources import open_splits
-from reslab.errors import UsageError
+from reslab.errors import UsageError, counted
 from reslab.spec import PreprocessSpec
 from reslab.weights.transfer import preprocess_like, read_start
 
@@ -37,7 +37,8 @@ def build_splits(config: DataConfig, *, for_new_run: bool = False) -> Splits:
     train, validation, test = splits.train, splits.validation, splits.test
     if config.channels not in (None, train.num_channels):
         raise UsageError(
-            f"data.channels is {config.channels}, but {train.name} has images with {train.num_channels} channel(s)."
+            f"data.channels is {config.channels}, but {train.name} has images with "
+            f"{counted(train.num_channels, 'channel')}."
         )
     if config.validation_is == "test":
         validation, test = None, _validation_as_test(splits)

@@ -16,7 +16,7 @@ from reslab.data.order import Order, balanced_order
 from reslab.data.preprocess import Normalizer
 from reslab.data.stream import MemoryStream, Stream, growing_size
 from reslab.distributed import World
-from reslab.errors import UsageError
+from reslab.errors import UsageError, counted
 from reslab.spec import PreprocessSpec
 
 
@@ -59,8 +59,9 @@ def build_stream(
     if config.data.mixup_alpha or config.data.cutmix_alpha:
         if config.train.batch_size == world.size:
             raise UsageError(
-                f"train.batch_size is {config.train.batch_size} with {world.size} process(es), so each has a single "
-                "image, but data.mixup_alpha and data.cutmix_alpha mix the images of a process. Use larger batches."
+                f"train.batch_size is {config.train.batch_size} with {counted(world.size, 'process')}, so each has a "
+                "single image, but data.mixup_alpha and data.cutmix_alpha mix the images of a process. Use larger "
+                "batches."
             )
         return MixedStream(stream, Mixing(config.data.mixup_alpha, config.data.cutmix_alpha))
     return stream

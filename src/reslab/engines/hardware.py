@@ -2,7 +2,7 @@
 
 import torch
 
-from reslab.errors import RunError, UsageError, did_you_mean
+from reslab.errors import RunError, UsageError, counted, did_you_mean
 from reslab.system import environment
 from reslab.system.environment import Cuda, Machine, cpu_flags, onednn_limit
 
@@ -85,8 +85,8 @@ def _own_gpu(local_rank: int) -> torch.device:
     count = torch.cuda.device_count()
     if local_rank >= count:
         raise RunError(
-            f"process {local_rank} of this machine has no GPU of its own: torch sees {count} GPU(s). Start at most "
-            f"{count} process(es) on this machine, or set the device to cpu."
+            f"process {local_rank} of this machine has no GPU of its own: torch sees {counted(count, 'GPU')}. Start at "
+            f"most {counted(count, 'process')} on this machine, or set the device to cpu."
         )
     device = torch.device("cuda", local_rank)
     if local_rank > 0:  # NCCL and every "cuda" without a number mean the current device, which is 0 unless set

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reslab.artifacts.record import RecordedRun
 from reslab.artifacts.run_folder import RunFolder
-from reslab.errors import UsageError
+from reslab.errors import UsageError, counted
 from reslab.runs.record import record_of
 
 from .arms import ArmRun
@@ -47,7 +47,7 @@ class Demo:
         return (
             f"{self.verdict.outcome.capitalize()}: {head}.",
             self.verdict.sentence,
-            f"The rule: {degradation.EXPERIMENT.rule}",
+            degradation.EXPERIMENT.rule,
         )
 
 
@@ -76,7 +76,7 @@ def run_demo(path: Path, *, minutes: float, max_seeds: int, observe: ObserverMak
     for seed in range(max_seeds):
         elapsed = time.monotonic() - start
         if seed and elapsed + _ROUND_MARGIN * longest_round > 60 * minutes:
-            log.info("%d seed(s) in %.0f s; another would not fit into %g minutes.", seed, elapsed, minutes)
+            log.info("%s in %.0f s; another would not fit into %g minutes.", counted(seed, "seed"), elapsed, minutes)
             break
         for run, folder in zip(runs := [ArmRun(arm, seed) for arm in arms], runner.train(runs), strict=True):
             folders.append(folder)

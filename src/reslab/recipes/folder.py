@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reslab.config import DataConfig, EvaluationConfig, OneCycle, PhotoConfig, ResizedCrop, RunConfig, Sgd, TrainConfig
-from reslab.errors import RunError, UsageError
+from reslab.errors import RunError, UsageError, counted
 from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
 
@@ -175,8 +175,8 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
     if not held and facts.parts != ("validation", "test"):
         raise RunError(
-            f"{path}: has {count} training image(s), too few to hold any out for validation. Add more, or folders val "
-            "and test next to train."
+            f"{path}: has {counted(count, 'training image')}, too few to hold any out for validation. Add more, or "
+            "folders val and test next to train."
         )
     data = DataConfig(kind="folder", path=path, validation_size=held)
     if facts.parts == ("validation", "test"):

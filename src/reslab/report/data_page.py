@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reslab.analysis import enlarged, picture_of, thumbnail_uri
-from reslab.data.checks.findings import KINDS, Finding, counted, readable
+from reslab.data.checks.findings import KINDS, Finding, readable
 from reslab.data.images.decode import decode
 from reslab.data.sources.inventory import Inventory
-from reslab.errors import RunError
+from reslab.errors import RunError, counted
 
 from .html import write_page
 
@@ -109,12 +109,12 @@ def write_data_report(inventory: Inventory, findings: list[Finding], path: Path,
 
 
 def _verdict(images: int, classes: int, errors: int, warnings: int) -> str:
-    found = f"{counted(images, 'image')} in {counted(classes, 'class', 'classes')}: "
+    found = f"{counted(images, 'image')} in {counted(classes, 'class')}: "
     if not errors and not warnings:
         return f"{found}nothing is wrong."
     return (
-        f"{found}{counted(errors, 'error')}, which make results wrong or stop a training, and "
-        f"{counted(warnings, 'warning')}, which are worth a look."
+        f"{found}{counted(errors, 'error')} and {counted(warnings, 'warning')}. Errors make results wrong or stop a "
+        "training; warnings are worth a look."
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reslab.artifacts.run_folder import RunFolder
-from reslab.data.checks.findings import counted, readable
+from reslab.data.checks.findings import readable
 from reslab.data.sources.image_list import read_list
+from reslab.errors import counted
 from reslab.evaluation import Scores
 
 _NAMED = 3  # images of a reason that are named with its count

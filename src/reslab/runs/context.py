@@ -11,7 +11,7 @@ from reslab.data import Dataset, Splits
 from reslab.distributed import World
 from reslab.engines.hardware import pick_device
 from reslab.engines.training import Engine
-from reslab.errors import RunError
+from reslab.errors import RunError, counted
 from reslab.evaluation import Evaluation, evaluate
 from reslab.models import Network
 from reslab.runs.data import RunData
@@ -80,8 +80,8 @@ def make_context(
     splits = data.splits
     fitted = builders.match_model_to_data(config, splits.train)
     if fitted.model != config.model:
-        log.info("the network gets the %d classes and %d channel(s) of %s.",
-                 fitted.model.num_classes, fitted.model.in_channels, splits.train.name)  # fmt: skip
+        log.info("the network gets the %d classes and %s of %s.",
+                 fitted.model.num_classes, counted(fitted.model.in_channels, "channel"), splits.train.name)  # fmt: skip
     _check_monitor(config.evaluation.monitor, splits)
     preprocess = builders.build_preprocess(config.data, splits.train, config.weights)
     engine = builders.choose_engine(fitted, preprocess, device, world, before=engine)

@@ -29,6 +29,7 @@ from reslab.data.sources import read_split
 from reslab.data.sources.image_list import read_list, take_inventory, write_list
 from reslab.data.sources.inventory import unused_folders
 from reslab.distributed import World, gather_lists
+from reslab.errors import counted
 from reslab.system.progress import Count
 
 log = logging.getLogger(__name__)
@@ -87,20 +88,19 @@ def _warn_of_images(splits: Splits, verdicts: list[FileCheck], skipped: tuple[Sk
     unreadable = sum(verdict.problem is not None for verdict in verdicts)
     if skipped:
         log.warning(
-            "%d image(s) are left out: %d cannot be read, %d are also in another split. The run's skipped.csv names "
-            "each.",
-            len(skipped), unreadable, len(skipped) - unreadable,
+            "%s left out: %d cannot be read, %d also in another split. The run's skipped.csv names each.",
+            counted(len(skipped), "image"), unreadable, len(skipped) - unreadable,
         )  # fmt: skip
     if transparent := sum(verdict.is_transparent for verdict in verdicts):
         log.warning(
-            "%d image(s) have transparent parts, where the network sees the colour that is stored there, often black. "
-            "With data.channels 4 it sees the transparency too.",
-            transparent,
+            "%s with transparent parts, where the network sees the colour that is stored there, often black. With "
+            "data.channels 4 it sees the transparency too.",
+            counted(transparent, "image"),
         )
     if found := contradictory_images(splits, verdicts):
         log.warning(
-            "%d training image(s) are in several classes, such as %s; 'reslab data check' names them all.",
-            len(found), " and ".join(map(str, found[0])),
+            "%s in several classes, such as %s; 'reslab data check' names all.",
+            counted(len(found), "training image"), " and ".join(map(str, found[0])),
         )  # fmt: skip
 
 
@@ -113,9 +113,8 @@ def _warn_of_unused_files(place: str | None) -> None:
     unnamed = [one.paths[0] for one in check_strays(take_inventory(path)) if one.kind == "picture-without-suffix"]
     if unnamed:
         log.warning(
-            "%d file(s) are images without an image's suffix and are not used, such as %s; 'reslab data check' names "
-            "them all.",
-            len(unnamed), unnamed[0],
+            "%s not used: images without an image's suffix, such as %s; 'reslab data check' names all.",
+            counted(len(unnamed), "file"), unnamed[0],
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reslab.artifacts.model_file import ModelCard, is_model_file, save_model
-from reslab.errors import RunError, UsageError, first_few
+from reslab.errors import RunError, UsageError, counted, first_few
 from reslab.models import build
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import Source, canonical_names, infer_spec, read_state_dict
@@ -155,7 +155,7 @@ def _preprocess(
         notes.append(f"images: centre of a short side of {short_side} px (as {source}'s usual, in proportion).")
     if mean is None or std is None:
         if spec.in_channels != 3:
-            raise UsageError(f"the network takes {spec.in_channels} channel(s); set mean and std for each of them.")
+            raise UsageError(f"the network takes {counted(spec.in_channels, 'channel')}; set mean and std for each.")
         mean, std = mean or IMAGENET_MEAN, std or IMAGENET_STD
         notes.append(f"mean {tuple(mean)}, std {tuple(std)} ({source}'s usual).")
     assert size is not None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.artifacts.model_file import ModelFile, is_model_file, load_model
-from reslab.errors import NotConverted, RunError, UsageError, first_few
+from reslab.errors import NotConverted, RunError, UsageError, counted, first_few
 from reslab.models import Network
 from reslab.spec import ModelSpec, PreprocessSpec
 from reslab.weights.state_dict import canonical_names, read_state_dict
@@ -118,7 +118,7 @@ def _fit_stem(weight: Tensor, in_channels: int, path: Path) -> Tensor:
         return weight
     if (channels, in_channels) != (3, 1):
         raise UsageError(
-            f"weights: {path} takes images of {channels} channel(s), but the data has {in_channels}. "
+            f"weights: {path} takes images of {counted(channels, 'channel')}, but the data has {in_channels}. "
             "Weights for 3 channels can start a network for 1; nothing else can be adapted."
         )
     return weight.sum(1, keepdim=True)
@@ -171,7 +171,7 @@ def preprocess_like(reference: PreprocessSpec, own: PreprocessSpec) -> Preproces
     same_size = (reference.channels, reference.height, reference.width) == (own.channels, own.height, own.width)
     if not same_channels and own.channels != 1:
         raise UsageError(
-            f"data.mean is 'weights', but the weights have {reference.channels} channel(s) and the data has "
+            f"data.mean is 'weights', but the weights have {counted(reference.channels, 'channel')} and the data has "
             f"{own.channels}. Set data.mean to 'pixel' or 'channel'."
         )
     return PreprocessSpec(

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from reslab.cli.extras import need_report_extra
 from reslab.cli.types import OUTPUT, JsonSwitch
-from reslab.errors import UsageError
+from reslab.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from reslab.data.checks.findings import Finding
@@ -118,7 +118,7 @@ def _document(inventory: "Inventory", findings: "list[Finding]") -> CheckDocumen
 
 
 def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
-    from reslab.data.checks.findings import KINDS, counted, readable
+    from reslab.data.checks.findings import KINDS, readable
 
     print(_summary(inventory))
     kinds = Counter(finding.kind for finding in findings)
@@ -142,11 +142,11 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
 
 
 def _summary(inventory: "Inventory") -> str:
-    from reslab.data.checks.findings import counted, readable
+    from reslab.data.checks.findings import readable
 
     parts = [
         f"{'' if split == 'all' else split + ' '}{counted(len(inventory.of_split(split)), 'image')} in "
-        f"{counted(len(names), 'class', 'classes')}"
+        f"{counted(len(names), 'class')}"
         for split, names in inventory.classes.items()
     ]
     return f"{readable(inventory.root)}: {'; '.join(parts) or 'no images'}"

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli.output import print_table
 from reslab.cli.types import MODEL, OUTPUT, JsonSwitch, Switch, WholeNumber
-from reslab.errors import UsageError
+from reslab.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from reslab.analysis.complexity import Complexity, Layer
@@ -108,7 +108,7 @@ def _stage_row(name: str, members: "list[Layer]") -> tuple[str, ...]:
         return _layer_row(members[0])
     main_path = [layer for layer in members if "downsample" not in layer.name]
     projections = len(members) - len(main_path)
-    kind = f"{len(main_path)} layers" + (f" + {projections} projection(s)" if projections else "")
+    kind = f"{len(main_path)} layers" + (f" + {counted(projections, 'projection')}" if projections else "")
     parameters, multiply_adds = (
         sum(getattr(layer, key) for layer in members) for key in ("parameters", "multiply_adds")
     )

@@ -94,17 +94,3 @@ def readable(name: str | Path) -> str:
         The name as valid Unicode.
     """
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun, as people read it.
-
-    Args:
-        number: How many.
-        noun: The noun for one.
-        plural: The noun for others; by default with an s.
-
-    Returns:
-        For example "1 class" or "1,078 images".
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

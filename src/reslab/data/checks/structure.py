@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reslab.data.sources.inventory import Inventory
-from reslab.errors import first_few
+from reslab.errors import counted, first_few
 
 from .findings import Finding
 
@@ -85,8 +85,8 @@ def _class_lists(inventory: Inventory) -> Iterator[Finding]:
             yield Finding("extra-class", text, places)
     where = inventory.split_folders.get("train", inventory.root)
     if len(expected) < 2 and where not in flat:
-        unit = "class(es)" if inventory.layout == "csv" else "class folder(s)"
-        text = f"{where}: has {len(expected)} {unit}; a classifier needs at least 2."
+        unit = "class" if inventory.layout == "csv" else "class folder"
+        text = f"{where}: has {counted(len(expected), unit)}; a classifier needs at least 2."
         yield Finding("too-few-classes", text, (where,))
 
 
@@ -114,7 +114,7 @@ def _class_sizes(inventory: Inventory) -> Iterator[Finding]:
                 yield Finding("empty-class", f"{folder or name}: has no images.", (folder,) if folder else ())
             elif counts[name] < NEAR_EMPTY and split in ("train", "all"):
                 folder = _class_folder(inventory, split, name)
-                text = f"{folder or name}: has {counts[name]} image(s), too few to learn from."
+                text = f"{folder or name}: has {counted(counts[name], 'image')}, too few to learn from."
                 yield Finding("near-empty-class", text, (folder,) if folder else ())
         sizes = counts.most_common()
         if split in ("train", "all") and sizes and sizes[0][1] > IMBALANCE * sizes[-1][1]:

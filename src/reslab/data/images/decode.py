@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
-from reslab.errors import RunError
+from reslab.errors import RunError, counted
 
 ARRAY = b"\x93NUMPY"  # how an .npy file begins
 MAX_PIXELS = 2 * 89_478_485  # Pillow's limit for decompression bombs; the JPEG decoder has none
@@ -146,7 +146,9 @@ def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> 
         raise RunError(f"{name}: is an array of {shape}; expected (height, width) or (height, width, channels).")
     channels = shape[2] if len(shape) == 3 else 1
     if num_channels not in (None, channels):
-        raise RunError(f"{name}: has {channels} channel(s), not {num_channels}; set data.channels to {channels}.")
+        raise RunError(
+            f"{name}: has {counted(channels, 'channel')}, not {num_channels}; set data.channels to {channels}."
+        )
     if len(content) - file.tell() < math.prod(shape) * size:
         raise RunError(f"{name}: is cut off{ADVICE}")
     flat = np.frombuffer(content, kind, math.prod(shape), file.tell())

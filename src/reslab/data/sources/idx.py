@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from reslab.data.dataset import ArrayDataset, Splits
-from reslab.errors import RunError
+from reslab.errors import RunError, counted
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _UBYTE = 0x08
@@ -92,7 +92,7 @@ def read_idx(path: Path, *, num_dimensions: int) -> np.ndarray:
         raise RunError(f"{path}: cannot be read; it may be damaged or cut off: {error}.") from None
     header = 4 + 4 * num_dimensions
     if len(content) < header or content[:4] != bytes((0, 0, _UBYTE, num_dimensions)):
-        raise RunError(f"{path}: not an IDX file of unsigned bytes with {num_dimensions} dimension(s).")
+        raise RunError(f"{path}: not an IDX file of unsigned bytes with {counted(num_dimensions, 'dimension')}.")
     shape = np.frombuffer(content, ">u4", num_dimensions, offset=4).astype(int)
     expected = int(shape.prod())
     if len(content) - header != expected:

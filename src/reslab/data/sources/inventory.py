@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from reslab.data.checks.findings import Finding
-from reslab.errors import RunError, first_few
+from reslab.errors import RunError, counted, first_few
 
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
@@ -159,7 +159,7 @@ def unused_folders(path: Path) -> list[Finding]:
     return [
         Finding(
             "unused-folder",
-            f"{folder}: {count} image(s) are not used; names of splits are {', '.join(PART_NAMES)}.",
+            f"{folder}: {counted(count, 'image')} not used; names of splits are {', '.join(PART_NAMES)}.",
             (folder,),
         )
         for folder, count in counts.items()
@@ -224,7 +224,7 @@ def _add_split(inventory: Inventory, split: str, folder: Path, folders: list[Pat
     if loose:
         kind = "unclassed" if folders else "flat"
         advice = "move each into its class folder" if folders else LAYOUTS
-        text = f"{folder}: {len(loose)} image(s) are not in a class folder; {advice}."
+        text = f"{folder}: {counted(len(loose), 'image')} outside the class folders; {advice}."
         inventory.findings.append(Finding(kind, text, loose if folders else (folder,)))
     inventory.strays += [file for file in files if not is_image_name(file.name)]
     for class_folder in folders:
