@@ -146,7 +146,7 @@ class RunResult:
         seed: The run's seed.
         iterations: Optimizer steps that were made.
         selection: Which weights are the result, in words.
-        selected_step: The step that they are of.
+        selected_step: The training step of these weights.
         is_checkpoint: Whether that step's checkpoint holds the same weights: no average, no statistics re-estimated.
         protocol: Which view of each image was evaluated, in words.
         reported_split: The split whose error is the result; None where there is neither a test nor a validation part.

@@ -41,7 +41,7 @@ def _environment(values: Any) -> Any:
 
 
 def _session(values: Any) -> Any:
-    """Put what is known of the machine into a part of its own."""
+    """Move the facts about the machine into a part of their own."""
     machine = {key: values[key] for key in _MACHINE if key in values}
     session = {key: value for key, value in values.items() if key not in _MACHINE}
     return {"date": None, "engine": None, "fused_norm": False, **session, "machine": machine}

@@ -122,7 +122,7 @@ def warn_of_known_images(run_or_model: Path, data: Path | None, dataset: "Datase
         run_or_model: The run folder or the model file.
         data: Other data than the run's; without it, do nothing.
         dataset: The images to evaluate on.
-        split: The split that they are of.
+        split: The split that they belong to.
     """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.runs.data import count_known_images
@@ -165,7 +165,7 @@ def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) 
     Args:
         model: The model file.
         dataset: The images to evaluate on.
-        split: The split that they are of.
+        split: The split that they belong to.
         data: Other data than the run's; None for the run's own.
     """
     from reslab.data import FileDataset

@@ -99,10 +99,10 @@ class ConfusionCells:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """What answers to labelled images say of a network; see docs/how-to/judge.md for what each number means.
+    """The scores of a network on labelled images; docs/how-to/judge.md explains each number.
 
     Attributes:
-        split: The part of the data that the images are of.
+        split: The part of the data that was judged.
         protocol: Which views of each image were averaged, in words.
         members: Networks that answered together.
         correct: Images whose most probable class is their label.
@@ -187,7 +187,7 @@ def summarize_confusion(confusion: Tensor, class_names: Sequence[str], *, split:
     Args:
         confusion: int64 [num_classes, num_classes]; row: true class, column: that of the answer.
         class_names: The classes, in the order of the rows.
-        split: The part of the data that the images are of.
+        split: The part of the data that was judged.
         protocol: Which views of each image were averaged, in words.
 
     Raises:

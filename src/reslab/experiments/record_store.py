@@ -143,7 +143,7 @@ class RecordStore(Generic[NetworkT, OnceT]):
         return RunError(f"{self.path} cannot be used: {reason}. Where its runs are, '{command}' writes it again.")
 
     def _is_judged(self, run: ArmRun) -> bool:
-        """Whether the evidence is made of the network that a run's record is of."""
+        """Return whether the evidence holds the network of a run's record."""
         path = self.record_path(run)
         models = self.document.models.get(run.arm.name, []) if self.document else []
         return path.exists() and models[run.seed : run.seed + 1] == [model_hash(RecordedRun.open(path))]

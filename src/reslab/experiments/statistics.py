@@ -115,7 +115,7 @@ def difference_of_shares(share: float, other: float, count: int) -> MeanDifferen
 
 
 def _estimate(mean: float, count: int, spread_of_seeds: float, test: Callable[[], Any]) -> MeanDifference:
-    """A difference with what a scipy test says of it, where there is a spread to test against."""
+    """A difference, and the result of scipy's test of it where there is a spread to test against."""
     mean = _rounded(mean)
     if count < 2:
         return _one_seed(mean)

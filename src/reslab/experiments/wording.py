@@ -1,4 +1,4 @@
-"""What a page says of its evidence in words: how, when and on what networks were trained, and for how long."""
+"""A page's evidence in words: how, when and on which machine its networks were trained, and for how long."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

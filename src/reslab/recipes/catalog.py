@@ -24,7 +24,7 @@ class Recipe:
     Attributes:
         name: What the command calls it.
         make: Returns its config.
-        notes: What the paper says of it and what to expect.
+        notes: What the paper reports about it, and what to expect.
     """
 
     name: str

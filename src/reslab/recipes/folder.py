@@ -24,7 +24,7 @@ _SKEWED = 1.5  # times as many images in the largest class as in the smallest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderFacts:
-    """What is known of the data and the machine.
+    """Facts about the photos and the machine, from which a plan is made.
 
     Attributes:
         num_images: Images in the training part, before anything is held out.
@@ -90,7 +90,7 @@ def plan_folder(facts: FolderFacts, path: str | None, options: FolderOptions, ra
     """Choose a config for a folder of photos.
 
     Args:
-        facts: What is known of the photos and the machine.
+        facts: Facts about the photos and the machine.
         path: The folder.
         options: What the user has decided.
         rate: Measures how fast a network trains here; None leaves the time out of the plan.

@@ -26,7 +26,7 @@ _IMAGENET_ERROR = {
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What the paper says of a recipe, and what to expect from it.
+    """What the paper reports about a recipe, and what to expect from it.
 
     Attributes:
         source: Where the set-up stands in the paper.

@@ -28,7 +28,7 @@ class Shown:
     Attributes:
         index: Its place in the split.
         mapped: The class whose evidence the heat map shows.
-        note: What to say of it.
+        note: A remark below the image.
     """
 
     index: int
@@ -46,7 +46,7 @@ class GalleryItem:
         label: Its true class.
         answer: The class that the network finds most probable.
         probability: The probability of that class.
-        note: What to say of it; may be empty.
+        note: A remark below the image; may be empty.
         mapped: The class whose evidence the heat map shows.
         picture: The image, as a data URI.
         heat: The image under its heat map, as a data URI.

@@ -62,7 +62,7 @@ class LayerMeasurements:
     """What was measured inside a network. A number that is not finite is None.
 
     Attributes:
-        split: The part of the data that the images are of.
+        split: The part of the data that the images belong to.
         images: How many images the responses and the batch norms were measured on.
         layers: The names of the 3x3 layers, in order of depth.
         responses: The standard deviation of each layer's response.

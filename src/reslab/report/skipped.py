@@ -1,4 +1,4 @@
-"""What a run's folder says of its images: which were left out and why, and how many each class has."""
+"""The images of a run: which were left out and why, and how many each class has."""
 
 import re
 from collections import Counter, defaultdict

@@ -33,7 +33,7 @@ class CrossEntropy:
 
         Args:
             logits: float32 [n, num_classes].
-            batch: The batch that they are of.
+            batch: The batch that they were computed for.
 
         Returns:
             A scalar.
