@@ -27,7 +27,7 @@ def convert(
     size: Annotated[WholeNumber | None, Parameter(group=VIEWS)] = None,
     short_side: Annotated[WholeNumber | None, Parameter(group=VIEWS)] = None,
 ) -> int:
-    """Convert weights from torchvision, timm or widely copied CIFAR code into a model file.
+    """Convert weights from torchvision, timm or commonly used CIFAR code into a model file.
 
     Use --arch or --source to say what the shapes of tensors do not show: where a bottleneck has its stride, and how a
     shortcut without weights pads. Nothing in the file is executed, and nothing is loaded unless everything matches.

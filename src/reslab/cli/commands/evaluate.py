@@ -48,12 +48,12 @@ def evaluate(
             models are averaged; their temperatures are not applied.
         data: A data set's folder or archive; by default the one that the model was trained on.
         data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.
-        split: The split to evaluate on; all means all splits together.
+        split: The split to evaluate on; 'all' is every split together.
         protocol: Which views of each image the prediction averages over: the centre, the centre and its mirror image,
             the paper's 10 crops, or whole images at several sizes.
-        sides: The short sides of --protocol multi-scale in pixels, like 224,256; the paper's five by default.
+        sides: For --protocol multi-scale: sizes of the short side in pixels, like 224,256; the paper's five by default.
         resize_mode: How photos become squares: crop the centre, letterbox or squash; by default as the model file says.
-        top_k: Also report the top-k error for this k; 1 leaves it out.
+        top_k: Also report the top-k error for this k; with 1, only the top-1 error.
         json: Print all scores as JSON, including those of each class.
     """
     from reslab.artifacts.model_file import load_model

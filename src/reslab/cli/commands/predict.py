@@ -44,7 +44,7 @@ def predict(
 
     Args:
         model: A model file, or the folder of a finished run.
-        images: Image files, folders (all image files below them), or - to read paths from standard input, one on each
+        images: Image files, folders (all image files below them), or '-' to read paths from standard input, one on each
             line.
         engine: The engine that runs the network: fp32 is torch in float32; auto is the fastest engine on this machine
             whose top classes agree with fp32's.

@@ -18,7 +18,7 @@ def record(
     replace: Switch = False,
     model: Annotated[bool, Parameter(show_default=False)] = True,
 ) -> int:
-    """Write a finished run as a small record, results/RECIPE/SEED.json, and put its model file next to it if small.
+    """Write a finished run as a small record, results/RECIPE/SEED.json, and copy a small network's model file there.
 
     A run on image files is named by its data too: results/folder-DATA/SEED.json.
 

@@ -27,13 +27,13 @@ def train(
     config: Annotated[Path | None, Parameter(group=RUN)] = None,
     weights: Annotated[str | None, Parameter(group=RUN)] = None,
 ) -> int:
-    """Train a network by a recipe, evaluate it, and write a run folder with its model file and report.
+    """Train a network from a recipe, evaluate it, and write a run folder with its model file and report.
 
     Every setting of a recipe has a flag: --optim.lr 0.05, --train.iterations 1000, --schedule.kind cosine, ...
     'reslab recipes show RECIPE' lists the settings. To train on your own photos, use 'reslab train-folder'.
 
     Args:
-        recipe: A recipe's name ('reslab recipes' lists them), or the config.json of an earlier run to repeat it.
+        recipe: A recipe's name ('reslab recipes' lists them) or, to repeat an earlier run, its config.json.
         run_dir: The run folder to make; runs/RECIPE/SEED by default.
         resume: Continue the run in --run-dir from its newest checkpoint.
         seed: The seed of initial weights, image order and augmentation; the recipe's by default.
@@ -45,8 +45,8 @@ def train(
             run folder.
         config: A TOML file of settings; flags override it.
         weights: Start from a model file (or a finished run) of the same network, or from the Hugging Face hub
-            (hf-hub:OWNER/NAME[@REVISION]). Classes that the data shares with the file keep their weights in the last
-            layer.
+            (hf-hub:OWNER/NAME[@REVISION]). The last layer keeps the file's weights for classes that the data also
+            has.
     """
     check_flags(seed=seed, seeds=seeds, jobs=jobs)
     if skip_unreadable:

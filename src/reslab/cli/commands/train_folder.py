@@ -44,8 +44,8 @@ def train_folder(
         model: A network's name, like resnet34 ('reslab describe --all' lists them).
         size: Side length in pixels of the images that the network is evaluated on; in training they may be smaller.
         weights: Start from a model file (or a finished run), or from the Hugging Face hub
-            (hf-hub:OWNER/NAME[@REVISION]). Classes that the photos share with the file keep their weights in the last
-            layer.
+            (hf-hub:OWNER/NAME[@REVISION]). The last layer keeps the file's weights for classes that the photos also
+            have.
         epochs: How many times the network sees every training image.
         run_dir: The run folder to make; runs/folder/SEED by default.
         resume: Continue the run in --run-dir from its newest checkpoint, with the choices made at its start.
@@ -54,7 +54,7 @@ def train_folder(
             (RUN_DIR/SEED).
         jobs: How many of the seeds to train at the same time.
         config: A TOML file of settings; flags override it.
-        data_kind: The format of the data; give folder if it is not detected as photos.
+        data_kind: The format of the data; set it to 'folder' if the photos are not detected.
         skip_unreadable: Instead of stopping at image files that cannot be read, leave them out and list them in the
             run folder.
     """
