@@ -1,4 +1,4 @@
-"""Checkpoints: one folder per step, which is either complete or absent, and is checked when it is read.
+"""Checkpoints: one folder for each saved step. A folder is either complete or absent, and is checked when read.
 
 checkpoints/
   step-00001000/  model.safetensors  training.safetensors  state.json  SHA256SUMS
@@ -31,13 +31,13 @@ _STEP_NAME = re.compile(r"step-(\d{8,})")
 
 @dataclass(kw_only=True, slots=True)
 class TrainState:
-    """What changes while training, besides the weights and the optimizer.
+    """How far the training has come: its steps, its time and its best evaluation.
 
     Attributes:
         step: Optimizer steps made.
         seconds: Time spent in training.
         waited_seconds: The part of it that was spent waiting for batches.
-        best_error: The lowest error of the monitored split, in %; None before its first evaluation.
+        best_error: The lowest error of the monitored split, in %; None before its first evaluation, and for a test set.
         best_step: The step of that evaluation.
         evaluations_since_best: How many evaluations came after it.
     """
@@ -88,13 +88,13 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of a run: writes them atomically; keeps the newest two and the best that each of them knew."""
+    """The checkpoints of a run, written atomically. It keeps the newest two and, for each, the best up to its step."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, point `latest` at it, then remove those that are no longer kept.
+        """Write a checkpoint, point `latest` at it, then remove the checkpoints that are no longer needed.
 
         Raises:
             RunError: A file cannot be written; the message names it.
@@ -182,7 +182,7 @@ class CheckpointFolder:
             if step > newest:  # written before the run went back to an earlier step
                 self._remove(step)
         last = [step for step in steps if step <= newest][-2:]
-        # both of their best: if the newest turns out damaged, the run resumes from the older, which needs its own
+        # the best of both: if the newest is damaged, the run resumes from the older one, whose best may be another
         kept = {*last, *map(self._best_of, last)}
         for step in steps:
             if step not in kept:

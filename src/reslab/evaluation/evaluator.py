@@ -34,14 +34,16 @@ def view_logits(
     """Yield the logits of every view of a data set, in eval mode, on the network's device and in its precision.
 
     To save time, a copy of the network runs with batch norm folded into its convolutions, which changes the logits by
-    rounding only. A per-pixel mean image fits one input size only, so "multi-scale" subtracts its channel means.
+    rounding only. A per-pixel mean image fits one input size only, so the protocol "multi-scale" subtracts the
+    mean image's channel means instead.
 
     Args:
         model: The network; not changed.
         dataset: The samples.
         preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
-        batch_size: Inputs of a batch at the model's own size; views of other sizes come in batches of as many pixels.
+        batch_size: How many views of the model's own input size make a batch. Views of other sizes come in batches of
+            at most as many pixels; a view with more pixels than that comes alone.
         world: Rank r of n takes samples r, r + n, ...; by default, all of them.
 
     Yields:
@@ -77,7 +79,7 @@ def evaluate(
 ) -> Evaluation:
     """Count the samples that a network gets right, one view each (protocol "center"), summed over all processes.
 
-    This is the only definition of top-1 error: training monitors it, runs report it and experiments compare it.
+    The top-1 error counted here is the one that training monitors, runs report and experiments compare.
 
     Args:
         model: The network, on its device; not changed.
@@ -122,7 +124,8 @@ def predict_split(
 ) -> Predictions:
     """Return the class probabilities of every sample: softmax outputs, averaged over the views of a protocol.
 
-    The paper's 10-crop testing averages like this (Sec. 3.4, its ref. 21). Memory grows only with n x num_classes.
+    The paper's 10-crop testing averages like this (Sec. 3.4, citing reference 21). Memory grows only with the
+    number of samples times the number of classes.
 
     Args:
         model: The network, on its device; not changed.
@@ -130,7 +133,8 @@ def predict_split(
         preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
         split: The split's name, which the predictions keep.
-        batch_size: Inputs of a batch at the model's own size; views of other sizes come in batches of as many pixels.
+        batch_size: How many views of the model's own input size make a batch. Views of other sizes come in batches of
+            at most as many pixels; a view with more pixels than that comes alone.
         on_progress: Called with (views done, views in all) after each batch.
 
     Raises:
@@ -141,7 +145,8 @@ def predict_split(
     sums = torch.zeros(len(dataset), model.spec.num_classes)
     done, total = 0, len(dataset) * protocol.num_views
     for indices, logits in view_logits(model, dataset, preprocess, protocol, batch_size=batch_size):
-        softmax = logits.double().softmax(1)  # float32 would make close probabilities equal
+        # in float64: rounding inside a float32 softmax would make more of the close probabilities equal
+        softmax = logits.double().softmax(1)
         sums.index_add_(0, indices, (softmax / protocol.num_views).float().cpu())
         done += len(indices)
         if on_progress:

@@ -1,6 +1,7 @@
 """The judgement of a network on one split: its scores, the images that deserve a look, its layers.
 
-The run folder keeps it as `judgement.json`, with what it was made from, so a second report need not compute it.
+The run folder keeps it as `judgement.json`, with its basis (what it was made from), so a second report need not
+compute it again.
 """
 
 import logging
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 VERSION = 2  # of the contents of a judgement; a judgement of another version is made again
 FILE_NAME = "judgement.json"
-LISTED = 0.03  # the share of the images in the list of likely wrong labels, and in that of near-duplicates
+LISTED = 0.03  # the share of a split's images that each list (likely wrong labels, near-duplicates) holds
 _MOST_LISTED = 500
 _NEIGHBOURS = 50
 _BATCH = 250
@@ -107,8 +108,8 @@ class Duplicate:
         match_label: The training image's class.
         similarity: From -1 to 1; copies have more than about 0.95.
         is_mirrored: Whether the two are alike when one of them is mirrored.
-        picture: The image as a data URI; None except in the first pairs of the list.
-        match_picture: The training image, likewise.
+        picture: The image as a data URI; only the first pairs of the list have it, the others None.
+        match_picture: The training image as a data URI, for the same pairs.
     """
 
     index: int
@@ -129,11 +130,11 @@ class Judgement:
 
     Attributes:
         basis: What the judgement was made from; None until a run folder keeps it.
-        network: The network's label.
+        network: The network's name (`ModelSpec.label`).
         data: The data set's name.
         data_fingerprint: A hash of the split's images and labels.
         scores: Accuracy and calibration, as computed from the answers.
-        inside: What was measured inside the network; None for a single image.
+        inside: What was measured inside the network; None if the split has only one image.
         galleries: The images that deserve a look.
         suspects: The images whose labels are likely wrong, the most likely first.
         duplicates: The images most like a training image, the most similar first; None where nothing was compared.
@@ -160,7 +161,8 @@ def judge(
         card: How to prepare images for the network, and what its classes are.
         dataset: The images of the split.
         split: What the split is called.
-        train: The training images, which are searched for near-duplicates of the split's; None to skip the search.
+        train: The training images, which are searched for near-duplicates of the split's images; None to skip
+            the search.
         watch: Opens a display of progress, like `reslab.system.progress.counting`.
 
     Raises:
@@ -228,7 +230,10 @@ def _num_correct(answers: Predictions) -> int:
 
 
 def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
-    """Return the votes of similar images, for the training split only: the network may have memorised its labels."""
+    """Return how similar images vote on each label; None for other splits than "train", and for one image.
+
+    The network may have memorised the training labels, so its answers alone say little about them.
+    """
     k = min(_NEIGHBOURS, len(dataset) - 1)
     if split != "train" or k < 1:
         return None
@@ -238,7 +243,7 @@ def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> tor
 
 
 def num_listed(total: int) -> int:
-    """Return how many images a list shows: 3 % of `total`, but at least as many as a gallery (12) and at most 500."""
+    """Return how many images a list shows: 3 % of `total`, but at least 12 (or all, if fewer) and at most 500."""
     return min(max(round(LISTED * total), SHOWN), _MOST_LISTED, total)
 
 
@@ -310,7 +315,8 @@ def kept_judgement(folder: RunFolder, basis: Basis | None = None) -> Judgement |
         basis: What it must have been made from; by default the run's model file, with any split and data.
 
     Returns:
-        The judgement, or None if it is missing, damaged or of another basis: judging again costs only time.
+        The judgement, or None if it is missing, damaged or of another basis. No error is
+            raised, since judging again costs only time.
     """
     path = folder.path / FILE_NAME
     if not path.exists() or not folder.model_path.exists():

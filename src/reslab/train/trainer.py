@@ -1,4 +1,4 @@
-"""The training loop: `fit` calls `train_step`, which calls `forward_backward`. It needs no config or recipe."""
+"""The training loop: `fit` calls `train_step`, which calls `forward_backward`. A trainer needs no config or recipe."""
 
 import math
 import time
@@ -34,8 +34,8 @@ from .state import Monitor, Observer, Records, TrainOptions
 class Trainer:
     """Trains `model` on `stream` for `options.iterations` steps.
 
-    On a CPU, two trainers with the same arguments, seed, threads and precision end with bit-identical weights, however
-    often one of them was stopped and resumed.
+    On a CPU, two trainers with the same arguments, seed, number of threads and precision end with bit-identical
+    weights, however often one of them was stopped and resumed.
 
     Args:
         model: The network, already on `device`; its blocks may be compiled.
@@ -52,7 +52,7 @@ class Trainer:
         observers: What watches the training, such as a progress bar.
 
     Attributes:
-        state: The position and the best evaluation so far: what a checkpoint keeps.
+        state: The steps made, the time spent and the best evaluation so far, which checkpoints keep.
         latest: The newest evaluation of the monitored split, as (step, evaluation); None before the first.
     """
 
@@ -113,7 +113,8 @@ class Trainer:
                 if self.monitor and (is_last or self.is_due(self.options.evaluate_every)):
                     self.evaluate()
                     if self._has_lost_patience() and not is_window_over:
-                        self.log()  # before the last checkpoint is saved: a resume would write the row again
+                        # before the last checkpoint is saved; otherwise a resume would write this row a second time
+                        self.log()
                 if is_last or self.is_due(self.options.checkpoint_every):
                     self.save()
                 if any_rank(self._stop.is_made, self.device):
@@ -178,8 +179,8 @@ class Trainer:
     def reestimate_running_statistics(self, num_batches: int) -> None:
         """Re-estimate batch norm's running statistics for the current weights, as the average over training batches.
 
-        The batches are those that would come next. They are computed as in training: in micro-batches, in the same
-        precision, by all processes.
+        The batches are the next ones of the stream. They run through the network as in training: in micro-batches, in
+        the same precision, on all processes.
 
         Args:
             num_batches: How many batches to average over.
@@ -204,7 +205,7 @@ class Trainer:
         self._check_losses()
         loss, error = self.log_meter.read()
         self.log_meter.reset()
-        # the rate that the step used; the warm-up may have ended since, which would give another
+        # the rate that the step used; asked now, `learning_rate` may give another, as the warm-up may have ended since
         self._write(TrainRow(step=self.state.step, loss=loss, error=error, lr=self._rate))
         self._tick()
         if self.records.timing and self.world.is_main:
@@ -212,7 +213,7 @@ class Trainer:
             self.records.timing.append(TimingRow(step=self.state.step, seconds=seconds, waited_seconds=waited))
 
     def evaluate(self) -> None:
-        """Evaluate the monitored split; if it may choose, update the schedule, best weights and patience."""
+        """Evaluate the monitored split; if `monitor.may_choose`, update the schedule, best weights and patience."""
         assert self.monitor is not None
         self._check_losses()
         with self.average.applied() if self.average else nullcontext():
