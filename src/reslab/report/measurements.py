@@ -94,7 +94,7 @@ def measure_layers(model: Network, card: ModelCard, dataset: Dataset, split: str
         split: What the split is called.
 
     Returns:
-        The measurements; None for a single image.
+        The measurements; None where there was only one image.
     """
     images, labels = _some(model, card, dataset)
     if len(images) < 2:

@@ -23,7 +23,7 @@ class JudgementSection:
         confusion: The confusion matrix.
         reliability: The reliability diagram; None where only the confusion matrix is known, as are the next two.
         judgement: Where the images that deserve a look are from.
-        network: What was measured inside the network; None for a single image.
+        network: What was measured inside the network; None where there was only one image.
     """
 
     scores: Scores
