@@ -190,7 +190,10 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
             "val for that)."
         )
         return replace(data, validation_is="test"), count - held, text
-    text = f"parts: the folder has none, so {held} images are held out for validation and {held} for the test."
+    text = (
+        "parts: there are no validation and test parts, so "
+        f"{held} images are held out for validation and {held} for the test."
+    )
     return replace(data, test_size=held), count - 2 * held, text
 
 
@@ -288,7 +291,7 @@ def _epochs(
             if within < epochs:
                 epochs, why = max(within, least), f"what this CPU does in {_CPU_MINUTES} minutes, but at least {least}"
     took = f"; about {_duration(epochs * num_train / measured)} here" if measured else ""
-    return epochs, f"{epochs} epochs: {why}{took}."
+    return epochs, f"{counted(epochs, 'epoch')}: {why}{took}."
 
 
 def _relative_cost(data: DataConfig) -> float:

@@ -136,7 +136,7 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
         return
     errors = sum(finding.severity == "error" for finding in findings)
     print(
-        f"{counted(errors, 'error')}: training stops at these or leaves the files out; "
+        f"{counted(errors, 'error')}: training stops at an error, or leaves the file out; "
         f"{counted(len(findings) - errors, 'warning')}: worth a look, but training goes on"
     )
 

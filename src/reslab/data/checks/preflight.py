@@ -168,7 +168,7 @@ def _refusal(unreadable: Sequence[Skipped], total: int) -> str:
     examples = first_few((f"{image.path}: {image.reason}" for image in unreadable), separator="; ")
     return (
         f"{len(unreadable)} of {total} images cannot be read: {examples}. 'reslab data check' lists them all. Repair "
-        "or remove them, or set data.photos.skip_unreadable to train without them; the run records each."
+        "or remove them, or set data.photos.skip_unreadable to train without them; the run then lists them."
     )
 
 
