@@ -18,7 +18,7 @@ def record(
     replace: Switch = False,
     model: Annotated[bool, Parameter(show_default=False)] = True,
 ) -> int:
-    """Write a finished run as a small record, results/RECIPE/SEED.json, and copy a small network's model file there.
+    """Write a finished run as a small record, results/RECIPE/SEED.json, and copy the model file there if it is small.
 
     A run on image files is named by its data too: results/folder-DATA/SEED.json.
 
@@ -26,7 +26,7 @@ def record(
         run: The run folder.
         results: The folder of all records.
         replace: Overwrite another record of the same name.
-        model: Whether to put a small network's model file next to the record.
+        model: Whether to put the model file, if it is small, next to the record.
     """
     from reslab.artifacts.run_folder import RunFolder
     from reslab.runs.record import record_run
