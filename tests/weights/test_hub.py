@@ -151,14 +151,14 @@ def test_the_revision_of_a_name_is_what_is_asked_for(monkeypatch: pytest.MonkeyP
 def test_what_the_hub_refuses_is_said_with_the_name(
     error: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    huggingface_hub = pytest.importorskip("huggingface_hub")
-    kind = getattr(huggingface_hub.errors, error)
+    errors = pytest.importorskip("huggingface_hub.errors")
+    kind = getattr(errors, error)
 
     def refuse(*_: object, **__: object) -> str:
         raise kind.__new__(kind)  # its own making wants an answer of the hub
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
     with pytest.raises(RunError) as raised:
         hub.convert_from_hub(f"{NAME}@v9", tmp_path / "m.safetensors")
     assert str(raised.value).startswith(f"{NAME}@v9: ")
