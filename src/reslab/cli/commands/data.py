@@ -136,8 +136,8 @@ def _print(inventory: "Inventory", findings: "list[Finding]") -> None:
         return
     errors = sum(finding.severity == "error" for finding in findings)
     print(
-        f"{counted(errors, 'error')}: training stops at an error, or leaves the file out; "
-        f"{counted(len(findings) - errors, 'warning')}: worth a look, but training goes on"
+        f"{counted(errors, 'error')} (training stops, or leaves the file out); "
+        f"{counted(len(findings) - errors, 'warning')} (worth a look, but training goes on)"
     )
 
 
