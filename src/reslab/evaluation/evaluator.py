@@ -42,8 +42,8 @@ def view_logits(
         dataset: The samples.
         preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
-        batch_size: How many views of the model's own input size make a batch. Views of other sizes come in batches of
-            at most as many pixels; a view with more pixels than that comes alone.
+        batch_size: How many views of the model's own input size make a batch. A batch of views of other sizes
+            has at most the same number of pixels in all; a single view with more pixels is a batch by itself.
         world: Rank r of n takes samples r, r + n, ...; by default, all of them.
 
     Yields:
@@ -79,7 +79,7 @@ def evaluate(
 ) -> Evaluation:
     """Count the samples that a network gets right, one view each (protocol "center"), summed over all processes.
 
-    The top-1 error counted here is the one that training monitors, runs report and experiments compare.
+    This is the top-1 error that is monitored during training, reported by runs and compared in experiments.
 
     Args:
         model: The network, on its device; not changed.
@@ -133,8 +133,8 @@ def predict_split(
         preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
         split: The split's name, which the predictions keep.
-        batch_size: How many views of the model's own input size make a batch. Views of other sizes come in batches of
-            at most as many pixels; a view with more pixels than that comes alone.
+        batch_size: How many views of the model's own input size make a batch. A batch of views of other sizes
+            has at most the same number of pixels in all; a single view with more pixels is a batch by itself.
         on_progress: Called with (views done, views in all) after each batch.
 
     Raises:
@@ -145,7 +145,7 @@ def predict_split(
     sums = torch.zeros(len(dataset), model.spec.num_classes)
     done, total = 0, len(dataset) * protocol.num_views
     for indices, logits in view_logits(model, dataset, preprocess, protocol, batch_size=batch_size):
-        # in float64: rounding inside a float32 softmax would make more of the close probabilities equal
+        # in float64: a float32 softmax would round more of the nearly equal probabilities to the same value
         softmax = logits.double().softmax(1)
         sums.index_add_(0, indices, (softmax / protocol.num_views).float().cpu())
         done += len(indices)

@@ -21,7 +21,7 @@ class ScoreIntervals:
     """Intervals of 95 %.
 
     Attributes:
-        error: Wilson's score interval, which holds also where nothing is wrong; in %.
+        error: Wilson's score interval in %, which is valid even if every answer is right.
         balanced_accuracy: From the bootstrap, in [0, 1].
         macro_f1: From the bootstrap, in [0, 1].
     """
@@ -58,7 +58,7 @@ class ConfusedClasses:
         label: The true class.
         prediction: The class of the answer.
         count: How often.
-        share: The same as a fraction of the true class's images.
+        share: `count` as a fraction of the true class's images.
     """
 
     label: str
@@ -75,7 +75,7 @@ class TopKError:
         k: How many answers of each image count.
         correct: Images with their label among these answers.
         total: Images in all.
-        error: The fraction without it, in %.
+        error: The fraction of images whose label is not among these answers, in %.
     """
 
     k: int
@@ -104,7 +104,7 @@ class Scores:
     Attributes:
         split: The part of the data that was judged.
         protocol: Which views of each image were averaged, in words.
-        members: Networks that answered together.
+        members: How many networks were averaged; more than 1 for an ensemble.
         correct: Images whose most probable class is their label.
         total: Images in all.
         error: Top-1 error in %.
@@ -115,10 +115,10 @@ class Scores:
         intervals: How far scores would move with other images.
         classes: The scores of each class.
         confused: The most frequent mistakes, at most 20.
-        loss: Mean negative log-likelihood at temperature 1, in nats; None where a probability is not finite, or where
-            nothing but a confusion matrix is known. So are the two calibrations.
+        loss: Mean negative log-likelihood at temperature 1, in nats. This and the two calibrations are None if a
+            probability is not finite or only a confusion matrix is known.
         top_k: The top-k errors that were asked for.
-        temperature: The model file's; None for one without.
+        temperature: The temperature that the model file holds; None if it holds none.
         calibration: At the model file's temperature, or at 1.
         uncalibrated: At temperature 1.
         confusion: The confusion matrix.

@@ -230,7 +230,9 @@ def _num_correct(answers: Predictions) -> int:
 
 
 def _votes(model: Network, card: ModelCard, dataset: Dataset, split: str) -> torch.Tensor | None:
-    """Return how similar images vote on each label; None for other splits than "train", and for one image.
+    """Return how the nearest neighbours of each image vote on its class.
+
+    None if the split is not "train" or has only one image.
 
     The network may have memorised the training labels, so its answers alone say little about them.
     """

@@ -55,7 +55,7 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
     Args:
         config: What to train. A resumed run needs the config that it was started with.
         path: The run folder: a new one, or the one to resume.
-        resume: Continue from the newest checkpoint in the folder that is whole.
+        resume: Continue from the newest undamaged checkpoint in the folder.
         observers: What watches the training, such as a progress bar.
 
     Returns:
@@ -77,7 +77,11 @@ def train_run(config: RunConfig, path: Path, *, resume: bool = False, observers:
 
 
 def _fit_and_finish(opened: AbstractContextManager[OpenRun | None]) -> None:
-    """In a function of its own: no replica of the network may outlive the process group."""
+    """Train and finish a run.
+
+    This is a function of its own so that its variables, and with them every replica of the network, are gone before
+    the process group ends.
+    """
     with opened as run:
         if run is None:
             return
@@ -171,10 +175,10 @@ def _load_weights(trainer: Trainer, config: RunConfig) -> None:
 
 
 def _restore(trainer: Trainer, folder: RunFolder) -> bool:
-    """Restore the newest whole checkpoint, if there is one."""
+    """Restore the newest undamaged checkpoint, if there is one."""
     checkpoint, problems = folder.checkpoints.load_newest()
     for problem in problems:
-        log.warning("%s The checkpoint before it is tried instead.", problem)
+        log.warning("%s Trying the previous checkpoint instead.", problem)
     if checkpoint is None:
         log.info("%s has no checkpoint yet: training starts at step 0.", folder.path)
         trainer.cut_logs()
@@ -215,7 +219,7 @@ def _make_monitor(context: RunContext) -> Monitor | None:
     if split == "none":
         return None
     dataset = context.splits.part(split)
-    # the test set may be monitored for a figure, but nothing may be selected by it
+    # the test error may be monitored to be plotted, but nothing may be selected by it
     return Monitor(split, lambda model: context.evaluate(model, dataset), may_choose=split != "test")
 
 
@@ -255,7 +259,7 @@ def _finish(run: OpenRun) -> None:
 
 
 def _known(trainer: Trainer, context: RunContext, split: str, step: int) -> Evaluation | None:
-    """Return what training counted on `split` already, with the very weights of the result; None if it did not."""
+    """Return the evaluation of `split` that training already made with exactly the result's weights, if any."""
     if (
         trainer.latest is None
         or split != context.config.evaluation.monitor

@@ -76,7 +76,7 @@ class TrainProgress(_Display):
     """
 
     def __init__(self, name: str, iterations: int, batch_size: int, console: Console | None = None) -> None:
-        figures = TextColumn("[cyan]{task.fields[figures]}")  # rich's own time left would count evaluations
+        figures = TextColumn("[cyan]{task.fields[figures]}")  # rich's own estimate would include evaluations
         super().__init__(_bar(console or Console(stderr=True), "{task.completed}/{task.total}", figures))
         self._name, self._iterations, self._speed = name, iterations, _Speed(batch_size)
         self._newest: dict[str, str] = {}
@@ -115,7 +115,7 @@ class Count(_Display):
     Args:
         name: What is done.
         total: How many there are; None where that is not known.
-        is_live: False for lines also on a terminal, where another bar may be shown already.
+        is_live: False to print lines even on a terminal, because another bar may be shown there already.
         every_seconds: Time between two lines.
         console: Where a bar may be shown; standard error by default.
     """
@@ -156,7 +156,7 @@ class Count(_Display):
 
 @contextmanager
 def counting(name: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show the progress of a job that reports how many are done in all.
+    """Show the progress of a job that reports how many things it has done so far.
 
     Args:
         name: What is done.
@@ -180,8 +180,8 @@ def counting(name: str, total: int) -> Iterator[Callable[..., None]]:
 class _Speed:
     """Seconds of a training step, averaged with the most weight on the newest.
 
-    What comes before the first step (reading data, measuring the engine) does not count, nor do evaluations with what
-    follows them up to the next step.
+    Left out: everything up to the end of the first step (reading data, measuring the engine), and each evaluation
+    together with the step after it, unless no other step has been timed yet.
     """
 
     def __init__(self, batch_size: int) -> None:
