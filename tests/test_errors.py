@@ -14,6 +14,9 @@ from reslab.errors import counted
         (1, "class", "1 class"),
         (3, "class", "3 classes"),
         (2, "micro-batch", "2 micro-batches"),
+        (2, "branch", "2 branches"),
+        (16, "epoch", "16 epochs"),
+        (2, "process", "2 processes"),
     ],
 )
 def test_a_number_and_its_noun_agree(number: int, noun: str, text: str) -> None:

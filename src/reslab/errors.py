@@ -82,7 +82,9 @@ def counted(number: int, noun: str) -> str:
     Returns:
         For example "1 class", "2 classes" or "1,078 images".
     """
-    ending = "" if number == 1 else "es" if noun.endswith(("s", "ch")) else "s"
+    # not every "ch" hisses: batches, but epochs
+    hisses = noun.endswith(("s", "sh", "x", "tch", "nch"))
+    ending = "" if number == 1 else "es" if hisses else "s"
     return f"{number:,} {noun}{ending}"
 
 
