@@ -28,7 +28,9 @@ def test_every_name_of_the_package_in_the_documentation_exists(name: str) -> Non
     for count in range(len(parts), 0, -1):
         try:
             module = importlib.import_module(".".join(parts[:count]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if error.name != ".".join(parts[:count]):
+                raise  # the module exists, and what it imports is not installed
             continue
         reduce(getattr, parts[count:], module)
         return
