@@ -232,7 +232,7 @@ def test_evaluate_names_a_class_that_the_model_does_not_know(
     (photos / "train" / "ant").rename(photos / "train" / "dog")
     assert run(["evaluate", model, "--data", str(photos), "--split", "train"]) == 1
     said = capsys.readouterr().err
-    assert "photos has 1 of 3 classes that the model does not know: 'dog'. It knows: 'ant', 'bee', 'cat'" in said
+    assert "the model does not know 1 of the 3 classes of photos: 'dog'. It knows: 'ant', 'bee', 'cat'" in said
 
 
 def test_evaluate_takes_all_parts_together_and_says_which_there_are(

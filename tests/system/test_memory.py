@@ -37,5 +37,5 @@ def test_a_training_that_does_not_fit_says_what_takes_less(
     assert run(["train", "digits-resnet20", "--run-dir", str(tmp_path / "run")]) == 1
     said = capsys.readouterr().err
     assert f"the training of {tmp_path / 'run'} does not fit into memory: " in said
-    assert "A new run takes less with compute.checkpoint_activations" in said
+    assert "A new run needs less memory with compute.checkpoint_activations" in said
     assert "Traceback" not in said

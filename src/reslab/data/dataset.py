@@ -105,8 +105,8 @@ class Splits:
 
     Attributes:
         train: Images that the network trains on.
-        validation: Images that select weights and settings, if any.
-        test: Images for the final number, which select nothing, if any.
+        validation: Images by which weights and settings are selected; None if there are none.
+        test: Images for the final error only, by which nothing is selected; None if there are none.
     """
 
     train: Dataset
@@ -145,7 +145,7 @@ def _together(parts: list[Dataset]) -> Dataset:
 
 
 def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
-    """Renumber a data set's labels to a model's classes; the data set may have fewer classes.
+    """Give a data set's labels the class numbers of a model; the data set may have fewer classes.
 
     Args:
         dataset: The data set.
@@ -161,7 +161,7 @@ def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
     unknown = [name for name in dataset.class_names if name not in number_of]
     if unknown:
         raise RunError(
-            f"{dataset.name} has {len(unknown)} of {len(dataset.class_names)} classes that the model does not know: "
+            f"the model does not know {len(unknown)} of the {len(dataset.class_names)} classes of {dataset.name}: "
             f"{first_few(map(repr, unknown))}. It knows: {first_few(map(repr, class_names))}."
         )
     numbers = torch.tensor([number_of[name] for name in dataset.class_names])
@@ -171,8 +171,8 @@ def number_as(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
 def stratified_indices(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Choose samples to hold out, in the proportions of the classes.
 
-    Rounding gives the remaining places to the classes with the largest fractions (the largest-remainder method). At
-    least one sample of every class is kept.
+    Each class's share of `size` is rounded down, and the samples still missing come from the classes that lost most by
+    it (the largest-remainder method). At least one sample of every class is kept.
 
     Args:
         labels: int64 [n].
@@ -201,7 +201,7 @@ def _places(counts: Tensor, size: int) -> Tensor:
     most = (counts - 1).clamp(min=0)
     freed = int((taken - most).clamp(min=0).sum())
     taken = taken.minimum(most)
-    for _ in range(freed):  # to the class that is furthest below its quota, among those that have samples to spare
+    for _ in range(freed):  # take one more of the class furthest below its quota that still has samples to spare
         taken[torch.where(taken < most, quotas - taken, -torch.inf).argmax()] += 1
     return taken
 
@@ -213,7 +213,7 @@ def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_
         dataset: The data set.
         size: Images to hold out; training keeps at least one image of every class.
         seed: Seed of the choice.
-        setting: What an error calls `size`.
+        setting: The name of the setting that `size` comes from, for error messages.
 
     Returns:
         The parts (training, held out).
@@ -232,7 +232,9 @@ def hold_out(dataset: Dataset, size: int, seed: int, setting: str = "validation_
 
 
 def balanced_weights(labels: Tensor, num_classes: int) -> tuple[float, ...]:
-    """Weight each class by the inverse of its frequency: n / (classes x count), which averages 1 over the images.
+    """Weight each class by the inverse of its frequency: n / (classes with images x count).
+
+    The mean weight of the images is 1.
 
     Args:
         labels: int64 [n].

@@ -1,4 +1,4 @@
-"""Run a network over the views of a data set, to get exact counts or the class probabilities of each sample."""
+"""Run a network over a data set, to count its right and wrong answers or to get each sample's class probabilities."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -42,9 +42,10 @@ def view_logits(
         dataset: The samples.
         preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
-        batch_size: How many views of the model's own input size make a batch. A batch of views of other sizes
-            has at most the same number of pixels in all; a single view with more pixels is a batch by itself.
-        world: Rank r of n takes samples r, r + n, ...; by default, all of them.
+        batch_size: How many views of the model's own input size make a batch. Views of other sizes are batched so that
+            no batch has more pixels than that; a single view with more pixels is a batch by itself.
+        world: The processes that share the samples: rank r of n takes samples r, r + n, ...; by default, this process
+            takes all.
 
     Yields:
         The index of each view's sample, int64 [m] on the CPU, and the logits [m, num_classes] on the device.
@@ -79,7 +80,7 @@ def evaluate(
 ) -> Evaluation:
     """Count the samples that a network gets right, one view each (protocol "center"), summed over all processes.
 
-    This is the top-1 error that is monitored during training, reported by runs and compared in experiments.
+    These counts give the top-1 error that training monitors, runs report and experiments compare.
 
     Args:
         model: The network, on its device; not changed.
@@ -133,8 +134,8 @@ def predict_split(
         preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
         split: The split's name, which the predictions keep.
-        batch_size: How many views of the model's own input size make a batch. A batch of views of other sizes
-            has at most the same number of pixels in all; a single view with more pixels is a batch by itself.
+        batch_size: How many views of the model's own input size make a batch. Views of other sizes are batched so that
+            no batch has more pixels than that; a single view with more pixels is a batch by itself.
         on_progress: Called with (views done, views in all) after each batch.
 
     Raises:
@@ -145,7 +146,7 @@ def predict_split(
     sums = torch.zeros(len(dataset), model.spec.num_classes)
     done, total = 0, len(dataset) * protocol.num_views
     for indices, logits in view_logits(model, dataset, preprocess, protocol, batch_size=batch_size):
-        # in float64: a float32 softmax would round more of the nearly equal probabilities to the same value
+        # in float64, because float32 rounding inside the softmax would make more of the close probabilities equal
         softmax = logits.double().softmax(1)
         sums.index_add_(0, indices, (softmax / protocol.num_views).float().cpu())
         done += len(indices)

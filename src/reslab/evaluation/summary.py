@@ -18,7 +18,7 @@ _PAIRS = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreIntervals:
-    """Intervals of 95 %.
+    """95 % confidence intervals of three scores.
 
     Attributes:
         error: Wilson's score interval in %, which is valid even if every answer is right.
@@ -37,10 +37,10 @@ class ClassRow:
 
     Attributes:
         name: The class.
-        precision: Of the images answered with this class, the fraction that has it; 0 if there are none.
-        recall: Of the images of this class, the fraction answered with it; 0 if there are none.
-        f1: The harmonic mean of both.
-        support: Images of this class.
+        precision: Of the images predicted as this class, the fraction that belongs to it; 0 if there are none.
+        recall: Of the images that belong to this class, the fraction predicted as it; 0 if there are none.
+        f1: The harmonic mean of precision and recall.
+        support: How many images belong to this class.
     """
 
     name: str
@@ -56,8 +56,8 @@ class ConfusedClasses:
 
     Attributes:
         label: The true class.
-        prediction: The class of the answer.
-        count: How often.
+        prediction: The predicted class.
+        count: How often the network made this mistake.
         share: `count` as a fraction of the true class's images.
     """
 
@@ -72,7 +72,7 @@ class TopKError:
     """A top-k error.
 
     Attributes:
-        k: How many answers of each image count.
+        k: How many of the most probable classes of each image are taken as its answers.
         correct: Images with their label among these answers.
         total: Images in all.
         error: The fraction of images whose label is not among these answers, in %.
@@ -90,7 +90,7 @@ class ConfusionCells:
 
     Attributes:
         num_classes: Rows and columns.
-        cells: (row, column, count); row: the true class, column: that of the answer.
+        cells: (row, column, count); the row is the true class, the column the predicted one.
     """
 
     num_classes: int
@@ -108,19 +108,20 @@ class Scores:
         correct: Images whose most probable class is their label.
         total: Images in all.
         error: Top-1 error in %.
-        macro_precision: Mean precision over the classes that have images, in [0, 1]; the next three are such means.
+        macro_precision: Mean precision over the classes that have images, in [0, 1]; the next three
+            are means over these classes too.
         macro_recall: Mean recall.
         macro_f1: Mean F1.
-        balanced_accuracy: Mean recall, under its other name.
-        intervals: How far scores would move with other images.
+        balanced_accuracy: The same number as `macro_recall`, under its other usual name.
+        intervals: How far the scores could differ on other images.
         classes: The scores of each class.
         confused: The most frequent mistakes, at most 20.
         loss: Mean negative log-likelihood at temperature 1, in nats. This and the two calibrations are None if a
             probability is not finite or only a confusion matrix is known.
         top_k: The top-k errors that were asked for.
         temperature: The temperature that the model file holds; None if it holds none.
-        calibration: At the model file's temperature, or at 1.
-        uncalibrated: At temperature 1.
+        calibration: The calibration at the model file's temperature, or at 1 if it holds none.
+        uncalibrated: The calibration at temperature 1.
         confusion: The confusion matrix.
     """
 
@@ -153,13 +154,13 @@ class Scores:
 def summarize(
     answers: Predictions, class_names: Sequence[str], ks: tuple[int, ...] = (1,), temperature: float | None = None
 ) -> Scores:
-    """Return the scores of answers.
+    """Return the scores of a network's answers.
 
     Args:
-        answers: A network's answers, with the labels.
+        answers: The answers, with the labels.
         class_names: The classes, in the order of the probabilities.
-        ks: Which top-k errors.
-        temperature: The model file's, if it has one.
+        ks: The values of k to compute the top-k error for.
+        temperature: The temperature that the model file holds, if any.
 
     Raises:
         UsageError: A k is outside 1 .. num_classes, or there are no images.
@@ -185,7 +186,7 @@ def summarize_confusion(confusion: Tensor, class_names: Sequence[str], *, split:
     """Return what a confusion matrix alone says: no loss, no top-k errors, no calibration.
 
     Args:
-        confusion: int64 [num_classes, num_classes]; row: true class, column: that of the answer.
+        confusion: int64 [num_classes, num_classes]; the row is the true class, the column the predicted one.
         class_names: The classes, in the order of the rows.
         split: The part of the data that was judged.
         protocol: Which views of each image were averaged, in words.

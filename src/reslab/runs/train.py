@@ -1,4 +1,4 @@
-"""From a config to a complete run folder: the one place that composes build, train and evaluate."""
+"""Turn a config into a complete run folder: build the network, train it and evaluate it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -29,8 +29,8 @@ from reslab.train import Monitor, Observer, Records, Trainer
 log = logging.getLogger(__name__)
 
 _WITH_LESS_MEMORY = (
-    "A new run takes less with compute.checkpoint_activations, or with a larger train.accumulation_steps, which "
-    "divides each batch into that many micro-batches."
+    "A new run needs less memory with compute.checkpoint_activations, or with a larger train.accumulation_steps, "
+    "which divides each batch into that many micro-batches."
 )
 
 
@@ -40,7 +40,7 @@ class OpenRun:
 
     Attributes:
         context: What it is made of.
-        folder: Its folder, locked by this process.
+        folder: Its folder, locked by the main process.
         trainer: Its trainer, at the step to continue from.
     """
 
@@ -97,7 +97,7 @@ def start_run(
 
     Args:
         config: What to train.
-        path: The run folder; nothing may be there.
+        path: The run folder to make; if it exists, it must be empty.
         device: What to compute on.
         world: This process's place among all that train together.
         observers: What watches the training.
@@ -107,7 +107,7 @@ def start_run(
 
     Raises:
         UsageError: The folder is not empty, or a setting does not fit the data.
-        RunError: The data or the weights are missing or damaged, or this machine cannot compute the config.
+        RunError: The data or the weights are missing or damaged, or this machine cannot run the config.
     """
     RunFolder.check_is_free(path)  # before any data is read
     builders.check_weights(config)
@@ -128,10 +128,10 @@ def start_run(
 def resume_run(
     config: RunConfig, path: Path, device: torch.device, world: World, observers: Sequence[Observer] = ()
 ) -> Iterator[OpenRun | None]:
-    """Open a run at its newest checkpoint, with its own data and engine.
+    """Open a run at its newest checkpoint, with the data and engine (precision, kernel, compilation) it had before.
 
     Args:
-        config: The config that it was started with.
+        config: The config that the run was started with.
         path: The run folder.
         device: What to compute on.
         world: This process's place among all that train together.
@@ -142,7 +142,7 @@ def resume_run(
 
     Raises:
         UsageError: The config differs from the run's.
-        RunError: This is not a run folder, another process trains it, or its data or weights have changed.
+        RunError: This is not a run folder, another process is training it, or its data or weights have changed.
     """
     folder = RunFolder.open(path)
     context = make_context(config, data_of_run(folder, config.data), device, world, engine=last_engine(folder))
@@ -219,12 +219,12 @@ def _make_monitor(context: RunContext) -> Monitor | None:
     if split == "none":
         return None
     dataset = context.splits.part(split)
-    # the test error may be monitored to be plotted, but nothing may be selected by it
+    # the test error may be monitored, so that it can be plotted, but it must not select the weights
     return Monitor(split, lambda model: context.evaluate(model, dataset), may_choose=split != "test")
 
 
 def _finish(run: OpenRun) -> None:
-    """Select the result, evaluate it once, write the model file and then result.json."""
+    """Select the final weights, evaluate them once, and write the model file and then result.json."""
     trainer, context, folder = run.trainer, run.context, run.folder
     model, selected_step = _select(trainer, context, folder)
     final = {
@@ -259,7 +259,7 @@ def _finish(run: OpenRun) -> None:
 
 
 def _known(trainer: Trainer, context: RunContext, split: str, step: int) -> Evaluation | None:
-    """Return the evaluation of `split` that training already made with exactly the result's weights, if any."""
+    """Return the evaluation of `split` that training made at `step`, if it used exactly the final weights."""
     if (
         trainer.latest is None
         or split != context.config.evaluation.monitor

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar on a terminal, plain lines in pipes and log files, both on standard error."""
+"""Show how far along a long job is, on standard error: with a bar on a terminal, with plain lines elsewhere."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ _SMOOTHING = 0.95
 
 
 class MetricsRow(Protocol):
-    """A row of a run's metrics: of a window of training, or of an evaluation."""
+    """A row of a run's metrics: the means over a window of training steps, or the result of an evaluation."""
 
     @property
     def step(self) -> int: ...
@@ -31,14 +31,14 @@ class MetricsRow(Protocol):
 
 @runtime_checkable
 class _WithRate(Protocol):
-    """A window of training, which had a learning rate."""
+    """A row of training steps: unlike an evaluation, it has a learning rate."""
 
     @property
     def lr(self) -> float: ...
 
 
 class _Display:
-    """A context manager that shows a bar where it has one, and prints lines elsewhere."""
+    """A context manager that shows the bar inside its block; without a bar, its subclasses print lines instead."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
@@ -66,12 +66,12 @@ def _print(line: str) -> None:
 
 
 class TrainProgress(_Display):
-    """Observe a training: time left, images per second, and the newest loss and errors.
+    """Show how training goes: time left, images per second, and the newest loss and errors.
 
     Args:
         name: What is trained.
         iterations: Steps of the whole run.
-        batch_size: Images of a step.
+        batch_size: Images in each step.
         console: Where a bar may be shown; standard error by default.
     """
 
@@ -110,13 +110,13 @@ class TrainProgress(_Display):
 
 
 class Count(_Display):
-    """Count things that are done one after the other, with the time left.
+    """Show how many of a job's things are done, and the time left.
 
     Args:
         name: What is done.
         total: How many there are; None where that is not known.
         is_live: False to print lines even on a terminal, because another bar may be shown there already.
-        every_seconds: Time between two lines.
+        every_seconds: Least time between two lines.
         console: Where a bar may be shown; standard error by default.
     """
 
@@ -163,7 +163,7 @@ def counting(name: str, total: int) -> Iterator[Callable[..., None]]:
         total: How many there are.
 
     Yields:
-        A function of (done) or (done, total).
+        A function to call with the number done so far; a total given after it is ignored.
     """
     shown = 0
     with Count(name, total) as count:
@@ -178,10 +178,10 @@ def counting(name: str, total: int) -> Iterator[Callable[..., None]]:
 
 
 class _Speed:
-    """Seconds of a training step, averaged with the most weight on the newest.
+    """Seconds per training step: a moving average in which the newest steps weigh most.
 
-    Left out: everything up to the end of the first step (reading data, measuring the engine), and each evaluation
-    together with the step after it, unless no other step has been timed yet.
+    Not timed: everything up to the end of the first step (reading data, measuring the engine), each evaluation, and
+    the step after an evaluation. As long as no step has been timed, the step after an evaluation is timed too.
     """
 
     def __init__(self, batch_size: int) -> None:
@@ -198,11 +198,11 @@ class _Speed:
 
     def add_row(self, row: MetricsRow) -> None:
         if row.split != "train":
-            # with an evaluation after every step, the time that follows it is all there is to go by
+            # if every step is followed by an evaluation, only steps right after an evaluation can be timed
             self._last = time.monotonic() if math.isnan(self._seconds_per_step) else None
 
     def describe(self, steps_left: int) -> str:
-        """Return "1818 images/s, 0:05 left"; "? left" before a whole step was seen."""
+        """Return text like "1818 images/s, 0:05 left", or "? left" if no step has been timed yet."""
         rate = self._batch_size / self._seconds_per_step if self._seconds_per_step else math.nan
         left = f"{_duration(steps_left * self._seconds_per_step)} left"
         return left if math.isnan(rate) else f"{rate:.0f} images/s, {left}"

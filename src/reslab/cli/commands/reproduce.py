@@ -35,20 +35,20 @@ def reproduce(
 ) -> int:
     """Test claims of the paper: train and measure what each claim needs, and write a page with the verdict.
 
-    Without a name, list the experiments. Finished runs, and records in --results, are used again; stopped runs are
-    resumed. If one experiment fails, the others still run.
+    Each experiment tests one claim. Without a name, list the experiments. Finished runs in --run-dir and the results
+    recorded in --results are used again; stopped runs are resumed. If one experiment fails, the others still run.
 
     Args:
-        names: Names of experiments.
+        names: The experiments to run.
         all: Run all experiments.
-        size: digits (data of the package, minutes), small (CIFAR-10, 6 epochs) or paper (the paper's schedule, for a
-            GPU).
-        seeds: How many seeds to train of each network; by default as many as the claim needs.
-        jobs: How many networks to train at the same time; by default 1, or with size digits one for each of torch's
-            threads, at most 8.
+        size: digits (images that come with the package; takes minutes), small (CIFAR-10, 6 epochs) or paper (CIFAR-10,
+            the paper's schedule; meant for a GPU).
+        seeds: How many seeds to train each network with; by default as many as the claim needs.
+        jobs: How many networks to train at the same time. The default is 1; with size digits, it is the number of
+            torch's threads, at most 8.
         data: The folder of CIFAR-10; by default, found below $RESLAB_DATA.
         run_dir: Where the runs and the pages of results go.
-        results: Where the JSON records go; RUN_DIR/results by default.
+        results: Where the results of runs are recorded as JSON; RUN_DIR/results by default.
     """
     need_report_extra()
     from reslab.experiments.arms import SIZES, Size

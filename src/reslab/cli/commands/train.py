@@ -37,8 +37,8 @@ def train(
         run_dir: The run folder to make; runs/RECIPE/SEED by default.
         resume: Continue the run in --run-dir from its newest checkpoint.
         seed: The seed of initial weights, image order and augmentation; the recipe's by default.
-        seeds: Train several seeds, like 0,1,2 or 0-4, each in its own process and its own run folder: SEED inside
-            --run-dir, which is then runs/RECIPE by default.
+        seeds: Train several seeds, like 0,1,2 or 0-4, each in its own process and its own run folder,
+            RUN_DIR/SEED. With this flag, --run-dir is runs/RECIPE by default.
         jobs: How many of the seeds to train at the same time.
         data: A data set's folder or archive; by default, found below $RESLAB_DATA.
         data_kind: The format of the data: digits, cifar10, cifar100, idx or folder; detected by default.

@@ -51,7 +51,7 @@ def train_folder(
         resume: Continue the run in --run-dir from its newest checkpoint, with the choices made at its start.
         seed: The seed of initial weights, image order and augmentation; 0 by default.
         seeds: Train several seeds, like 0,1,2 or 0-4, with the same choices, each in its own process and its own run
-            folder: SEED inside --run-dir, which is then runs/folder by default.
+            folder, RUN_DIR/SEED. With this flag, --run-dir is runs/folder by default.
         jobs: How many of the seeds to train at the same time.
         config: A TOML file of settings; flags override it.
         data_kind: The format of the data; detected by default. Set it to 'folder' if the photos are not recognised.
