@@ -33,7 +33,7 @@ def build_splits(config: DataConfig, *, for_new_run: bool = False) -> Splits:
         UsageError: The data does not take a setting of its parts or channels; for views see `check_views`.
         RunError: The data is missing or damaged, or nothing can be trained on it.
     """
-    splits = open_splits(config.kind, config.path, channels=config.channels)
+    splits = open_splits(config.kind, config.path, channels=config.channels, order=config.order)
     train, validation, test = splits.train, splits.validation, splits.test
     if config.channels not in (None, train.num_channels):
         raise UsageError(

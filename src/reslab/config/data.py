@@ -38,6 +38,9 @@ class DataConfig:
     Attributes:
         kind: Format of the data; "auto" recognises it by its content.
         path: Folder or archive; None looks under the data root (RESLAB_DATA), and downloads what can be downloaded.
+        order: Order of the images of an archive. "canonical" sorts them by their content, so that every copy of a data
+            set gives the same batches; "archive" is the order of its files, in which runs before this setting saw
+            them. The digits are embedded in one order, and image files are sorted by class and name.
         validation_size: Number of training images to hold out for validation, stratified by class. Used where the
             data has no validation part of its own.
         validation_seed: Seed by which images are held out.
@@ -63,6 +66,7 @@ class DataConfig:
 
     kind: Literal["auto", "digits", "cifar10", "cifar100", "idx", "folder"] = "auto"
     path: str | None = None
+    order: Literal["canonical", "archive"] = "canonical"
     validation_size: int = 0
     validation_seed: int = 0
     test_size: int = 0

@@ -38,11 +38,12 @@ RENAMED = {
     "schedule.rise": "schedule.pct_start",
 }
 ONLY_OF_KIND = {"schedule.factor": "step"}  # in the other kinds of the part, the old name is the name of today
+_ARCHIVES = ("auto", "cifar10", "cifar100", "idx")  # whose images had no canonical order then
 NEW_VALUES: dict[str, dict[str, JsonValue]] = {"train.bn": {"batch": False, "frozen": True}}
 
 
 def upgrade(config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return a config of format version 1 with the names and values of today; what it lacks, it still lacks."""
+    """Return a config of format version 1 with the names and values of today, and with the order that its data had."""
     upgraded = _copy(config)
     for old, new in RENAMED.items():
         part_name, _, name = old.partition(".")
@@ -51,6 +52,9 @@ def upgrade(config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
             value = part.pop(name)
             *path, new_name = new.split(".")
             _part_at(upgraded, path)[new_name] = NEW_VALUES[old][str(value)] if old in NEW_VALUES else value
+    data = upgraded.get("data")
+    if isinstance(data, dict) and data.get("kind", "auto") in _ARCHIVES:
+        data["order"] = "archive"
     return upgraded
 
 

@@ -3,11 +3,13 @@
 import os
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 from reslab.data.dataset import Splits
 from reslab.errors import RunError, UsageError, check_choice
 from reslab.system.paths import cache_folder
 
+from .canonical import in_canonical_order
 from .cifar import LAYOUTS, Layout, load_cifar
 from .digits import load_digits
 from .download import download
@@ -15,6 +17,7 @@ from .folder import is_image_folder, load_folder
 from .idx import find_idx, load_idx
 
 KINDS = ("auto", "digits", "cifar10", "cifar100", "idx", "folder")
+Order = Literal["canonical", "archive"]
 _IDX_FOLDERS = (
     "mnist",
     "MNIST",
@@ -37,7 +40,7 @@ def data_root() -> Path:
     return Path(root).expanduser() if root else cache_folder()
 
 
-def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> Splits:
+def open_splits(kind: str, path: str | None, *, channels: int | None = None, order: Order = "canonical") -> Splits:
     """Open a data set at a path or below the data folder; CIFAR is downloaded if it is in neither.
 
     Args:
@@ -45,6 +48,8 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
             without a path it is the embedded digits.
         path: Where the data is; None: below `data_root()`.
         channels: Channels that image files are decoded to; None: 3.
+        order: "canonical" sorts the images of an archive by their content, "archive" leaves them as its files hold
+            them. The digits are embedded in one order, and image files are sorted by class and name.
 
     Returns:
         The splits.
@@ -62,8 +67,10 @@ def open_splits(kind: str, path: str | None, *, channels: int | None = None) -> 
             )
         return load_digits()
     if path is not None:
-        return _open_at(Path(path).expanduser(), kind, channels or 3)
-    return _open_below(data_root(), kind)
+        splits = _open_at(Path(path).expanduser(), kind, channels or 3)
+    else:
+        splits = _open_below(data_root(), kind)
+    return in_canonical_order(splits) if order == "canonical" else splits
 
 
 def _open_at(path: Path, kind: str, channels: int) -> Splits:
