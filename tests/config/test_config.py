@@ -33,7 +33,7 @@ _OTHER_WORDS = {
     "data.augment.flip_order": "alternating", "model.zero_pad": "split", "model.norm": "none",
     "model.stem": "cifar", "model.shortcut": "B", "recipe": "mine", "weights": "start.safetensors",
     "data.augment.max_aspect": 2.0, "data.photos.resize_mode": "squash", "data.sampling": "balanced",
-    "train.class_weights": "balanced",
+    "train.class_weights": "balanced", "data.order": "archive",
 }  # fmt: skip
 _TIED = {  # leaves that another leaf must agree with
     "model.family", "model.block", "model.stride_on", "model.widths", "model.num_blocks",

@@ -34,6 +34,7 @@ MEANT: dict[str, tuple[str, dict[str, Any]]] = {  # the recipe, and each setting
     "one_cycle": (
         "cifar-resnet20-fast",
         {
+            "data.order": "archive",
             "optim.lr": 0.05, "optim.sgd_lr": 0.03, "optim.sgd_momentum": 0.85, "schedule.pct_start": 0.2,
             "schedule.start_factor": 0.15,
         },
@@ -50,6 +51,7 @@ MEANT: dict[str, tuple[str, dict[str, Any]]] = {  # the recipe, and each setting
     "step": (
         "cifar-resnet20",
         {
+            "data.order": "archive",
             "batch_norm.reestimate_batches": 5, "batch_norm.sync": True, "compute.checkpoint_activations": True,
             "compute.compile": "off", "compute.device": "cuda", "compute.fused_norm": "off",
             "compute.precision": "bf16", "data.full_size_from": 0.75, "data.initial_size": 20,

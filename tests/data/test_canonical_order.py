@@ -1,20 +1,33 @@
 """Copies of one data set in different orders: the same images, batches, parts and trained bits."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from tests.data.test_cifar import SMALL, write
 
 from reslab import override, recipe, train_run
 from reslab.builders import build_splits
+from reslab.config import from_dict, to_dict
 from reslab.data import ArrayDataset, Splits
 from reslab.data.sources import open_splits
 from reslab.data.sources.canonical import in_canonical_order
+from reslab.experiments.arms import make_arm
+from reslab.experiments.experiment import AnyExperiment, Experiment, ResultTable, Verdict
+from reslab.experiments.run_experiment import Setup, run_experiment
 
 _RECORD = 1 + 3072
+TINY = {
+    "train": {"iterations": 3, "log_every": 1},
+    "evaluation": {"monitor": "none", "final_training_error": False},
+    "compute": {"precision": "fp32", "fused_norm": "off"},
+    "model": {"num_blocks": [1, 1, 1], "widths": [4, 4, 8]},
+}
 
 
 def _arrays(part: object) -> ArrayDataset:
@@ -34,6 +47,11 @@ def _shuffled_copy(source: Path, target: Path, seed: int) -> Path:
     generator.permutation(test).tofile(target / "test_batch.bin")
     (target / "batches.meta.txt").write_bytes((source / "batches.meta.txt").read_bytes())
     return target
+
+
+class _Silent:
+    def on_step(self, step: int, loss: Any) -> None: ...
+    def on_row(self, row: Any) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +83,7 @@ def test_the_order_of_the_archive_stays_to_be_had_and_differs_between_copies(cop
 
 
 def test_a_training_on_either_copy_ends_with_the_same_bits(copies: tuple[str, str], tmp_path: Path) -> None:
-    changes = {
-        "train": {"iterations": 3, "log_every": 1},
-        "evaluation": {"monitor": "none", "final_training_error": False},
-        "compute": {"precision": "fp32", "fused_norm": "off"},
-        "model": {"num_blocks": [1, 1, 1], "widths": [4, 4, 8]},
-    }
-    config = override(recipe("cifar-resnet20"), changes)
+    config = override(recipe("cifar-resnet20"), TINY)
     runs = [
         train_run(override(config, {"data": {"path": path}}), tmp_path / str(number))
         for number, path in enumerate(copies)
@@ -111,9 +123,32 @@ def test_the_canonical_order_spreads_classes_evenly_whatever_the_order_was() -> 
     assert in_canonical_order(Splits(mixed, None, None)).train.fingerprint() == train.fingerprint()
 
 
-def test_a_config_from_before_keeps_the_order_of_its_archive() -> None:
-    from reslab.config import from_dict
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("kind", ["cifar10", "cifar100", "idx", "digits"])
+def test_a_written_config_without_an_order_keeps_that_of_its_archive(kind: str, version: int) -> None:
+    values: Any = {"format_version": version, **to_dict(override(recipe("cifar-resnet20"), {"data": {"kind": kind}}))}
+    del values["data"]["order"]
+    assert from_dict(values).data.order == ("canonical" if kind == "digits" else "archive")
 
-    for kind, order in (("cifar10", "archive"), ("cifar100", "archive"), ("idx", "archive"), ("digits", "canonical")):
-        values = {"format_version": 1, "data": {"kind": kind}}
-        assert from_dict(values).data.order == order
+
+def test_a_record_of_one_order_is_not_one_of_the_other() -> None:
+    arm = make_arm("paper", "resnet", 20)
+    assert "data.order" in arm.changes(override(arm.config, {"data": {"order": "archive"}}))
+
+
+def test_a_record_made_from_one_copy_is_extended_from_the_other(copies: tuple[str, str], tmp_path: Path) -> None:
+    arm = make_arm("paper", "resnet", 20, TINY)
+    experiment: AnyExperiment = Experiment(
+        name="tiny", title="", claim="", source="", paper=(), rule="", caption="",
+        judge=lambda evidence: Verdict("reproduced", ""), table=lambda evidence: ResultTable((), ()),
+        draw=lambda evidence: Figure(), arms=lambda size: (arm,),
+    )  # fmt: skip
+    for seeds, copy in enumerate(copies, start=1):
+        setup = Setup(
+            tmp_path / f"runs-{seeds}", tmp_path / "results", copy, seeds, 1, lambda *facts: nullcontext(_Silent())
+        )  # type: ignore[arg-type]
+        evidence = run_experiment(experiment, "paper", setup)
+    records = evidence.records[arm.name]
+    assert [record.document.seed for record in records] == [0, 1]
+    assert len({record.document.dataset.fingerprint for record in records}) == 1
+    assert not (tmp_path / "runs-2" / arm.name / "0").exists()  # its record was enough

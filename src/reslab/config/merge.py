@@ -15,7 +15,7 @@ from reslab.errors import UsageError
 
 from .explain import TAGGED_PARTS, explain, settings_at
 from .run import RunConfig
-from .upgrade import FORMAT_VERSION, upgrade
+from .upgrade import FORMAT_VERSION, upgrade, with_order
 
 # the value of a setting, or those of a part's settings by name
 Setting: TypeAlias = "bool | int | float | str | Path | Sequence[Setting] | Mapping[str, Setting] | None"
@@ -31,8 +31,8 @@ def from_dict(values: Mapping[str, JsonValue]) -> RunConfig:
     """Return the config that `to_dict` wrote.
 
     Args:
-        values: Nested JSON values. A key "format_version" says by which version they were written; version 1 is
-            upgraded, and without the key they are of today.
+        values: Nested JSON values. A key "format_version" says by which version they were written: version 1 is
+            upgraded, and data without an order keeps its archive's. Without the key they are of today.
 
     Raises:
         UsageError: A key or a value is wrong (the first is named), or the format version is unknown.
@@ -41,7 +41,9 @@ def from_dict(values: Mapping[str, JsonValue]) -> RunConfig:
     version = values.get("format_version", FORMAT_VERSION)
     if version not in (1, FORMAT_VERSION):
         raise UsageError(f"the config has format version {version}; this reslab reads 1 and {FORMAT_VERSION}.")
-    return _validate(upgrade(settings) if version == 1 else settings)
+    if version == 1:
+        settings = upgrade(settings)
+    return _validate(with_order(settings) if "format_version" in values else settings)
 
 
 def override(config: RunConfig, *changes: Mapping[str, Setting]) -> RunConfig:

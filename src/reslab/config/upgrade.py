@@ -1,4 +1,4 @@
-"""Settings that were renamed: configs of format version 1 become configs of today, and old names are answered."""
+"""Earlier configs become configs of today: renamed settings, and the order of archives; old names are answered."""
 
 import json
 from collections.abc import Mapping
@@ -38,12 +38,12 @@ RENAMED = {
     "schedule.rise": "schedule.pct_start",
 }
 ONLY_OF_KIND = {"schedule.factor": "step"}  # in the other kinds of the part, the old name is the name of today
-_ARCHIVES = ("auto", "cifar10", "cifar100", "idx")  # whose images had no canonical order then
+_ARCHIVES = ("auto", "cifar10", "cifar100", "idx")  # kinds of data that may come in a file's order
 NEW_VALUES: dict[str, dict[str, JsonValue]] = {"train.bn": {"batch": False, "frozen": True}}
 
 
 def upgrade(config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return a config of format version 1 with the names and values of today, and with the order that its data had."""
+    """Return a config of format version 1 with the names and values of today; what it lacks, it still lacks."""
     upgraded = _copy(config)
     for old, new in RENAMED.items():
         part_name, _, name = old.partition(".")
@@ -52,10 +52,20 @@ def upgrade(config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
             value = part.pop(name)
             *path, new_name = new.split(".")
             _part_at(upgraded, path)[new_name] = NEW_VALUES[old][str(value)] if old in NEW_VALUES else value
-    data = upgraded.get("data")
-    if isinstance(data, dict) and data.get("kind", "auto") in _ARCHIVES:
-        data["order"] = "archive"
     return upgraded
+
+
+def with_order(config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return a written config with the order in which its run saw the images of an archive.
+
+    A config that was written names every setting. One without `data.order` is of the days when there was no other
+    order than the archive's.
+    """
+    ordered = _copy(config)
+    data = ordered.get("data")
+    if isinstance(data, dict) and "order" not in data and data.get("kind") in _ARCHIVES:
+        data["order"] = "archive"
+    return ordered
 
 
 def answer(key: str, value: object) -> str:
