@@ -32,7 +32,7 @@ def write(folder: Path, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_what_was_written_is_read(tmp_path: Path, suffix: str) -> None:
     images, labels = write(tmp_path / "digits", suffix)
-    splits = open_splits("auto", str(tmp_path / "digits"))
+    splits = open_splits("auto", str(tmp_path / "digits"), order="archive")
     assert np.array_equal(splits.train.images.squeeze(1).numpy(), images)  # type: ignore[union-attr]
     assert splits.train.labels.tolist() == labels.tolist()
     assert splits.train.class_names == tuple("0123456789")
