@@ -20,7 +20,7 @@ def note_test_use(model_path: Path, scores: "Scores", command: str) -> None:
     Args:
         model_path: The model file.
         scores: What it scored on the test set.
-        command: What was typed.
+        command: The command line that was typed.
     """
     from reslab.artifacts.documents import TestUse
     from reslab.artifacts.run_folder import RunFolder

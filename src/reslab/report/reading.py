@@ -25,7 +25,7 @@ class ReadRun:
         result: What it came to; None while it is not finished.
         train: Its training curve.
         monitored: The curve of the split that was evaluated along the way; empty without one.
-        rate_drops: Steps after which the learning rate was lower at once.
+        rate_drops: Steps after which the learning rate dropped abruptly.
     """
 
     path: Path
@@ -57,7 +57,7 @@ def read_run(run: RunFolder | RecordedRun) -> ReadRun:
 
 
 def drops_of_run(config: RunConfig, train: Sequence[TrainRow], monitored: Sequence[Row]) -> tuple[int, ...]:
-    """Return the steps after which a run's learning rate was lower at once.
+    """Return the steps after which a run's learning rate dropped abruptly.
 
     Args:
         config: The run's configuration.
