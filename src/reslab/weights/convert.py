@@ -66,9 +66,9 @@ def convert_weights(
         std: Standard deviation of each channel, for pixels in [0, 1].
         size: Side of the input in pixels.
         short_side: Length in pixels to which the shorter side is resized before the centre crop.
-        use_ema: Of a file with both, convert the average of the weights (True) or the weights (False).
+        use_ema: For a file with both, whether to convert the average of the weights or the weights themselves.
         origin: What the model file calls its source; by default the file's name.
-        assumed: Notes to add to the result's.
+        assumed: Further notes for the result.
 
     Returns:
         What was written and assumed.
