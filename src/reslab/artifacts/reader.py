@@ -69,7 +69,7 @@ def current(values: Any, kind: Kind, where: object) -> Any:
     if not isinstance(values, dict):
         raise RunError(f"{where}: not a JSON object.")
     document = cast("dict[str, JsonValue]", values)
-    version = document.get("format_version", 1 if kind == "checkpoint" else None)  # in version 1 it has none
+    version = document.get("format_version", 1 if kind == "checkpoint" else None)  # none in version 1
     if version not in range(1, FORMAT_VERSION + 1):
         raise RunError(f"{where}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
     fields = {key: value for key, value in document.items() if key != "format_version"}

@@ -147,17 +147,20 @@ def _preprocess(
         short_side = short_side or usual_short
         notes.append(
             f"images: {size} px"
-            + (f", centre of a short side of {short_side}" if short_side else "")
-            + f" ({source}'s usual)."
+            + (f", the centre after resizing the shorter side to {short_side}" if short_side else "")
+            + f" (usual for {source})."
         )
     elif short_side is None and usual_short is not None:
         short_side = round(size * usual_short / usual_size)
-        notes.append(f"images: centre of a short side of {short_side} px (as {source}'s usual, in proportion).")
+        notes.append(
+            f"images: the centre after resizing the shorter side to {short_side} px (in the usual proportion of "
+            f"{source})."
+        )
     if mean is None or std is None:
         if spec.in_channels != 3:
             raise UsageError(f"the network takes {counted(spec.in_channels, 'channel')}; set mean and std for each.")
         mean, std = mean or IMAGENET_MEAN, std or IMAGENET_STD
-        notes.append(f"mean {tuple(mean)}, std {tuple(std)} ({source}'s usual).")
+        notes.append(f"mean {tuple(mean)}, std {tuple(std)} (usual for {source}).")
     assert size is not None
     preprocess = PreprocessSpec(
         channels=spec.in_channels,
