@@ -15,7 +15,7 @@ log = logging.getLogger("reslab.cli")
 
 
 def note_test_use(model_path: Path, scores: "Scores", command: str) -> None:
-    """Record that the test set was used, if the model file lies in a run folder; a run that others own stays as it is.
+    """Record a use of the test set if the model file lies in a run folder; warn if that folder cannot be written to.
 
     Args:
         model_path: The model file.

@@ -127,7 +127,7 @@ def _run_each(experiments: "Sequence[AnyExperiment]", size: "Size", setup: "Setu
         try:  # after each, so that a stop leaves what there is
             write_book(setup.results, book)
             problem = None
-        except (RunError, UsageError) as error:  # in other evidence, which a later experiment may write again
+        except (RunError, UsageError) as error:  # in an older result, which a later experiment may replace
             problem = error
     if failed:
         raise RunError(
