@@ -8,6 +8,8 @@ from itertools import groupby
 from pathlib import Path
 
 from reslab.experiments.book import VERDICTS_NOTE, Chapter, read_chapters
+from reslab.experiments.forest import FOREST_CAPTION, draw_forest
+from reslab.experiments.verdict import Verdict
 from reslab.report.figures.style import styled
 
 ROOT = Path(__file__).parents[1]
@@ -16,28 +18,44 @@ _HEAD = "<!-- made by tools/make_book.py from results/experiments; do not edit -
 
 
 def front_page(chapters: list[Chapter]) -> str:
-    """Return the table of all verdicts."""
+    """Return the forest plot and the tables of all verdicts: first the paper's claims, then those beyond it."""
     lines = [
         _WIDE + _HEAD,
         "# Book of results",
         "",
         "Every claim of the paper that was run here. Each verdict is computed from committed JSON by the rule on the "
-        "claim's page; `reslab reproduce NAME` runs it again on your machine. What they say together is the "
-        "[discussion](../discussion.md). Size digits: the embedded digits, 510 iterations for most networks; size "
-        "small: CIFAR-10, six epochs for most; [how to run them](../how-to/experiments.md).",
+        "claim's page; `reslab reproduce NAME` runs it again on your machine. [The plan](plan.md) says what was to be "
+        "judged before it was run; what the results say together is the [discussion](../discussion.md). Size digits: "
+        "the embedded digits, 510 iterations for most networks; size small: CIFAR-10, six epochs for most; size paper: "
+        "CIFAR-10, 64,000 iterations; [how to run them](../how-to/experiments.md).",
         "",
-        "| claim | paper | here | verdict | size | seeds | date | repeat |",
-        "|---|---|---|---|---|---|---|---|",
+        f"![{FOREST_CAPTION}](../images/results/forest.svg)",
+        "",
+        f"*{FOREST_CAPTION}*",
+        "",
     ]
-    for chapter in chapters:
-        experiment, verdict = chapter.experiment, chapter.verdict
-        lines.append(
-            f"| [{experiment.title}]({experiment.name}.md) | {chapter.paper} | {verdict.headline} "
-            f"| **{verdict.outcome}** | {chapter.evidence.size} | {chapter.evidence.num_seeds or '-'} | {chapter.date} "
-            f"| `{chapter.command}` |"
-        )
-    lines += ["", VERDICTS_NOTE]
+    for title, is_beyond in (("Claims of the paper", False), ("Beyond the paper", True)):
+        part = [chapter for chapter in chapters if chapter.experiment.is_beyond is is_beyond]
+        lines += [f"## {title}", "", *_verdict_rows(part), ""]
+    lines.append(VERDICTS_NOTE)
     return "\n".join(lines) + "\n"
+
+
+def _verdict_rows(chapters: list[Chapter]) -> list[str]:
+    """Return a table with a row for each verdict; what a chapter's rows share stands in the first."""
+    lines = ["| claim | verdict | here | paper | size | seeds | date | repeat |", "|---|---|---|---|---|---|---|---|"]
+    for chapter in chapters:
+        experiment, paper = chapter.experiment, chapter.paper
+        for verdict in chapter.verdicts:
+            part = f": {verdict.part}" if verdict.part else ""
+            after = ", *rule after data*" if chapter.is_after_data else ""
+            lines.append(
+                f"| [{experiment.title}]({experiment.name}.md){part} | **{verdict.label}**{after} | {verdict.headline} "
+                f"| {paper} | {chapter.evidence.size} | {chapter.evidence.num_seeds or '-'} | {chapter.date} "
+                f"| `{chapter.command}` |"
+            )
+            paper = ""
+    return lines
 
 
 def experiment_page(chapters: list[Chapter], discussion: str) -> str:
@@ -45,19 +63,28 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
     experiment = chapters[0].experiment
     parts = [_HEAD, f"# {experiment.title}\n", f"{experiment.claim} *({experiment.source})*\n"]
     for chapter in chapters:
-        parts.append(f"## {chapter.heading}\n\n{chapter.verdict.sentence}\n")
+        parts.append(f"## {chapter.heading}\n")
+        parts += [verdict_paragraph(verdict) for verdict in chapter.verdicts]
+        if chapter.is_after_data:
+            parts.append("*Rule after data: these results were known when the rule was written.*\n")
         image = f"../images/results/{experiment.name}-{chapter.evidence.size}.svg"
         parts.append(f"![{experiment.caption}]({image})\n\n*{experiment.caption}*\n")
         parts.append(_table(chapter))
         seeds = f". Seeds: {chapter.evidence.num_seeds}" if chapter.evidence.num_seeds else ""
-        note = f"{chapter.table_note} " if chapter.table_note else ""
-        parts.append(f"{chapter.settings}{seeds}. {note}{chapter.provenance} Repeat with `{chapter.command}`.\n")
+        notes = " ".join(note for note in (chapter.table_note, chapter.power, chapter.provenance) if note)
+        parts.append(f"{chapter.settings}{seeds}. {notes} Repeat with `{chapter.command}`.\n")
     if discussion:
         parts.append(f"## Discussion\n\n{discussion.strip()}\n")
     parts.append(f"## The rule of the verdict\n\n{experiment.rule}\n")
     rows = "\n".join(f"| {what} | {value} |" for what, value in experiment.paper)
     parts.append(f"## The paper\n\n| what | value |\n|---|---|\n{rows}\n")
     return "\n".join(parts)
+
+
+def verdict_paragraph(verdict: Verdict) -> str:
+    """Return the verdict on one part of a claim, with its numbers."""
+    part = f"{verdict.part.capitalize()}: " if verdict.part else ""
+    return f"**{part}{verdict.label}.** {verdict.sentence}\n"
 
 
 def _table(chapter: Chapter) -> str:
@@ -83,11 +110,12 @@ def draw(root: Path) -> None:
     """Draw every figure of the book."""
     folder = root / "docs" / "images" / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    for chapter in read_chapters(root / "results" / "experiments"):
-        path = folder / f"{chapter.experiment.name}-{chapter.evidence.size}.svg"
-        figure = chapter.experiment.draw(chapter.evidence)
+    chapters = read_chapters(root / "results" / "experiments")
+    figures = {f"{one.experiment.name}-{one.evidence.size}": one.experiment.draw(one.evidence) for one in chapters}
+    figures["forest"] = draw_forest(chapters)
+    for name, figure in figures.items():
         with styled():
-            figure.savefig(path, facecolor="white", metadata={"Date": None, "Creator": None})
+            figure.savefig(folder / f"{name}.svg", facecolor="white", metadata={"Date": None, "Creator": None})
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:

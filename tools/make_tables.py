@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doc_tables import BLOCKS, read_benchmarks, read_deeper, read_rates, read_records, read_repetition
+from doc_tables import BLOCKS, read_benchmarks, read_deeper, read_rates, read_records
 
 from reslab.recipes import RECIPES
 
@@ -51,7 +51,6 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         "differences": RECIPES,
         "rates": read_rates(results),
         "deeper": read_deeper(results),
-        "repetition": read_repetition(results),
     }
     stale = []
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):

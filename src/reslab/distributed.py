@@ -1,4 +1,4 @@
-"""Several processes started by torchrun: this process's rank, and sums over all. With one process, these do nothing."""
+"""Several processes started by torchrun: this process's rank, and sums over all. With one process, do nothing."""
 
 import gc
 import os
@@ -71,7 +71,7 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
             f"rank {world.rank} of {world.size} stopped because another rank failed; see that rank's error."
         ) from None
     finally:
-        # a replica that outlives its group can end the process with an abort, so none may be left in a reference cycle
+        # a replica that outlives its group can end the process with an abort, so none may be left in a cycle
         gc.collect()
         dist.destroy_process_group()
 

@@ -77,12 +77,12 @@ def counted(number: int, noun: str) -> str:
 
     Args:
         number: How many.
-        noun: The noun in the singular; its plural must be regular.
+        noun: The noun for one, with a regular plural.
 
     Returns:
         For example "1 class", "2 classes" or "1,078 images".
     """
-    # not every noun in "ch" takes "es": batches, but epochs
+    # not every "ch" hisses: batches, but epochs
     hisses = noun.endswith(("s", "sh", "x", "tch", "nch"))
     ending = "" if number == 1 else "es" if hisses else "s"
     return f"{number:,} {noun}{ending}"

@@ -111,7 +111,7 @@ def test_a_damaged_record_is_said_to_be_damaged_and_not_to_be_of_another_trainin
     folder = _run(tmp_path / "run")
     path = _record(folder, tmp_path / "results")
     path.write_text(path.read_text()[:100])
-    with pytest.raises(RunError, match=r"0\.json: not a JSON file: .*remove it, then record the run again"):
+    with pytest.raises(RunError, match=r"0\.json: not a JSON file: .*remove it, and it is written again"):
         _record(folder, tmp_path / "results")
 
 

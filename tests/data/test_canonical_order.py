@@ -18,8 +18,9 @@ from reslab.data import ArrayDataset, Splits
 from reslab.data.sources import open_splits
 from reslab.data.sources.canonical import in_canonical_order
 from reslab.experiments.arms import make_arm
-from reslab.experiments.experiment import AnyExperiment, Experiment, ResultTable, Verdict
+from reslab.experiments.experiment import AnyExperiment, Experiment, ResultTable
 from reslab.experiments.run_experiment import Setup, run_experiment
+from reslab.experiments.verdict import Verdict
 
 _RECORD = 1 + 3072
 TINY = {
@@ -140,7 +141,7 @@ def test_a_record_made_from_one_copy_is_extended_from_the_other(copies: tuple[st
     arm = make_arm("paper", "resnet", 20, TINY)
     experiment: AnyExperiment = Experiment(
         name="tiny", title="", claim="", source="", paper=(), rule="", caption="",
-        judge=lambda evidence: Verdict("reproduced", ""), table=lambda evidence: ResultTable((), ()),
+        judge=lambda evidence: [Verdict(outcome="reproduced", sentence="")], table=lambda evidence: ResultTable((), ()),
         draw=lambda evidence: Figure(), arms=lambda size: (arm,),
     )  # fmt: skip
     for seeds, copy in enumerate(copies, start=1):
@@ -149,6 +150,6 @@ def test_a_record_made_from_one_copy_is_extended_from_the_other(copies: tuple[st
         )  # type: ignore[arg-type]
         evidence = run_experiment(experiment, "paper", setup)
     records = evidence.records[arm.name]
-    assert [record.document.seed for record in records] == [0, 1]
+    assert [record.document.seed for record in records] == [1, 2]
     assert len({record.document.dataset.fingerprint for record in records}) == 1
-    assert not (tmp_path / "runs-2" / arm.name / "0").exists()  # its record was enough
+    assert not (tmp_path / "runs-2" / arm.name / "1").exists()  # its record was enough

@@ -193,9 +193,7 @@ def test_a_recipe_may_carry_a_size_to_hold_out_for_folders_without_the_part(
         splits = begin_data(DataConfig(path=str(tmp_path), validation_size=50_000), World()).splits
     assert len(splits.part("validation")) == len(splits.train) == 3
     assert "data.validation_size is 50000, but" in caplog.text
-    assert (
-        "has a validation part of its own (3 images): that part is used, and nothing is held out for it." in caplog.text
-    )
+    assert "has a validation part of its own (3 images): that is used, and nothing is held out for it." in caplog.text
 
 
 def test_a_shorter_side_is_for_a_crop(classes: Path) -> None:

@@ -216,7 +216,7 @@ def test_grey_weights_start_no_network_for_colour(weights: Path, colours: Path, 
         ({"train": {"freeze_stages": 3}, "batch_norm": {"reestimate_batches": 2}}, "all batch norm is frozen"),
         (
             {"batch_norm": {"frozen": True}, "optim": {"kind": "muon"}},
-            r"'muon' .*batch norm after them that is not frozen",
+            r"'muon' .*batch norm behind them that is not frozen",
         ),
         ({"optim": {"layer_decay": 0.0}}, "layer_decay is 0.0; allowed: 0 < layer_decay <= 1"),
     ],

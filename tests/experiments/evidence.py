@@ -20,7 +20,7 @@ MADE = Made(
 
 def made_up(
     experiment: str,
-    errors: dict[Arm, Sequence[tuple[float, float]]],
+    errors: Mapping[Arm, Sequence[tuple[float, float]]],
     once: Any = None,
     networks: Mapping[str, Sequence[Any]] | None = None,
     size: Size = "digits",

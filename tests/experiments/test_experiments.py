@@ -40,7 +40,7 @@ def test_the_command_trains_judges_and_writes_the_book(
     flags = ["--seeds", "1", "--run-dir", str(tmp_path)]
     assert run(["reproduce", "shortcuts", "plateau", *flags]) == 0
     printed = capsys.readouterr()
-    assert "shortcuts (digits): inconclusive." in printed.out
+    assert "shortcuts (digits): undecided: 2 more seeds would decide." in printed.out
     assert "images/s" in printed.err
     (tmp_path / "book" / "index.html").unlink()
     assert run(["reproduce", "shortcuts", *flags]) == 0
@@ -68,7 +68,7 @@ def test_evidence_holds_no_path_and_gives_the_verdict_again(
         assert str(tmp_path) not in path.read_text(encoding="utf-8")
     (chapter,) = read_chapters(results)
     assert chapter.evidence.num_seeds == 2
-    assert f"shortcuts (digits): {chapter.verdict.outcome}." in capsys.readouterr().out
+    assert f"shortcuts (digits): {chapter.outcome}." in capsys.readouterr().out
     assert chapter.command == "reslab reproduce shortcuts --size digits --seeds 2"
 
 
@@ -91,7 +91,7 @@ def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(complexity, "_ROUNDS", 1)
     assert run(["reproduce", "complexity", "--run-dir", str(tmp_path)]) == 0
     (chapter,) = read_chapters(tmp_path / "results")
-    assert chapter.verdict.outcome == "reproduced"
+    assert chapter.outcome == "reproduced"
     page = (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
     assert '<h2 id="digits">Computed: reproduced</h2>' in page
 
@@ -153,7 +153,7 @@ def test_a_record_that_is_not_of_this_versions_networks_is_not_shown_under_its_r
     values["config"]["optim"]["lr"] = 0.02
     path.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(
-        RunError, match=r"0\.json is not of this version's plateau: .*optim.lr: 0.02 recorded, 0.05 now"
+        RunError, match=r"3\.json is not of this version's plateau: .*optim.lr: 0.02 recorded, 0.05 now"
     ):
         read_chapters(tmp_path / "results")
 

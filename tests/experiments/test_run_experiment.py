@@ -21,7 +21,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import override, to_dict
 from reslab.distributed import World
 from reslab.errors import RunError, UsageError
-from reslab.experiments.arms import Arm, ArmRun, Start, make_arm
+from reslab.experiments.arms import FIRST_SEED, Arm, ArmRun, Start, make_arm
 from reslab.experiments.claims import normalization
 from reslab.experiments.evidence import AnyEvidence
 from reslab.experiments.experiment import (
@@ -31,11 +31,11 @@ from reslab.experiments.experiment import (
     NetworkMeasurement,
     ResultTable,
     SingleMeasurement,
-    Verdict,
 )
 from reslab.experiments.record_store import RecordStore, evidence_path
 from reslab.experiments.run_experiment import Setup, default_jobs, run_experiment
 from reslab.experiments.runner import Runner
+from reslab.experiments.verdict import Verdict
 from reslab.runs.data import begin_data, data_facts
 from reslab.system.files import sha256_of
 from tests.artifacts.made_up import environment
@@ -46,6 +46,11 @@ SHORT: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def from_seed_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIRST_SEED, "digits", 0)
+
+
 def _tiny(suffix: str = "", **changes: Any) -> Arm:
     one = make_arm("digits", "resnet", 20, {**SHORT, "warmup": {"kind": "none"}, **changes}, suffix=suffix)
     return replace(one, config=override(one.config, {"model": {"num_blocks": [1, 1, 1]}}))
@@ -53,8 +58,8 @@ def _tiny(suffix: str = "", **changes: Any) -> Arm:
 
 def _experiment(*arms: Arm, seeds: int = 1, measures: bool = False) -> AnyExperiment:
     return Experiment(
-        name="tiny", title="", claim="", source="", paper=(), rule="", caption="", seeds=seeds,
-        judge=lambda evidence: Verdict("inconclusive", ""), table=lambda evidence: ResultTable((), ()),
+        name="tiny", title="", claim="", source="", paper=(), rule="", caption="", seeds=lambda size: seeds,
+        judge=lambda evidence: [Verdict(outcome="undecided", sentence="")], table=lambda evidence: ResultTable((), ()),
         draw=lambda evidence: Figure(), arms=lambda size: arms,
         networks=NetworkMeasurement(form=str, measure=_hash, arms=lambda size: arms[:1]) if measures else None,
     )  # fmt: skip
@@ -96,6 +101,18 @@ def test_a_finished_runs_record_is_there_although_a_later_run_fails(tmp_path: Pa
     assert _record(tmp_path, good).exists()
     assert not _record(tmp_path, bad).exists()
     assert not _evidence(tmp_path).exists()
+
+
+def test_seeds_that_the_rules_have_seen_are_neither_trained_nor_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = _experiment(_tiny())
+    run_experiment(experiment, "digits", _setup(tmp_path))
+    assert _load(tmp_path, experiment).document.first_seed == 0
+    monkeypatch.setitem(FIRST_SEED, "digits", 3)
+    fresh = run_experiment(experiment, "digits", _setup(tmp_path, seeds=2))
+    assert [record.document.seed for record in fresh.records[_tiny().name]] == [3, 4]
+    assert _record(tmp_path, _tiny(), 0).exists()  # kept, though no verdict rests on it
 
 
 def test_fewer_seeds_do_not_make_evidence_weaker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -79,7 +79,7 @@ def test_every_parameter_is_trained_by_exactly_one_of_the_two() -> None:
 
 
 def test_a_network_without_batch_norm_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"needs batch norm after them, but model\.norm is 'none'"):
+    with pytest.raises(UsageError, match=r"needs a batch norm behind them, but model\.norm is 'none'"):
         override(recipe("cifar-resnet20-fast"), {"model": {"norm": "none"}})
 
 

@@ -109,7 +109,7 @@ def test_numbers_that_are_not_finite_are_said_not_drawn() -> None:
     assert "numbers that are not finite in 1 (layer2.0.bn1: running_var)" in view.norms.measured.verdict
     responses, gradients = view.figures
     assert dict(responses.rows)["layer2.0.conv1"] == "not finite"
-    assert responses.caption.endswith("In 4 layers it is not finite.")
+    assert responses.caption.endswith("Of 4 layers it is not finite.")
     assert dict(gradients.rows)["layer2.0.conv1"] != "not finite"  # training mode does not read running_var
 
 

@@ -12,9 +12,6 @@ from doc_tables.rates import RatedRun
 from tests.artifacts.made_up import counts, data_facts, record_document
 
 from reslab.artifacts.record import RecordDocument, save_record
-from reslab.config import differences
-from reslab.experiments.book import read_chapters
-from reslab.experiments.wording import engines
 from reslab.recipes import RECIPES, recipe
 
 _PATH = Path(__file__).parents[2] / "tools" / "make_tables.py"
@@ -95,23 +92,6 @@ def test_depth_is_shown_as_time_per_layer_and_memory(tables: Any) -> None:
     ]  # fmt: skip
     table = tables.BLOCKS["bench-depth"]({"depth": {"rows": rows}})
     assert "| 1202 | 1.00 | 9.00 GB (0.25) | 2.00 GB (0.25) | 1.33 x |" in table
-
-
-def test_the_repetition_is_of_every_experiment_of_the_book_with_its_settings_and_in_another_precision(
-    tables: Any,
-) -> None:
-    results = _PATH.parents[1] / "results"
-    pairs = tables.read_repetition(results)
-    digits = [one for one in read_chapters(results / "experiments") if one.evidence.size == "digits"]
-    assert [book.experiment.name for book, _ in pairs] == [one.experiment.name for one in digits]
-    for book, again in pairs:
-        assert book.evidence.records.keys() == again.evidence.records.keys()
-        for arm, records in book.evidence.records.items():
-            for ours, theirs in zip(records, again.evidence.records[arm], strict=True):
-                assert differences(ours.config(), theirs.config()) == {}
-                assert engines(ours).isdisjoint(engines(theirs))
-    table = tables.BLOCKS["repetition"](pairs)
-    assert all(f"**{again.verdict.outcome}**: {again.verdict.headline} |\n" in table for _, again in pairs)
 
 
 def test_the_docs_list_the_differences_that_the_recipes_have(tables: Any) -> None:

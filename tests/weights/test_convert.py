@@ -336,7 +336,7 @@ def test_another_size_keeps_the_sources_usual_share_around_the_crop(tmp_path: Pa
     path = _save(create_model("resnet18", num_classes=3).state_dict(), tmp_path / "w.pth")
     done = convert_weights(path, tmp_path / "m.safetensors", source="torchvision", size=288)
     assert load_model(done.path).card.preprocess.short_side == round(288 * 256 / 224)
-    assert any("shorter side to 329 px" in note for note in done.notes)
+    assert any("short side of 329 px" in note for note in done.notes)
 
 
 def test_what_is_said_of_the_images_goes_into_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,8 @@ from .claims import differences_table
 from .deeper import deeper_table, read_deeper
 from .rates import rates_table, read_rates
 from .records import headline_table, read_records, results_table
-from .repetition import read_repetition, repetition_table
 
-__all__ = ["BLOCKS", "read_benchmarks", "read_deeper", "read_rates", "read_records", "read_repetition"]
+__all__ = ["BLOCKS", "read_benchmarks", "read_deeper", "read_rates", "read_records"]
 
 BLOCKS: dict[str, Callable[[Any], str]] = {
     "results": results_table,
@@ -26,7 +25,6 @@ BLOCKS: dict[str, Callable[[Any], str]] = {
     "differences": differences_table,
     "rates": rates_table,
     "deeper": deeper_table,
-    "repetition": repetition_table,
     "bench-machine": machine_table,
     "bench-cifar": contest_table("cifar"),
     "bench-photos": contest_table("photos"),

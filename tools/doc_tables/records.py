@@ -14,7 +14,7 @@ _DATA = {"digits": "handwritten digits", "cifar10": "CIFAR-10", "imagenette-128"
 
 def read_records(results: Path) -> list[RecordDocument]:
     """Return all records of recipes, in the order of the recipes and seeds; not those of experiments."""
-    others = ("bench", "experiments", "repetition")
+    others = ("bench", "experiments")
     paths = [path for path in sorted(results.glob("*/*.json")) if path.parent.name not in others]
     order = list(RECIPES)
     return sorted(

@@ -100,7 +100,7 @@ def measure_complexity(spec: ModelSpec, image_size: int | None = None) -> Comple
 
 
 def _skip_norms(model: nn.Module) -> None:
-    """Let batch norms return what they are given: they are not counted, and take milliseconds each on meta."""
+    """Let batch norms return what they are given: nothing of them is counted, and meta takes milliseconds for each."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.forward = _unchanged

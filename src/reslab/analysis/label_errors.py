@@ -116,7 +116,7 @@ def neighbour_votes(features: Tensor, labels: Tensor, num_classes: int, k: int =
         float32 [n, num_classes].
 
     Raises:
-        UsageError: `k` is less than 1 or greater than n - 1.
+        UsageError: `k` is less than 1, or n - 1 is less than `k`.
     """
     if not 1 <= k < len(labels):
         raise UsageError(f"k is {k}; allowed for {len(labels)} samples: 1 to {len(labels) - 1}.")

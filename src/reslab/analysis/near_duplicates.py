@@ -22,7 +22,7 @@ from reslab.system.threads import map_ahead
 _SIDE = 32  # of the small copy, whatever the picture's aspect
 _LUMA, _CHROMA = 8, 4  # frequencies kept in each direction
 _CUTS = (0.05, 0.1)  # fractions of a side that a crop may lack
-_FAINT = 0.1  # frequencies of a smaller norm are rounding, not content; those of ordinary pictures have about 10
+_FAINT = 0.1  # a smaller length is rounding, not content; ordinary pictures have about 10
 _CANDIDATES = 5  # references of each image that are also compared as crops
 _READ_AT_ONCE, _COMPARED_AT_ONCE = 256, 128
 # YCbCr without offsets: one plane of light, two of colour

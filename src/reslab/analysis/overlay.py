@@ -76,7 +76,7 @@ def enlarged(picture: Image.Image, side: int) -> Image.Image:
         side: Largest length of the longer side in pixels.
 
     Returns:
-        The enlarged picture, or the same one if even a factor of 2 would be too large.
+        The enlarged picture, or the same one if a factor of 2 is too much.
     """
     factor = side // max(picture.size)
     if factor < 2:

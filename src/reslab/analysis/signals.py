@@ -140,7 +140,7 @@ def num_activations(model: Network, image: Tensor) -> int:
 
 
 def parts(images: Tensor) -> tuple[Tensor, ...]:
-    """Divide images into equal parts of about a megapixel, but at least 8 images if there are that many.
+    """Divide images into equal parts of about a megapixel, and at least 8 images if there are so many.
 
     Args:
         images: [n, channels, h, w].

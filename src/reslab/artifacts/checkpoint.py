@@ -37,8 +37,7 @@ class TrainState:
         step: Optimizer steps made.
         seconds: Time spent in training.
         waited_seconds: The part of it that was spent waiting for batches.
-        best_error: The lowest error of the monitored split, in %; None before its first evaluation, or if it is
-            the test set.
+        best_error: The lowest error of the monitored split, in %; None before its first evaluation, and for a test set.
         best_step: The step of that evaluation.
         evaluations_since_best: How many evaluations came after it.
     """

@@ -83,10 +83,10 @@ class WeightsFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineChoice:
-    """Why a session of a run used its engine.
+    """Why a start of a run was computed as it was.
 
     Attributes:
-        reason: The reason, in words.
+        reason: In words.
         images_per_second: Measured rates by the engine's label; empty where nothing had to be measured.
     """
 
@@ -105,8 +105,8 @@ class Session:
         precision: "fp32" or "bf16".
         fused_norm: Whether batch norm, addition and ReLU were one operation.
         is_compiled: Whether blocks went through torch.compile.
-        world_size: Number of processes.
-        engine: Why the session used its engine; None where that was not recorded.
+        world_size: Processes.
+        engine: Why it was computed so; None where that was not recorded.
         machine: Versions and hardware.
     """
 
@@ -147,8 +147,7 @@ class RunResult:
         iterations: Optimizer steps that were made.
         selection: Which weights are the result, in words.
         selected_step: The training step of these weights.
-        is_checkpoint: Whether that step's checkpoint holds the same weights. It does not if they are a moving average,
-            or if batch norm's statistics were re-estimated.
+        is_checkpoint: Whether that step's checkpoint holds the same weights: no average, no statistics re-estimated.
         protocol: Which view of each image was evaluated, in words.
         reported_split: The split whose error is the result; None where there is neither a test nor a validation part.
         final: The counts on each split.
@@ -187,7 +186,7 @@ class TestUse:
 
     Attributes:
         date: The minute, in UTC: YYYY-MM-DD HH:MM.
-        command: The command line that was typed.
+        command: What was typed.
         model: SHA-256 of the model file that was judged.
         protocol: Which views of each image were evaluated, in words.
         wrong: Images answered wrongly.
@@ -195,7 +194,7 @@ class TestUse:
         error: Top-1 error in %.
     """
 
-    __test__ = False  # or pytest would take this class for a test
+    __test__ = False  # pytest collects no class of this name
 
     date: str
     command: str

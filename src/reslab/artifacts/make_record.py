@@ -1,4 +1,4 @@
-"""Make the record of a finished run, and write it without replacing another result."""
+"""Turning a finished run into its record, and writing that where it replaces no other result."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def make_record(folder: RunFolder, config: dict[str, JsonValue], rate_drops: Seq
     Args:
         folder: The run.
         config: Its configuration as a JSON document, without the paths of data and weights.
-        rate_drops: Steps after which the learning rate dropped abruptly.
+        rate_drops: Steps after which the learning rate was lower at once.
 
     Raises:
         RunError: The run is not finished, or a log does not reach its end.
@@ -75,7 +75,7 @@ def write_record(
         The record's path.
 
     Raises:
-        UsageError: The record of another result exists already, and `replace` is False.
+        UsageError: The record of another result is there, and `replace` is not given.
         RunError: The folder cannot be written, or something is there that is not a record.
     """
     path = results / _name(record, folder) / f"{record.seed}.json"
@@ -94,7 +94,7 @@ def write_record(
 
 
 def _is_of(path: Path, record: RecordDocument) -> bool:
-    """Whether the record at `path` is of the same weights."""
+    """Whether the record that lies there is of the same weights."""
     try:
         return is_same_result(RecordedRun.open(path).document, record)
     except RunError:  # there is none, or it is damaged
@@ -105,7 +105,7 @@ def _check_is_of_same_result(path: Path, record: RecordDocument, folder: RunFold
     try:
         there = RecordedRun.open(path)
     except RunError as error:  # something else, or damaged: not to be overwritten unasked either
-        raise RunError(f"{error} If it is the record of {folder.path}, remove it, then record the run again.") from None
+        raise RunError(f"{error} If it is of {folder.path}, remove it, and it is written again.") from None
     if not is_same_result(there.document, record):
         raise UsageError(
             f"{path} holds the result of a training other than {folder.path}. Choose another folder for records; or "

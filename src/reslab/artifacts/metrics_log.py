@@ -17,7 +17,7 @@ from reslab.system.files import write_atomically
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRow:
-    """A row of `metrics.jsonl`: one window of training, measured on the batches as they were trained on.
+    """A row of `metrics.jsonl`: one window of training, of the batches as they were trained on.
 
     Attributes:
         step: The window's last step.
@@ -39,7 +39,7 @@ class EvaluationRow:
     """A row of `metrics.jsonl`: one evaluation of the monitored split.
 
     Attributes:
-        step: The step after which it was written.
+        step: After which step.
         split: "validation" or "test".
         correct: Images answered correctly.
         total: Images in all.
@@ -60,7 +60,7 @@ class TimingRow:
     """A row of `timing.jsonl`.
 
     Attributes:
-        step: The step after which it was written.
+        step: After which step.
         seconds: Time spent in training until then.
         waited_seconds: The part of it that was spent waiting for batches.
     """
@@ -182,15 +182,14 @@ def rate_drops(
     milestones: Sequence[int] = (),
     plateau_gamma: float | None = None,
 ) -> tuple[int, ...]:
-    """Return the steps after which the learning rate dropped abruptly; none for a schedule that falls gradually.
+    """Return the steps after which the learning rate was lower at once; none of a schedule that falls all the time.
 
-    No config says when a plateau schedule drops the rate, so its drops are found in the log: the rate falls by at least
-    half as much as `plateau_gamma` makes it fall. (Besides drops, only a warm-up changes the rate, and that raises it.)
-    A drop is dated to the first evaluation in its window.
+    A drop at a plateau, which no config knows, is a fall of the logged rate by more than half of what `plateau_gamma`
+    takes; besides drops, a warm-up may only raise the rate. It happened at its window's first evaluation.
 
     Args:
-        rows: The rows of training, in order.
-        evaluated: The rows of the split that a plateau schedule watches. A drop whose window has none is dated to the
+        rows: Of training, in order.
+        evaluated: Of the split that a plateau schedule watches; without one in its window a drop is dated to the
             window's beginning.
         milestones: The steps of a step schedule.
         plateau_gamma: What a drop of a plateau schedule multiplies the learning rate by; None for other schedules.
@@ -204,5 +203,5 @@ def rate_drops(
 
 
 def _first_between(rows: Sequence[Row], start: int, end: int) -> int:
-    """Return the step of the first row from `start` up to, not including, `end`; `start` if there is none."""
+    """Return the first row's step from `start` to before `end`; `start` where there is none."""
     return next((row.step for row in rows if start <= row.step < end), start)

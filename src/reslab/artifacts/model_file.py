@@ -31,13 +31,12 @@ class ModelCard:
     """What a network needs besides its weights to be used, and where it came from.
 
     Attributes:
-        preprocess: How a picture becomes the network's input.
+        preprocess: From a picture to the network's input.
         class_names: In the order of the network's outputs.
         recipe: The recipe that trained it, or the file that it was converted from.
         metrics: The run's result; None for a network that was not evaluated.
         temperature: What logits are divided by before the softmax, so that probabilities are calibrated (fitted on
-            validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted. It does not change
-            which classes are the most probable.
+            validation samples, `reslab.evaluation.fit_temperature`); None where none was fitted. It keeps their order.
     """
 
     preprocess: PreprocessSpec
@@ -98,7 +97,7 @@ def model_bytes(model: Network, card: ModelCard) -> bytes:
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    # a recipe named after a file may hold bytes that are not text, which JSON cannot hold: spell them out
+    # a recipe named by a file may hold bytes that are not text, which JSON cannot hold: spell them out
     text = re.sub("[\ud800-\udfff]", lambda byte: f"\\\\u{ord(byte[0]):04x}", text)
     # one key only: safetensors does not keep the order of several
     return safetensors.torch.save(tensors, {_KEY: text})

@@ -69,7 +69,7 @@ def current(values: Any, kind: Kind, where: object) -> Any:
     if not isinstance(values, dict):
         raise RunError(f"{where}: not a JSON object.")
     document = cast("dict[str, JsonValue]", values)
-    version = document.get("format_version", 1 if kind == "checkpoint" else None)  # none in version 1
+    version = document.get("format_version", 1 if kind == "checkpoint" else None)  # whose version 1 did not name it
     if version not in range(1, FORMAT_VERSION + 1):
         raise RunError(f"{where}: format version is {version}; this reslab reads versions 1 to {FORMAT_VERSION}.")
     fields = {key: value for key, value in document.items() if key != "format_version"}
@@ -95,7 +95,7 @@ def checked(values: Any, form: type[T], where: object) -> T:
         RunError: A field is missing, unknown or of another type; the message names the first one.
     """
     try:
-        # as JSON, from which even strict mode takes a list for a tuple and a dict for a dataclass
+        # as JSON, because there a list is a tuple and a dict a dataclass even in strict mode
         return _adapter(form).validate_json(json.dumps(values), strict=True, extra="forbid")
     except ValidationError as error:
         raise RunError(f"{where}: {first_problem(error)}") from None

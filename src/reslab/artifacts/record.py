@@ -35,7 +35,7 @@ class RecordDocument:
         reported_split: The split whose error is the result; None where there is neither a test nor a validation part.
         final: The counts on each split.
         model_sha256: SHA-256 of the model file as training left it; None where it was not recorded.
-        rate_drops: Steps after which the learning rate dropped abruptly.
+        rate_drops: Steps after which the learning rate was lower at once.
         curve: By split, [step, error in %]; at most 700 points, longer curves as means over equal numbers of
             neighbouring windows.
         loss_curve: The same with the loss, None where it is not finite; None where it was not recorded.
@@ -127,7 +127,7 @@ class RecordedRun:
         return [CurvePoint(step=step, error=error, loss=loss) for (step, error), (_, loss) in pairs]
 
     def rate_drops(self) -> tuple[int, ...]:
-        """Return the steps after which the learning rate dropped abruptly."""
+        """Return the steps after which the learning rate was lower at once."""
         return self.document.rate_drops
 
 

@@ -1,11 +1,11 @@
 """A run on disk: what is in its folder, and how it is opened, created and completed.
 
-config.json         the whole configuration, enough to repeat the run
+config.json         the whole configuration: repeats the run
 environment.json    where it ran (one entry per start), and which data it saw
 metrics.jsonl       training and monitored errors by step; equal bytes for equal runs
 timing.jsonl        seconds by step
 checkpoints/        the last, the one before it, the best
-split.csv           which image files were in which split (for image files only)
+split.csv           which image files were in which split (data that is files)
 skipped.csv         which were left out, and why
 result.json         the final counts, each with split and protocol   } at the end
 model.safetensors   the model file                                   }
@@ -33,8 +33,7 @@ from reslab.artifacts.upgrade import FORMAT_VERSION
 from reslab.errors import RunError, UsageError
 from reslab.system.files import read_json, sweep_temporaries, write_atomically
 
-# files of a new run, in the order in which they are written
-_FIRST, _BETWEEN, _LAST = "environment.json", ("split.csv", "skipped.csv"), "config.json"
+_FIRST, _BETWEEN, _LAST = "environment.json", ("split.csv", "skipped.csv"), "config.json"  # in which a run is made
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Documents of earlier format versions, turned into today's form before they are read.
 
-Version 1 was used before the first release. A config document is upgraded by `reslab.config`, which knows
+Version 1 is that of the days before the first release. A config document is upgraded by `reslab.config`, which knows
 its settings.
 """
 
@@ -30,7 +30,7 @@ def upgrade(values: Any, kind: Kind) -> Any:
         case "record":
             return _record(values)
         case "result":
-            # version 1 did not record whether a checkpoint holds the same weights
+            # whether a checkpoint holds the same weights was left to the config
             return {**values, "is_checkpoint": False}
         case "judgement" | "test_uses":
             return values
@@ -57,7 +57,7 @@ def _model(values: Any) -> Any:
 
 
 def _checkpoint(values: Any) -> Any:
-    fields = {key: value for key, value in values.items() if key not in ("step", "best_step")}  # `train` has them too
+    fields = {key: value for key, value in values.items() if key not in ("step", "best_step")}  # they are train's
     return {**fields, "learning_rate": {"schedule": None, "warmup": None, **values["learning_rate"]}}
 
 
@@ -65,12 +65,12 @@ def _record(values: Any) -> Any:
     final = {split: dict(counts) for split, counts in values["final"].items()}
     protocol = ""
     for counts in final.values():
-        protocol = counts.pop("protocol")  # the same for every split
+        protocol = counts.pop("protocol")  # the same of all
         counts["error"] = error_percent(counts["correct"], counts["total"])
     missing = {"weights": None, "model_sha256": None, "loss_curve": None, "seconds": None}
     return {
         **missing,
-        **{key: value for key, value in values.items() if key != "test"},  # a copy of final.test
+        **{key: value for key, value in values.items() if key != "test"},  # it is final.test
         "dataset": {"skipped": 0, **values["dataset"]},
         "protocol": protocol,
         "final": final,
@@ -81,7 +81,7 @@ def _record(values: Any) -> Any:
 
 
 def _rate_drops(record: Any) -> Any:
-    """Return the exact steps of a step schedule, for which some records name the logged windows instead."""
+    """Of a step schedule the very steps, where some records name the logged windows."""
     schedule = record["config"]["schedule"]
     if schedule["kind"] != "step":
         return record["rate_drops"]

@@ -51,7 +51,7 @@ def check_classes(config: DataConfig, train: Dataset) -> None:
 
 
 def check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -> None:
-    """Refuse to hold out a part that the data already has; for files, only say that the size has no effect.
+    """Refuse to hold out a part that the data has of its own; for files, only say that the size has no effect.
 
     Args:
         split: The part's name.
@@ -67,8 +67,8 @@ def check_held_out(split: str, size: int, own: Dataset | None, train: Dataset) -
     has = f"data.{split}_size is {size}, but {train.name} has a {split} part of its own ({len(own):,} images)"
     if isinstance(train, ArrayDataset):
         raise UsageError(f"{has}, so nothing can be held out for it. Leave the setting out, or set it to 0.")
-    # no error: recipes for image folders have a size in case a folder lacks the part
-    log.info("%s: that part is used, and nothing is held out for it.", has)
+    # no error: recipes for image folders carry a size for folders without the part
+    log.info("%s: that is used, and nothing is held out for it.", has)
 
 
 def check_views(config: DataConfig, train: Dataset) -> None:
@@ -140,7 +140,7 @@ def check_image_size(config: RunConfig, preprocess: PreprocessSpec, train: Datas
 
 
 def _square(config: DataConfig) -> int | None:
-    """Return the side of the square that the network sees of a photo in evaluation."""
+    """Return the side of the square of a photo that evaluation shows."""
     if config.photos.size is None and isinstance(config.augment, ScaleCrop | ResizedCrop):
         return config.augment.crop_size
     return config.photos.size
@@ -154,7 +154,7 @@ def _side(config: RunConfig, train: Dataset) -> int:
 
 
 def warn_of_late_drops(config: RunConfig) -> None:
-    """Warn of milestones that a run never reaches: to shorten a run does not move them."""
+    """Warn of milestones that a run never reaches: fewer iterations do not move them."""
     iterations = config.train.iterations
     if not isinstance(config.schedule, StepDecay):
         return

@@ -22,7 +22,7 @@ _RESIZE_OVER_CROP = 256 / 224  # the centre view's short side over the crop, as 
 
 
 def build_splits(config: DataConfig, *, for_new_run: bool = False) -> Splits:
-    """Open the data; take a validation or test part that is asked for but missing from the training images.
+    """Open the data; hold a test or validation part that is asked for and missing out of the training images.
 
     Args:
         config: Which data, and what is held out of it.
@@ -30,7 +30,7 @@ def build_splits(config: DataConfig, *, for_new_run: bool = False) -> Splits:
             The data of a resumed run, and data to evaluate on, is opened as it is.
 
     Raises:
-        UsageError: A setting of parts or channels does not suit the data; for views see `check_views`.
+        UsageError: The data does not take a setting of its parts or channels; for views see `check_views`.
         RunError: The data is missing or damaged, or nothing can be trained on it.
     """
     splits = open_splits(config.kind, config.path, channels=config.channels, order=config.order)
@@ -70,8 +70,8 @@ def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = N
     """Measure the mean (and deviation) of the training part, or take those of the weights' file.
 
     Args:
-        config: What is subtracted, what is divided by, and the sizes of photos.
-        train: The training part, which determines the size of images in memory.
+        config: What is subtracted and divided by; the sizes of photos.
+        train: The training part; it says the size of images in memory.
         weights: The model file that the run starts from, for `data.mean` "weights".
 
     Raises:
@@ -96,7 +96,7 @@ def build_preprocess(config: DataConfig, train: Dataset, weights: str | None = N
 
 
 def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
-    """Return a spec with the sizes of the run, which leaves the values of images as they are."""
+    """Return the sizes of the run, with nothing subtracted and nothing divided."""
     if isinstance(train, ArrayDataset):
         (height, width), short_side, resize_mode = train.images.shape[-2:], None, "crop"
     else:
@@ -115,7 +115,7 @@ def _flat_preprocess(config: DataConfig, train: Dataset) -> PreprocessSpec:
 
 
 def largest_short_side(config: DataConfig) -> int | None:
-    """Return the largest size to which a photo's shorter side is resized, in training or evaluation; None if never."""
+    """Return the longest that the shorter side of a photo is made, in training or evaluation; None if it never is."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         return None
     photos = config.photos
@@ -128,12 +128,12 @@ def largest_short_side(config: DataConfig) -> int | None:
 def _has_several_sizes(config: DataConfig, size: int) -> bool:
     """Whether there are views of other sizes than the evaluation's, for which a mean image has no values."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
-        return False  # images in memory become smaller after the mean has been subtracted
+        return False  # images in memory become smaller after the mean was subtracted
     return config.initial_size is not None or size != config.augment.crop_size
 
 
 def _photo_view(config: DataConfig, train: Dataset) -> tuple[int, int | None]:
-    """Return the side of the square that the network sees in evaluation, and the shorter side before the crop."""
+    """Return the side of the square that evaluation shows, and the shorter side it is cropped from, if it is."""
     if not isinstance(config.augment, ScaleCrop | ResizedCrop):
         raise UsageError(
             f"data.augment.kind is {config.augment.kind!r}, but {train.name} has photos of any size: use 'scale_crop' "

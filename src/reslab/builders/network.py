@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def choose_engine(
     config: RunConfig, preprocess: PreprocessSpec, device: torch.device, world: World, *, before: Engine | None = None
 ) -> Engine:
-    """Choose how this machine computes the network: by the config, and by measurement where the config leaves it open.
+    """Choose how the network is computed here: as the config says, and what it leaves open as measured.
 
     Several processes would disturb each other's measurement and pick differently, so they follow the rule for long
     runs without measuring.
@@ -32,7 +32,7 @@ def choose_engine(
         preprocess: The sizes of the images.
         device: What the network is computed on.
         world: This process's place among all.
-        before: The engine of the run's last session, used again if this machine still has it.
+        before: The engine of the run's last session, kept where this machine still has it.
 
     Raises:
         UsageError: `compute` asks for a kernel that this network cannot use.
@@ -69,7 +69,7 @@ def _why_no_kernel(config: RunConfig, batch_size: int) -> str | None:
     if config.model.norm != "batch" or config.model.family == "vgg":
         return "this network has no batch norm"
     if config.batch_norm.frozen:
-        return "batch_norm.frozen is true: the kernel is for batch norm that takes its statistics from the batch"
+        return "batch_norm.frozen is true: the kernel is of batch norm that takes its statistics from the batch"
     if size is not None and batch_size > size:
         return f"batch_norm.group_size is {size}: the kernel takes its statistics over the whole batch of {batch_size}"
     return None

@@ -39,12 +39,12 @@ def build_stream(
     Args:
         config: Order, augmentation, sizes and mixing.
         train: The training part.
-        preprocess: How images are normalised.
+        preprocess: What images are normalised by.
         device: Where the batches are needed.
         world: Which part of each batch is this process's.
 
     Raises:
-        UsageError: The augmentation, a size or mixing does not suit the data.
+        UsageError: The data does not take the augmentation, a size, or mixing.
     """
     normalize = Normalizer(preprocess, device)
     share = _Share(

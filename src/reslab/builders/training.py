@@ -61,7 +61,7 @@ def _build_warmup(warmup: Warmup) -> schedules.Factor | ErrorWarmup:
 
 
 def build_optimizer(config: RunConfig, model: Network) -> torch.optim.Optimizer:
-    """Build the optimizer over all trainable parameters of the network."""
+    """Build the optimizer over all parameters of the network that train."""
     match config.optim:
         case Sgd() as optim:
             return make_sgd(

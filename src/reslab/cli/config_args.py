@@ -70,7 +70,7 @@ def read_settings(
     data_kind: str | None = None,
     weights: str | None = None,
 ) -> Settings:
-    """Return the changes that a command's words make; where several change one setting, the last applies.
+    """Return the changes that a command's words make; of several to one setting the last applies.
 
     Args:
         overrides: Words like --optim.lr 0.05, which apply after the file.
@@ -94,7 +94,7 @@ def read_settings(
 
 
 def _with_local_weights(changes: "Mapping[str, Setting]") -> "Mapping[str, Setting]":
-    """Replace weights that are a finished run's folder or a name on the Hugging Face hub by a model file's path."""
+    """Let weights be a model file: that of a finished run's folder, or one converted from the Hugging Face hub."""
     from reslab.weights.hub import convert_into_cache, is_hub_name
 
     weights = changes.get("weights")
@@ -157,7 +157,7 @@ def choose_config(recipe: str | None, settings: Settings, *, run: Path | None = 
         run: The run folder to resume, if there is one.
 
     Raises:
-        UsageError: Neither a recipe nor a run is named, or there is no such recipe.
+        UsageError: Neither a recipe nor a run is named, or the recipe is not one.
     """
     if recipe is not None:
         return settings.apply(_named_config(recipe))
@@ -169,7 +169,7 @@ def choose_config(recipe: str | None, settings: Settings, *, run: Path | None = 
 
 
 def read_config(run: Path) -> "RunConfig":
-    """Return the config of a run folder, or of a folder whose seeds share one config."""
+    """Return the config of a run folder, or of a folder that seeds with one config share."""
     from reslab.artifacts.run_folder import RunFolder
     from reslab.config import from_dict
 

@@ -22,7 +22,7 @@ def plan_config(
 
     Args:
         settings: What the user sets; the plan takes batch size, channels, device and weights from them.
-        model: A network's name. For this and the next two, None lets the plan choose.
+        model: A network's name; None lets the plan choose, as it does below.
         epochs: How many times the network sees every training image.
         size: Side of the pictures that the network sees in evaluation, in pixels.
 
@@ -67,8 +67,8 @@ def plan_config(
 def _check(settings: Settings, options: "FolderOptions") -> None:
     """Check the settings as far as possible before the photos are read.
 
-    The settings that the plan uses are checked completely. Of the others only the form can be checked: which of their
-    values are allowed may depend on the plan.
+    The settings that the plan uses are checked for good. Others can only be checked for their form: whether their
+    values are allowed can depend on the plan.
     """
     from reslab.config import check_form, override
     from reslab.recipes.folder import NOMINAL, plan_folder

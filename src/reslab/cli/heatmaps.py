@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_COMPRESSION = 3  # Pillow's default, 6, makes a photo 3 % smaller and takes three times as long
+_COMPRESSION = 3  # Pillow's 6 saves 3 % of a photo's bytes more and takes three times as long
 _LONGEST_NAME = 200  # in bytes; file systems take 255, some of which the temporary name needs
 
 
 class HeatFolder:
     """Where heat maps go, and under which names.
 
-    A picture found in a folder that was named on the command line keeps its place below that folder. A picture named by
-    its own path keeps this path if it is relative and does not lead upwards, else only its file name. Then .png is
-    added. If two pictures would get the same name (also in a file system that does not distinguish a from A), the later
-    one gets a number; a picture that comes twice has one heat map.
+    A picture in a folder of the command keeps its place below that folder. One named by its own path keeps the path if
+    it is relative and does not lead upwards, else only its name. To that, .png is added. Of two pictures that would get
+    the same name (also in a file system that does not distinguish a from A) the later gets a number; a picture that
+    comes twice has one heat map.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Check the folder, which is made when the first heat map is written.
+        """Check the folder, which is made with its first heat map.
 
         Args:
             folder: Where the heat maps go.
-            names: The files and folders that were named on the command line, without -.
+            names: The files and folders of the command, without -.
 
         Raises:
             UsageError: The heat maps would mix with the pictures.
@@ -61,7 +61,7 @@ class HeatFolder:
         """Note which pictures come next, for the names of their heat maps.
 
         Args:
-            pictures: Paths, each with the folder on the command line in which it was found, if any.
+            pictures: Paths, each with the folder of the command that it is in, if any.
 
         Yields:
             The paths.

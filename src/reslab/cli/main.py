@@ -61,7 +61,7 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 failure, 2 usage, 130 interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are not valid text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that no text has
         sys.stdout.reconfigure(errors="backslashreplace")
     with _notes_on_stderr():
         return _run(arguments)
@@ -85,7 +85,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         check_words(sys.argv[1:] if arguments is None else arguments)
         return app(arguments, exit_on_error=False, result_action="return_value") or 0
-    except CycloptsError:  # already printed, with a suggestion
+    except CycloptsError:  # already printed, with what was meant
         return EXIT_USAGE
     except UsageError as error:
         return _say(error, EXIT_USAGE)
@@ -119,8 +119,8 @@ def _say(error: object, code: int) -> int:
 
 def main() -> None:
     """The console script."""
-    # Pillow names no file in its warnings; real damage is found when the pixels are read
+    # Pillow names no file in its warnings; what of it matters is found when the pixels are read
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    signal.signal(signal.SIGTERM, _interrupt)  # training and parallel jobs replace this handler
+    signal.signal(signal.SIGTERM, _interrupt)  # training and jobs side by side put handlers of their own in its place
     end_with_parent()
     sys.exit(run())

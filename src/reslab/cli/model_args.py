@@ -1,4 +1,4 @@
-"""What the evaluation commands work on: a run folder or a model file, and its data."""
+"""What evaluating commands work on: a run folder or a model file, and its data."""
 
 import logging
 from collections import Counter
@@ -159,8 +159,8 @@ def used_by_run(model: Path, dataset: "Dataset") -> "Counter[str]":
 def is_test_use(model: Path, dataset: "Dataset", split: str, data: Path | None) -> bool:
     """Return whether an evaluation uses the test set of the model's run.
 
-    It does if the split is called "test" or holds test images of the run. In data other than the run's, a split called
-    "test" counts only if some of its images have the class and file name of one of the run's test images.
+    It does if the split is called "test" or holds test images of the run. Of other data, a split called "test" counts
+    only if some of its images have class and file name of a test image of the run.
 
     Args:
         model: The model file.

@@ -13,7 +13,7 @@ RENAMED_FLAGS = {
     "predict": {"--fit": "it is now --resize-mode."},
     "evaluate": {"--fit": "it is now --resize-mode."},
     "train": {
-        "--model": "the recipe determines the network. For photos of your own: reslab train-folder DATA --model NAME",
+        "--model": "a recipe's name says its network. For photos of your own: reslab train-folder DATA --model NAME",
         "--epochs": "use --train.iterations. For photos of your own: reslab train-folder DATA --epochs N",
         "--size": "use --data.augment.crop_size. For photos of your own: reslab train-folder DATA --size PIXELS",
     },

@@ -15,12 +15,12 @@ log = logging.getLogger("reslab.cli")
 
 
 def note_test_use(model_path: Path, scores: "Scores", command: str) -> None:
-    """Record a use of the test set if the model file lies in a run folder; warn if that folder cannot be written to.
+    """Record that the test set was used, if the model file lies in a run folder; a run that others own stays as it is.
 
     Args:
         model_path: The model file.
         scores: What it scored on the test set.
-        command: The command line that was typed.
+        command: What was typed.
     """
     from reslab.artifacts.documents import TestUse
     from reslab.artifacts.run_folder import RunFolder

@@ -59,7 +59,7 @@ def started_seeds(seeds: Sequence[int], folder: Path, *, resume: bool) -> set[in
 
     Args:
         seeds: The seeds to train.
-        folder: The folder of all seeds.
+        folder: The folder of all.
         resume: Whether runs are to be resumed.
 
     Raises:
@@ -113,7 +113,7 @@ def train_seeds(
     Args:
         words: What the commands have in common after `reslab train`.
         seeds: The seeds to train, each into its folder below `folder`.
-        folder: The folder of all seeds.
+        folder: The folder of all.
         started: Those to resume.
         jobs: How many train at a time.
     """

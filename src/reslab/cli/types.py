@@ -26,6 +26,6 @@ def _parse_whole_number(_: object, tokens: Sequence[Token]) -> int:
 WholeNumber = Annotated[int, Parameter(converter=_parse_whole_number)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]  # a flag without a value, off unless given
 JsonSwitch = Annotated[bool, Parameter(negative=(), show_default=False, group=OUTPUT)]
-# the word after the verb; a flag in its place is accepted, so that the error can say what comes first
+# a first word; a flag in its place is taken for it, so that the error can say what comes first
 FirstWord = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 Overrides = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]  # --part.name VALUE, for the config

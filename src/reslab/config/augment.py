@@ -26,7 +26,7 @@ class PadCrop:
         fill: What the padding holds: "mean" pads with zero after the mean is subtracted (as fb.resnet.torch), "black"
             before, "reflect" mirrors the image at its border.
         flip_order: "random" draws for each image and epoch. "alternating" draws once for each image, then flips it in
-            every second epoch, so that two epochs show every image in both orientations (Jordan 2024).
+            every second epoch, so that two epochs show both sides of all images (Jordan 2024).
         cutout_size: Side of a square at a random place that is set to the mean, in pixels (DeVries and Taylor 2017);
             0 for none.
     """
@@ -72,13 +72,13 @@ class ScaleCrop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResizedCrop:
-    """Resize a random part of each photo to a square, flip half of the photos (Szegedy et al. 2015).
+    """Resize a random part of the photo to a square, flip half of them (Szegedy et al. 2015).
 
     Attributes:
         kind: "resized_crop".
         crop_size: Side of the square, in pixels.
         min_area: Smallest fraction of the photo's area that is shown.
-        max_aspect: Largest aspect ratio of the part, as width over height or height over width.
+        max_aspect: Longest shape of the part, as width over height or height over width.
         flip: Whether to mirror half of the photos.
         color_std: Standard deviation of the PCA colour augmentation (paper ref. 21: 0.1); 0 for none.
         randaugment_ops: Number of random operations on colour and geometry for each photo (Cubuk et al. 2020); 0 for

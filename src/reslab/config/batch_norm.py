@@ -16,7 +16,7 @@ class BatchNormConfig:
             batch (its micro-batch, if gradients are accumulated).
         sync: Take statistics over all processes (CUDA only).
         frozen: Normalise by the running statistics in training too, and keep them; scales and shifts still train.
-        reestimate_batches: Before the final evaluation, replace the running statistics with the plain average over
+        reestimate_batches: Before the final evaluation, replace the running statistics by the plain average over
             this many training batches; 0 leaves them.
     """
 

@@ -9,7 +9,7 @@ from .checks import require
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoConfig:
-    """Configure how photos are read, and how evaluation shows them; not used for images in memory.
+    """Configure how photos are read, and how evaluation shows them; images in memory take none of it.
 
     Attributes:
         size: Side of the square that evaluation shows, in pixels; None: the training crop.
@@ -55,7 +55,7 @@ class DataConfig:
             first convolution the network's output does not depend on it.
         initial_size: Side of the training images at the start of the run, in pixels; None: full size from the start.
             Smaller images cost less, and coarse structure can be learned from them.
-        full_size_from: Fraction of the run after which images have full size; until then they grow in equal steps.
+        full_size_from: Fraction of the run after which images have full size; until then it grows in equal steps.
         sampling: "natural" shows every image once in an epoch, "balanced" shows every class equally often.
         mixup_alpha: Parameter of the Beta distribution from which mixup draws the weight of an image (Zhang et al.
             2018); 0 does not mix. The training error is then that of the label with the larger weight.

@@ -31,8 +31,8 @@ def from_dict(values: Mapping[str, JsonValue]) -> RunConfig:
     """Return the config that `to_dict` wrote.
 
     Args:
-        values: Nested JSON values. A key "format_version" says which version they were written in: version 1 is
-            upgraded, and data without an order keeps its archive's. Without the key the current version is assumed.
+        values: Nested JSON values. A key "format_version" says by which version they were written: version 1 is
+            upgraded, and data without an order keeps its archive's. Without the key they are of today.
 
     Raises:
         UsageError: A key or a value is wrong (the first is named), or the format version is unknown.
@@ -52,7 +52,7 @@ def override(config: RunConfig, *changes: Mapping[str, Setting]) -> RunConfig:
     Args:
         config: The config to start from; it stays as it is.
         changes: Nested settings, for example `{"optim": {"lr": 0.05}}`; where several set the same, the last wins.
-            Another `kind` replaces the whole part with that kind's defaults. The text "none" stands for None where a
+            Another `kind` replaces the whole part by that kind's defaults. The text "none" stands for None where a
             setting may be None (`train.grad_clip_norm`, `train.ema_decay`, ...).
 
     Returns:
@@ -66,7 +66,7 @@ def override(config: RunConfig, *changes: Mapping[str, Setting]) -> RunConfig:
 
 
 def check_form(config: RunConfig, *changes: Mapping[str, Setting]) -> None:
-    """Check only names and types of changes, while other settings that they depend on are not known yet.
+    """Check names and types of changes alone, where the settings that they depend on are still open.
 
     Args:
         config: A config that has the parts to be changed.
@@ -160,7 +160,7 @@ def _validate(values: dict[str, JsonValue]) -> RunConfig:
 
 
 def _as_json(values: dict[str, JsonValue]) -> str:
-    """Return JSON text, from which pydantic accepts lists for tuples and dicts for dataclasses even in strict mode."""
+    """Return JSON, because there a list is a tuple and a dict a dataclass even in strict mode."""
     try:
         return json.dumps(values, allow_nan=False)
     except ValueError:

@@ -30,8 +30,8 @@ class RunConfig:
         optim: The optimizer, one of several kinds.
         schedule: The learning rate over the run, one of several kinds.
         warmup: The learning rate at the beginning, one of several kinds.
-        weights: Model file of the same network, whose weights training starts from instead of the initialisation. In
-            the head, the rows of classes that the data also has are kept, matched by name.
+        weights: Model file of the same network, whose weights training starts from instead of the initialisation. The
+            head keeps the rows of classes that the data has too, by name.
         seed: Seed of the initialisation, of the order of the images and of their augmentation.
     """
 
@@ -101,11 +101,11 @@ class RunConfig:
             return
         if self.model.norm == "none":
             raise UsageError(
-                "optim.kind 'muon' keeps weights at a fixed norm, which needs batch norm after them, but model.norm "
+                "optim.kind 'muon' keeps weights at a fixed norm, which needs a batch norm behind them, but model.norm "
                 "is 'none'; use optim.kind='sgd'."
             )
         if self.batch_norm.frozen:
             raise UsageError(
-                "optim.kind 'muon' keeps weights at a fixed norm, which needs batch norm after them that is not "
+                "optim.kind 'muon' keeps weights at a fixed norm, which needs a batch norm behind them that is not "
                 "frozen; use optim.kind='sgd' or batch_norm.frozen=false."
             )

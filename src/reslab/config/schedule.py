@@ -82,7 +82,7 @@ class OneCycle:
 
     Attributes:
         kind: "one_cycle".
-        pct_start: Fraction of the run in which the learning rate rises, between 0 and 1.
+        pct_start: Fraction of the run that rises, between 0 and 1.
         start_factor: Learning rate at the start, relative to the peak.
         final_factor: Learning rate at the end, relative to the peak.
     """

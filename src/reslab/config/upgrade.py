@@ -1,4 +1,4 @@
-"""Upgrade earlier configs: renamed settings, and the order of archives. Tell users of an old name the new one."""
+"""Earlier configs become configs of today: renamed settings, and the order of archives; old names are answered."""
 
 import json
 from collections.abc import Mapping
@@ -37,13 +37,13 @@ RENAMED = {
     "schedule.min_improvement": "schedule.min_delta",
     "schedule.rise": "schedule.pct_start",
 }
-ONLY_OF_KIND = {"schedule.factor": "step"}  # in the other kinds of the part, the old name is still in use
+ONLY_OF_KIND = {"schedule.factor": "step"}  # in the other kinds of the part, the old name is the name of today
 _ARCHIVES = ("auto", "cifar10", "cifar100", "idx")  # kinds of data that may come in a file's order
 NEW_VALUES: dict[str, dict[str, JsonValue]] = {"train.bn": {"batch": False, "frozen": True}}
 
 
 def upgrade(config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return a config of format version 1 with the current names and values; missing settings stay missing."""
+    """Return a config of format version 1 with the names and values of today; what it lacks, it still lacks."""
     upgraded = _copy(config)
     for old, new in RENAMED.items():
         part_name, _, name = old.partition(".")
@@ -83,7 +83,7 @@ def _copy(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _part_at(values: dict[str, JsonValue], path: list[str]) -> dict[str, JsonValue]:
-    """Return the part at `path`, created if it is missing."""
+    """Return the part at `path`, made where it is missing."""
     for key in path:
         part = values.setdefault(key, {})
         values = part if isinstance(part, dict) else {}

@@ -44,7 +44,7 @@ class Mixing:
         else:
             images = batch.images * lam + batch.images.roll(1, 0) * (1 - lam)
         labels, others = batch.labels, batch.labels.roll(1, 0)
-        if lam < 0.5:  # errors are counted against `labels`, which must therefore be what a perfect network answers
+        if lam < 0.5:  # errors are counted by `labels`, which must be the answers of a perfect network
             labels, others, lam = others, labels, 1 - lam
         return replace(batch, images=images, labels=labels, other_labels=others, lam=lam)
 

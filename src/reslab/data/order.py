@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .draws import CLASS_ORDER, MEMBER, ORDER, draw_bits, permutation
 
-# (start, stop) -> (epoch, index), int64 [stop - start] each; no pair occurs twice
+# (start, stop) -> (epoch, index), int64 [stop - start] each; no pair comes twice
 Order = Callable[[int, int], tuple[Tensor, Tensor]]
 
 
@@ -39,7 +39,7 @@ def sample_positions(seed: int, length: int, start: int, stop: int) -> tuple[Ten
 
 
 def natural_order(seed: int, length: int) -> Order:
-    """Show every sample once in each epoch, in a different order for each epoch.
+    """Show every sample once in each epoch, in an order of the epoch's own.
 
     Args:
         seed: The run's seed.
@@ -52,7 +52,7 @@ def natural_order(seed: int, length: int) -> Order:
 
 
 def balanced_order(seed: int, labels: Tensor) -> Order:
-    """Show every class once in each round, and all samples of a class before any of them is repeated.
+    """Show every class once in each round, and every sample of a class once before any of it again.
 
     The epoch of a sample then counts how often its class has been shown completely.
 

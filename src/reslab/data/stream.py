@@ -64,7 +64,7 @@ def growing_size(first: int, full: int, until_step: int, multiple: int = 4) -> C
 
 
 class Stream:
-    """Base of all streams: step s takes samples [s B, (s + 1) B) for batch size B.
+    """Base of all streams: step s is samples [s B, (s + 1) B) for batch size B.
 
     Rank r of W takes the r-th of W equal parts of each batch, so the global batches are the same for any world size.
 

@@ -6,7 +6,7 @@ from reslab.errors import RunError, UsageError, counted, did_you_mean
 from reslab.system import environment
 from reslab.system.environment import Cuda, Machine, cpu_flags, onednn_limit
 
-# limits with which oneDNN computes bfloat16 by float32 or by plain loops: 3 to 10 times slower than float32
+# limits of oneDNN below which it computes bfloat16 by float32 or by plain loops: 3 to 10 times slower than float32
 _LIMITS_WITHOUT_BF16 = {"sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core", "avx512_core_vnni"}
 _LIMITS_WITHOUT_AMX = {*_LIMITS_WITHOUT_BF16, "avx512_core_bf16", "avx512_core_fp16", "avx10_1_512", "avx10_2"}
 

@@ -183,7 +183,7 @@ def make(engine: str, model: Network, example: Tensor) -> Forward:
 
 
 def _check_logits(logits: Tensor, shape: tuple[int, int]) -> None:
-    # on a processor without the chosen precision, some engines return nothing, which would count as the fastest
+    # some engines answer nothing at once where the processor lacks what they were set to: the fastest, if it counted
     if tuple(logits.shape) != shape:
         raise ValueError(f"it returns logits of shape {list(logits.shape)}, not {list(shape)}")
 

@@ -32,7 +32,7 @@ def race(
         candidates: By name, a function that makes the call to time.
         device: Where the calls compute.
         images: Images that one call computes.
-        rounds: Calls of each candidate, including the one that warms up.
+        rounds: Calls of each candidate, with the one that warms up.
         far_behind: A candidate that takes more than this many times the fastest one's seconds is not called again.
         pause_seconds: Rest before each call, for engines whose threads keep spinning and would slow the next one.
 

@@ -24,9 +24,8 @@ def cached_rates(
 ) -> dict[str, float]:
     """Return the rates that were measured for the same facts on this machine before, or measure and cache them.
 
-    When several processes want the same rates at once, one measures and the others wait for its result. If all
-    measured at the same time, they would disturb each other, and could pick different engines for runs that are
-    compared.
+    When several processes want the same rates at once, one measures and the others wait for its result. Measuring at
+    the same time, they would disturb each other, and the seeds of one table could be computed in different ways.
 
     Args:
         kind: The folder of the cache.
@@ -70,7 +69,7 @@ def _keep(path: Path, rates: dict[str, float]) -> None:
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold the lock of a cached file; go on without it if the cache cannot be written."""
+    """Hold the lock of a cached file; without a lock where the cache cannot be written."""
     lock = FileLock(path.with_suffix(".lock"))
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from .race import race
 from .rate_cache import cached_rates
 
 COMPILE_FROM_ITERATIONS = 5000  # compiling costs about as much as some hundred steps
-MEASURE_FROM_ITERATIONS = 2000  # measuring costs about as much as a dozen steps
+MEASURE_FROM_ITERATIONS = 2000  # measuring costs about a dozen
 _ROUNDS = 5
 _FAR_BEHIND = 1.3  # an engine that takes this many times the best one's seconds gets no further round
 _MEASURED_BLOCKS = 2  # in each stage
@@ -78,7 +78,7 @@ def candidates(
         RunError: This machine cannot do what a setting asks for; the message says why.
     """
     _check_together(fused_norm, compile, has_blocks)
-    # the compiler would replace the kernel that was asked for with its own
+    # the compiler would replace the kernel that was asked for by its own
     compiles = _compile_choices(compile, device, iterations) if has_blocks and fused_norm != "on" else [False]
     kernels = _kernel_choices(fused_norm, device)
     engines = []
@@ -121,7 +121,7 @@ def _kernel_choices(choice: str, device: torch.device) -> list[bool]:
 
 
 def _compile_choices(choice: str, device: torch.device, iterations: int) -> list[bool]:
-    """Put the rule's choice first: eager oneDNN was faster on CPUs without AMX (docs/lab-notes.md, 2026-11-21)."""
+    """The first is what a rule says: on CPUs without AMX, eager oneDNN was faster (docs/lab-notes.md, 2026-11-21)."""
     has_triton = device.type != "cuda" or find_spec("triton") is not None
     has_compiler = compiler() is not None and has_triton  # a GPU's kernels are launched by compiled code too
     if choice == "on" and not has_compiler:
@@ -180,7 +180,7 @@ def pick(
 
 
 def _stand_in(spec: ModelSpec) -> ModelSpec:
-    """Return a network with fewer of the same blocks: it ranks the engines alike, in less time and memory."""
+    """Return a network of the same layers, but fewer: engines rank alike on it, in less time and memory."""
     return replace(spec, num_blocks=tuple(min(number, _MEASURED_BLOCKS) for number in spec.num_blocks))
 
 

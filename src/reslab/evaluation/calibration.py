@@ -11,7 +11,7 @@ from reslab.errors import UsageError
 
 from .intervals import Interval, wilson
 
-TEMPERATURES = (0.02, 50.0)  # bounds of a fit: if every answer is correct, the lower the temperature the better
+TEMPERATURES = (0.02, 50.0)  # a fit ends here: answers that are all right have no best temperature above 0
 
 _TINY = torch.finfo(torch.float32).tiny  # the least probability that counts; its logarithm is -87.3
 _ROWS_AT_ONCE = 8192
@@ -19,15 +19,15 @@ _ROWS_AT_ONCE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The samples whose confidence is in (low, high]; the first bin includes 0.
+    """The samples whose confidence is in (low, high]; the first bin has 0 too.
 
     Attributes:
         low: The bin's lower end.
         high: Its upper end.
         count: Samples in the bin.
-        confidence: Their mean confidence; None for an empty bin, as are the next two.
-        accuracy: The fraction of them that is answered correctly.
-        interval: Wilson's 95 % interval of the accuracy.
+        confidence: Their mean confidence; None for an empty bin, as in the next two.
+        accuracy: The fraction of them that is right.
+        interval: Wilson's interval of 95 % of that.
     """
 
     low: float
@@ -43,13 +43,13 @@ class Calibration:
     """How well probabilities are calibrated; errors are fractions of 1.
 
     Attributes:
-        total: Number of samples.
+        total: Answers.
         ece: Expected calibration error, the sum over bins of count / n x |accuracy - confidence| (Guo et al. 2017,
             Eq. 3).
         mce: Maximum calibration error, the largest |accuracy - confidence| of a bin that is not empty (their Eq. 5).
         brier: Mean over samples of the sum over classes of (probability - [class is the label])^2 (Brier 1950), from 0
             to 2.
-        nll: Mean negative logarithm of the label's probability, in nats; a probability below 1.2e-38 counts as 1.2e-38.
+        nll: Mean negative logarithm of the label's probability, in nats; a probability below 1.2e-38 counts as that.
         bins: The bins of the reliability diagram.
     """
 
@@ -62,7 +62,7 @@ class Calibration:
 
 
 def measure_calibration(probabilities: Tensor, labels: Tensor, num_bins: int = 15) -> Calibration:
-    """Measure how well probabilities are calibrated; confidence is the probability of the most probable class.
+    """Measure how well probabilities are calibrated; confidence is that of the most probable class.
 
     Args:
         probabilities: [n, num_classes], rows that sum to 1.
@@ -147,11 +147,11 @@ def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
     """Fit the temperature with the least negative log-likelihood on validation samples (Guo et al. 2017).
 
     Fitted in float64: the likelihood is convex in 1/T, and Newton's method, kept inside a bracket, finds the zero of
-    its derivative. If every answer is correct, or the probabilities are no better than equal ones, the best value is
-    an end of `TEMPERATURES`.
+    its derivative. Answers that are all right (or no better than the opposite) have their best value at an end of
+    `TEMPERATURES`.
 
     Args:
-        probabilities: At temperature 1, [n, num_classes]; of one view or averaged over several.
+        probabilities: At temperature 1, [n, num_classes]; of one view or averaged.
         labels: int64 [n].
 
     Raises:
@@ -177,7 +177,7 @@ def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
 
 
 def _slope(probabilities: Tensor, labels: Tensor, inverse: float) -> tuple[float, float]:
-    """Return the first and the second derivative of the mean negative log-likelihood in the inverse temperature.
+    """Return the first and the second derivative of the mean negative log-likelihood by the inverse temperature.
 
     With s = log p and q = softmax(s / T) they are E_q[s] - s_label and the variance of s under q.
     """

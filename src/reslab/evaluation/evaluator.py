@@ -40,7 +40,7 @@ def view_logits(
     Args:
         model: The network; not changed.
         dataset: The samples.
-        preprocess: How images become the network's input.
+        preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
         batch_size: How many views of the model's own input size make a batch. Views of other sizes are batched so that
             no batch has more pixels than that; a single view with more pixels is a batch by itself.
@@ -85,7 +85,7 @@ def evaluate(
     Args:
         model: The network, on its device; not changed.
         dataset: The samples; their labels must use the network's class numbers.
-        preprocess: How images become the network's input.
+        preprocess: How the network takes its images.
         batch_size: How many images go through the network together.
         world: The processes that share the samples; by default, this one alone.
 
@@ -131,7 +131,7 @@ def predict_split(
     Args:
         model: The network, on its device; not changed.
         dataset: The samples of one split.
-        preprocess: How images become the network's input.
+        preprocess: How the network takes its images.
         protocol: Which views to use; by default those of "center", one per sample.
         split: The split's name, which the predictions keep.
         batch_size: How many views of the model's own input size make a batch. Views of other sizes are batched so that

@@ -1,4 +1,4 @@
-"""How far a score may be off because the samples are a random draw: Wilson's interval and the bootstrap."""
+"""How far a score may be off because the samples are a draw: Wilson's interval and the bootstrap."""
 
 import math
 from collections.abc import Callable
@@ -18,12 +18,12 @@ _NUMBERS_AT_ONCE = 2**21  # drawn counts in memory
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval.
+    """An interval of confidence.
 
     Attributes:
         low: Its lower end, in the unit of the score.
         high: Its upper end.
-        level: The confidence level, between 0 and 1.
+        level: The confidence.
         method: How it was computed, in words.
     """
 
@@ -37,9 +37,9 @@ def wilson(count: int, total: int, level: float = 0.95) -> Interval:
     """Return Wilson's score interval (1927) of a proportion, without continuity correction.
 
     Args:
-        count: Samples with the property whose proportion is wanted, such as wrong answers.
+        count: Samples that count.
         total: Samples in all.
-        level: The confidence level, between 0 and 1.
+        level: The confidence.
 
     Returns:
         An interval in [0, 1].
@@ -66,14 +66,14 @@ def bootstrap(
 ) -> Interval:
     """Return the percentile bootstrap interval (Efron 1979) of a score of a confusion matrix.
 
-    To draw the n samples with replacement is to draw the counts of the matrix's cells from a multinomial distribution.
-    The counts are drawn, because this costs only as much as there are cells that are not empty.
+    Samples drawn with replacement fall into the matrix's cells as a multinomial draw of n does, so the cells are drawn,
+    not the samples: the same distribution, for the cost of the cells that are not empty.
 
     Args:
         confusion: int64 [num_classes, num_classes]; row: true class, column: predicted.
         statistic: "error" in %; "balanced_accuracy" or "macro_f1" in [0, 1], as in `scores.ClassScores`.
-        level: The confidence level, between 0 and 1.
-        resamples: Number of draws.
+        level: The confidence.
+        resamples: Draws.
         seed: The same seed gives the same interval.
 
     Raises:

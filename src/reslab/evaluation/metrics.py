@@ -54,7 +54,7 @@ class Evaluation:
 
 
 class Meter:
-    """Sums of loss, errors and samples on the device, read only at the end of a window of steps (no wait before)."""
+    """Sums of loss, errors and samples on the device, read only when a window is over (no wait in between)."""
 
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)

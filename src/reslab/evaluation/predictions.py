@@ -16,7 +16,7 @@ class Predictions:
     Attributes:
         probabilities: float32 [n, num_classes], on the CPU.
         labels: int64 [n].
-        split: The split that the samples belong to.
+        split: Whose samples.
         protocol: How each was shown to the network, in words.
         members: How many networks were averaged.
     """
@@ -37,7 +37,7 @@ class Predictions:
 
     @property
     def are_finite(self) -> bool:
-        """Whether every probability is finite; some are not if a network's logits overflow."""
+        """Whether every probability is a number; not where a network's logits overflow."""
         return bool(self.probabilities.isfinite().all())
 
     def __str__(self) -> str:
@@ -46,14 +46,14 @@ class Predictions:
 
 
 def ensemble(members: Iterable[Predictions]) -> Predictions:
-    """Average several networks' probabilities (the paper's Table 5 has ensembles, but does not say how it averages).
+    """Average several networks' probabilities (the paper's Table 5 has ensembles, and does not say how it averages).
 
     Args:
-        members: Taken one by one, so that a generator keeps no more than two in memory. The networks may
-            use views of different sizes.
+        members: Taken one by one, so that a generator keeps no more than two in memory. Each network may have views of
+            its own sizes.
 
     Raises:
-        UsageError: There are no members, or they differ in samples or classes.
+        UsageError: Without members, or unless all are of the same samples and classes.
     """
     first: Predictions | None = None
     sums, count = torch.empty(0), 0

@@ -69,7 +69,7 @@ class Protocol:
 
         Args:
             dataset: The pictures.
-            spec: How images become the network's input.
+            spec: How the network takes its images.
 
         Returns:
             Words for a report or a record.
@@ -107,7 +107,7 @@ def check_protocol(protocol: Protocol, dataset: Dataset, spec: PreprocessSpec) -
     Args:
         protocol: Which views.
         dataset: The pictures.
-        spec: How images become the network's input.
+        spec: How the network takes its images.
 
     Raises:
         UsageError: The data set has no such views.
@@ -139,7 +139,7 @@ def protocol_views(
     Args:
         protocol: Which views.
         dataset: Whose samples.
-        spec: How images become the network's input.
+        spec: How the network takes its images.
         batch_size: At least 1.
         samples: Positions of the samples, int64 [n]; None for all of them, in order.
 
@@ -195,7 +195,7 @@ def _ten_crops(dataset: FileDataset, spec: PreprocessSpec, chunks: list[Tensor])
 def _multi_scale(
     dataset: Dataset, spec: PreprocessSpec, sides: tuple[int, ...], chunks: list[Tensor], budget: int
 ) -> Iterator[Views]:
-    """Yield the views of all sides, in batches of at most `budget` pixels (height times width, over all views)."""
+    """Yield the views of all sides; together, their pixels (height times width) are at most `budget`."""
 
     def read(path: Path) -> list[Tensor]:
         pixels = decode(path, spec.channels)

@@ -78,11 +78,10 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> T
 class ClassScores:
     """Scores of every class, float64 [num_classes] in [0, 1], and their plain means over classes.
 
-    The means leave out classes without samples, for which recall has no meaning.
+    The means leave out classes without samples, of which nothing can be recalled.
 
     Attributes:
-        precision: Of the samples predicted as this class, the fraction that belongs to it; 0 for a class that is never
-            predicted.
+        precision: Of the samples predicted as this class, the fraction that has it; 0 for a class never predicted.
         recall: Of the samples of this class, the fraction predicted as it; 0 for a class without samples.
         f1: 2 TP / (2 TP + FP + FN), the harmonic mean of both; 0 where that would divide by 0.
         support: Samples of this class, int64.
@@ -141,7 +140,7 @@ class ConfusedPair:
         label: The true class.
         prediction: The predicted class.
         count: How often.
-        share: `count` as a fraction of the true class's samples.
+        share: The same as a fraction of the true class's samples.
     """
 
     label: int

@@ -14,6 +14,8 @@ NET_KINDS = ("plain", "resnet")
 FIGURE_DEPTHS = (20, 32, 44, 56)  # of the paper's Fig. 6, all of which train on a CPU
 Size = Literal["digits", "small", "paper"]
 SIZES: tuple[Size, ...] = ("digits", "small", "paper")
+# by size; what the networks do with earlier seeds was known when the rules were written
+FIRST_SEED: dict[Size, int] = {"digits": 3, "small": 0, "paper": 1}
 _RECIPES = {"digits": digits, "small": cifar_small, "paper": cifar}
 
 

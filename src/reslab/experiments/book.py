@@ -12,11 +12,12 @@ from reslab.errors import RunError
 from reslab.report.figures.style import to_svg
 from reslab.report.html import figure_markup, write_page
 
-from .arms import SIZES, Size
+from .arms import FIRST_SEED, SIZES, Size
 from .catalog import EXPERIMENTS
 from .evidence import AnyEvidence
-from .experiment import AnyExperiment, ResultTable, Verdict
+from .experiment import AnyExperiment, ResultTable
 from .record_store import RecordStore, evidence_path
+from .verdict import Verdict, outcomes_in_words
 from .wording import date_of, provenance_in_words, settings_in_words
 
 VERDICTS_NOTE = (
@@ -45,14 +46,41 @@ class Chapter:
     evidence: AnyEvidence
 
     @cached_property
-    def verdict(self) -> Verdict:
-        return self.experiment.judge(self.evidence)
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each part of the claim."""
+        return tuple(self.experiment.judge(self.evidence))
 
     @property
     def heading(self) -> str:
         """Return "Size small: reproduced"; what is only computed is the same at every size."""
         where = f"Size {self.evidence.size}" if self.evidence.records else "Computed"
-        return f"{where}: {self.verdict.outcome}"
+        return f"{where}: {self.outcome}"
+
+    @property
+    def outcome(self) -> str:
+        """The outcomes in words, for all parts of the claim."""
+        return outcomes_in_words(self.verdicts)
+
+    @property
+    def sentences(self) -> str:
+        """The numbers that the outcomes follow from."""
+        return " ".join(verdict.sentence for verdict in self.verdicts)
+
+    @property
+    def is_after_data(self) -> bool:
+        """Whether the evidence was known when the rule was written."""
+        size = self.evidence.size
+        is_early = bool(self.evidence.records) and self.evidence.document.first_seed < FIRST_SEED[size]
+        orders = {self.evidence.config(arm).data.order for arm in self.evidence.records}
+        return size in self.experiment.rule_after_data or is_early or "archive" in orders
+
+    @property
+    def power(self) -> str:
+        """The half-widths of what was judged, in a sentence; "" where nothing has one."""
+        parts = [verdict.power for verdict in self.verdicts if verdict.power]
+        if not parts:
+            return ""
+        return f"Smallest effects that could be seen (half-widths of the intervals): {'; '.join(parts)}."
 
     @property
     def paper(self) -> str:
@@ -73,7 +101,7 @@ class Chapter:
     def command(self) -> str:
         """What repeats it."""
         count = self.evidence.num_seeds
-        seeds = "" if count in (0, self.experiment.seeds) else f" --seeds {count}"
+        seeds = "" if count in (0, self.experiment.seeds(self.evidence.size)) else f" --seeds {count}"
         return f"reslab reproduce {self.experiment.name} --size {self.evidence.size}{seeds}"
 
     @property
@@ -98,7 +126,7 @@ class Chapter:
     def figure(self) -> Markup:
         """Return the figure as inline SVG to be put on a page; its label states the verdict."""
         name = f"{self.experiment.name}-{self.evidence.size}"
-        label = f"{self.experiment.caption} Verdict: {self.verdict.outcome}. {self.verdict.sentence}"
+        label = f"{self.experiment.caption} Verdict: {self.outcome}. {self.sentences}"
         return figure_markup(to_svg(self.experiment.draw(self.evidence), name, label))
 
 
@@ -163,11 +191,19 @@ def write_book(results: Path, folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class BookPage:
-    """What `book.html` shows: the front page, with a row for each chapter."""
+    """What `book.html` shows: the front page, with a row for each verdict.
+
+    Attributes:
+        title: The page's title.
+        note: What holds for all verdicts.
+        paper: The chapters of the paper's claims.
+        beyond: Those of claims that were made after it.
+    """
 
     title: str
     note: str
-    chapters: tuple[Chapter, ...]
+    paper: tuple[Chapter, ...]
+    beyond: tuple[Chapter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +220,8 @@ def _write_pages(chapters: Sequence[Chapter], folder: Path) -> Path:
     names = list(dict.fromkeys(chapter.experiment.name for chapter in chapters))
     for name in names:
         _write_experiment([chapter for chapter in chapters if chapter.experiment.name == name], folder)
-    page = BookPage("Book of results", VERDICTS_NOTE, tuple(chapters))
+    paper, beyond = (tuple(one for one in chapters if one.experiment.is_beyond is later) for later in (False, True))
+    page = BookPage("Book of results", VERDICTS_NOTE, paper, beyond)
     return write_page("book.html", folder / "index.html", page)
 
 

@@ -17,12 +17,18 @@ from reslab.runs.record import record_of
 from .arms import ArmRun
 from .claims import degradation
 from .evidence import Evidence, EvidenceDocument
-from .experiment import Verdict
 from .record_store import model_hash
 from .runner import ObserverMaker, Runner
+from .verdict import Verdict
 
 log = logging.getLogger(__name__)
 
+_FOUND = {
+    ("plain nets", "reproduced"): "the deeper one trains worse",
+    ("plain nets", "not reproduced"): "the deeper one does not train worse",
+    ("residual nets", "reproduced"): "the deeper one trains as well",
+    ("residual nets", "not reproduced"): "the deeper one trains worse",
+}
 _ROUND_MARGIN = 1.2  # a round may take this much longer than the longest before it
 
 
@@ -31,24 +37,22 @@ class Demo:
     """The finished runs of a demo, seed by seed, and the verdict on them."""
 
     folders: tuple[RunFolder, ...]
-    verdict: Verdict
+    verdicts: tuple[Verdict, ...]
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The verdict in words, whichever way it fell, and the rule behind it."""
+        """The verdicts in words, whichever way they fell, and the rule behind them."""
         seeds = len(self.folders) // len(degradation.judged_arms("digits"))
-        head = {
-            "reproduced": "the deeper plain net trains worse, the deeper residual net does not",
-            "not reproduced": "the deeper plain net does not train worse, or the deeper residual net does",
-            "inconclusive": "one seed has no interval and is only an example; more time or more seeds may decide"
-            if seeds == 1
-            else f"{seeds} seeds do not decide; more time or more seeds may",
-        }[self.verdict.outcome]
-        return (
-            f"{self.verdict.outcome.capitalize()}: {head}.",
-            self.verdict.sentence,
-            degradation.EXPERIMENT.rule,
-        )
+        if seeds == 1:
+            heads = ["One seed has no interval and is only an example: more time or more seeds would decide."]
+        else:
+            heads = [_in_words(verdict) for verdict in self.verdicts]
+        return (" ".join(heads), " ".join(verdict.sentence for verdict in self.verdicts), degradation.GAP_RULE)
+
+
+def _in_words(verdict: Verdict) -> str:
+    found = _FOUND.get((verdict.part, verdict.outcome))
+    return f"{verdict.part.capitalize()}: {verdict.label}{f', {found}' if found else ''}."
 
 
 def run_demo(path: Path, *, minutes: float, max_seeds: int, observe: ObserverMaker) -> Demo:
@@ -86,4 +90,4 @@ def run_demo(path: Path, *, minutes: float, max_seeds: int, observe: ObserverMak
     document = EvidenceDocument(
         experiment="degradation", size="digits", models=models, constants={}, networks={}, once=None
     )
-    return Demo(tuple(folders), degradation.EXPERIMENT.judge(Evidence(document, records)))
+    return Demo(tuple(folders), degradation.judge_gaps(Evidence(document, records)))

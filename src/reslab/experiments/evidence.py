@@ -52,6 +52,7 @@ class EvidenceDocument(Generic[NetworkT, OnceT]):
         experiment: The experiment's name.
         size: The size of its arms.
         models: For each arm, the hashes of its networks' model files in the order of seeds.
+        first_seed: The seed of each arm's first network.
         constants: What the measurements on the networks depend on.
         networks: What was measured on the networks, by the hash of the model file.
         once: What was measured next to the runs; None where nothing is.
@@ -63,6 +64,7 @@ class EvidenceDocument(Generic[NetworkT, OnceT]):
     constants: dict[str, int]
     networks: dict[str, Measured[NetworkT]]
     once: Measured[OnceT] | None
+    first_seed: int = 0
 
     @property
     def num_seeds(self) -> int:

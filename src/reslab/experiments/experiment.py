@@ -1,10 +1,9 @@
 """What an experiment is: a claim of the paper, what to train and measure for it, and how the numbers are judged."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, Generic
 
 import torch
 from matplotlib.figure import Figure
@@ -17,26 +16,7 @@ from reslab.runs.session import read_config
 
 from .arms import Arm, Size, at_place
 from .evidence import Evidence, EvidenceDocument, NetworkT, OnceT
-
-VerdictOutcome = Literal["reproduced", "not reproduced", "inconclusive"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """An outcome, and the sentences with the numbers that it follows from, the most important one first."""
-
-    outcome: VerdictOutcome
-    sentence: str
-
-    @classmethod
-    def of(cls, sentence: str, *, holds: bool, fails: bool) -> "Verdict":
-        """Return the verdict on a claim of which the numbers say that it holds, or that it fails, or neither."""
-        return cls("reproduced" if holds else "not reproduced" if fails else "inconclusive", sentence)
-
-    @property
-    def headline(self) -> str:
-        """The first sentence; a full stop within a number or a name does not end it."""
-        return re.split(r"(?<=\.) (?=[A-Z])", self.sentence, maxsplit=1)[0]
+from .verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +106,15 @@ class Experiment(Generic[NetworkT, OnceT]):
         paper: The paper's own numbers, (what, how much).
         rule: How the verdict follows from the numbers, in words; `judge` applies it.
         caption: What the figure shows.
-        judge: Returns the verdict.
+        judge: Returns the verdict, or one for each part of the claim.
         table: Returns the page's table.
         draw: Returns the page's figure.
         arms: What to train at a size.
         networks: What to measure on the trained networks.
         once: What to measure next to the runs.
-        seeds: How many of each network by default.
+        seeds: How many of each network by default, at a size.
+        is_beyond: Whether the claim is not the paper's but was made after it.
+        rule_after_data: The sizes at which the evidence was known when the rule was written.
     """
 
     name: str
@@ -142,13 +124,15 @@ class Experiment(Generic[NetworkT, OnceT]):
     paper: tuple[tuple[str, str], ...]
     rule: str
     caption: str
-    judge: Callable[[Evidence[NetworkT, OnceT]], Verdict]
+    judge: Callable[[Evidence[NetworkT, OnceT]], Sequence[Verdict]]
     table: Callable[[Evidence[NetworkT, OnceT]], ResultTable]
     draw: Callable[[Evidence[NetworkT, OnceT]], Figure]
     arms: Callable[[Size], tuple[Arm, ...]] = lambda size: ()
     networks: NetworkMeasurement[NetworkT] | None = None
     once: SingleMeasurement[OnceT] | None = None
-    seeds: int = 3
+    seeds: Callable[[Size], int] = field(default=lambda size: 3)
+    is_beyond: bool = False
+    rule_after_data: frozenset[Size] = frozenset()
 
     def measured_arms(self, size: Size) -> Sequence[Arm]:
         """Return the arms on whose networks something is measured."""

@@ -10,7 +10,7 @@ from reslab.report.figures.style import COLORS, INK, in_iterations, make_figure
 from .evidence import AnyEvidence
 from .statistics import spread
 
-__all__ = ["GREY", "draw_curves", "draw_dots", "draw_means", "make_figure"]
+__all__ = ["GREY", "draw_curves", "draw_dots", "draw_every_run", "draw_means", "make_figure"]
 
 GREY = "#6b7280"
 
@@ -49,6 +49,17 @@ def draw_curves(
         return
     title = f"thin: training error; bold: {watched} error" if watched else "training error"
     axes.legend(loc="best", fontsize=9, title=title, title_fontsize=9)
+
+
+def draw_every_run(axes: Axes, evidence: AnyEvidence, arm: str, title: str) -> None:
+    """Draw the training error of every run of an arm, one line each, from 0 to 100 %."""
+    for number, record in enumerate(evidence.records[arm]):
+        steps, errors = zip(*points(record.rows("train")), strict=True)
+        axes.plot(steps, errors, lw=1, alpha=0.8, color=COLORS[number % len(COLORS)])
+    axes.set_ylim(0, 100)
+    in_iterations(axes)
+    axes.set_ylabel("training error (%)")
+    axes.set_title(title, fontsize=10)
 
 
 def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str = COLORS[0], label: str = "") -> None:

@@ -9,7 +9,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.builders import build_splits
 from reslab.errors import UsageError
 
-from .arms import ArmRun
+from .arms import FIRST_SEED, ArmRun
 from .record_store import AnyStore, NotReusable
 from .runner import Runner
 
@@ -49,7 +49,9 @@ def make_plan(store: AnyStore, data: str | None, seeds: int | None, runner: Runn
     """
     experiment = store.experiment
     arms = [arm.at(data) for arm in experiment.arms(store.size)]
-    plan = ExperimentPlan([ArmRun(arm, seed) for seed in range(_num_seeds(store, seeds)) for arm in arms], {})
+    first = FIRST_SEED[store.size]
+    numbers = range(first, first + _num_seeds(store, seeds))
+    plan = ExperimentPlan([ArmRun(arm, seed) for seed in numbers for arm in arms], {})
     recorded = {run: record for run in plan.runs if (record := _record(store, run, runner)) is not None}
     plan = ExperimentPlan(plan.runs, recorded)
     for source in runner.sources(plan.to_train):
@@ -92,7 +94,8 @@ def check_same_data(runs: Sequence[RunFolder | RecordedRun], fingerprint: str | 
 
 def _num_seeds(store: AnyStore, seeds: int | None) -> int:
     """As many as asked for, or as the evidence has: repeating an experiment never makes its evidence weaker."""
-    asked, judged = seeds or store.experiment.seeds, store.document.num_seeds if store.document else 0
+    asked, document = seeds or store.experiment.seeds(store.size), store.document
+    judged = document.num_seeds if document and document.first_seed == FIRST_SEED[store.size] else 0
     if judged > asked:
         log.info("%s holds %d seeds, and they all count, not only %d.", store.path, judged, asked)
     return max(asked, judged)

@@ -121,7 +121,10 @@ class RecordStore(Generic[NetworkT, OnceT]):
         if self.document is None or arms.keys() != self.document.models.keys():
             raise self._misfit("it is not of the same networks as this version's experiment")
         records = {
-            name: [self._load(ArmRun(arms[name], seed), model) for seed, model in enumerate(models)]
+            name: [
+                self._load(ArmRun(arms[name], seed), model)
+                for seed, model in enumerate(models, start=self.document.first_seed)
+            ]
             for name, models in self.document.models.items()
         }
         measured = [record for arm in self.experiment.measured_arms(self.size) for record in records[arm.name]]
@@ -145,8 +148,11 @@ class RecordStore(Generic[NetworkT, OnceT]):
     def _is_judged(self, run: ArmRun) -> bool:
         """Return whether the evidence holds the network of a run's record."""
         path = self.record_path(run)
-        models = self.document.models.get(run.arm.name, []) if self.document else []
-        return path.exists() and models[run.seed : run.seed + 1] == [model_hash(RecordedRun.open(path))]
+        if self.document is None or not path.exists():
+            return False
+        place = run.seed - self.document.first_seed
+        models = self.document.models.get(run.arm.name, [])
+        return 0 <= place < len(models) and models[place] == model_hash(RecordedRun.open(path))
 
     def _constants(self) -> str:
         constants = self.experiment.constants(self.size)

@@ -14,7 +14,7 @@ from reslab.errors import RunError, UsageError
 from reslab.system.files import to_json
 from reslab.system.memory import explain_out_of_memory
 
-from .arms import ArmRun, Size
+from .arms import FIRST_SEED, ArmRun, Size
 from .evidence import Evidence, EvidenceDocument, Made, Measured, NetworkT, OnceT
 from .experiment import Bench, Experiment
 from .plan import check_same_data, make_plan
@@ -103,6 +103,7 @@ def run_experiment(experiment: Experiment[NetworkT, OnceT], size: Size, setup: S
                 if run.arm.name in measured_arms
             },
             once=experiment.once and Measured(experiment.once.measure(bench), made),
+            first_seed=FIRST_SEED[size],
         )
     return store.save(document)
 

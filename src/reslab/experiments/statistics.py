@@ -24,6 +24,9 @@ class MeanDifference:
         high: Upper end of its 95 % interval.
         p_value: p-value of the two-sided test against no difference.
         no_interval: Why it has no finite interval; empty where it has one.
+        count: How many seeds the smaller sample has; 0 where the interval is not over seeds.
+        error: Standard error of the mean.
+        freedom: Degrees of freedom of the t interval; 0 without one.
     """
 
     mean: float
@@ -31,6 +34,9 @@ class MeanDifference:
     high: float
     p_value: float
     no_interval: str = ""
+    count: int = 0
+    error: float = 0.0
+    freedom: float = 0.0
 
     @property
     def is_above_zero(self) -> bool:
@@ -44,6 +50,29 @@ class MeanDifference:
     def half_width(self) -> float:
         """The smallest difference that could be told from zero with this spread; infinite without a finite interval."""
         return (self.high - self.low) / 2
+
+    def seeds_to_exclude(self, value: float, most: int) -> int | None:
+        """Find how many seeds in all the interval needs to exclude a value, if mean and spread stay as they are.
+
+        Args:
+            value: The value, in the unit of the difference.
+            most: Where to stop looking.
+
+        Returns:
+            The smallest number of seeds above those there are; None where `most` are not enough, or the interval is
+            not over seeds. Without a spread to go by, three seeds or one more.
+        """
+        if not self.count:
+            return None
+        if not self.freedom:
+            return max(3, self.count + 1)
+        distance = abs(self.mean - value)
+        for seeds in range(self.count + 1, self.count + most + 1):
+            freedom = self.freedom * (seeds - 1) / (self.count - 1)
+            half_width = stats.t.ppf((1 + _CONFIDENCE) / 2, freedom) * self.error * math.sqrt(self.count / seeds)
+            if half_width < distance:
+                return seeds
+        return None
 
     def in_words(self, unit: str = "points", digits: int = 2) -> str:
         """Return the mean with its unit and interval, or why it has none."""
@@ -89,15 +118,17 @@ def difference_of_gaps(
     samples = (*gap, *other)
     means = [statistics.mean(sample) for sample in samples]
     mean = _rounded(means[0] - means[1] - means[2] + means[3])
-    if min(map(len, samples)) < 2:
+    count = min(map(len, samples))
+    if count < 2:
         return _one_seed(mean)
     parts = [statistics.variance(sample) / len(sample) for sample in samples]
     error = math.sqrt(sum(parts))
     if error < _ROUNDING:
-        return _same_in_every_seed(mean)
+        return _same_in_every_seed(mean, count)
     freedom = sum(parts) ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     low, high = stats.t.interval(_CONFIDENCE, freedom, loc=mean, scale=error)
-    return MeanDifference(mean, float(low), float(high), float(2 * stats.t.sf(abs(mean) / error, freedom)))
+    p_value = float(2 * stats.t.sf(abs(mean) / error, freedom))
+    return MeanDifference(mean, float(low), float(high), p_value, count=count, error=error, freedom=float(freedom))
 
 
 def difference_of_shares(share: float, other: float, count: int) -> MeanDifference:
@@ -120,12 +151,14 @@ def _estimate(mean: float, count: int, spread_of_seeds: float, test: Callable[[]
     if count < 2:
         return _one_seed(mean)
     if spread_of_seeds < _ROUNDING:
-        return _same_in_every_seed(mean)
+        return _same_in_every_seed(mean, count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts values that are equal in every seed
         result = test()
     interval = result.confidence_interval(_CONFIDENCE)
-    return MeanDifference(mean, float(interval.low), float(interval.high), float(result.pvalue))
+    low, high, freedom = float(interval.low), float(interval.high), float(result.df)
+    error = (high - low) / 2 / float(stats.t.ppf((1 + _CONFIDENCE) / 2, freedom))
+    return MeanDifference(mean, low, high, float(result.pvalue), count=count, error=error, freedom=freedom)
 
 
 def _rounded(mean: float) -> float:
@@ -134,17 +167,17 @@ def _rounded(mean: float) -> float:
 
 
 def _one_seed(mean: float) -> MeanDifference:
-    return MeanDifference(mean, -math.inf, math.inf, 1.0, "one seed")
+    return MeanDifference(mean, -math.inf, math.inf, 1.0, "one seed", count=1)
 
 
-def _same_in_every_seed(mean: float) -> MeanDifference:
+def _same_in_every_seed(mean: float, count: int) -> MeanDifference:
     """No spread to estimate: errors are counts, and a few seeds agree by chance, one image apart for instance.
 
     So a difference has no interval then. None at all has: where every seed fits every image, for instance.
     """
     if mean:
-        return MeanDifference(mean, -math.inf, math.inf, 1.0, "the same in every seed")
-    return MeanDifference(mean, mean, mean, 1.0)
+        return MeanDifference(mean, -math.inf, math.inf, 1.0, "the same in every seed", count=count)
+    return MeanDifference(mean, mean, mean, 1.0, count=count)
 
 
 def p_in_words(p_value: float) -> str:

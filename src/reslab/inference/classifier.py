@@ -63,7 +63,7 @@ class BadFile:
 
 
 class Classifier:
-    """What `reslab.load(path)` and `reslab.load(path, engine=...)` have in common: they classify pictures.
+    """What `reslab.load(path)` and `reslab.load(path, engine=...)` have in common: they predict pictures.
 
     A picture is anything that `reslab.data.images.picture.read_picture` takes. The network sees it exactly as in
     evaluation, unless `resize_mode` ("crop", "letterbox" or "squash") replaces the model file's.
@@ -131,7 +131,7 @@ class Classifier:
 
         Args:
             images: One picture; or several: an iterable, an array [n, h, w, c] or a tensor [n, c, h, w].
-            top_k: How many classes to return for each, the most probable first; fewer if the model has fewer.
+            top_k: How many classes of each, the most probable first; fewer where the model has fewer.
             batch_size: How many pictures go through the network together.
             resize_mode: How to resize, instead of the model file's way.
 
@@ -154,14 +154,14 @@ class Classifier:
     def predict_files(
         self, images: Iterable[Picture], *, top_k: int = 5, batch_size: int = 32, resize_mode: ResizeMode | None = None
     ) -> Iterator[Prediction | BadFile]:
-        """Predict the classes of pictures one after the other, and continue after a picture that cannot be read.
+        """Predict pictures one after the other, and continue after one that cannot be read.
 
         Threads decode two batches ahead, and memory holds no more than these, so `images` may be a generator of any
         length. An error that `images` raises is raised after the predictions of all pictures before it.
 
         Args:
             images: The pictures.
-            top_k: How many classes to return for each, the most probable first; fewer if the model has fewer.
+            top_k: How many classes of each, the most probable first; fewer where the model has fewer.
             batch_size: How many pictures go through the network together.
             resize_mode: How to resize, instead of the model file's way.
 

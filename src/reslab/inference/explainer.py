@@ -32,7 +32,7 @@ class Explanation:
         probability: The probability of that class.
         view: What the network saw, uint8 [channels, height, width], on the CPU.
         heat: Grad-CAM of that class (Selvaraju et al. 2017), float32 [height, width] in [0, 1], on the CPU. It is
-            divided by its maximum, so two maps cannot be compared in strength; 0 everywhere if there is no evidence.
+            divided by its maximum, so two maps cannot be compared in strength; 0 everywhere without any evidence.
     """
 
     prediction: Prediction
@@ -47,7 +47,7 @@ class Explanation:
         return self.prediction.name
 
     def picture(self) -> Image.Image:
-        """Return the view as a picture; if it has neither 1 nor 3 channels, their mean in grey."""
+        """Return the view as a picture; one that has neither 1 nor 3 channels, as their mean in grey."""
         return picture_of(self.view)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
@@ -81,7 +81,7 @@ class Explainer(Classifier):
     """A classifier that also explains its predictions, for which it needs the network itself.
 
     Attributes:
-        network: The network that predicts.
+        network: What predicts.
     """
 
     network: Network
@@ -115,12 +115,12 @@ class Explainer(Classifier):
         batch_size: int = 32,
         resize_mode: ResizeMode | None = None,
     ) -> Explanation | list[Explanation]:
-        """Predict the classes of one picture, or of several in their order, with a heat map for each.
+        """Predict one picture, or several in their order, each with a heat map.
 
         Args:
             images: One picture; or several: an iterable, an array [n, h, w, c] or a tensor [n, c, h, w].
             class_name: Explain this class instead of the predicted one.
-            top_k: How many classes to return for each, the most probable first; fewer if the model has fewer.
+            top_k: How many classes of each, the most probable first; fewer where the model has fewer.
             batch_size: How many pictures go through the network together.
             resize_mode: How to resize, instead of the model file's way.
 
@@ -146,7 +146,7 @@ class Explainer(Classifier):
         batch_size: int = 32,
         resize_mode: ResizeMode | None = None,
     ) -> Iterator[Explanation | BadFile]:
-        """Yield the prediction for each picture, with a heat map; for a picture that cannot be read, a BadFile.
+        """Yield the prediction of each picture in turn with a heat map; of one that cannot be read, a BadFile.
 
         Reads and batches pictures as `predict_files` does. The network runs once for prediction and map.
 
@@ -154,7 +154,7 @@ class Explainer(Classifier):
             images: The pictures.
             class_name: Explain this class instead of the predicted one; where several classes have the name, the most
                 probable of them.
-            top_k: How many classes to return for each, the most probable first; fewer if the model has fewer.
+            top_k: How many classes of each, the most probable first; fewer where the model has fewer.
             batch_size: How many pictures go through the network together.
             resize_mode: How to resize, instead of the model file's way.
 

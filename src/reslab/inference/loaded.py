@@ -14,7 +14,7 @@ from .explainer import Explainer
 class LoadedModel(Explainer, nn.Module):
     """What `reslab.load(path)` returns: a network and its card, as one module.
 
-    Call it with normalised images to get logits, or use `predict` and `explain` with pictures of any kind.
+    Call it with normalised images to get logits, or let it `predict` and `explain` pictures of any kind.
 
     Attributes:
         network: The network alone, with torchvision's parameter names.

@@ -28,7 +28,7 @@ _LEAST_AGREEMENT = 0.98  # "auto" does not pick an engine below this
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor(Classifier):
-    """A network on one engine: call it with normalised images for logits, or use `predict` with pictures of any kind.
+    """A network on one engine: call it with normalised images for logits, or let it `predict` pictures of any kind.
 
     Attributes:
         engine: The engine's name.
@@ -92,7 +92,7 @@ def load(
 ) -> LoadedModel | Predictor:
     """Load a model file: as a module in float32 and eval mode, or as a Predictor on an engine.
 
-    Both classify pictures (see `Classifier`) and, called with normalised images, return logits.
+    Both predict pictures (see `Classifier`) and, called with normalised images, return logits.
 
     Args:
         path: A model file, or the folder of a finished run.

@@ -45,7 +45,7 @@ _ONEDNN_BLOCK = 16  # input channels that a kernel processes together: 8 with AV
 class SubsampledConv1x1(nn.Conv2d):
     """A strided 1x1 convolution that subsamples its input first, then convolves without a stride.
 
-    The result is the same. It avoids a bug in oneDNN (its issue 6035): in channels_last, with fewer input channels
+    The numbers are the same. It avoids a bug in oneDNN (its issue 6035): in channels_last, with fewer input channels
     than a kernel processes together, the gradient of strided 1x1 weights is written outside its memory. That gives
     wrong gradients or ends the process.
     """

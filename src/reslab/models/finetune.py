@@ -16,7 +16,7 @@ def freeze(model: Network, *, num_stages: int = 0, batch_norm: bool = False) -> 
 
     Args:
         model: The network; changed in place.
-        num_stages: How many stages to freeze. From 1 on, the stem is frozen too; 0 freezes nothing.
+        num_stages: How many stages to freeze, with the stem if any; 0 freezes neither.
         batch_norm: Freeze the running statistics of every batch norm and normalise by them. Scales and shifts of
             stages that are not frozen still train.
 

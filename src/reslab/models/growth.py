@@ -33,9 +33,8 @@ def deepen(model: Network, *, stage: str | None = None, blocks: int = 1, calibra
         stage: The stage to extend, "layer1" and so on; by default every stage.
         blocks: How many blocks to append to each stage.
         calibrate: Normalised images, float32 [n, channels, h, w], for identities that pass through batch norm: in a
-            plain network and in the projections of option C. Without images, such blocks are identities in eval mode
-            only. With them, the norm's scale and shift fit the measured signal, so training starts from the same
-            function.
+            plain network and in the projections of option C. Without them these are identities in eval mode only; the
+            images measure the signal for the norm's scale and shift, so that training continues from the same function.
 
     Returns:
         The deeper network, in the mode of `model`.
@@ -192,7 +191,7 @@ def _copy_input(conv: nn.Conv2d, norm: nn.Module, signal: tuple[Tensor, Tensor] 
 @torch.no_grad()
 def _measure_signals(model: ResNet, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """Return mean and variance per channel of each stage's output, with batch norm as in training."""
-    # training mode changes running statistics, so this runs a new copy, without hooks or compiled code
+    # training mode moves running statistics, so a copy runs; a new one has no hooks and no compiled code
     copy = _grow(model, None, 0)
     weight = model.conv1.weight
     outputs = copy.eval().forward_features(images[:1].to(weight))

@@ -156,10 +156,10 @@ def freeze_batch_norm(module: nn.Module) -> None:
 def reestimate_running_statistics(
     model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object] | None = None
 ) -> None:
-    """Replace the running statistics with the plain average over some batches, as He's released models have them.
+    """Replace the running statistics by the plain average over some batches, as He's released models have them.
 
-    Otherwise running statistics lag behind the weights, and those used with averaged weights were measured before
-    averaging. Frozen batch norms keep theirs.
+    Running statistics otherwise lag behind the weights, and those of averaged weights belong to other weights. Frozen
+    batch norms keep theirs.
 
     Args:
         model: The network; left in training mode.

@@ -17,10 +17,10 @@ _ITERATIONS = 5
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Bring the singular values of matrices into [0.7, 1.2] and keep the singular vectors, by Newton-Schulz iterations.
+    """Move the singular values of matrices to 0.7 to 1.2 and keep the singular vectors, by Newton-Schulz iterations.
 
     Every iterate X_k = Q_k ... Q_1 X has a polynomial of X X^T in front. The iteration therefore runs on that small
-    square matrix alone, where a step costs rows^3 instead of rows^2 * columns; X itself is multiplied only twice.
+    square matrix alone, where a step costs rows^3 instead of rows^2 columns; X itself is multiplied only twice.
 
     Args:
         matrices: float32 [n, rows, columns].
@@ -40,7 +40,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c).add_(identity, alpha=a)
         product = factor if product is None else factor @ product
         if iteration < _ITERATIONS - 1:
-            gram = factor @ gram @ factor  # all are polynomials of one symmetric matrix, so they commute
+            gram = factor @ gram @ factor  # they commute: polynomials of one symmetric matrix
     assert product is not None
     x = product @ x
     return x.mT if is_tall else x

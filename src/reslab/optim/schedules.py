@@ -16,8 +16,8 @@ def step_decay(milestones: tuple[int, ...], gamma: float) -> Factor:
     """Multiply by `gamma` at each milestone (paper Sec. 4.2: ÷10 at 32k and 48k iterations).
 
     Args:
-        milestones: Steps at which the factor drops; the milestone's own step already has the lower one.
-        gamma: Factor of each drop.
+        milestones: Steps; each counts from its own step on.
+        gamma: Factor of one milestone.
 
     Returns:
         The factor on the learning rate as a function of the step.
@@ -44,7 +44,7 @@ def cosine(iterations: int, final_factor: float) -> Factor:
 
 
 def one_cycle(iterations: int, pct_start: float, start_factor: float, final_factor: float) -> Factor:
-    """Rise linearly to 1, then fall linearly to the end.
+    """Rise in a line to 1, then fall in a line to the end.
 
     Args:
         iterations: Length of the training in steps.
@@ -66,7 +66,7 @@ def one_cycle(iterations: int, pct_start: float, start_factor: float, final_fact
 
 
 def linear_warmup(iterations: int) -> Factor:
-    """Rise linearly from 1 / (iterations + 1) at step 0 to 1 at step `iterations`.
+    """Rise in a line from 1 / (iterations + 1) at step 0 to 1 at step `iterations`.
 
     Args:
         iterations: Length of the warm-up in steps.
@@ -142,9 +142,9 @@ class PlateauDecay:
     """A decay each time the validation error has stopped improving (paper Sec. 3.4: "when the error plateaus").
 
     Args:
-        decay: Factor of each drop.
+        decay: Factor of one drop.
         patience: Evaluations without an improvement before a drop.
-        min_delta: Percentage points by which the error must fall to count as an improvement.
+        min_delta: Improvement of the error, in percentage points, that counts as one.
         max_drops: Largest number of drops.
 
     Attributes:

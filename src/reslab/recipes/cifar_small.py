@@ -16,7 +16,7 @@ def cifar_small(kind: str, depth: int) -> RunConfig:
     The paper's SGD, batch 128, lr 0.1 after 100 iterations of linear warm-up, divided by 10 at half and three quarters
     of the run. With six epochs instead of 164, every depth needs the warm-up that the paper's 110 layers need.
 
-    Source: none in the paper; it shows at small scale what Sec. 4.2, Table 6 and Fig. 6 show.
+    Source: none in the paper; it shows in small what Sec. 4.2, Table 6 and Fig. 6 show.
     Command: `reslab train cifar-resnet20-small`.
     Expected: errors to compare networks by, far above those of the full training.
     Cost: 2,344 iterations of 128 images.

@@ -1,4 +1,4 @@
-"""Where recipes that follow the paper still deviate from it: one list for their notes and for the docs."""
+"""Where recipes deviate from the paper although they follow it: one list for their notes and for the docs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _DEEPEST = 1202
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One deviation from the paper: a row of a table, in Markdown.
+    """Describe one deviation from the paper: a row of a table, in Markdown.
 
     Attributes:
         what: The subject.

@@ -1,4 +1,4 @@
-"""The digits recipes: the paper's effect at small scale, in minutes on a laptop."""
+"""The digits recipes: the paper's effect in small, in minutes on a laptop."""
 
 from reslab.config import DataConfig, EvaluationConfig, LinearWarmup, NoAugment, RunConfig, Sgd, StepDecay, TrainConfig
 from reslab.spec.families import model_spec
@@ -8,13 +8,13 @@ _ITERATIONS = 510  # 30 epochs of 1,078 images in batches of 64
 
 
 def digits(kind: str, depth: int) -> RunConfig:
-    """Train on the embedded digits: the paper's comparison at small scale, with the same settings for every network.
+    """Train on the embedded digits: the paper's comparison in small, the same settings for every network.
 
     SGD, batch 64, lr 0.05 after a linear warm-up, divided by 10 at 60 % and 85 % of the run.
 
-    Source: none in the paper; it shows at small scale what Sec. 4.2 and Fig. 6 show.
+    Source: none in the paper; it shows in small what Sec. 4.2 and Fig. 6 show.
     Command: `reslab train digits-resnet20`.
-    Expected: training error near 0, except for the plain net of 56 layers, which stays far above (degradation).
+    Expected: training error near 0, but for the plain net of 56 layers, which stays far above (degradation).
     Cost: 510 iterations of 64 images, less than a minute on a CPU for 20 layers.
 
     Args:

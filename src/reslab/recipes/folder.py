@@ -1,4 +1,4 @@
-"""A recipe for any folder of photos: network, sizes, epochs and batch size are chosen to suit data and machine."""
+"""A recipe for any folder of photos: network, sizes, epochs and batch from what the data and the machine are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,10 +8,10 @@ from reslab.errors import RunError, UsageError, counted
 from reslab.spec import ModelSpec
 from reslab.spec.families import model_spec
 
-_SMALL_PICTURES = 48  # pixels of the shorter side; up to here a CIFAR network keeps more detail than an ImageNet one
+_SMALL_PICTURES = 48  # pixels of the shorter side, up to which a CIFAR network sees more than an ImageNet one
 _LARGE_DATA = 200_000
-_IMAGES_FROM_SCRATCH, _IMAGES_FROM_WEIGHTS = 600_000, 100_000  # shown over all epochs, if the data is small
-_CPU_MINUTES = 40  # of training steps alone; with evaluations, decoding and the final work it is up to an hour
+_IMAGES_FROM_SCRATCH, _IMAGES_FROM_WEIGHTS = 600_000, 100_000  # to see in all, where the data is small
+_CPU_MINUTES = 40  # of training steps as timed; evaluations, decoding and the end make it up to an hour
 _PEAK_LR = 0.1  # for a batch of 128, from scratch
 _FINE_TUNING_LR = 0.01
 _EVALUATIONS, _PATIENCE = 25, 12
@@ -31,7 +31,7 @@ class FolderFacts:
         num_classes: How many classes they have.
         smallest_class: How many images the smallest class has.
         largest_class: How many images the largest class has.
-        short_side: Median of the pictures' shorter side, over a sample of them, in pixels.
+        short_side: Median over some of the pictures, in pixels.
         parts: The parts that the folder has besides training: "validation", "test".
         channels: Channels of the pictures.
         has_gpu: Whether training runs on a GPU.
@@ -96,7 +96,7 @@ def plan_folder(facts: FolderFacts, path: str | None, options: FolderOptions, ra
         rate: Measures how fast a network trains here; None leaves the time out of the plan.
 
     Raises:
-        UsageError: An option is invalid: an unknown network, too small a size, or no epoch at all.
+        UsageError: An option cannot be: an unknown network, too small a size, or no epoch at all.
         RunError: Too few images to hold any out.
     """
     _check(options)
@@ -122,7 +122,7 @@ def plan_folder(facts: FolderFacts, path: str | None, options: FolderOptions, ra
     if is_skewed:
         reasons.append(
             f"class weights: classes have {facts.smallest_class} to {facts.largest_class} images "
-            "(train.class_weights none turns them off; data.sampling balanced then shows all classes equally often)."
+            "(train.class_weights none, and with it data.sampling balanced to show all equally often)."
         )
     return FolderPlan(config, (*reasons, _SELECTION))
 
@@ -169,7 +169,7 @@ def _check(options: FolderOptions) -> None:
 
 
 def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
-    """Say what is held out of training: the result must come from images that were not used to select anything."""
+    """Say what is held out of training: the result must be of images that were not used to select anything."""
     count = facts.num_images
     part = round(count * (0.15 if count < 1000 else 0.1))
     held = max(min(part, 10_000), min(2 * facts.num_classes, count // 4))
@@ -186,8 +186,8 @@ def _parts(facts: FolderFacts, path: str | None) -> tuple[DataConfig, int, str]:
     if facts.parts == ("validation",):
         text = (
             f"parts: val is kept as the test set, and {held} of train's images are held out for validation, so that "
-            "the final error is that of images that were not used to select anything (data.validation_is validation "
-            "keeps val as the validation set)."
+            "the final number is of images that were not used to select anything (data.validation_is validation uses "
+            "val for that)."
         )
         return replace(data, validation_is="test"), count - held, text
     text = (
@@ -208,7 +208,7 @@ def _size(facts: FolderFacts, options: FolderOptions) -> tuple[int, str]:
         size = min(128, facts.short_side // 32 * 32)
     else:
         size = 224
-    machine = "" if facts.has_gpu or facts.short_side < 224 else ", and on a CPU more than 128 would take too long"
+    machine = "" if facts.has_gpu or facts.short_side < 224 else ", and on a CPU 128 is what can be waited for"
     return size, f"size {size}: pictures have a shorter side of {facts.short_side} pixels{machine}."
 
 

@@ -12,7 +12,7 @@ _CIFAR_RESNET_ERROR = {
     1202: "7.93 % (Table 6)",
 }
 _CIFAR_PLAIN_ERROR = {20: "about 9.5", 32: "about 10", 44: "about 12", 56: "about 13.5", 110: "above 60"}
-# top-1 error, 10-crop, validation set, and the paper's table
+# top-1 error, 10-crop, validation set, and where it stands
 _IMAGENET_ERROR = {
     ("plain", 18): "27.94 % (10-crop, Table 2)",
     ("plain", 34): "28.54 % (10-crop, Tables 2 and 3)",
@@ -29,10 +29,10 @@ class Notes:
     """What the paper reports about a recipe, and what to expect from it.
 
     Attributes:
-        source: Where the paper describes the set-up.
+        source: Where the set-up stands in the paper.
         expected: The result to expect, in words.
         cost: What the training costs, in images.
-        differences: How the set-up differs from the paper by design, then the deviations that its settings imply.
+        differences: How the set-up differs from the paper by design; a recipe's notes end with those of its settings.
         paper_error: The paper's error of this network and data with its source; None where the paper has none.
     """
 
@@ -67,11 +67,11 @@ def _cifar_error(kind: str, depth: int) -> str | None:
 def cifar_fast_notes(kind: str, depth: int, epochs: int) -> Notes:
     """Return the notes of `cifar-{kind}{depth}-fast`."""
     differences = (
-        "Muon on the inner convolutions (Jordan et al. 2024), Nesterov SGD on the stem, the norms and the last layer",
-        "one learning-rate cycle that falls linearly to 0 instead of two drops",
+        "Muon on the convolutions inside (Jordan et al. 2024), Nesterov SGD on the stem, the norms and the last layer",
+        "one learning-rate cycle that falls in a line to 0 instead of two drops",
         "images of 20x20 pixels at first, then 24x24, 28x28 and, for the last quarter, 32x32",
         "flips alternate from epoch to epoch (Jordan 2024, airbench), borders are reflected",
-        "each channel is normalised with its own mean and standard deviation",
+        "one mean for each channel is subtracted, and its deviation divided by",
         "weight decay 5e-4, and none on the convolutions that Muon trains",
     )
     if (kind, depth) == ("resnet", 20):
@@ -90,7 +90,9 @@ def cifar_small_notes() -> Notes:
         "a linear warm-up of 100 iterations for every depth; the paper warms up 110 layers and more, until 80 % error",
     )
     expected = "not in the paper: for comparisons between networks (docs/results), not for their best error"
-    return Notes("Sec. 4.2, Table 6 and Fig. 6 at small scale", expected, "2,344 iterations of 128 images", differences)
+    return Notes(
+        "in small what Sec. 4.2, Table 6 and Fig. 6 show", expected, "2,344 iterations of 128 images", differences
+    )
 
 
 def digits_notes(kind: str, depth: int) -> Notes:
@@ -105,9 +107,7 @@ def digits_notes(kind: str, depth: int) -> Notes:
         "another data set: 8x8 grey digits (UCI, 1,078 training images) instead of CIFAR-10",
         "batch 64, lr 0.05 after a linear warm-up of 85 iterations, 510 iterations in all, no augmentation",
     )
-    return Notes(
-        "none; the effect of Sec. 4.2 and Fig. 6 at small scale", expected, "510 iterations of 64 images", differences
-    )
+    return Notes("none; in small what Sec. 4.2 and Fig. 6 show", expected, "510 iterations of 64 images", differences)
 
 
 def imagenet_notes(kind: str, depth: int) -> Notes:
@@ -122,9 +122,9 @@ def folder_notes() -> Notes:
     differences = (
         "random parts of each picture, resized (Szegedy et al. 2015), in views that grow during the run",
         "Nesterov SGD with one learning-rate cycle and label smoothing 0.1; no weight decay on batch norm and biases",
-        "each channel is normalised with its own mean and standard deviation",
+        "one mean for each channel is subtracted, and its deviation divided by",
         "the result is the checkpoint with the lowest validation error; the test part is evaluated once, at the end",
-        "network, size, epochs and batch size are chosen to suit data and machine, and printed with the reasons",
+        "network, size, epochs and batch are picked from the data and the machine, and printed with the reasons",
     )
     return Notes(
         "none; photos of your own",

@@ -35,7 +35,7 @@ class Row:
         network: The network's label.
         seed: The run's seed.
         iterations: Steps that were made.
-        train_error: In %; None while the run is not finished, or without such a split, as are the next three.
+        train_error: In %; None while the run is not finished, or without such a split. So are the next three.
         reported_split: The split whose error is the result.
         reported_error: That error, in %.
         minutes: Time spent in training.
@@ -130,7 +130,7 @@ class ComparisonPage:
 def compare(runs: Sequence[RunFolder | RecordedRun]) -> Comparison:
     """Read runs and group them by training.
 
-    A group holds runs on the same data whose configs differ only in the seed and in the paths of data and weights.
+    A group is of runs whose configs differ in nothing but the seed and where data and weights lie, on the same data.
 
     Args:
         runs: The runs; one given twice counts once.

@@ -15,10 +15,10 @@ _MOST_SAID = 3
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """Runs of one training: they differ only in the seed and in the paths of data and weights.
+    """Runs of one training: they differ in the seed and in where data and weights lie.
 
     Attributes:
-        label: The recipe; if it has several trainings here, also the settings in which they differ.
+        label: The recipe, and for one of several trainings of a recipe the settings that differ among them.
         runs: The runs, in the order given.
     """
 
@@ -41,14 +41,14 @@ def group_alike(runs: Sequence[ReadRun]) -> list[Alike]:
 
 
 def _settings_of_all(runs: Sequence[ReadRun]) -> list[dict[str, JsonValue]]:
-    """Return for each run the settings that tell its training from others, by the keys that a user writes."""
-    names: dict[str, str] = {}  # a data set keeps the first name that was read: its folder may have been renamed later
+    """Return what makes each run the training that it is, under the names that a user gives settings."""
+    names: dict[str, str] = {}  # a set of images goes by its first name: its folder may have been renamed
     found = [_settings(run, names) for run in runs]
     trainings = [{key: value for key, value in settings.items() if key != "seed"} for settings in found]
     begun = [run.environment.weights for run in runs]
     for number, weights in enumerate(begun):
         same = [other for other, training in enumerate(trainings) if training == trainings[number]]
-        # seeds of one training may each start from weights of their own, but not one seed from different ones
+        # each seed may well begin from weights of its own, but not one seed from several
         first = {found[other]["seed"]: begun[other] for other in reversed(same)}
         if weights is not None and any(begun[other] != first[found[other]["seed"]] for other in same):
             found[number]["weights"] = f"{weights.file} ({weights.sha256[:8]})"
@@ -62,7 +62,7 @@ def _settings(run: ReadRun, names: dict[str, str]) -> dict[str, JsonValue]:
 
 
 def _labels(found: Sequence[dict[str, JsonValue]]) -> list[str]:
-    """Return the label of each training: its recipe and the settings that differ, shortened where that stays unique."""
+    """Return each recipe with what differs among those of the same recipe, in short where that is enough."""
     full, short = [], []
     for settings in found:
         rivals = [other for other in found if other["recipe"] == settings["recipe"]]
@@ -76,7 +76,7 @@ def _labels(found: Sequence[dict[str, JsonValue]]) -> list[str]:
 
 
 def _value_at(settings: dict[str, JsonValue], key: str) -> JsonValue:
-    """Return the value of "optim.lr"; None if that part is of a kind without this setting."""
+    """Return the value of "optim.lr"; None where a part of another kind has no such setting."""
     value: JsonValue = settings
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None

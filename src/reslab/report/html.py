@@ -37,8 +37,8 @@ def write_page(
         template: The template's file name.
         path: The file to write.
         page: What the page shows. The template knows its fields by their names.
-        is_interactive: Whether the page gets the script that sorts, filters and enlarges. The page's
-            Content-Security-Policy lets no other script run, and allows no requests.
+        is_interactive: With the script that sorts, filters and enlarges. The page's own policy lets no other script
+            run, and fetches nothing.
         reload_seconds: How often the page reloads itself; None for never.
 
     Returns:
@@ -72,7 +72,7 @@ def _policy(script: str | None) -> str:
 
 
 def without_folders(command: str) -> str:
-    """Keep only the last part of every absolute path: a page is passed on to people who have other folders."""
+    """Keep only the last part of every absolute path: a page is passed on, and others have other folders."""
 
     def last_part(path: re.Match[str]) -> str:
         return shlex.quote((path[1] or path[2]).rstrip("/").rpartition("/")[2])

@@ -14,13 +14,13 @@ from .run_page import RELOAD_SECONDS, write_report
 
 log = logging.getLogger(__name__)
 
-_MOST_OF_THE_TIME = 0.02  # the share of a training's time that writing pages may take
+_MOST_OF_THE_TIME = 0.02  # that writing pages may take of a training
 
 
 class LiveReport:
     """An observer of a training that writes its `report.html` when there are new numbers.
 
-    It writes no more often than the page reloads itself, and takes at most 2 % of the time. A page that cannot be
+    Not more often than the page reloads itself, and never for more than 2 % of the time. A page that cannot be
     written causes one warning and stops nothing.
     """
 
@@ -30,7 +30,7 @@ class LiveReport:
         self._has_failed = False
 
     def on_step(self, step: int, loss: Tensor) -> None:
-        """Do nothing: a page shows averages over windows of steps, not single steps."""
+        """Do nothing: a page shows windows of steps."""
 
     def on_row(self, row: MetricsRow) -> None:
         """Write the page, unless it was written a moment ago."""

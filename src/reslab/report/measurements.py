@@ -14,9 +14,9 @@ from reslab.data.views import batches
 from reslab.models import Network
 
 _IMAGES = 250
-_PIXELS = 2**24  # of all these images together: enough for 250 of 224x224, but for only 64 of 512x512
+_PIXELS = 2**24  # of all these images: 250 of 224x224 are less, of 512x512 it is 64
 _BATCH = 128  # images of the batch for the gradients
-_ACTIVATIONS = 2**27  # of that batch in all: about 1.6 GB of memory
+_ACTIVATIONS = 2**27  # of that batch: about 1.6 GB of memory
 _LEAST = 8
 
 
@@ -29,11 +29,11 @@ class BatchNormRow:
         channels: Its channels.
         has_relu: Whether a ReLU follows it; else an addition does.
         dead: Channels that are dead.
-        mean_shift: Distance of the running mean from the images'. It and the next three are None if not finite.
+        mean_shift: Distance of the running mean from the images'; None for a number that is not finite, as in the next.
         variance_ratio: log2 of the running variance over the images'.
         smallest_scale: The smallest |γ|.
         median_scale: The median |γ|.
-        not_finite: The names of its tensors that are not finite.
+        not_finite: What of it is not finite.
         is_healthy: Whether it meets every criterion.
     """
 
@@ -83,9 +83,9 @@ class LayerMeasurements:
 def measure_layers(model: Network, card: ModelCard, dataset: Dataset, split: str) -> LayerMeasurements | None:
     """Measure a network's layers on some images of a split, spread evenly over it.
 
-    Responses and batch norms are measured on at most 250 images that have at most 16 megapixels together. Gradients are
-    measured on one batch of at most 128 images; for large images or deep networks, of as many as need about 1.6 GB of
-    memory. Neither number goes below 8, unless the split has fewer images.
+    Responses and batch norms: at most 250 images, and of large ones at most 16 megapixels together. Gradients: a batch
+    of at most 128, of large or deep networks as many as take about 1.6 GB of memory. Never fewer than 8, if there are
+    as many.
 
     Args:
         model: In eval mode, on any device; left as it is.

@@ -22,10 +22,10 @@ class ReadRun:
         path: Its folder, or its record.
         config: Its configuration.
         environment: Its data, weights and starts.
-        result: Its result; None while it is not finished.
+        result: What it came to; None while it is not finished.
         train: Its training curve.
         monitored: The curve of the split that was evaluated along the way; empty without one.
-        rate_drops: Steps at which the learning rate dropped at once.
+        rate_drops: Steps after which the learning rate was lower at once.
     """
 
     path: Path
@@ -38,15 +38,15 @@ class ReadRun:
 
 
 def read_run(run: RunFolder | RecordedRun) -> ReadRun:
-    """Read what a comparison needs to know about a run.
+    """Read what is compared of a run.
 
     Raises:
-        RunError: A file of the run is damaged, or its config is not valid in this version of reslab.
+        RunError: A file of the run is damaged, or its config is not one of this reslab.
     """
     try:
         config = from_dict(run.config())
     except UsageError as error:
-        raise RunError(f"{run.path}: its config is not valid in this version of reslab: {error}") from None
+        raise RunError(f"{run.path}: its config is not one of this reslab: {error}") from None
     monitored = run.rows(config.evaluation.monitor)
     if isinstance(run, RecordedRun):
         train, drops = run.rows("train"), run.rate_drops()
@@ -57,7 +57,7 @@ def read_run(run: RunFolder | RecordedRun) -> ReadRun:
 
 
 def drops_of_run(config: RunConfig, train: Sequence[TrainRow], monitored: Sequence[Row]) -> tuple[int, ...]:
-    """Return the steps at which a run's learning rate dropped at once.
+    """Return the steps after which a run's learning rate was lower at once.
 
     Args:
         config: The run's configuration.

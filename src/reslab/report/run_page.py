@@ -47,7 +47,7 @@ class RunPage:
     Attributes:
         title: The recipe, the data and the seed.
         verdict: The sentence at the top.
-        result: The run's result; None while it is in progress.
+        result: What the run came to; None while it is in progress.
         final: The final counts, by what their splits are called on the page.
         notes: Sentences below them.
         test_uses: Every use of the test set since the training.
@@ -82,8 +82,8 @@ class RunPage:
 def write_report(folder: RunFolder, path: Path | None = None) -> Path:
     """Write the page of a run, finished or in progress.
 
-    The page of a finished run includes the judgement (`judgement.json`), if there is one of the run's model file. The
-    page of a run in progress reloads itself.
+    The page of a finished run has what was judged (`judgement.json`), if that was this model file. The page of a run in
+    progress reloads itself.
 
     Args:
         folder: The run.
@@ -129,7 +129,7 @@ def _run_page(folder: RunFolder) -> RunPage:
 
 
 def _without_paths(config: RunConfig) -> dict[str, JsonValue]:
-    """Return the config as JSON values without paths, because a page that is passed on should not show them."""
+    """Return the config as JSON values without paths: a page is passed on, and where data lay is nobody's business."""
     weights = None if config.weights is None else Path(config.weights).name
     return to_dict(replace(config, data=replace(config.data, path=None), weights=weights))
 
@@ -145,7 +145,7 @@ def _section(folder: RunFolder, result: RunResult, judgement: Judgement | None) 
 
 
 def _judged_elsewhere(judgement: Judgement | None) -> list[str]:
-    """Return a sentence that names the judged data if it is not the run's own; the rest of the page is on the run's."""
+    """Return a sentence on the data of a judgement where it is not the run's, which the rest of the page is about."""
     if judgement is None or judgement.basis is None or judgement.basis.data is None:
         return []
     place = Path(judgement.basis.data).name

@@ -21,8 +21,8 @@ class JudgementSection:
         scores: The scores on the judged split.
         notes: Sentences below them.
         confusion: The confusion matrix.
-        reliability: The reliability diagram. It and the next two are None where only the confusion matrix is known.
-        judgement: The judgement, which has the images that deserve a look.
+        reliability: The reliability diagram; None where only the confusion matrix is known, as are the next two.
+        judgement: Where the images that deserve a look are from.
         network: What was measured inside the network; None where there was only one image.
     """
 
@@ -58,7 +58,7 @@ def from_counts(
     """Return the section of a confusion matrix alone: no probabilities, no images.
 
     Args:
-        counts: The confusion matrix; row: true class, column: answer.
+        counts: The confusion matrix; row: true class, column: that of the answer.
         names: The classes, in the order of the rows.
         split: The part of the data that was counted.
         protocol: Which views of each image were averaged, in words.

@@ -12,9 +12,9 @@ from reslab.data.sources.image_list import read_list
 from reslab.errors import counted
 from reslab.evaluation import Scores
 
-_NAMED = 3  # how many images are named for each reason
+_NAMED = 3  # images of a reason that are named with its count
 _LISTED = 500
-_NUMBER = re.compile(r"\d+")  # reasons that differ only in a number, such as one of bytes, are the same
+_NUMBER = re.compile(r"\d+")  # reasons that differ in a number of bytes are the same
 _COPY = re.compile(r"the same image is in (\w+): (.*)", re.S)  # as `reslab.data.checks.preflight` says it
 
 
@@ -48,7 +48,7 @@ def left_out(folder: RunFolder, root: str | None) -> LeftOut | None:
 
     Args:
         folder: The run.
-        root: The folder of the images. Paths are shown relative to it, so that a page does not say where the data lay.
+        root: The folder of the images. Paths are shown below it, so that a page does not say where the data lay.
 
     Returns:
         None for a run on images in memory, whose folder has no such file.
@@ -106,7 +106,7 @@ def _sizes(split: str, counts: Iterable[tuple[str, int]]) -> str:
 
 
 def _reason(reason: str, root: str | None) -> tuple[str, str]:
-    """Return a reason without the name of the copy in another split, and that name; "" if there is no copy."""
+    """Return a reason that images share, and the copy that one of them has in another split, or nothing."""
     if copy := _COPY.fullmatch(reason):
         return f"the same image is in {copy[1]}", _below(copy[2], root)
     return readable(reason), ""

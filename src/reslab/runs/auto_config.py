@@ -36,7 +36,7 @@ def plan_for_data(
 
     Args:
         path: A folder of photos, or a CSV list of them.
-        options: What is decided already. With `weights`, a model file, its network and image size are used.
+        options: What is decided already; `weights` is a model file, whose network and size are then taken.
         kind: The format of the data, as in `data.kind`.
         channels: Channels of the pictures, as in `data.channels`.
         is_alone: Whether no other process trains with this one. With others, nothing is measured, so that all make
@@ -45,7 +45,7 @@ def plan_for_data(
 
     Raises:
         RunError: The data or the model file is missing or damaged.
-        UsageError: The data is not photos, or the value of an option is not allowed.
+        UsageError: The data is not photos, or an option cannot be.
     """
     if options.weights is not None:
         file = read_start(Path(options.weights))

@@ -25,8 +25,8 @@ class RunContext:
     """A config fitted to its data, and what this machine computes it with.
 
     Attributes:
-        config: The config, with the classes and channels of the data.
-        data: The data that the run trains on and is evaluated on.
+        config: With the classes and channels of the data.
+        data: What the run trains and is evaluated on.
         preprocess: How its images become the network's input.
         device: What the network is computed on.
         world: This process's place among all that train together.
@@ -68,14 +68,14 @@ def make_context(
         data: What the run trains on.
         device: What the network is computed on.
         world: This process's place among all that train together.
-        engine: The engine of the run's last session, used again if this machine still has it.
+        engine: The engine of the run's last session, kept where this machine still has it.
 
     Returns:
         What the run is made of.
 
     Raises:
-        RunError: `evaluation.monitor` names a part that the data does not have, or this machine lacks the engine.
-        UsageError: A setting does not suit the data.
+        RunError: `evaluation.monitor` names a part that the data does not have, or the engine does not work here.
+        UsageError: The data does not take a setting.
     """
     splits = data.splits
     fitted = builders.match_model_to_data(config, splits.train)
@@ -93,8 +93,8 @@ def context_for_timing(config: RunConfig) -> RunContext:
     """Make the context of a config to time instead of train; no image file is checked.
 
     Raises:
-        RunError: The data is missing or damaged, or this machine lacks the engine.
-        UsageError: A setting does not suit the data.
+        RunError: The data is missing or damaged, or the engine does not work here.
+        UsageError: The data does not take a setting.
     """
     data = RunData(builders.build_splits(config.data))
     return make_context(config, data, pick_device(config.compute.device), World())

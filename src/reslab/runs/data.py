@@ -139,14 +139,14 @@ def data_of_run(folder: RunFolder, config: DataConfig) -> RunData:
 
 
 def count_known_images(folder: RunFolder, dataset: Dataset) -> Counter[str]:
-    """Count the images in other data that have the class and file name of an image of a run.
+    """Count the images of other data whose class and file name are those of an image of a run.
 
     Args:
         folder: The run.
         dataset: The other data.
 
     Returns:
-        How many, by the run's split; empty for images in memory.
+        How many, by the run's split; nothing for images in memory.
     """
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists():
         return Counter()
@@ -164,7 +164,7 @@ def count_own_files(folder: RunFolder, dataset: Dataset) -> Counter[str]:
         dataset: The data set.
 
     Returns:
-        How many, by the run's split; empty for images in memory.
+        How many, by the run's split; nothing for images in memory.
     """
     place = from_dict(folder.config()).data.path
     if not isinstance(dataset, FileDataset) or not folder.split_path.exists() or place is None:

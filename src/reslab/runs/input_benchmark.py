@@ -73,7 +73,7 @@ def bench_input(context: RunContext, *, seconds: float = 5.0) -> InputBench:
     """
     trainer = make_trainer(context)
     stream, size = trainer.stream, context.config.train.batch_size
-    end = context.config.train.iterations  # from this step on, growing images have their full size
+    end = context.config.train.iterations  # steps beyond it, where images that grow have reached their full size
     fixed = FixedStream(stream.batch(end))
     steps = {"stream": iter(range(end + 1, end + 10**6)), "together": iter(range(end + 10**6, end + 10**9))}
 
@@ -137,7 +137,7 @@ def _batches_of_files(train: FileDataset, size: int) -> Iterator[list[Path]]:
         number += 1
         for start in range(0, max(len(order) - size, 0) + 1, size):
             chosen = order[start : start + size]
-            yield [train.paths[index] for index in (chosen * size)[:size]]  # a small set repeats
+            yield [train.paths[index] for index in (chosen * size)[:size]]  # also of a set smaller than a batch
 
 
 def _transfer(pixels: torch.Tensor, device: torch.device) -> None:

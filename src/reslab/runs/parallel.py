@@ -12,7 +12,7 @@ from typing import Any
 from reslab.errors import Interrupted, RunError, UsageError
 
 STOPPED = 130  # exit code after Ctrl-C and SIGTERM
-_LIFELINE = "RESLAB_LIFELINE"  # the environment variable with the number of the pipe that a job watches
+_LIFELINE = "RESLAB_LIFELINE"  # the environment variable with the end of a pipe that a job watches
 _Job = subprocess.Popen[bytes]
 
 
@@ -47,7 +47,7 @@ def run_side_by_side(
         commands: The words after `python -m reslab`, for each command.
         jobs: How many commands may run at the same time.
         on_success: Called with a command's index in `commands` as soon as it has succeeded.
-        on_failure: Called with the index and the exit code, as a shell reports it, as soon as a command has failed.
+        on_failure: Called with the index and the exit code, as a shell has it, as soon as a command has failed.
 
     Returns:
         The highest exit code; 130 after Ctrl-C or SIGTERM.
@@ -144,7 +144,7 @@ def _lifeline() -> Iterator[int]:
 
 @contextmanager
 def _passing_signals_on(running: dict[int, _Job]) -> Iterator[list[int]]:
-    """Pass Ctrl-C and SIGTERM on to every job; yield a list to which each signal is added when it comes.
+    """Pass Ctrl-C and SIGTERM on to every job; yield the list of the signals that came, which grows.
 
     The jobs are in sessions of their own, so that none gets a signal twice.
     """

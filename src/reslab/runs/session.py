@@ -28,7 +28,7 @@ def create_folder(path: Path, context: RunContext) -> None:
     """Make the folder of a new run, with everything that is fixed before the first step.
 
     Args:
-        path: The folder to make; if it exists, it must be empty.
+        path: Where; nothing may be there.
         context: What the run is made of.
 
     Raises:
@@ -74,7 +74,7 @@ def check_same_config(folder: RunFolder, config: RunConfig) -> None:
     Raises:
         UsageError: It is not; the message lists the settings that differ.
     """
-    # read and written again, so that a setting that reslab got later has its default
+    # read and written again, so that a setting that came later counts with its default
     changed = differences(to_dict(read_config(folder)), to_dict(config))
     for key in ("data.path", "data.kind"):  # files may have moved; a fingerprint tells whether they are the same
         changed.pop(key, None)

@@ -1,1 +1,1 @@
-"""The machine: files, environment, memory, progress. No module in it imports torch."""
+"""The machine: files, environment, memory, progress. No torch here."""

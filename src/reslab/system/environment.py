@@ -63,7 +63,7 @@ class Machine:
     Attributes:
         python: Python's version.
         system: The operating system and its architecture.
-        packages: Version of each package that results depend on.
+        packages: Version of each package that numbers depend on.
         cpu: The processor.
         source: The source code that ran.
         threads: Threads that torch computed with.
@@ -91,10 +91,9 @@ def cpu_flags() -> frozenset[str]:
 
 
 def onednn_limit() -> str:
-    """Return the newest instruction set that environment variables let oneDNN use.
+    """Return the newest instruction set that the environment lets oneDNN use, which computes torch's convolutions.
 
-    oneDNN computes torch's convolutions on a CPU. It reads ONEDNN_MAX_CPU_ISA, then DNNL_MAX_CPU_ISA, in upper or
-    lower case.
+    oneDNN reads ONEDNN_MAX_CPU_ISA, then DNNL_MAX_CPU_ISA, in upper or lower case.
 
     Returns:
         Its name in small letters; "" without a limit.

@@ -1,4 +1,4 @@
-"""Reading files, and writing them so that each is either complete or absent."""
+"""Files that are there whole or not at all."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def sweep_temporaries(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file under a temporary name, then rename it, so that it is either complete or absent.
+    """Write a file under a temporary name, then rename it, so that it is whole or not there at all.
 
     Args:
         path: The file.

@@ -38,7 +38,7 @@ def is_out_of_memory(message: str) -> bool:
 
 @contextmanager
 def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
-    """Turn an out-of-memory error inside the block into a `RunError`.
+    """Make a `RunError` of an out-of-memory error inside the block.
 
     Args:
         what: What needed the memory; the message begins with it.

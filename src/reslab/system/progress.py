@@ -110,7 +110,7 @@ class TrainProgress(_Display):
 
 
 class Count(_Display):
-    """Show how many items of a job are done, and the time left.
+    """Show how many of a job's things are done, and the time left.
 
     Args:
         name: What is done.
@@ -156,7 +156,7 @@ class Count(_Display):
 
 @contextmanager
 def counting(name: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show the progress of a job that reports how many items it has done so far.
+    """Show the progress of a job that reports how many things it has done so far.
 
     Args:
         name: What is done.

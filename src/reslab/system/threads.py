@@ -1,4 +1,4 @@
-"""Work that threads do before its results are needed."""
+"""Work that threads do ahead of the time its results are needed."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -14,13 +14,13 @@ def map_ahead(
 ) -> Generator[list[R], None, None]:
     """Yield the results of each chunk in order, while threads work on the chunks after it.
 
-    Memory holds `ahead` + 1 chunks, however many there are. An error of `function` is raised in place of its chunk.
+    Memory holds `ahead` + 1 chunks, however many there are. An error of `function` is raised in its chunk's place.
     When the generator is closed, by an error or Ctrl-C for instance, items that no thread has begun are dropped.
 
     Args:
         function: Called with one item at a time, by several threads at once.
-        chunks: The items, in chunks; read by the caller's thread, no further than needed.
-        ahead: How many chunks threads work on before they are asked for.
+        chunks: Their items; read by the caller's thread, no further than needed.
+        ahead: Chunks in work before they are asked for.
         num_threads: How many threads; None leaves it to the number of cores.
     """
     source = iter(chunks)

@@ -17,9 +17,8 @@ def has_finite_weights(model: nn.Module) -> bool:
 def divergence_error(what: str, learning_rate: float, checkpoints: CheckpointFolder | None) -> RunError:
     """Make the error of a training that diverged.
 
-    A checkpoint's weights are checked before it is written, so they are finite. But the update that led to them
-    may already have been a bad one, and a resumed run has the same settings. So the message does not promise that
-    resuming works.
+    A checkpoint's weights are checked before it is written, so they are finite. Still the update before it may have
+    been the bad one, and a resumed run has the same settings. So the message does not promise that resuming works.
 
     Args:
         what: What is not finite, and at which step.

@@ -27,7 +27,7 @@ class StopRequest:
 
         try:
             previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread; Python handles signals only there
+        except ValueError:  # not in the main thread, where Python does not let a signal be handled
             yield
             return
         try:

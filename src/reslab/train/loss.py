@@ -14,9 +14,9 @@ class CrossEntropy:
 
     With class weights it is sum(weight of the label x loss) / n over the n images. So a batch's loss is the mean of its
     micro-batches' losses, and an image counts the same whatever the other images are. torch's weighted loss does
-    neither: it divides by the sum of the weights. It also applies the weights to the
-    smoothed part of the target, most of which then goes to a rare class: for two classes at about 1:19 or beyond, the
-    loss of an image of the common class is lowest if the rare class is predicted.
+    neither: it divides by the sum of the weights. It also weighs label smoothing by class, which gives a rare class
+    most of what every image gives away: from about 1:19 of two classes on, the loss of a common image is lowest for a
+    prediction of the rare class.
 
     Args:
         device: Where the logits are.

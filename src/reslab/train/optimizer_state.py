@@ -27,7 +27,7 @@ def read_optimizer_state(optimizer: Optimizer, model: nn.Module) -> dict[str, Te
 
 
 def write_optimizer_state(optimizer: Optimizer, model: nn.Module, slots: Mapping[str, Tensor]) -> None:
-    """Replace all that an optimizer keeps with what `read_optimizer_state` returned.
+    """Replace all that an optimizer keeps by what `read_optimizer_state` returned.
 
     Args:
         optimizer: The optimizer, changed in place.

@@ -205,7 +205,7 @@ class Trainer:
         self._check_losses()
         loss, error = self.log_meter.read()
         self.log_meter.reset()
-        # the rate that the step used: `learning_rate` may give another one by now, if the warm-up has ended since
+        # the rate that the step used; asked now, `learning_rate` may give another, as the warm-up may have ended since
         self._write(TrainRow(step=self.state.step, loss=loss, error=error, lr=self._rate))
         self._tick()
         if self.records.timing and self.world.is_main:

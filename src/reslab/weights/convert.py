@@ -66,9 +66,9 @@ def convert_weights(
         std: Standard deviation of each channel, for pixels in [0, 1].
         size: Side of the input in pixels.
         short_side: Length in pixels to which the shorter side is resized before the centre crop.
-        use_ema: For a file with both, whether to convert the average of the weights or the weights themselves.
+        use_ema: Of a file with both, convert the average of the weights (True) or the weights (False).
         origin: What the model file calls its source; by default the file's name.
-        assumed: Further notes for the result.
+        assumed: Notes to add to the result's.
 
     Returns:
         What was written and assumed.
@@ -147,20 +147,17 @@ def _preprocess(
         short_side = short_side or usual_short
         notes.append(
             f"images: {size} px"
-            + (f", the centre after resizing the shorter side to {short_side}" if short_side else "")
-            + f" (usual for {source})."
+            + (f", centre of a short side of {short_side}" if short_side else "")
+            + f" ({source}'s usual)."
         )
     elif short_side is None and usual_short is not None:
         short_side = round(size * usual_short / usual_size)
-        notes.append(
-            f"images: the centre after resizing the shorter side to {short_side} px (in the usual proportion of "
-            f"{source})."
-        )
+        notes.append(f"images: centre of a short side of {short_side} px (as {source}'s usual, in proportion).")
     if mean is None or std is None:
         if spec.in_channels != 3:
             raise UsageError(f"the network takes {counted(spec.in_channels, 'channel')}; set mean and std for each.")
         mean, std = mean or IMAGENET_MEAN, std or IMAGENET_STD
-        notes.append(f"mean {tuple(mean)}, std {tuple(std)} (usual for {source}).")
+        notes.append(f"mean {tuple(mean)}, std {tuple(std)} ({source}'s usual).")
     assert size is not None
     preprocess = PreprocessSpec(
         channels=spec.in_channels,

@@ -31,7 +31,7 @@ _AS_OURS = {
     "global_pool": "avg", "output_stride": 32, "cardinality": 1, "base_width": 64, "stem_width": 64, "stem_type": "",
     "act_layer": "relu", "norm_layer": "batchnorm2d",
 }  # fmt: skip
-# settings that show in the weights, or that change nothing in a trained network
+# settings that the weights show, or that change nothing in a trained network
 _WITHOUT_EFFECT = ("num_classes", "in_chans", "drop_rate", "drop_path_rate", "drop_block_rate", "zero_init_last")
 _OUR_INPUTS = {
     "first_conv": "conv1",
@@ -70,7 +70,7 @@ class HubModel:
     """What timm's config.json says about a network and its inputs.
 
     Attributes:
-        arch: reslab's name for the network.
+        arch: Our name of the network.
         size: Side of the input in pixels.
         short_side: Length in pixels to which the shorter side is resized before the centre crop.
         mean: Mean of each channel, for pixels in [0, 1].
@@ -143,7 +143,7 @@ def convert_from_hub(
         std: Standard deviation of each channel, for pixels in [0, 1].
         size: Side of the input in pixels.
         short_side: Length in pixels to which the shorter side is resized before the centre crop.
-        use_ema: For a file with both, whether to convert the average of the weights or the weights themselves.
+        use_ema: Of a file with both, convert the average of the weights (True) or the weights (False).
 
     Returns:
         What was written and assumed.

@@ -37,7 +37,7 @@ def read_state_dict(path: Path, *, use_ema: bool | None = None) -> dict[str, Ten
 
     Args:
         path: The file.
-        use_ema: For a file with both, whether to read the average of the weights or the weights themselves.
+        use_ema: Of a file with both, read the average of the weights (True) or the weights (False).
 
     Returns:
         The tensors, by the names that the network gave them.
@@ -78,7 +78,7 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """Explain why a file cannot be read; torch's own message advises executing its content."""
+    """Explain why a file cannot be read; torch's own message advises to execute its content."""
     message = str(error).strip()
     if isinstance(error, pickle.UnpicklingError):
         if match := re.search(r"GLOBAL (\S+)", message):
@@ -167,7 +167,7 @@ def infer_spec(tensors: Mapping[str, Tensor], *, arch: str | None = None, source
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shapes:
-    """The architecture, as far as names and shapes of tensors show it; `projections` is None without any."""
+    """The architecture, as far as names and shapes of tensors show it; without weighted shortcuts no projections."""
 
     family: Family
     stem: Stem

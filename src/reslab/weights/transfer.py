@@ -165,7 +165,7 @@ def preprocess_like(reference: PreprocessSpec, own: PreprocessSpec) -> Preproces
         The combined spec.
 
     Raises:
-        UsageError: The channels differ, and `own` has more than one.
+        UsageError: The channels differ, and `own` does not have one.
     """
     same_channels = reference.channels == own.channels
     same_size = (reference.channels, reference.height, reference.width) == (own.channels, own.height, own.width)

@@ -43,7 +43,7 @@ def convert(
         std: Standard deviation of each channel: 0.229,0.224,0.225.
         size: Side of the input in pixels.
         short_side: Resize the shorter side to this many pixels before the centre is cropped.
-        ema: For a checkpoint that holds averaged weights too: use them (--ema), or the weights themselves (--no-ema).
+        ema: Which weights of a checkpoint that has both: their average (--ema) or the weights themselves (--no-ema).
     """
     from reslab.weights.convert import convert_weights
     from reslab.weights.hub import convert_from_hub, is_hub_name

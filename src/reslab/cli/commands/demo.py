@@ -16,7 +16,7 @@ def demo(*, run_dir: Path = Path("runs/demo"), minutes: float = 3.5, seeds: Whol
 
     Args:
         run_dir: Where the runs and the page that compares them go; finished runs are used again.
-        minutes: Do not start another round of seeds if it would end later than this.
+        minutes: Start no further round of seeds that would end after this time.
         seeds: At most this many seeds.
     """
     need_report_extra()

@@ -139,7 +139,7 @@ def _sides(text: str | None) -> tuple[int, ...] | None:
 
 
 def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
-    """Return 1 and the k asked for; the default of 5 says nothing about five classes or fewer."""
+    """Return 1 and the k asked for; the default of 5 has no meaning with five classes or fewer."""
     if top_k != DEFAULT_TOP_K and not 1 <= top_k <= num_classes:
         raise UsageError(f"--top-k is {top_k}; allowed: 1 to {num_classes}, the number of classes.")
     if top_k == DEFAULT_TOP_K and num_classes <= DEFAULT_TOP_K:
@@ -148,7 +148,7 @@ def _ks(top_k: int, num_classes: int) -> tuple[int, ...]:
 
 
 def _command(subjects: tuple[Path, ...], flags: Mapping[str, Path | str | None]) -> str:
-    """Return the command that repeats this evaluation, without flags at their defaults."""
+    """Return the command that counts the same again, without defaults."""
     defaults = {"split": "test", "protocol": "center"}
     options = {name: value for name, value in flags.items() if value is not None and value != defaults.get(name)}
     words = [*map(str, subjects), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]

@@ -28,7 +28,7 @@ _OPTIONS = (
 def predict(
     model: Path,
     /,
-    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for -, which would otherwise be an option
+    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for -, which else would be an option
     engine: Annotated[str, Parameter(group=MODEL)] = _AS_TRAINED,
     batch_size: Annotated[WholeNumber, Parameter(group=MODEL)] = 32,
     resize_mode: Annotated[Literal["crop", "letterbox", "squash"] | None, Parameter(group=VIEWS)] = None,
@@ -133,7 +133,7 @@ class _BadFiles:
 # --- what to predict --------------------------------------------------------------------------------------------------
 
 
-_Picture = tuple[str, str | None]  # its path, and the folder on the command line in which it was found
+_Picture = tuple[str, str | None]  # its path, and the folder of the command that it lies in
 
 
 def _pictures(names: tuple[str, ...], on_error: Callable[[OSError], None]) -> tuple[Iterator[_Picture], int | None]:

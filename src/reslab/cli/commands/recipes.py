@@ -90,7 +90,7 @@ class RecipeDocument:
     Attributes:
         name: The recipe's name.
         network: The network's label.
-        source: Where the paper describes the set-up.
+        source: Where the set-up stands in the paper.
         expected: The result to expect, in words.
         cost: What the training costs, in images.
         differences: How the set-up differs from the paper.

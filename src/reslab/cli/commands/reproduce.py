@@ -114,7 +114,7 @@ def _run_each(experiments: "Sequence[AnyExperiment]", size: "Size", setup: "Setu
     failed, problem = [], None
     for experiment in experiments:
         try:
-            verdict = experiment.judge(run_experiment(experiment, size, setup))
+            verdicts = experiment.judge(run_experiment(experiment, size, setup))
         except Interrupted:
             raise
         except (RunError, UsageError, OSError) as error:
@@ -123,11 +123,13 @@ def _run_each(experiments: "Sequence[AnyExperiment]", size: "Size", setup: "Setu
             failed.append(experiment.name)
             print(f"reslab: {experiment.name}: {error}", file=sys.stderr)
             continue
-        print(f"{experiment.name} ({size}): {verdict.outcome}. {verdict.sentence}")
+        for verdict in verdicts:
+            part = f", {verdict.part}" if verdict.part else ""
+            print(f"{experiment.name} ({size}{part}): {verdict.label}. {verdict.sentence}")
         try:  # after each, so that a stop leaves what there is
             write_book(setup.results, book)
             problem = None
-        except (RunError, UsageError) as error:  # in an older result, which a later experiment may replace
+        except (RunError, UsageError) as error:  # in other evidence, which a later experiment may write again
             problem = error
     if failed:
         raise RunError(

@@ -81,7 +81,7 @@ def train_folder(
 
 
 def _resumed_config(folder: Path, settings: Settings, ignored: list[str]) -> "RunConfig":
-    """Return the config of the plan that a run was started with, and say which flags have no effect."""
+    """Return the config of the plan that a run was started with, and say which flags it leaves without effect."""
     from reslab.distributed import world_from_environment
 
     config = settings.apply(read_config(folder))

@@ -19,7 +19,7 @@ from reslab.data.sources.inventory import UNREAD_SUFFIXES
 from reslab.errors import RunError
 from reslab.system.threads import map_ahead
 
-_IN_HAND = 256  # files read at a time: enough for all threads, few enough to end soon after Ctrl-C
+_IN_HAND = 256  # files in work: enough for all threads, and soon done after Ctrl-C
 _WITH_FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # a JPEG's second frame is a preview
 
 
@@ -35,7 +35,7 @@ class FileFacts:
         size: (width, height) in pixels.
         num_frames: Frames of the file, of which the first is used.
         is_blank: Whether all pixels are equal.
-        complaint: libjpeg's warning about a JPEG that it can still decode; None without one.
+        complaint: What libjpeg notices in a JPEG that can be decoded.
         is_transparent: Whether the picture has transparent parts, which fewer than 4 channels do not show.
     """
 
@@ -58,7 +58,7 @@ def inspect_all(
     num_threads: int | None = None,
     on_file: Callable[[], None] | None = None,
 ) -> Iterator[FileFacts]:
-    """Read and decode files, in several threads.
+    """Read and decode files, by threads.
 
     Args:
         paths: The files.

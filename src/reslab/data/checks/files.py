@@ -13,7 +13,7 @@ from .findings import Finding
 TINY = 16  # pixels of the shorter side
 ELONGATED = 5  # times as long as wide
 OUTLIER = 8  # times larger or smaller than the median of the shorter sides
-RARE = 0.05  # share of all images up to which a format or mode counts as odd
+RARE = 0.05  # of all images, at most, for a format or mode to be odd
 
 _FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),

@@ -85,7 +85,7 @@ class Finding:
 
 
 def readable(name: str | Path) -> str:
-    """Replace bytes that are not UTF-8 with escapes, so that a name can be printed.
+    """Replace bytes that are not UTF-8 by escapes, so that a name can be printed.
 
     Args:
         name: A file name or text that contains one.

@@ -79,7 +79,7 @@ def check_files(
     short_side: int | None = None,
     on_file: Callable[[], None] | None = None,
 ) -> list[FileCheck]:
-    """Read and decode every file, in several threads.
+    """Read and decode every file, by threads.
 
     Args:
         paths: The files.

@@ -10,20 +10,20 @@ from reslab.errors import counted, first_few
 
 from .findings import Finding
 
-NEAR_EMPTY = 10  # training images; a class with fewer is near-empty
+NEAR_EMPTY = 10  # images of a class in training
 IMBALANCE = 10  # times as many images in the largest class as in the smallest
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
 
 def check_structure(inventory: Inventory) -> list[Finding]:
-    """List defects of splits, classes and names; loading a folder fails on those that are errors.
+    """List defects of splits, classes and names; loading a folder refuses the errors among them.
 
     Args:
         inventory: The set of images.
 
     Returns:
-        The defects, beginning with those that the inventory contains.
+        The defects, those that the inventory noted first.
     """
     findings = list(inventory.findings)
     for check in (_class_lists, _class_names, _class_sizes, _file_names):
@@ -44,7 +44,7 @@ def check_strays(inventory: Inventory) -> list[Finding]:
         return []
     pictures = [path for path in inventory.strays if _begins_as_a_picture(path)]
     others = sorted(set(inventory.strays) - set(pictures))
-    defects = [("picture-without-suffix", path, "is an image, but has no image suffix") for path in pictures]
+    defects = [("picture-without-suffix", path, "is an image, but not by its name") for path in pictures]
     defects += [("stray", path, "is not used") for path in others]
     return [Finding(kind, f"{path}: {text}.", (path,)) for kind, path, text in defects]
 

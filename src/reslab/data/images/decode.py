@@ -1,4 +1,4 @@
-"""Decoding: libjpeg-turbo reads ordinary JPEGs, Pillow everything else; both give the same pixels."""
+"""Decoding: ordinary JPEGs by libjpeg-turbo, everything else by Pillow, with the same pixels."""
 
 import math
 from io import BytesIO
@@ -27,7 +27,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # by EXIF's orientation; 1 is upright
 _JPEG = b"\xff\xd8\xff"
-_SCAN, _APP1, _PADDING = b"\xda", b"\xe1", b"\xff"  # JPEG markers: pixels; EXIF or XMP; filler
+_SCAN, _APP1, _PADDING = b"\xda", b"\xe1", b"\xff"  # markers of a JPEG's segments: its pixels; EXIF or XMP
 
 
 def decode(path: Path, num_channels: int) -> Tensor:
@@ -117,7 +117,7 @@ def _check_channels(name: str | Path, num_channels: int) -> None:
 
 
 def decode_array(content: bytes, name: str | Path, num_channels: int | None) -> Tensor:
-    """Decode an .npy file of uint8 values, or of uint16 values, of which only the high byte is used.
+    """Decode an .npy file of uint8 or uint16 values, of which the high byte is used.
 
     Only numbers are read, never a pickle.
 
@@ -213,7 +213,7 @@ def jpeg_complaint(content: bytes) -> str | None:
 
 def _turned(picture: Image.Image) -> Image.Image:
     """Rotate a picture as its EXIF data says."""
-    # Only the orientation is read. Pillow's `exif_transpose` writes all tags again and fails if one has a wrong type,
+    # Only the orientation is read. Pillow's `exif_transpose` writes all tags again and fails at one of a wrong type,
     # which cameras and editors leave in pictures that are sound otherwise.
     picture.load()  # EXIF may come after the pixels
     try:
@@ -229,8 +229,7 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
         raise RunError(f"{name}: has 32-bit pixels, whose range is not known; save it with 8 or 16 bits.")
-    # Pillow would warn about each of these files when converting it directly to RGB
-    if picture.mode == "P" and "transparency" in picture.info:
+    if picture.mode == "P" and "transparency" in picture.info:  # converted directly to RGB, Pillow warns at each file
         return picture.convert("RGBA")
     return picture
 

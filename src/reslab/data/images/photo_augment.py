@@ -129,7 +129,7 @@ class ResizedCropFlip:
 class RandAugment:
     """Random operations on colour or geometry, drawn with replacement (RandAugment, Cubuk et al. 2020).
 
-    It takes RGB and grey pictures. Where an operation has a sign, it is drawn at random; empty corners become grey.
+    It takes RGB and grey pictures. Operations with a sign draw it; empty corners become grey.
 
     Attributes:
         num_ops: Operations for each picture.
@@ -179,7 +179,7 @@ def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> "_Operatio
 
 
 _Operation = Callable[[Image.Image, float, int], Image.Image]
-# the fourteen operations of the RandAugment paper; ranges as in torchvision
+# the fourteen operations of that paper; ranges as in torchvision's RandAugment
 _OPERATIONS: tuple[_Operation, ...] = (
     lambda picture, level, sign: picture,
     lambda picture, level, sign: ImageOps.autocontrast(picture),

@@ -31,7 +31,7 @@ def full_chunks(indices: Tensor, batch_size: int) -> list[Tensor]:
 def centre_views(
     dataset: FileDataset, indices: Tensor, spec: PreprocessSpec, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Decode the evaluation views of photos, in threads that work some batches ahead.
+    """Decode the evaluation views of photos, by threads some batches ahead.
 
     Args:
         dataset: The photos.

@@ -139,7 +139,7 @@ def view_of(picture: Picture, spec: PreprocessSpec, name: str | None = None) -> 
 def with_resize_mode(spec: PreprocessSpec, resize_mode: ResizeMode | None) -> PreprocessSpec:
     """Change how a spec resizes pictures.
 
-    For "crop", a spec without a `short_side` gets the longer side of the input as its `short_side`.
+    A spec without a `short_side` that is to crop gets the longer side of the input as `short_side`.
 
     Args:
         spec: The spec; not changed.

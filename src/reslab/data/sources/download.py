@@ -1,4 +1,4 @@
-"""Download of one file, resumed after an interruption and checked before it gets its final name."""
+"""Download of one file, resumed after an interruption and checked before it gets its name."""
 
 import hashlib
 import http.client
@@ -45,8 +45,8 @@ def download(url: str, path: Path, md5: str, report: Report | None = None) -> No
                 if not path.exists():
                     _download(url, path, md5, report)
             finally:
-                # Removing the lock may let two processes in at once. That is harmless: once the file exists, neither
-                # downloads it; after a failure both may write to one partial file, which the checksum then rejects.
+                # Removing a lock could let two in at once. Here that is harmless: with the file in its place nobody
+                # downloads, and after a failure the checksum finds what two have written into one part.
                 lock.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from None

@@ -16,7 +16,7 @@ SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
      ".ppm", ".pgm", ".pbm", ".pnm", ".npy"]
 )  # fmt: skip
-# pictures in unsupported formats; leaving them out silently would hide missing images
+# pictures in formats that are not read; leaving them out silently would hide missing images
 UNREAD_SUFFIXES = frozenset(
     [".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".tga", ".ico",
      ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".exr", ".hdr", ".dcm"]
@@ -54,10 +54,10 @@ class Inventory:
     Attributes:
         root: The folder or the CSV file.
         layout: Folders of splits, folders of classes, or a CSV file.
-        items: Files with an image suffix, in a fixed order; they may be missing or unreadable.
+        items: Image files by their suffix, in a fixed order, whether or not they exist and can be read.
         classes: Class names of each split, sorted, including classes without images.
         split_folders: Folder that contains each split's class folders; empty for a CSV file.
-        strays: Files that do not have an image suffix, or are outside the class folders.
+        strays: Files that are not images by their suffix, or are outside the class folders.
         findings: Defects noticed while listing.
     """
 
@@ -87,7 +87,7 @@ class Inventory:
 
 
 def is_image_name(name: str) -> bool:
-    """Recognise an image file by its suffix, including unsupported formats; hidden files do not count.
+    """Recognise an image file by its suffix, also in formats that are not read; hidden files are not images.
 
     Args:
         name: The file's name.
@@ -192,7 +192,7 @@ def _inventory_classes(path: Path, folders: list[Path], files: list[Path], split
 def _entries(folder: Path, inventory: Inventory | None = None) -> tuple[list[Path], list[Path]]:
     """Return the (folders, files) in a folder, by name, with links followed and hidden entries left out.
 
-    A broken link counts as a file. A folder that cannot be opened is a finding, or an error without an inventory.
+    A broken link is a file. A folder that cannot be opened is a finding of the inventory; without one, an error.
     """
     folders: list[Path] = []
     files: list[Path] = []
@@ -242,7 +242,7 @@ def _add_split(inventory: Inventory, split: str, folder: Path, folders: list[Pat
 
 
 def _walk(folder: Path, above: tuple[str, ...], inventory: Inventory) -> Iterator[Path]:
-    """Yield every file below a folder, with links followed; a link to a folder that contains it is a finding."""
+    """Yield every file below a folder, with links followed; a link to a folder around it is a finding."""
     real = os.path.realpath(folder)
     if real in above:
         text = f"{folder}: a link to {real}, which contains it."

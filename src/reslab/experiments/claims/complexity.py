@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from reslab.analysis.complexity import measure_complexity
 from reslab.analysis.paper_counts import TOLERANCE, check_counts
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, ResultTable, SingleMeasurement, Verdict
+from reslab.experiments.experiment import Bench, Experiment, ResultTable, SingleMeasurement
 from reslab.experiments.figures import GREY, make_figure
+from reslab.experiments.verdict import Verdict
 from reslab.models import Network, build
 from reslab.report.figures.style import COLORS
 from reslab.spec.families import model_spec
@@ -113,7 +114,7 @@ def _time(model: Network, images: torch.Tensor) -> float:
     return time.perf_counter() - start
 
 
-def _judge(evidence: Evidence[None, Costs]) -> Verdict:
+def _judge(evidence: Evidence[None, Costs]) -> tuple[Verdict, ...]:
     costs = evidence.next_to_runs
     cost = {name: costs.of(name).multiply_adds for name in _NETS}
     share, with_projections = (cost[name] / cost["vgg19"] for name in ("plain34", "resnet34"))
@@ -134,7 +135,7 @@ def _judge(evidence: Evidence[None, Costs]) -> Verdict:
         and conformance.exact == conformance.networks
         and deviation <= TOLERANCE
     )
-    return Verdict.of(sentence, holds=holds, fails=not holds)
+    return (Verdict(outcome="reproduced" if holds else "not reproduced", sentence=sentence),)
 
 
 def _table(evidence: Evidence[None, Costs]) -> ResultTable:
@@ -189,6 +190,7 @@ EXPERIMENT = Experiment(
     "most 1.1 times those of ResNet-34, those of ResNet-152 below those of VGG-16, which are below those of VGG-19, "
     f"and if all networks of the conformance table count exactly and within {100 * TOLERANCE:g} % of the paper's "
     "figures. Otherwise not reproduced. Time is shown but not judged, because it depends on the machine.",
+    rule_after_data=frozenset(("digits", "small", "paper")),
     caption="Multiply-adds for one 224x224 image, and the time that one image takes on the machine named below (fp32, "
     f"batches of {_BATCH}, median of {_ROUNDS} rounds in turn).",
     once=SingleMeasurement(Costs, _measure),

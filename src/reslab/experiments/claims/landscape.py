@@ -1,6 +1,7 @@
 """Beyond the paper: the loss around a residual net is smoother than around its plain twin (Li et al. 2018)."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import torch
@@ -14,21 +15,24 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.data.views import batches
 from reslab.experiments.arms import NET_KINDS, Arm, Size, kind_in_words, make_arm, net_name
 from reslab.experiments.evidence import Evidence
-from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable, Verdict
+from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable
 from reslab.experiments.figures import make_figure
+from reslab.experiments.judged import Estimate
+from reslab.experiments.statistics import difference, spread
+from reslab.experiments.verdict import Verdict, decide
 from reslab.experiments.wording import budget_in_words
 from reslab.models import Network
 from reslab.runs.session import read_config
 
 Surface = tuple[tuple[float, ...], ...]  # the loss on a grid, row by row
+Surfaces = tuple[Surface, ...]  # one for each pair of directions
 
-_DEPTH = 56
+_DEPTH = 32  # the deepest that plain nets still fit the digits with
+_PAIRS = 5  # of directions
 _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction, -1 to 1
 _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
-_RISE = 1.0  # nats above the centre: what still counts as the basin
-_MORE = 1.5  # times the plain net's basin
 _ALIKE = 0.5  # nats between the centres: around a badly trained net the loss is flat, because there is nothing to lose
-_DRAWN = 11.0  # above the last level, so that it has the colour of the bar's arrow
+_HIGHEST = 11.0  # nats: a loss above it counts and is drawn as this
 _LARGEST = 1e6  # what is written for a loss above it, or for none: far from the centre a plain net's logits overflow
 
 
@@ -86,18 +90,24 @@ def _mean_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float(f"{min(loss, _LARGEST):.5g}") if math.isfinite(loss) else _LARGEST
 
 
-def _measure(folder: RunFolder, bench: Bench) -> Surface:
+def _measure(folder: RunFolder, bench: Bench) -> Surfaces:
     file, config = load_model(folder.model_path), read_config(folder)
     train = bench.data_of(folder).train
     views = batches(train, file.card.preprocess, batch_size=_IMAGES[bench.size], device=bench.device)
-    batch = next(iter(views))
-    return loss_surface(file.model.to(bench.device), batch.images, batch.labels, _SIDE[bench.size], config.seed)
+    batch, model, side = next(iter(views)), file.model.to(bench.device), _SIDE[bench.size]
+    seeds = range(_PAIRS * config.seed, _PAIRS * (config.seed + 1))
+    return tuple(loss_surface(model, batch.images, batch.labels, side, seed) for seed in seeds)
 
 
-def _basin(surface: Surface) -> float:
-    """The part of the grid whose loss is at most 1 nat above the centre's."""
-    limit = _centre(surface) + _RISE
-    return sum(loss <= limit for row in surface for loss in row) / len(surface) ** 2
+def _grid(size: Size) -> str:
+    """In words: "17 x 17"."""
+    return f"{_SIDE[size]} x {_SIDE[size]}"
+
+
+def _height(surfaces: Surfaces) -> float:
+    """The mean height of the loss above the centre, over all points of all pairs of directions."""
+    heights = [min(loss, _HIGHEST) - _centre(surface) for surface in surfaces for row in surface for loss in row]
+    return statistics.mean(heights)
 
 
 def _centre(surface: Surface) -> float:
@@ -106,46 +116,46 @@ def _centre(surface: Surface) -> float:
     return surface[middle][middle]
 
 
-def _surfaces(evidence: Evidence[Surface, None], kind: str) -> list[Surface]:
+def _surfaces(evidence: Evidence[Surfaces, None], kind: str) -> list[Surfaces]:
     return evidence.on_networks(make_arm(evidence.size, kind, _DEPTH).name)
 
 
-def _grid(size: Size) -> str:
-    return f"{_SIDE[size]}x{_SIDE[size]}"
-
-
-def _judge(evidence: Evidence[Surface, None]) -> Verdict:
-    plain, residual = ([_basin(surface) for surface in _surfaces(evidence, kind)] for kind in NET_KINDS)
-    ranges = [f"{100 * min(basins):.0f} to {100 * max(basins):.0f} %" for basins in (plain, residual)]
-    centres = [_centre(surface) for kind in NET_KINDS for surface in _surfaces(evidence, kind)]
+def _judge(evidence: Evidence[Surfaces, None]) -> tuple[Verdict, ...]:
+    plain, residual = ([_height(surfaces) for surfaces in _surfaces(evidence, kind)] for kind in NET_KINDS)
+    centres = [_centre(surfaces[0]) for kind in NET_KINDS for surfaces in _surfaces(evidence, kind)]
     apart = max(centres) - min(centres)
+    higher = difference(plain, residual)
     sentence = (
-        f"The loss stays within {_RISE:g} nat of the centre's on {ranges[1]} of the square around ResNet-{_DEPTH} "
-        f"and on {ranges[0]} around plain-{_DEPTH}; the losses at the centres are up to {apart:.2f} nats apart."
-        f"{budget_in_words(evidence)}"
+        f"The loss is on average {spread(plain)} nats above its centre around plain-{_DEPTH} and {spread(residual)} "
+        f"around ResNet-{_DEPTH}, a difference of {higher.in_words('nats')}; the losses at the centres are up to "
+        f"{apart:.2f} nats apart.{budget_in_words(evidence)}"
     )
-    if apart > _ALIKE or min(len(plain), len(residual)) < 2:
-        return Verdict("inconclusive", sentence)
-    return Verdict.of(sentence, holds=min(residual) > _MORE * max(plain), fails=max(residual) < min(plain))
+    estimate = Estimate(
+        what=f"height around plain-{_DEPTH} minus ResNet-{_DEPTH}", difference=higher, side="above", unit="nats"
+    )
+    if apart > _ALIKE:
+        reason = f"Networks whose losses differ by more than {_ALIKE:g} nats cannot be compared."
+        return (Verdict(outcome="not testable", sentence=f"{sentence} {reason}", estimates=(estimate,)),)
+    return (decide(sentence, estimate),)
 
 
-def _table(evidence: Evidence[Surface, None]) -> ResultTable:
+def _table(evidence: Evidence[Surfaces, None]) -> ResultTable:
     rows = []
     for kind in NET_KINDS:
-        for seed, surface in enumerate(_surfaces(evidence, kind)):
-            worst = max(loss for row in surface for loss in row)
-            numbers = (f"{_centre(surface):.3f}", f"{100 * _basin(surface):.0f}", f"{worst:.3g}")
+        for seed, surfaces in enumerate(_surfaces(evidence, kind), start=evidence.document.first_seed):
+            worst = max(loss for surface in surfaces for row in surface for loss in row)
+            numbers = (f"{_centre(surfaces[0]):.3f}", f"{_height(surfaces):.2f}", f"{worst:.3g}")
             rows.append((net_name(kind, _DEPTH), str(seed), *numbers))
-    columns = ("network", "seed", "loss at the centre", f"within {_RISE:g} nat of it (% of the square)", "largest loss")
+    columns = ("network", "seed", "loss at the centre", "mean height above it", "largest loss")
     return ResultTable(columns, tuple(rows))
 
 
-def _draw(evidence: Evidence[Surface, None]) -> Figure:
+def _draw(evidence: Evidence[Surfaces, None]) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        places = torch.linspace(-1, 1, len(_surfaces(evidence, NET_KINDS[0])[0])).tolist()
+        places = torch.linspace(-1, 1, len(_surfaces(evidence, NET_KINDS[0])[0][0])).tolist()
         for axes, kind in zip(panels, NET_KINDS, strict=True):
-            surface = _surfaces(evidence, kind)[0]
-            heights = [[min(loss, _DRAWN) for loss in row] for row in surface]
+            surface = _surfaces(evidence, kind)[0][0]
+            heights = [[min(loss, _HIGHEST) for loss in row] for row in surface]
             levels = [0.05, 0.1, 0.2, 0.4, 0.7, 1, 1.5, 2, 2.5, 3, 4, 6, 8, 10]
             filled = axes.contourf(places, places, heights, levels=[0, *levels], cmap="viridis", extend="max")
             axes.contour(places, places, heights, levels=levels, colors="white", linewidths=0.5)
@@ -169,12 +179,14 @@ EXPERIMENT = Experiment(
     "depth has steep walls (Li et al. 2018; not in the paper).",
     source="beyond the paper: Li et al. 2018",
     paper=(("loss surfaces of 56 layers with and without shortcuts (Li et al., Fig. 1)", "smooth against chaotic"),),
-    rule=f"Reproduced if the part of the square on which the loss is within {_RISE:g} nat of the centre's is, in every "
-    f"seed of the residual net, more than {_MORE:g} times that of any seed of the plain net. Not reproduced if it is "
-    "always smaller. Otherwise inconclusive. Also inconclusive with one seed, or if the losses at the centres of any "
-    f"two nets differ by more than {_ALIKE:g} nats: around a badly trained net the loss is flat without being smooth. "
-    "The rule judges how wide the basin is, which is one side of the claim; whether it is smooth and convex, only the "
-    "figure shows.",
+    rule="Reproduced if the loss is on average higher above the trained weights' around the plain net than around the "
+    f"residual one (95 % interval of Welch's t over the seeds above 0), over {_PAIRS} pairs of directions; not "
+    f"reproduced if it is lower. A loss above {_HIGHEST:g} nats counts as {_HIGHEST:g}. Not testable if the losses at "
+    f"the centres of any two nets differ by more than {_ALIKE:g} nats: around a badly trained net the loss is flat "
+    "without being smooth. The rule judges how steeply the loss rises, which is one side of the claim; whether it is "
+    "smooth and convex, only the figure shows.",
+    seeds=lambda size: 5,
+    is_beyond=True,
     caption="Training loss around the trained weights of the first seed, along two random filter-normalised "
     f"directions, on {_grid('digits')} points ({_grid('small')} at small, {_grid('paper')} at paper); the square goes "
     "from -1 to 1, one filter's norm. It is the mean over the first training images: "
@@ -183,7 +195,7 @@ EXPERIMENT = Experiment(
     f"{_LARGEST:.0e}.",
     arms=_arms,
     networks=NetworkMeasurement(
-        form=Surface,
+        form=Surfaces,
         measure=_measure,
         constants=lambda size: {"images": _IMAGES[size], "side": _SIDE[size]},
     ),

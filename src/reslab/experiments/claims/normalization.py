@@ -23,10 +23,10 @@ from reslab.experiments.experiment import (
     NetworkMeasurement,
     ResultTable,
     SingleMeasurement,
-    Verdict,
 )
 from reslab.experiments.figures import make_figure
 from reslab.experiments.vanishing import HEALTHY, SHRINKS, NetworkSignals, When, smallest_norm
+from reslab.experiments.verdict import Verdict
 from reslab.models import Network, build
 from reslab.report.figures.layers import LayerLine, draw_by_depth
 from reslab.report.figures.style import COLORS
@@ -50,6 +50,7 @@ class UntrainedSignals:
     rows: tuple[NetworkSignals, ...]
 
 
+_FEWEST = 3  # trained seeds
 SignalEvidence = Evidence[NetworkSignals, UntrainedSignals]
 
 
@@ -121,13 +122,19 @@ def _fail(evidence: SignalEvidence, kind: str, norm: Norm, depth: int, when: Whe
     return [network.vanishes(shallow) for network in _of(evidence, kind, norm, depth, when)]
 
 
-def _judge(evidence: SignalEvidence) -> Verdict:
+def _judge(evidence: SignalEvidence) -> tuple[Verdict, ...]:
     start = [_fail(evidence, kind, "batch", depth, "start") for kind, depth in product(NET_KINDS, DEPTHS)]
     end = [_fail(evidence, kind, "batch", depth, "end") for kind, depth in product(NET_KINDS, TRAINED)]
     sentence = f"{_in_words(evidence)} {_control_in_words(evidence)}"
-    if min(map(len, end)) < 2:
-        return Verdict("inconclusive", f"{sentence} One trained seed says nothing of the others.")
-    return Verdict.of(sentence, holds=not any(map(any, start + end)), fails=any(map(all, start + end)))
+    if any(map(all, start + end)):
+        return (Verdict(outcome="not reproduced", sentence=sentence),)
+    if min(map(len, end)) < _FEWEST:
+        more = _FEWEST - min(map(len, end))
+        return (Verdict(outcome="undecided", sentence=f"{sentence} Few seeds say little of others.", more_seeds=more),)
+    if not any(map(any, start + end)):
+        return (Verdict(outcome="reproduced", sentence=sentence),)
+    # no number of seeds makes networks alike of which some fail and some do not
+    return (Verdict(outcome="undecided", sentence=sentence),)
 
 
 def _in_words(evidence: SignalEvidence) -> str:
@@ -230,13 +237,14 @@ EXPERIMENT = Experiment(
     "than the median layer's. A net fails before training if the smallest gradient norm of its layers is more than "
     f"{HEALTHY:g} times smaller than with {DEPTHS[0]} layers, or if the median of the first third of its layers is "
     f"more than {SHRINKS:g} times smaller than that of the last third: if gradients shrink with depth, or toward the "
-    "input. Reproduced if no net fails; not reproduced if one fails with every seed; otherwise inconclusive, as "
-    "with one trained seed. Before training, gradients that grow toward the input are a finding, not a failure. "
+    f"input. Reproduced if no net fails, of at least {_FEWEST} trained seeds; not reproduced if one fails with every "
+    "seed. Before training, gradients that grow toward the input are a finding, not a failure. "
     "Forward, batch norm sets the variance itself; what happens without it is shown next to it.",
     caption="Before training, one batch in training mode, first seed; in order of depth. Left: variance of each 3x3 "
     "layer's response, in plain nets; after batch norm it is 1 by definition at the start. Middle and right: norm of "
     "the weight's gradient over the weight's, in plain and residual nets. In the table, the worst seed.",
     arms=_arms,
+    seeds=lambda size: 5,
     networks=NetworkMeasurement(form=NetworkSignals, measure=_measure, constants=lambda size: {"batch_size": _BATCH}),
     once=SingleMeasurement(UntrainedSignals, _measure_untrained),
     judge=_judge,

@@ -55,7 +55,7 @@ def load_library(source: Path) -> ctypes.CDLL:
 
 
 def _openmp_runtime() -> Path | None:
-    """Return the OpenMP library that torch loaded: a second one would add its own busy-waiting threads."""
+    """Return the OpenMP library that torch loaded: a second one would add threads of its own, spinning."""
     try:
         lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The confusion matrix on a page: up to 20 classes a table of numbers, above that a picture to read cell by cell."""
+"""The confusion matrix on a page: a table of numbers up to 20 classes, a picture to read cell by cell above."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from PIL import Image
 from reslab.evaluation.summary import ConfusionCells
 
 MAX_NUMBERED = 20  # classes up to which each cell shows its count
-_MAX_SIDE = 250  # cells of the picture; with more classes, each shows the largest of a block
+_MAX_SIDE = 250  # cells of the picture; of more classes, each cell is the largest of a block
 _LEAST, _MOST = np.array([255.0, 255.0, 255.0]), np.array([8.0, 48.0, 107.0])
 
 
@@ -76,7 +76,7 @@ def confusion_view(confusion: ConfusionCells, names: Sequence[str]) -> Confusion
         names: The classes, in the order of its rows.
 
     Returns:
-        A table for up to 20 classes, a picture for more.
+        A table up to 20 classes, a picture above.
     """
     matrix = np.zeros((len(names), len(names)), dtype=np.int64)
     for row, column, count in confusion.cells:

@@ -46,7 +46,7 @@ def points(rows: Sequence[HasError]) -> tuple[tuple[int, float], ...]:
 
 
 def draw(axes: Axes, curve: Curve) -> None:
-    """Draw a curve; several seeds as mean and band over the steps that they share, each seed until its last step.
+    """Draw a curve; several seeds as mean and band over the steps they share, each as far as it has come.
 
     Args:
         axes: The panel.

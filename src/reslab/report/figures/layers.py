@@ -30,7 +30,7 @@ def draw_responses(panels: Sequence[Axes], lines: Sequence[LayerLine]) -> None:
     """Draw standard deviations of responses in order of depth, and the largest first (paper Fig. 7).
 
     Args:
-        panels: The axes of the two panels.
+        panels: The axes of both.
         lines: The networks.
     """
     for line in lines:

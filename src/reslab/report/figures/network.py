@@ -17,7 +17,7 @@ from reslab.report.measurements import BatchNorms, LayerMeasurements
 from .layers import LayerLine, draw_by_depth, draw_responses
 from .style import COLORS, styled, to_svg
 
-_DOTTED = 120  # up to this many layers, each has a dot; for more there is no room
+_DOTTED = 120  # layers of which each has a dot; of more there is no room
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ def network_view(measured: LayerMeasurements) -> NetworkView:
                 "Standard deviation of each 3x3 layer's response: after batch norm, where there is one, before ReLU "
                 f"and addition (paper Fig. 7); {images}, eval mode."),
         _figure("gradients", "Gradients", measured.gradients, measured.layers, _draw_gradients,
-                "Norm of the loss's gradient with respect to each 3x3 layer's weight, over the norm of the weight; "
+                "Norm of the gradient of the loss by each 3x3 layer's weight, over the norm of the weight; "
                 f"one batch of {measured.batch} images of the {measured.split} split, training mode, no step taken."),
     )  # fmt: skip
     return NetworkView(
@@ -97,7 +97,7 @@ def _figure(
         return None
     least, most = min(known), max(known)
     median = statistics.median(value for value, _ in known)
-    unknown = f" In {len(values) - len(known)} layers it is not finite." if len(known) < len(values) else ""
+    unknown = f" Of {len(values) - len(known)} layers it is not finite." if len(known) < len(values) else ""
     label = (
         f"Line chart of {len(values)} layers in order of depth: first {known[0][0]:.3g}, last {known[-1][0]:.3g}; "
         f"smallest {least[0]:.3g} ({least[1]}), median {median:.3g}, largest {most[0]:.3g} ({most[1]}).{unknown}"
@@ -184,8 +184,8 @@ def _norms_figure(norms: BatchNorms, images: str) -> NormsFigure:
         for axes in panels:
             _count_layers(axes)
     caption = (
-        "First: the running statistics against those of the images, median channel of each layer; dashed: the limits "
-        f"of what is healthy. Second: dead channels. {images[0].upper()}{images[1:]}, training and eval mode."
+        "First: the running statistics against those of the images, median channel of each layer; dashed: from here on "
+        f"it is far. Second: dead channels. {images[0].upper()}{images[1:]}, training and eval mode."
     )
     return NormsFigure(measured=norms, svgs=_svgs(figures, "norms", labels), caption=caption, criteria=CRITERIA)
 

@@ -31,7 +31,7 @@ class ReliabilityView:
     Attributes:
         svg: The figure.
         bins: Its bins, those that have answers.
-        at: The temperature of the probabilities, in words that follow "Probabilities"; may be empty.
+        at: At which temperature the probabilities are, in words that follow "Probabilities"; may be empty.
     """
 
     svg: Markup
@@ -44,7 +44,7 @@ def reliability_view(calibration: Calibration, temperature: float | None) -> Rel
 
     Args:
         calibration: The calibration of a network's answers.
-        temperature: The model file's temperature, at which the calibration was measured; None if it has none.
+        temperature: The model file's temperature, at which that is; None for one without.
     """
     bins = _filled(calibration)
     at = "" if temperature is None else f" at the model file's temperature {temperature:.3f}"

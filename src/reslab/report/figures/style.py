@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-# Okabe and Ito's palette, whose colours people with colour blindness can tell apart too
+# Okabe and Ito's palette: told apart by everybody
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GRID = "#1c1f24", "#d9dce1"
 
