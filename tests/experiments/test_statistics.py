@@ -112,6 +112,21 @@ def test_a_small_p_is_not_printed_as_zero() -> None:
 
 def test_binary_fractions_make_no_spread() -> None:
     twins = paired_difference([1.3, 1.4, 1.1], [0.3, 0.4, 0.1])
-    assert twins == MeanDifference(1.0, -math.inf, math.inf, 1.0, "the same in every seed")
+    assert twins == MeanDifference(1.0, -math.inf, math.inf, 1.0, "the same in every seed", count=3)
     assert "the same in every seed" in twins.in_words()
     assert difference([0.1 + 0.2, 0.3], [0.3, 0.3]).in_words() == difference([0.3, 0.3], [0.3, 0.3]).in_words()
+
+
+def test_seeds_to_exclude_a_value_are_those_of_the_interval_with_so_many() -> None:
+    found = difference((10.0, 11.0, 12.5), (8.0, 10.2, 9.1))
+    seeds = found.seeds_to_exclude(0.5, 1000)
+    assert seeds is not None
+
+    def half_width(count: int) -> float:
+        freedom = found.freedom * (count - 1) / 2
+        return stats.t.ppf(0.975, freedom) * found.error * math.sqrt(3 / count)
+
+    assert half_width(seeds) < found.mean - 0.5 <= half_width(seeds - 1)
+    assert found.seeds_to_exclude(found.mean, 1000) is None  # no number separates a mean from itself
+    assert difference((1.0,), (0.0,)).seeds_to_exclude(0, 1000) == 3
+    assert difference_of_shares(50.0, 40.0, 100).seeds_to_exclude(0, 1000) is None

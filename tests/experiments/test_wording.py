@@ -116,6 +116,7 @@ def test_networks_with_other_settings_are_named_with_them() -> None:
         "digits-resnet110-unwarmed: 510 iterations of 64 images at a learning rate of 0.1, divided" in words["warmup"]
     )
     assert words["thousand-layers"] == (
-        "Embedded handwritten digits; 120 iterations of 64 images at a learning rate of 0.01, kept to the end"
+        "Embedded handwritten digits; 1,700 iterations of 64 images at a learning rate of 0.01, divided by 10 at 1,020 "
+        "and 1,445"
     )
     assert "when the validation error plateaus" in words["plateau"]
