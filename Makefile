@@ -80,7 +80,6 @@ results: $(CORE) ## make the tables and the figures in README and docs from resu
 	$(BIN)/python tools/make_plots.py
 	$(BIN)/python tools/make_book.py
 	$(BIN)/reslab compare $(sort $(wildcard results/digits-*/*.json)) --output docs/images/demo.svg
-	$(BIN)/reslab compare results/cifar-plain20/0.json results/cifar-resnet20/0.json --output docs/images/cifar20.svg
 
 RUNS ?= runs
 examples: $(CORE) ## make the pages in docs/examples again (RUNS=FOLDER with the runs cifar-resnet20, imagenette and demo; needs RESLAB_DATA)

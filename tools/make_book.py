@@ -10,7 +10,7 @@ from pathlib import Path
 from reslab.experiments.book import VERDICTS_NOTE, Chapter, read_chapters
 from reslab.experiments.forest import FOREST_CAPTION, draw_forest
 from reslab.experiments.verdict import Verdict
-from reslab.report.figures.style import styled
+from reslab.report.figures.style import as_dark, styled
 
 ROOT = Path(__file__).parents[1]
 _WIDE = "---\nhide: [toc]\n---\n"  # the front table takes the room of the table of contents
@@ -29,7 +29,8 @@ def front_page(chapters: list[Chapter]) -> str:
         "the embedded digits, 510 iterations for most networks; size small: CIFAR-10, six epochs for most; size paper: "
         "CIFAR-10, 64,000 iterations; [how to run them](../how-to/experiments.md).",
         "",
-        f"![{FOREST_CAPTION}](../images/results/forest.svg)",
+        f"![{FOREST_CAPTION}](../images/results/forest.svg#only-light)",
+        f"![{FOREST_CAPTION}](../images/results/forest-dark.svg#only-dark)",
         "",
         f"*{FOREST_CAPTION}*",
         "",
@@ -116,6 +117,8 @@ def draw(root: Path) -> None:
     for name, figure in figures.items():
         with styled():
             figure.savefig(folder / f"{name}.svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    light = (folder / "forest.svg").read_text(encoding="utf-8")
+    (folder / "forest-dark.svg").write_text(as_dark(light), encoding="utf-8")
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:

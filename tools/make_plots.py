@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reslab.artifacts.record import RecordedRun
-from reslab.report.figures.style import COLORS, styled
+from reslab.report.figures.curves import BOLD, THIN, Curve, draw, points
+from reslab.report.figures.style import COLORS, INK, in_iterations, styled
 
 ROOT = Path(__file__).parents[1]
 BENCH, IMAGES = ROOT / "results" / "bench", ROOT / "docs" / "images"
@@ -100,35 +101,50 @@ def matrix_rate() -> Figure | None:
     return figure
 
 
-def time_to_error() -> Figure | None:
-    """Training error against minutes, of the paper's recipe and of the fast one; dots: test error at the end."""
-    contest = _read("cifar")
+def images_to_error() -> Figure | None:
+    """Training error against images seen, of the paper's recipe and of the fast one; dots: test error at the end."""
     folders = {
         name: sorted((ROOT / "results" / name).glob("*.json")) for name in ("cifar-resnet20", "cifar-resnet20-fast")
     }
-    if contest is None or not all(folders.values()):
+    if not all(folders.values()):
         return None
-    # the paper's recipe ran next to other work: its minutes are its images over the rate of an idle machine
-    rate = sorted(contest["rows"][-1]["images_per_second"])[len(contest["rows"][-1]["images_per_second"]) // 2]
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = figure.subplots()
     for (name, paths), color in zip(folders.items(), COLORS, strict=False):
         for number, path in enumerate(paths):
             record = RecordedRun.open(path).document
-            curve = record.curve["train"]
-            if name == "cifar-resnet20":
-                minutes = [step * 128 / rate / 60 for step, _ in curve]
-            else:
-                seconds = dict(record.seconds or ())
-                minutes = [seconds[step] / 60 for step, _ in curve]
-            axes.plot(minutes, [error for _, error in curve], color=color, lw=1, label=None if number else name)
-            axes.plot(minutes[-1], record.final["test"].error, "o", color=color, ms=5)
+            steps, errors = zip(*record.curve["train"], strict=True)
+            images = [step * 128 / 1e6 for step in steps]
+            label = f"{name}, {len(paths)} {'seed' if len(paths) == 1 else 'seeds'}"
+            axes.plot(images, errors, color=color, lw=1, label=None if number else label)
+            axes.plot(images[-1], record.final["test"].error, "o", color=color, ms=5)
     axes.axhline(8.75, color="#666", lw=1, ls="--")
     axes.text(axes.get_xlim()[1], 9.0, "8.75 %, the paper's test error", ha="right", va="bottom", fontsize=9)
-    axes.set_xlabel("minutes")
-    axes.set_ylabel("error of training batches, %")
+    axes.set_xlabel("million training images seen")
+    axes.set_ylabel("error of training batches (%)")
     axes.set_ylim(0, 60)
     axes.legend()
+    return figure
+
+
+def cifar_curves() -> Figure | None:
+    """The twins of 20 layers at the paper's length, as in its Fig. 6: training error thin, test error bold."""
+    paths = {name: ROOT / "results" / name / "0.json" for name in ("cifar-plain20", "cifar-resnet20")}
+    if not all(path.exists() for path in paths.values()):
+        return None
+    figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+    axes = figure.subplots()
+    for path, color in zip(paths.values(), COLORS, strict=False):
+        record = RecordedRun.open(path)
+        network = record.document.network.split(" (")[0]
+        for split, width, label in (("train", THIN, ""), ("test", BOLD, f"{network}, seed {record.document.seed}")):
+            draw(axes, Curve(label, color, width, (points(record.rows(split)),)))
+    for step in record.rate_drops():
+        axes.axvline(step, color=INK, linewidth=0.7, linestyle=(0, (4, 4)), alpha=0.5)
+    axes.set_ylim(0, 20)
+    axes.set_ylabel("error (%)")
+    in_iterations(axes)
+    axes.legend(title="CIFAR-10; thin: training error, bold: test error", title_fontsize=9)
     return figure
 
 
@@ -136,15 +152,16 @@ PLOTS: dict[str, Callable[[], Figure | None]] = {
     "throughput": throughput,
     "memory": memory,
     "matrix-rate": matrix_rate,
-    "time-to-error": time_to_error,
+    "images-to-error": images_to_error,
+    "cifar20": cifar_curves,
 }
 
 
 def main() -> None:
     """Draw every figure that has its results."""
-    for name, draw in PLOTS.items():
+    for name, make in PLOTS.items():
         with styled():
-            figure = draw()
+            figure = make()
             if figure is not None:
                 figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None, "Creator": None})
         print(f"{name}: {'not measured yet' if figure is None else 'drawn'}")

@@ -365,7 +365,7 @@ def test_responses(resnet20: float, resnet56: float, plain20: float, plain56: fl
     assert len(responses.EXPERIMENT.table(evidence).rows) == 4
     for axes in responses.EXPERIMENT.draw(evidence).axes:
         nets = [line for line in axes.lines if len(line.get_xdata()) == 3]  # type: ignore[arg-type]
-        assert [line.get_zorder() for line in nets] == [2, 1, 1] * 4  # the first seed in front of the others
+        assert [line.get_zorder() for line in nets] == [2, 1, 1, 1] * 4  # the mean in front of the seeds
 
 
 def _network(kind: str, norm: Norm, depth: int, when: When, seed: int, gradient: Sequence[float]) -> NetworkSignals:
@@ -607,6 +607,7 @@ EARLY, LATE = [100 + seed for seed in range(8)], [300 + seed for seed in range(8
         (LATE, EARLY, "not reproduced"),
         (EARLY, EARLY, "undecided"),
         ([None] * 8, [None] * 8, "undecided"),
+        ([100] * 8, [100] * 8, "undecided"),
     ],
 )
 def test_warmup(warm: Sequence[float | None], cold: Sequence[float | None], outcome: str) -> None:

@@ -8,9 +8,18 @@ from reslab.report.figures.curves import BOLD, THIN, Curve, draw, points
 from reslab.report.figures.style import COLORS, INK, in_iterations, make_figure
 
 from .evidence import AnyEvidence
-from .statistics import spread
+from .statistics import half_width_of_mean, spread
 
-__all__ = ["GREY", "draw_curves", "draw_dots", "draw_every_run", "draw_means", "make_figure"]
+__all__ = [
+    "GREY",
+    "draw_curves",
+    "draw_dots",
+    "draw_every_run",
+    "draw_means",
+    "draw_pairs",
+    "draw_points",
+    "make_figure",
+]
 
 GREY = "#6b7280"
 
@@ -62,14 +71,14 @@ def draw_every_run(axes: Axes, evidence: AnyEvidence, arm: str, title: str) -> N
     axes.set_title(title, fontsize=10)
 
 
-def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str = COLORS[0], label: str = "") -> None:
+def draw_dots(axes: Axes, groups: Mapping[str, Sequence[float]], *, color: str = COLORS[0]) -> None:
     """Draw each group's values as dots over its name, with a bar at their mean.
 
     Where the values lie close together, far from 0, the axis begins near the smallest, and says so.
     """
     for place, values in enumerate(groups.values()):
         mean = sum(values) / len(values)
-        axes.plot([place] * len(values), values, "o", color=color, ms=5, alpha=0.7, label=label if not place else "")
+        axes.plot([place] * len(values), values, "o", color=color, ms=5, alpha=0.7)
         axes.plot([place - 0.2, place + 0.2], [mean, mean], color=color, lw=2)
         axes.annotate(spread(values), (place, max(values)), (0, 7), textcoords="offset points", ha="center", fontsize=9)
     axes.set_xticks(range(len(groups)), list(groups))
@@ -87,6 +96,42 @@ def draw_means(
     axes.plot(places, [sum(group) / len(group) for group in values], "-", color=color, lw=2, label=label)
     for place, group in zip(places, values, strict=True):
         axes.plot([place] * len(group), group, "o", color=color, ms=dot, alpha=0.7)
+
+
+def draw_pairs(axes: Axes, pairs: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Draw the values of several kinds side by side over each group's name, a colour for each kind.
+
+    Args:
+        axes: The panel.
+        pairs: Kind -> group -> values; all kinds have the same groups.
+    """
+    groups = list(next(iter(pairs.values())))
+    for number, (kind, values_of) in enumerate(pairs.items()):
+        color = COLORS[number]
+        for place, group in enumerate(groups):
+            values, x = values_of[group], place + 0.36 * (number - (len(pairs) - 1) / 2)
+            mean = sum(values) / len(values)
+            axes.plot([x] * len(values), values, "o", color=color, ms=5, alpha=0.7, label=kind if not place else "")
+            axes.plot([x - 0.13, x + 0.13], [mean, mean], color=color, lw=2)
+            text = f"{mean:.2f}"
+            axes.annotate(text, (x, max(values)), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_xticks(range(len(groups)), groups)
+    axes.margins(x=0.1)
+    every = [values for values_of in pairs.values() for values in values_of.values()]
+    axes.set_ylim(*_limits([value for values in every for value in values]))
+    axes.grid(axis="x", visible=False)
+    axes.legend()
+
+
+def draw_points(
+    axes: Axes, places: Sequence[float], values: Sequence[Sequence[float]], *, color: str, label: str
+) -> None:
+    """Draw a pale dot for every value, and the mean of each place with its 95 % interval."""
+    for place, group in zip(places, values, strict=True):
+        axes.plot([place] * len(group), group, "o", color=color, ms=4, alpha=0.3, mew=0)
+    means = [sum(group) / len(group) for group in values]
+    half_widths = [half_width_of_mean(group) for group in values]
+    axes.errorbar(places, means, half_widths, fmt="o", color=color, ms=5, capsize=3, lw=1.5, label=label)
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:

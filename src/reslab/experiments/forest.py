@@ -55,7 +55,7 @@ def draw_forest(chapters: Sequence[Chapter]) -> Figure:
 
     def draw_on(panels: Sequence[Axes]) -> None:
         axes = panels[0]
-        axes.set_xscale("symlog", linthresh=_LINEAR, linscale=2.0)
+        axes.set_xscale("symlog", linthresh=_LINEAR, linscale=1.2)
         reach = 1.3 * max((abs(value) for row in rows for value in _ends(row)), default=1.0)
         axes.set_xlim(-reach, reach)
         for place, row in enumerate(rows):
@@ -63,8 +63,8 @@ def draw_forest(chapters: Sequence[Chapter]) -> Figure:
         axes.axvline(0, color=INK, lw=0.8)
         axes.set_yticks(range(len(rows)), [row.label for row in reversed(rows)], fontsize=8)
         axes.set_ylim(-0.7, len(rows) - 0.3)
-        ticks = [-50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50]
-        axes.set_xticks([tick for tick in ticks if abs(tick) <= reach], minor=False)
+        axes.set_xticks([tick for tick in (-50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50) if abs(tick) <= reach])
+        axes.tick_params(axis="x", labelsize=8)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
         axes.minorticks_off()
         axes.set_xlabel("points of error")
@@ -72,7 +72,10 @@ def draw_forest(chapters: Sequence[Chapter]) -> Figure:
         for outcome in ("reproduced", "not reproduced", "undecided"):
             label = "undecided or not testable" if outcome == "undecided" else outcome
             axes.plot([], [], "o-", color=_COLORS[outcome], label=label)
-        axes.legend(loc="lower right", fontsize=8)
+        handles, labels = axes.get_legend_handles_labels()
+        figure = axes.get_figure()
+        assert isinstance(figure, Figure)
+        figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=3)
 
     return make_figure(draw_on, 1, height=1.2 + _ROW * len(rows))
 

@@ -261,10 +261,10 @@ def _share_interval(events: int, count: int) -> tuple[float, float]:
 
 
 def _log_rank(first: Sequence[float], second: Sequence[float], end: float) -> float:
+    if len({min(time, end) for time in (*first, *second)}) == 1:
+        return 1.0  # in all runs at once, or in none: scipy would divide by zero
     groups = []
     for times in (first, second):
         values = np.minimum(times, end)
         groups.append(stats.CensoredData.right_censored(values, values >= end))
-    if all(group.num_censored() == len(group) for group in groups):
-        return 1.0  # it happened in no run
     return float(stats.logrank(*groups).pvalue)

@@ -189,3 +189,11 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     """Return mean ± standard deviation in words; the value alone where there is one."""
     mean = f"{statistics.mean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def half_width_of_mean(values: Sequence[float]) -> float:
+    """Return half the width of the 95 % interval of a mean, by Student's t; 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    quantile = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1))
+    return quantile * statistics.stdev(values) / math.sqrt(len(values))

@@ -18,7 +18,7 @@ from reslab.evaluation import evaluate
 from reslab.experiments.arms import NET_KINDS, Arm, Size, Start, kind_in_words, make_arm, net_name
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable
-from reslab.experiments.figures import draw_dots, make_figure
+from reslab.experiments.figures import draw_pairs, make_figure
 from reslab.experiments.judged import Estimate
 from reslab.experiments.statistics import MARGIN, difference, paired_difference
 from reslab.experiments.verdict import Verdict, decide
@@ -251,13 +251,10 @@ def _table(evidence: Evidence[Insertions, None]) -> ResultTable:
 
 def _draw(evidence: Evidence[Insertions, None]) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        for axes, kind in zip(panels, NET_KINDS, strict=True):
-            draw_dots(axes, _errors(evidence, kind))
-            axes.set_title(kind_in_words(kind))
-            axes.tick_params(axis="x", labelsize=8)
+        draw_pairs(panels[0], {f"{kind_in_words(kind)} nets": _errors(evidence, kind) for kind in NET_KINDS})
         panels[0].set_ylabel("training error, clean (%)")
 
-    return make_figure(draw_on, 2)
+    return make_figure(draw_on)
 
 
 EXPERIMENT = Experiment(

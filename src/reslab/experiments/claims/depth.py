@@ -11,7 +11,7 @@ from reslab.analysis.complexity import measure_complexity
 from reslab.experiments.arms import FIGURE_DEPTHS, Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence, arms_by_depth
 from reslab.experiments.experiment import Experiment, ResultTable
-from reslab.experiments.figures import GREY, draw_means, make_figure
+from reslab.experiments.figures import GREY, draw_points, make_figure
 from reslab.experiments.judged import Estimate
 from reslab.experiments.statistics import difference
 from reslab.experiments.verdict import Verdict, decide
@@ -71,8 +71,8 @@ def _draw(evidence: Evidence) -> Figure:
         names = list(arms_by_depth(evidence, "resnet"))
         depths = [evidence.spec(name).depth for name in names]
         test, train = map(evidence.reported, names), (evidence.errors(name, "train") for name in names)
-        draw_means(axes, depths, list(test), color=COLORS[0], label="test, ours")
-        draw_means(axes, depths, list(train), color=COLORS[1], label="training, clean, ours")
+        draw_points(axes, depths, list(test), color=COLORS[0], label="test, ours")
+        draw_points(axes, depths, list(train), color=COLORS[1], label="training, clean, ours")
         if evidence.size != "digits":  # other data, other errors
             axes.plot(
                 depths,
@@ -105,7 +105,8 @@ EXPERIMENT = Experiment(
     f"{_SMALLEST:g} points are the smallest effect that counts: the paper's is 1.8. Not testable where the whole error "
     "of the shallowest net is less than chance moves with so few test images.",
     seeds=lambda size: {"digits": 3, "small": 4, "paper": 1}[size],
-    caption="Error at the end by depth; a dot for each seed, lines through the means.",
+    caption="Error at the end by depth: a pale dot for each seed, a dark one at the mean, and the 95 % interval of the "
+    "mean.",
     arms=_arms,
     judge=_judge,
     table=_table,

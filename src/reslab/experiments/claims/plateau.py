@@ -62,9 +62,14 @@ def _table(evidence: Evidence) -> ResultTable:
 
 def _draw(evidence: Evidence) -> Figure:
     def draw_on(panels: Sequence[Axes]) -> None:
-        draw_curves(panels[0], evidence, {name: role for role, name in _names(evidence).items()})
+        for axes, (role, name) in zip(panels, _names(evidence).items(), strict=True):
+            draw_curves(axes, evidence, {name: role})
+            axes.set_title(role, fontsize=10)
+        top = max(axes.get_ylim()[1] for axes in panels)
+        for axes in panels:
+            axes.set_ylim(0, top)
 
-    return make_figure(draw_on)
+    return make_figure(draw_on, 2)
 
 
 EXPERIMENT = Experiment(
@@ -85,7 +90,9 @@ EXPERIMENT = Experiment(
     seeds=lambda size: {"digits": 3, "small": 5, "paper": 1}[size],
     is_beyond=True,
     caption="ResNet-20 under both schedules. Thin: training error of the batches as trained on; bold: validation "
-    "error. Dashed: where the fixed schedule drops.",
+    "error; "
+    "means over the seeds, bands from the lowest to the highest. Dashed: where the rate drops, by plateaus that of the "
+    "first seed.",
     arms=lambda size: tuple(_roles(size).values()),
     judge=_judge,
     table=_table,

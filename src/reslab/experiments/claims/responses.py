@@ -108,9 +108,10 @@ def _draw(evidence: Evidence[Responses, None]) -> Figure:
         lines = []
         for number, (kind, depth) in enumerate(_nets(evidence.size)):
             style = "--" if kind == "plain" else "-"
-            first, *others = _responses(evidence, kind, depth)
-            lines.append(LayerLine(first, COLORS[number], style, net_name(kind, depth)))
-            lines += [LayerLine(layers, COLORS[number], style, is_faint=True) for layers in others]
+            seeds = _responses(evidence, kind, depth)
+            means = [statistics.mean(layers) for layers in zip(*seeds, strict=True)]
+            lines.append(LayerLine(means, COLORS[number], style, net_name(kind, depth)))
+            lines += [LayerLine(layers, COLORS[number], style, is_faint=True) for layers in seeds if len(seeds) > 1]
         draw_responses(panels, lines)
         for axes in panels:
             axes.axhline(_INITIAL, color=GREY, lw=1, linestyle=":", label="before training")
@@ -137,7 +138,7 @@ EXPERIMENT = Experiment(
     "many.",
     seeds=lambda size: 1 if size == "paper" else 5,
     caption="Standard deviation of each 3x3 layer's output, after batch norm and before ReLU and addition, on "
-    f"up to {_IMAGES} test images, in the first seed's nets; faint: in the other seeds'. Dotted: {_INITIAL:g}, where "
+    f"up to {_IMAGES} test images, bold: the mean over the seeds; faint: each seed. Dotted: {_INITIAL:g}, where "
     "batch norm starts.",
     arms=_arms,
     networks=NetworkMeasurement(form=Responses, measure=_measure, constants=lambda size: {"images": _IMAGES}),

@@ -13,7 +13,7 @@ from reslab.config import Setting
 from reslab.experiments.arms import Arm, Size, make_arm
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, ResultTable, SingleMeasurement
-from reslab.experiments.figures import make_figure
+from reslab.experiments.figures import GREY, make_figure
 from reslab.experiments.statistics import MeanDifference, difference_of_shares, spread
 from reslab.experiments.step_cost import OutOfMemoryError, StepCost, step_cost
 from reslab.experiments.verdict import Verdict, VerdictOutcome
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _DEPTH = 1202
 _DEPTHS = (20, 56, 110, _DEPTH)
 _CLAIMED = 0.1  # % training error
+_GUESSING = 90.0  # % error, of ten classes
 _FITTING = 1700  # iterations on the digits: 100 epochs
 _STARTING = 200  # iterations on CIFAR-10, where more would take days
 _LR = 0.01  # what the paper starts 110 layers with, for about 400 iterations; a short training never leaves it
@@ -193,8 +194,10 @@ def _draw(evidence: CostEvidence) -> Figure:
         records = evidence.records[_deep(evidence)]
         runs = tuple(points(record.rows("train")) for record in records)
         draw(left, Curve(f"ResNet-{_DEPTH}, training", COLORS[0], 2 * THIN, runs))
+        left.axhline(_GUESSING, color=GREY, lw=1, ls=":", label="guessing")
         left.set_ylabel("error (%)")
-        left.set_ylim(0, 100)
+        lowest = min(error for run in runs for _, error in run)
+        left.set_ylim(0 if lowest < _GUESSING / 2 else lowest - 5, 100)
         left.legend()
         in_iterations(left)
         for checkpoints, label, color in ((False, "activations kept", COLORS[1]), (True, "recomputed", COLORS[0])):

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 # Okabe and Ito's palette: told apart by everybody
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GRID = "#1c1f24", "#d9dce1"
+_DARK = {INK: "#e4e7eb", GRID: "#3b414a", "#ffffff": "#1f2329"}  # the same figure on a dark page
 
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "reslab",
@@ -55,6 +56,15 @@ def make_figure(draw_on: Callable[[Sequence[Axes]], None], panels: int = 1, *, h
         figure = Figure(figsize=(9.6 if panels > 1 else 7.2, height), layout="constrained")
         draw_on(list(figure.subplots(1, panels, squeeze=False)[0]))
     return figure
+
+
+def as_dark(svg: str) -> str:
+    """Return an SVG of our style for a dark page: ink, grid and background change, the colours of the data stay.
+
+    Args:
+        svg: The text of the file.
+    """
+    return re.sub("|".join(_DARK), lambda color: _DARK[color[0]], svg)
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
