@@ -124,7 +124,7 @@ def test_seeds_to_exclude_a_value_are_those_of_the_interval_with_so_many() -> No
 
     def half_width(count: int) -> float:
         freedom = found.freedom * (count - 1) / 2
-        return stats.t.ppf(0.975, freedom) * found.error * math.sqrt(3 / count)
+        return float(stats.t.ppf(0.975, freedom)) * found.error * math.sqrt(3 / count)
 
     assert half_width(seeds) < found.mean - 0.5 <= half_width(seeds - 1)
     assert found.seeds_to_exclude(found.mean, 1000) is None  # no number separates a mean from itself
