@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reslab.cli.commands.reproduce import _all_at
 from reslab.cli.main import run
 from reslab.config import RunConfig, override
 from reslab.errors import RunError
@@ -220,3 +221,12 @@ def test_missing_data_is_said_before_anything_is_written(tmp_path: Path, capsys:
     assert run(["reproduce", "depth", *flags]) == 1
     assert "nowhere" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_photos_have_to_be_named_and_all_leaves_them_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--run-dir", str(tmp_path)]
+    assert run(["reproduce", "imagenet-nets", *flags]) == 2
+    assert "imagenet-nets cannot run at size 'digits'; allowed: small, paper." in capsys.readouterr().err
+    assert run(["reproduce", "imagenet-nets", "--size", "small", *flags]) == 2
+    assert "trains on photos, which have no usual place" in capsys.readouterr().err
+    assert "imagenet-nets" not in [experiment.name for experiment in _all_at("small")]

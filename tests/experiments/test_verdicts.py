@@ -19,6 +19,7 @@ from reslab.experiments.claims import (
     convergence_rate,
     degradation,
     depth,
+    imagenet_nets,
     landscape,
     normalization,
     plateau,
@@ -63,6 +64,28 @@ def _of_depth(experiment: AnyExperiment, size: Size = "digits", **errors: Sequen
         mine = [arm for arm in arms if arm.config.model.is_plain is (kind == "plain")]
         found |= {arm: _seeds(value, value + 2) for arm, value in zip(mine, values, strict=True)}
     return made_up(experiment.name, found, size=size)
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcomes"),
+    [
+        ((20, 25, 19, 18), ("reproduced", "reproduced", "reproduced")),
+        ((25, 20, 18, 25), ("not reproduced", "not reproduced", "not reproduced")),
+        ((20, 20, 20, 21), ("undecided", "undecided", "not reproduced")),
+    ],
+)
+def test_18_against_34_layers_on_photos(errors: Sequence[float], outcomes: Sequence[str]) -> None:
+    arms = imagenet_nets.EXPERIMENT.arms("small")
+    assert [arm.name for arm in arms] == [f"imagenette-{net}" for net in ("plain18", "plain34", "resnet18", "resnet34")]
+    found = {arm: _seeds(error, error) for arm, error in zip(arms, errors, strict=True)}
+    evidence = made_up("imagenet-nets", found, size="small")
+    for name, records in evidence.records.items():
+        for seed, record in enumerate(records):
+            final = record.document.final
+            change(evidence, name, seed, final={**final, "validation": final["test"]}, reported_split="validation")
+    assert tuple(verdict.outcome for verdict in imagenet_nets.EXPERIMENT.judge(evidence)) == outcomes
+    assert len(imagenet_nets.EXPERIMENT.table(evidence).rows) == 4
+    assert isinstance(imagenet_nets.EXPERIMENT.draw(evidence), Figure)
 
 
 PLAIN, RESIDUAL = "plain nets", "residual nets"
@@ -635,7 +658,7 @@ def test_every_experiment_says_its_claim_source_rule_and_the_papers_numbers(name
         assert len(text) > 5
     assert experiment.paper
     assert "eproduced" in experiment.rule
-    for size in ("digits", "small", "paper"):
+    for size in experiment.sizes:
         names = [arm.name for arm in experiment.arms(size)]
         assert len(set(names)) == len(names)
 
@@ -643,7 +666,7 @@ def test_every_experiment_says_its_claim_source_rule_and_the_papers_numbers(name
 def test_arms_of_one_name_are_the_same_in_every_experiment() -> None:
     known: dict[str, Arm] = {}
     for experiment in EXPERIMENTS.values():
-        for size in ("digits", "small", "paper"):
+        for size in experiment.sizes:
             for arm in experiment.arms(size):
                 assert known.setdefault(arm.name, arm) == arm
 

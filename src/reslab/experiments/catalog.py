@@ -9,6 +9,7 @@ from .claims import (
     convergence_rate,
     degradation,
     depth,
+    imagenet_nets,
     landscape,
     normalization,
     plateau,
@@ -22,6 +23,7 @@ from .experiment import AnyExperiment
 _EXPERIMENTS: tuple[AnyExperiment, ...] = (
     construction.EXPERIMENT,
     degradation.EXPERIMENT,
+    imagenet_nets.EXPERIMENT,
     normalization.EXPERIMENT,
     convergence.EXPERIMENT,
     convergence_rate.EXPERIMENT,

@@ -14,7 +14,7 @@ from reslab.errors import RunError
 from reslab.runs.data import data_of_run
 from reslab.runs.session import read_config
 
-from .arms import Arm, Size, at_place
+from .arms import SIZES, Arm, Size, at_place
 from .evidence import Evidence, EvidenceDocument, NetworkT, OnceT
 from .verdict import Verdict
 
@@ -114,6 +114,7 @@ class Experiment(Generic[NetworkT, OnceT]):
         once: What to measure next to the runs.
         seeds: How many of each network by default, at a size.
         is_beyond: Whether the claim is not the paper's but was made after it.
+        sizes: The sizes that it can run at.
         rule_after_data: The sizes at which the evidence was known when the rule was written.
     """
 
@@ -132,7 +133,12 @@ class Experiment(Generic[NetworkT, OnceT]):
     once: SingleMeasurement[OnceT] | None = None
     seeds: Callable[[Size], int] = field(default=lambda size: 3)
     is_beyond: bool = False
+    sizes: tuple[Size, ...] = SIZES
     rule_after_data: frozenset[Size] = frozenset()
+
+    def needs_photos(self, size: Size) -> bool:
+        """Return whether its data at a size is a folder of photos, which has no usual place."""
+        return any(arm.config.data.kind == "folder" for arm in self.arms(size))
 
     def measured_arms(self, size: Size) -> Sequence[Arm]:
         """Return the arms on whose networks something is measured."""

@@ -13,7 +13,7 @@ from .evidence import AnyEvidence, Made
 from .statistics import spread
 
 ERROR_COLUMNS = ("seeds", "training error, clean (%)", "test error (%)")
-_DATA = {"digits": "Embedded handwritten digits", "small": "CIFAR-10", "paper": "CIFAR-10"}
+_DATA = {"digits": "Embedded handwritten digits", "cifar10": "CIFAR-10"}
 _FITTED = 0.1  # % of clean training error
 
 
@@ -28,7 +28,9 @@ def settings_in_words(evidence: AnyEvidence) -> str:
     groups: dict[str, list[str]] = {}
     for arm in evidence.records:
         groups.setdefault(training_in_words(evidence.config(arm)), []).append(arm)
-    data = _DATA[evidence.size]
+    first = next(iter(evidence.records.values()))[0]
+    kind = evidence.config(next(iter(evidence.records))).data.kind
+    data = _DATA.get(kind, first.document.dataset.name)
     if len(groups) == 1:
         return f"{data}; {next(iter(groups))}"
     parts = [f"{', '.join(arms)}: {words}" for words, arms in groups.items()]

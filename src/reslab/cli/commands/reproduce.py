@@ -46,7 +46,7 @@ def reproduce(
         seeds: How many seeds to train each network with; by default as many as the claim needs.
         jobs: How many networks to train at the same time. The default is 1; with size digits, it is the number of
             torch's threads, at most 8.
-        data: The folder of CIFAR-10; by default, found below $RESLAB_DATA.
+        data: The folder of CIFAR-10; by default, found below $RESLAB_DATA. For imagenet-nets the folder of photos.
         run_dir: Where the runs and the pages of results go.
         results: Where the results of runs are recorded as JSON; RUN_DIR/results by default.
     """
@@ -73,7 +73,15 @@ def reproduce(
             "--data is the folder of CIFAR-10, but size 'digits' uses data that comes with the package: leave --data "
             "out."
         )
-    experiments = list(EXPERIMENTS.values()) if all else [find_experiment(name) for name in names]
+    experiments = _all_at(cast(Size, size)) if all else [find_experiment(name) for name in names]
+    for experiment in experiments:
+        if size not in experiment.sizes:
+            raise UsageError(f"{experiment.name} cannot run at size {size!r}; allowed: {', '.join(experiment.sizes)}.")
+        if experiment.needs_photos(cast(Size, size)) and data is None:
+            raise UsageError(
+                f"{experiment.name} trains on photos, which have no usual place: pass their folder (train/<class>/* "
+                "and val/<class>/*) with --data."
+            )
     setup = Setup(
         runs=run_dir / "runs",
         results=results or run_dir / "results",
@@ -89,6 +97,17 @@ def reproduce(
     _run_each(experiments, cast(Size, size), setup, run_dir / "book")
     print(f"book: {run_dir / 'book' / 'index.html'} (everything below {setup.results})")
     return 0
+
+
+def _all_at(size: "Size") -> "list[AnyExperiment]":
+    """Return the experiments that run at a size on its own data; those on photos are run by name."""
+    from reslab.experiments.catalog import EXPERIMENTS
+
+    found = [experiment for experiment in EXPERIMENTS.values() if size in experiment.sizes]
+    on_photos = [experiment for experiment in found if experiment.needs_photos(size)]
+    for experiment in on_photos:
+        log.info("%s is left out: it trains on photos; run it by name, with --data.", experiment.name)
+    return [experiment for experiment in found if experiment not in on_photos]
 
 
 def _warn_of_hours() -> None:
