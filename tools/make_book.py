@@ -7,7 +7,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from reslab.experiments.book import VERDICTS_NOTE, Chapter, read_chapters
+from reslab.experiments.book import VERDICTS_NOTE
+from reslab.experiments.chapters import Chapter, read_chapters
 from reslab.experiments.forest import FOREST_CAPTION, draw_forest
 from reslab.experiments.verdict import Verdict
 from reslab.report.figures.style import as_dark, styled

@@ -11,7 +11,7 @@ _ROOT = Path(reslab.__file__).parent
 _FLAG = re.compile(r"(?<![\w-])--[a-z]")
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ALLOWED = {
-    "experiments/book.py": "a page shows the command that repeats an experiment",
+    "experiments/chapters.py": "a page shows the command that repeats an experiment",
     "experiments/record_store.py": "experiments are run by a command, which repairs their evidence",
     "experiments/runner.py": "starts 'reslab train' for each run",
     "recipes/deviations.py": "pages and 'reslab recipes show' name the flag of each other reading of the paper",

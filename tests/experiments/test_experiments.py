@@ -14,7 +14,8 @@ from reslab.cli.main import run
 from reslab.config import RunConfig, override
 from reslab.errors import RunError
 from reslab.experiments import arms, catalog
-from reslab.experiments.book import read_chapters, write_book
+from reslab.experiments.book import write_book
+from reslab.experiments.chapters import read_chapters
 from reslab.experiments.claims import complexity
 from reslab.experiments.experiment import SingleMeasurement
 from reslab.recipes.digits import digits

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from reslab.experiments.book import Chapter
+from reslab.experiments.chapters import Chapter
 from reslab.experiments.claims import degradation, shortcuts, warmup
 from reslab.experiments.forest import draw_forest
 from reslab.report.figures.style import INK, as_dark, to_svg

@@ -9,7 +9,7 @@ import pytest
 from reslab.artifacts.record import RecordedRun
 from reslab.config import from_dict
 from reslab.experiments.arms import SIZES, make_arm
-from reslab.experiments.book import Chapter, read_chapters
+from reslab.experiments.chapters import Chapter, read_chapters
 from reslab.experiments.claims import plateau, shortcuts, thousand_layers, warmup
 from reslab.experiments.evidence import AnyEvidence, Made, Measured
 from reslab.experiments.record_store import RecordStore

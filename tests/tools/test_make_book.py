@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reslab.errors import RunError
-from reslab.experiments.book import Chapter, read_chapters
+from reslab.experiments.chapters import Chapter, read_chapters
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = read_chapters(ROOT / "results" / "experiments")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from reslab.report.figures.style import INK, make_figure
 
-from .book import Chapter
+from .chapters import Chapter
 from .figures import GREY
 from .judged import Estimate
 
@@ -37,21 +37,18 @@ class _Row:
     outcome: str
 
 
+def has_differences(chapters: Sequence[Chapter]) -> bool:
+    """Return whether there is anything to draw: a judged difference in points of error with an interval."""
+    return bool(_rows(chapters))
+
+
 def draw_forest(chapters: Sequence[Chapter]) -> Figure:
     """Draw the differences of all chapters, the paper's claims above those beyond it.
 
     Args:
         chapters: Of the book, in its order.
     """
-    rows = [
-        _Row(f"{chapter.experiment.name}, {chapter.evidence.size}: {one.what}", one, verdict.outcome)
-        for is_beyond in (False, True)
-        for chapter in chapters
-        if chapter.experiment.is_beyond is is_beyond
-        for verdict in chapter.verdicts
-        for one in verdict.estimates
-        if isinstance(one, Estimate) and one.unit == "points" and not one.difference.no_interval
-    ]
+    rows = _rows(chapters)
 
     def draw_on(panels: Sequence[Axes]) -> None:
         axes = panels[0]
@@ -90,3 +87,15 @@ def _draw_row(axes: Axes, place: int, row: _Row, reach: float) -> None:
 
 def _ends(row: _Row) -> tuple[float, float]:
     return row.estimate.difference.low, row.estimate.difference.high
+
+
+def _rows(chapters: Sequence[Chapter]) -> list[_Row]:
+    return [
+        _Row(f"{chapter.experiment.name}, {chapter.evidence.size}: {one.what}", one, verdict.outcome)
+        for is_beyond in (False, True)
+        for chapter in chapters
+        if chapter.experiment.is_beyond is is_beyond
+        for verdict in chapter.verdicts
+        for one in verdict.estimates
+        if isinstance(one, Estimate) and one.unit == "points" and not one.difference.no_interval
+    ]
