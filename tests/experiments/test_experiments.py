@@ -78,7 +78,7 @@ def test_evidence_holds_no_path_and_gives_the_verdict_again(
 @pytest.mark.parametrize(
     "name",
     ["construction", "degradation", "normalization", "convergence", "depth", "thousand-layers", "responses", "warmup",
-     "landscape"],
+     "landscape", "lesion"],
 )  # fmt: skip
 def test_every_experiment_runs_from_training_to_page(name: str, short_digits: None, tmp_path: Path) -> None:
     assert run(["reproduce", name, "--seeds", "1", "--run-dir", str(tmp_path)]) == 0

@@ -11,6 +11,7 @@ from .claims import (
     depth,
     imagenet_nets,
     landscape,
+    lesion,
     normalization,
     plateau,
     responses,
@@ -35,6 +36,7 @@ _EXPERIMENTS: tuple[AnyExperiment, ...] = (
     plateau.EXPERIMENT,
     complexity.EXPERIMENT,
     landscape.EXPERIMENT,
+    lesion.EXPERIMENT,
 )
 EXPERIMENTS: dict[str, AnyExperiment] = {experiment.name: experiment for experiment in _EXPERIMENTS}
 
