@@ -16,7 +16,7 @@ from reslab.errors import RunError
 from reslab.experiments import arms, catalog
 from reslab.experiments.book import write_book
 from reslab.experiments.chapters import read_chapters
-from reslab.experiments.claims import complexity
+from reslab.experiments.claims import complexity, shattering
 from reslab.experiments.experiment import SingleMeasurement
 from reslab.recipes.digits import digits
 
@@ -96,6 +96,15 @@ def test_the_complexity_needs_no_training(tmp_path: Path, monkeypatch: pytest.Mo
     assert chapter.outcome == "reproduced"
     page = (tmp_path / "book" / "complexity.html").read_text(encoding="utf-8")
     assert '<h2 id="digits">Computed: reproduced</h2>' in page
+
+
+@pytest.mark.slow
+def test_shattering_needs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shattering, "_IMAGES", 4)
+    monkeypatch.setattr(shattering, "_SEEDS", 1)
+    assert run(["reproduce", "shattering", "--run-dir", str(tmp_path)]) == 0
+    page = (tmp_path / "book" / "shattering.html").read_text(encoding="utf-8")
+    assert "cosine at 2 % of noise" in page
 
 
 def test_one_that_fails_does_not_keep_the_others_from_running(

@@ -15,6 +15,7 @@ from .claims import (
     normalization,
     plateau,
     responses,
+    shattering,
     shortcuts,
     thousand_layers,
     warmup,
@@ -37,6 +38,7 @@ _EXPERIMENTS: tuple[AnyExperiment, ...] = (
     complexity.EXPERIMENT,
     landscape.EXPERIMENT,
     lesion.EXPERIMENT,
+    shattering.EXPERIMENT,
 )
 EXPERIMENTS: dict[str, AnyExperiment] = {experiment.name: experiment for experiment in _EXPERIMENTS}
 
