@@ -32,6 +32,7 @@ _PAIRS = 5  # of directions
 _SIDE = {"digits": 17, "small": 15, "paper": 31}  # points along each direction, -1 to 1
 _IMAGES = {"digits": 500, "small": 256, "paper": 1000}
 _ALIKE = 0.5  # nats between the centres: around a badly trained net the loss is flat, because there is nothing to lose
+_RISE = 1.0  # nats above the centre: the basin that the table shows
 _HIGHEST = 11.0  # nats: a loss above it counts and is drawn as this
 _LARGEST = 1e6  # what is written for a loss above it, or for none: far from the centre a plain net's logits overflow
 
@@ -110,6 +111,12 @@ def _height(surfaces: Surfaces) -> float:
     return statistics.mean(heights)
 
 
+def _basin(surfaces: Surfaces) -> float:
+    """The share of all points whose loss is at most `_RISE` above the centre's."""
+    near = [loss <= _centre(surface) + _RISE for surface in surfaces for row in surface for loss in row]
+    return sum(near) / len(near)
+
+
 def _centre(surface: Surface) -> float:
     """The loss at the trained weights."""
     middle = len(surface) // 2
@@ -144,9 +151,11 @@ def _table(evidence: Evidence[Surfaces, None]) -> ResultTable:
     for kind in NET_KINDS:
         for seed, surfaces in enumerate(_surfaces(evidence, kind), start=evidence.document.first_seed):
             worst = max(loss for surface in surfaces for row in surface for loss in row)
-            numbers = (f"{_centre(surfaces[0]):.3f}", f"{_height(surfaces):.2f}", f"{worst:.3g}")
+            basin = f"{100 * _basin(surfaces):.0f}"
+            numbers = (f"{_centre(surfaces[0]):.3f}", f"{_height(surfaces):.2f}", basin, f"{worst:.3g}")
             rows.append((net_name(kind, _DEPTH), str(seed), *numbers))
-    columns = ("network", "seed", "loss at the centre", "mean height above it", "largest loss")
+    within = f"within {_RISE:g} nat of it (% of the squares)"
+    columns = ("network", "seed", "loss at the centre", "mean height above it", within, "largest loss")
     return ResultTable(columns, tuple(rows))
 
 
