@@ -112,14 +112,11 @@ FILES: tuple[tuple[str, str], ...] = ()
 
 _OF_MACHINES = ("python", "system", "packages.**", "cpu.**", "source.**", "threads", "cuda.**")
 _RECORDS = ("results/*.json", "crossed/results/*.json", "results-of-crossed/*.json")
-_EVIDENCE = "crossed/experiments/degradation-digits.json"
 
 DOCUMENTS = (
     ("*.safetensors", "preprocess.fit", "preprocess.resize_mode"),
     *(("*/environment.json", f"sessions.*.{key}", f"sessions.*.machine.{key}") for key in _OF_MACHINES),
     *((file, f"environment.*.{key}", f"environment.*.machine.{key}") for file in _RECORDS for key in _OF_MACHINES),
-    (_EVIDENCE, "measured", "networks"),
-    (_EVIDENCE, "how", "constants"),
 )
 
 TENSORS: tuple[tuple[str, str, str], ...] = ()
@@ -154,21 +151,18 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("*/state.json", "learning_rate.schedule", None),
     ("*/state.json", "learning_rate.warmup", None),
     ("*/environment.json", "weights", None),
+    # the digits and image files have one order; archives had their files'
+    ("*", "**data.order", "canonical"),
     ("*/environment.json", "sessions.*.machine.cuda", None),
     # whether a checkpoint holds the same weights: left to the config, of which it cannot be told in each case
     ("*/result.json", "is_checkpoint", True),
     ("*/result.json", "is_checkpoint", False),
     *((file, "environment.*.machine.cuda", None) for file in _RECORDS),
     *((file, "protocol", ANY) for file in _RECORDS),  # it is what REPEATED holds against
-    (_EVIDENCE, "once", None),
 )
 
 REMOVED: tuple[tuple[str, str, Any], ...] = (
     ("*/state.json", "learning_rate", {}),
-    # evidence is a cache today: the records say on what machine they were made, and the plan names arms and seeds
-    (_EVIDENCE, "made.**", ANY),
-    (_EVIDENCE, "arms.**", ANY),
-    (_EVIDENCE, "of_runs", {}),
 )
 
 REPEATED = (

@@ -172,10 +172,6 @@ HANDED_OVER = (
     Step("cross-compare-html", "compare crossed/results crossed/stopped --output crossed.html", prints="log"),
     Step("cross-record", "record crossed/plain20 --results results-of-crossed"),
     Step("cross-record-again", "record crossed/resnet20 --results crossed/results"),
-    Step(
-        "cross-experiment",
-        "experiment degradation --size digits --results crossed/experiments --run-dir experiments",
-    ),
     Step("convert-photos", "convert crossed/photos.pt --source torchvision --output converted-photos.safetensors"),
     Step(
         "convert-digits",

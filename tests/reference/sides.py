@@ -162,12 +162,11 @@ def keep_untouched(side: Side, handed: Path) -> None:
 
 
 def keep_used(side: Side, handed: Path) -> None:
-    """Copy what is handed over with all that was done with it, and the tree's committed experiments."""
-    for name in (*USED, "experiments"):
+    """Copy what is handed over with all that was done with it."""
+    for name in USED:
         shutil.rmtree(handed / name, ignore_errors=True)
     for name, path in USED.items():
         shutil.copytree(side.folder / path, handed / name)
-    shutil.copytree(side.source.parent / "results" / "experiments", handed / "experiments")
 
 
 def take_over(side: Side, handed: Path) -> None:
