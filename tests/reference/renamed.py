@@ -161,9 +161,7 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     *((file, "protocol", ANY) for file in _RECORDS),  # it is what REPEATED holds against
 )
 
-REMOVED: tuple[tuple[str, str, Any], ...] = (
-    ("*/state.json", "learning_rate", {}),
-)
+REMOVED: tuple[tuple[str, str, Any], ...] = (("*/state.json", "learning_rate", {}),)
 
 REPEATED = (
     ("*/state.json", "step", "train.step"),
