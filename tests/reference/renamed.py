@@ -152,7 +152,8 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("*/state.json", "learning_rate.warmup", None),
     ("*/environment.json", "weights", None),
     # the digits and image files have one order; archives had their files'
-    ("*", "**data.order", "canonical"),
+    ("*", "**.data.order", "canonical"),
+    ("crossed/*", "**.data.order", "archive"),  # of runs by ebf7f61 on data of a kind that may have been an archive
     ("*/environment.json", "sessions.*.machine.cuda", None),
     # whether a checkpoint holds the same weights: left to the config, of which it cannot be told in each case
     ("*/result.json", "is_checkpoint", True),
