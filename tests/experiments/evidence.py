@@ -7,10 +7,13 @@ from typing import Any
 
 from reslab.artifacts.record import RecordedRun
 from reslab.experiments.arms import Arm, Size
-from reslab.experiments.evidence import Evidence, EvidenceDocument, Made, Measured
+from reslab.experiments.evidence import AnyEvidence, Evidence, EvidenceDocument, Made, Measured
+from reslab.experiments.experiment import AnyExperiment
+from reslab.experiments.verdict import Verdict
 from tests.artifacts.made_up import counts, machine, record_document
 
 TOTAL = 10_000
+NOISE = (-0.1, 0.0, 0.1)  # points, of three seeds
 MADE = Made(
     date="2015-12-10",
     device="cpu",
@@ -73,3 +76,14 @@ def _record(arm: Arm, seed: int, train: float, test: float) -> RecordedRun:
         iterations=100,
     )
     return RecordedRun(Path(f"{arm.name}/{seed}.json"), document)
+
+
+def with_noise(train: float, test: float) -> Sequence[tuple[float, float]]:
+    """Return the (training, test) errors of three seeds around these, in %."""
+    return [(train + noise, test + noise) for noise in NOISE]
+
+
+def judged(experiment: AnyExperiment, evidence: AnyEvidence, part: str = "") -> Verdict:
+    """Return the verdict on one part of a claim."""
+    (verdict,) = [verdict for verdict in experiment.judge(evidence) if verdict.part == part]
+    return verdict

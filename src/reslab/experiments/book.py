@@ -21,10 +21,9 @@ VERDICTS_NOTE = (
     "and three equal values say little about a fourth: a difference of exactly 0 in every seed counts as 0, and any "
     "other difference that is the same in every seed has no interval. Each verdict stands for itself: intervals and "
     "p-values are not corrected for the number of claims tested, so that of many claims some would come out wrongly by "
-    "chance. For the digits the rules are not blind: what the networks do there was known when the rules were written, "
-    "and the rule of batch norm was replaced after its first form would not have called the claim reproduced. Some "
-    "rules were changed after results on CIFAR-10 were known, too; the documentation of 'reslab reproduce' lists what "
-    "was known when."
+    "chance. A verdict marked 'rule after data' rests on results that were known when its rule was written; the others "
+    "rest on seeds that no rule had seen, though what networks like these do was known from others. The documentation "
+    "of 'reslab reproduce' lists every change of a rule, and what was known."
 )
 
 

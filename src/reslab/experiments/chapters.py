@@ -39,8 +39,8 @@ class Chapter:
 
     @property
     def heading(self) -> str:
-        """Return "Size small: reproduced"; what is only computed is the same at every size."""
-        where = f"Size {self.evidence.size}" if self.evidence.records else "Computed"
+        """Return "Size small: reproduced"; what needs no data is the same at every size."""
+        where = f"Size {self.evidence.size}" if self.experiment.uses_data else "Computed"
         return f"{where}: {self.outcome}"
 
     @property
@@ -67,7 +67,7 @@ class Chapter:
         parts = [verdict.power for verdict in self.verdicts if verdict.power]
         if not parts:
             return ""
-        return f"Smallest effects that could be seen (half-widths of the intervals): {'; '.join(parts)}."
+        return f"Smallest effects that could be seen: {'; '.join(parts)}."
 
     @property
     def paper(self) -> str:

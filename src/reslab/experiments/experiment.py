@@ -115,6 +115,7 @@ class Experiment(Generic[NetworkT, OnceT]):
         seeds: How many of each network by default, at a size.
         is_beyond: Whether the claim is not the paper's but was made after it.
         sizes: The sizes that it can run at.
+        uses_data: Whether anything depends on a size's data.
         rule_after_data: The sizes at which the evidence was known when the rule was written.
     """
 
@@ -134,6 +135,7 @@ class Experiment(Generic[NetworkT, OnceT]):
     seeds: Callable[[Size], int] = field(default=lambda size: 3)
     is_beyond: bool = False
     sizes: tuple[Size, ...] = SIZES
+    uses_data: bool = True
     rule_after_data: frozenset[Size] = frozenset()
 
     def needs_photos(self, size: Size) -> bool:

@@ -64,10 +64,13 @@ class Estimate:
 
     @property
     def holds(self) -> bool:
-        """Whether the whole interval is on the claim's side."""
+        """Whether the whole interval is on the claim's side.
+
+        A margin may be reached, but no difference at all is neither above nor below 0.
+        """
         if self.side == "above":
             return self.difference.low > self.threshold
-        return self.difference.high <= self.threshold if self.threshold else self.difference.high < 0
+        return self.difference.high < 0 if self.threshold == 0 else self.difference.high <= self.threshold
 
     @property
     def fails(self) -> bool:
@@ -80,7 +83,7 @@ class Estimate:
         """The half-width of the interval, in words; "" where it has none."""
         if self.difference.no_interval or not self.difference.half_width:
             return ""
-        return f"±{self.difference.half_width:.2f} {self.unit}"
+        return f"±{self.difference.half_width:.2f} {self.unit}".rstrip()
 
     @property
     def more_seeds(self) -> int | None:
@@ -203,13 +206,14 @@ class Sooner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedAnswers:
-    """Two classifiers on the same images, of which the claim says that the first is better: McNemar's exact test.
+    """Two networks on the same images, of which the claim says that the first is better: McNemar's exact test.
 
     Attributes:
         what: Which two.
-        only_first: Images that only the first classifies rightly.
-        only_second: Images that only the second classifies rightly.
-        total: All images.
+        only_first: Answers that are right only of the first, over all seeds.
+        only_second: Answers that are right only of the second.
+        total: Answers of each, over all seeds.
+        seeds: How many seeds of each there are.
         level: The p-value below which they differ.
     """
 
@@ -217,6 +221,7 @@ class PairedAnswers:
     only_first: int
     only_second: int
     total: int
+    seeds: int = 1
     level: float = 0.05
 
     @property
@@ -251,8 +256,14 @@ class PairedAnswers:
 
     @property
     def more_seeds(self) -> int | None:
-        """Further seeds do not add images: None where the test does not decide."""
-        return 0 if self.holds or self.fails else None
+        """How many more seeds of both would decide if their answers differed as often."""
+        if self.holds or self.fails:
+            return 0
+        for times in range(2, MOST_SEEDS // self.seeds + 2):
+            discordant = times * (self.only_first + self.only_second)
+            if discordant and stats.binomtest(times * self.only_first, discordant).pvalue < self.level:
+                return (times - 1) * self.seeds
+        return None
 
 
 def _share_interval(events: int, count: int) -> tuple[float, float]:

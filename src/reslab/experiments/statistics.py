@@ -24,7 +24,7 @@ class MeanDifference:
         high: Upper end of its 95 % interval.
         p_value: p-value of the two-sided test against no difference.
         no_interval: Why it has no finite interval; empty where it has one.
-        count: How many seeds the smaller sample has; 0 where the interval is not over seeds.
+        count: How many seeds the smaller sample has.
         error: Standard error of the mean.
         freedom: Degrees of freedom of the t interval; 0 without one.
     """
@@ -59,11 +59,9 @@ class MeanDifference:
             most: Where to stop looking.
 
         Returns:
-            The smallest number of seeds above those there are; None where `most` are not enough, or the interval is
-            not over seeds. Without a spread to go by, three seeds or one more.
+            The smallest number of seeds above those there are; None where `most` are not enough. Without a spread over
+            seeds to go by, three seeds or one more.
         """
-        if not self.count:
-            return None
         if not self.freedom:
             return max(3, self.count + 1)
         distance = abs(self.mean - value)
@@ -142,7 +140,7 @@ def difference_of_shares(share: float, other: float, count: int) -> MeanDifferen
     centre = shares[0] - shares[1]
     low, high = stats.norm.interval(_CONFIDENCE, loc=centre, scale=error)
     p_value = float(2 * stats.norm.sf(abs(centre) / error))
-    return MeanDifference(share - other, 100 * float(low), 100 * float(high), p_value)
+    return MeanDifference(share - other, 100 * float(low), 100 * float(high), p_value, count=1)
 
 
 def _estimate(mean: float, count: int, spread_of_seeds: float, test: Callable[[], Any]) -> MeanDifference:

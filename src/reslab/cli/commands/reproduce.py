@@ -67,21 +67,8 @@ def reproduce(
         print_table("", ("experiment", "claim", "paper"), rows, left=3)
         return 0
     check_choice("--size", size, SIZES)
-    check_no_torchrun("'reslab reproduce'")
-    if data is not None and size == "digits":
-        raise UsageError(
-            "--data is the folder of CIFAR-10, but size 'digits' uses data that comes with the package: leave --data "
-            "out."
-        )
     experiments = _all_at(cast(Size, size)) if all else [find_experiment(name) for name in names]
-    for experiment in experiments:
-        if size not in experiment.sizes:
-            raise UsageError(f"{experiment.name} cannot run at size {size!r}; allowed: {', '.join(experiment.sizes)}.")
-        if experiment.needs_photos(cast(Size, size)) and data is None:
-            raise UsageError(
-                f"{experiment.name} trains on photos, which have no usual place: pass their folder (train/<class>/* "
-                "and val/<class>/*) with --data."
-            )
+    _check_can_run(experiments, cast(Size, size), data)
     setup = Setup(
         runs=run_dir / "runs",
         results=results or run_dir / "results",
@@ -97,6 +84,28 @@ def reproduce(
     _run_each(experiments, cast(Size, size), setup, run_dir / "book")
     print(f"book: {run_dir / 'book' / 'index.html'} (everything below {setup.results})")
     return 0
+
+
+def _check_can_run(experiments: "Sequence[AnyExperiment]", size: "Size", data: str | None) -> None:
+    """Check that every experiment runs at a size with the data that was named.
+
+    Raises:
+        UsageError: One does not.
+    """
+    check_no_torchrun("'reslab reproduce'")
+    if data is not None and size == "digits":
+        raise UsageError(
+            "--data is the folder of CIFAR-10, but size 'digits' uses data that comes with the package: leave --data "
+            "out."
+        )
+    for experiment in experiments:
+        if size not in experiment.sizes:
+            raise UsageError(f"{experiment.name} cannot run at size {size!r}; allowed: {', '.join(experiment.sizes)}.")
+        if experiment.needs_photos(size) and data is None:
+            raise UsageError(
+                f"{experiment.name} trains on photos, which have no usual place: pass their folder (train/<class>/* "
+                "and val/<class>/*) with --data."
+            )
 
 
 def _all_at(size: "Size") -> "list[AnyExperiment]":

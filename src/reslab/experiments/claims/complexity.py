@@ -190,6 +190,7 @@ EXPERIMENT = Experiment(
     "most 1.1 times those of ResNet-34, those of ResNet-152 below those of VGG-16, which are below those of VGG-19, "
     f"and if all networks of the conformance table count exactly and within {100 * TOLERANCE:g} % of the paper's "
     "figures. Otherwise not reproduced. Time is shown but not judged, because it depends on the machine.",
+    uses_data=False,
     rule_after_data=frozenset(("digits", "small", "paper")),
     caption="Multiply-adds for one 224x224 image, and the time that one image takes on the machine named below (fp32, "
     f"batches of {_BATCH}, median of {_ROUNDS} rounds in turn).",

@@ -15,7 +15,7 @@ from reslab.artifacts.run_folder import RunFolder
 from reslab.config import LinearWarmup, StepDecay
 from reslab.data.views import batches
 from reslab.evaluation import evaluate
-from reslab.experiments.arms import NET_KINDS, Arm, Size, Start, kind_in_words, make_arm, net_name
+from reslab.experiments.arms import FIRST_SEED, NET_KINDS, Arm, Size, Start, kind_in_words, make_arm, net_name
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import Bench, Experiment, NetworkMeasurement, ResultTable
 from reslab.experiments.figures import draw_pairs, make_figure
@@ -34,6 +34,7 @@ _CALIBRATION = 512
 _TRAINING_BATCH = 64
 _SHARE = 1 / 3  # of the recipe's iterations, for training on
 _WHERE = ("layer1", "layer2", "layer3", None)
+_EVERY_STAGE = "every stage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ def _shallow(size: Size) -> tuple[Arm, ...]:
 
 
 def _measure(folder: RunFolder, bench: Bench) -> Insertions:
-    """Insert blocks into every stage at once; with seed 0, also into each stage alone."""
+    """Insert blocks into every stage at once; with the first seed, also into each stage alone."""
     config = read_config(folder)
     file = load_model(folder.model_path)
     model, preprocess = file.model.to(bench.device), file.card.preprocess
@@ -125,7 +126,7 @@ def _measure(folder: RunFolder, bench: Bench) -> Insertions:
     shown = next(iter(batches(test, preprocess, batch_size=_CALIBRATION, device=bench.device))).images
     before = evaluate(model, test, preprocess)
     rows = []
-    for stage in _WHERE if config.seed == 0 else (None,):
+    for stage in _WHERE if config.seed == FIRST_SEED[bench.size] else (None,):
         for calibrate in (None, images):
             grown = deepen(model, stage=stage, blocks=_BLOCKS, calibrate=calibrate)
             after = evaluate(grown, test, preprocess)
@@ -133,7 +134,7 @@ def _measure(folder: RunFolder, bench: Bench) -> Insertions:
                 Insertion(
                     network=file.spec.label,
                     seed=config.seed,
-                    stage=stage or "every stage",
+                    stage=stage or _EVERY_STAGE,
                     grown=grown.spec.label,
                     is_calibrated=calibrate is not None,
                     largest_change=_largest_change(model, grown, shown),
@@ -175,9 +176,12 @@ def _judge_inserting(evidence: Evidence[Insertions, None]) -> Verdict:
     rows = [row for arm in _shallow(evidence.size) for rows in evidence.on_networks(arm.name) for row in rows]
     change = max(row.largest_change for row in rows)
     moved = max(abs(row.wrong_after - row.wrong_before) for row in rows)
+    layers = sorted({2 * _BLOCKS * (len(_WHERE) - 1 if row.stage == _EVERY_STAGE else 1) for row in rows})
+    inserted = " to ".join(dict.fromkeys((str(layers[0]), str(layers[-1]))))
     sentence = (
-        f"Inserting {2 * _BLOCKS} to {6 * _BLOCKS} layers moves no logit by more than {change:.1e} of the largest, and "
-        f"in {len(rows)} cases the number of wrongly classified test images {_moved_in_words(moved)}. "
+        f"Inserting {inserted} layers moves no logit by more than {change:.1e} of the largest, and in {len(rows)} "
+        "cases "
+        f"the number of wrongly classified test images {_moved_in_words(moved)}. "
         f"{_agreement_in_words(rows)}"
     )
     holds = change <= _TOLERANCE and moved <= _MOVED_IMAGES

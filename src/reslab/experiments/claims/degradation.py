@@ -52,11 +52,11 @@ def judge_gaps(evidence: DegradationEvidence) -> tuple[Verdict, Verdict]:
 def _judge_gap(evidence: DegradationEvidence, kind: str, side: Literal["above", "below"], *more: RareEvent) -> Verdict:
     rise = _rise(evidence, kind)
     nets = f"{kind_in_words(kind)} nets"
-    lost = "".join(f"; {one.events} of {one.count} are {one.what}" for one in more)
-    sentence = (
-        f"From {_SHALLOW} to {_DEEP} layers the clean training error of {nets} changes by {rise}{lost}."
-        f"{budget_in_words(evidence)}"
-    )
+    above = f"more than {MARGIN:g} point above the mean of {_SHALLOW} layers"
+    lost = "".join(f"; {one.events} of {one.count} end {above}" for one in more)
+    # once for both kinds: their sentences stand together
+    budget = budget_in_words(evidence) if kind == NET_KINDS[0] else ""
+    sentence = f"From {_SHALLOW} to {_DEEP} layers the clean training error of {nets} changes by {rise}{lost}.{budget}"
     what = f"{net_name(kind, _DEEP)} minus {net_name(kind, _SHALLOW)}"
     return decide(sentence, Estimate(what=what, difference=rise, side=side, threshold=MARGIN), *more, part=nets)
 
@@ -99,7 +99,7 @@ def _lost(evidence: DegradationEvidence) -> RareEvent:
     limit = statistics.mean(shallow) + MARGIN
     events = sum(error > limit for error in deep)
     return RareEvent(
-        what=f"lost, more than {MARGIN:g} point above the mean of {_SHALLOW} layers",
+        what=f"lost {net_name('resnet', _DEEP)}s",
         events=events,
         count=len(deep),
         limit=_LOST,
@@ -107,14 +107,16 @@ def _lost(evidence: DegradationEvidence) -> RareEvent:
 
 
 def _paired(evidence: DegradationEvidence, better: tuple[str, int], worse: tuple[str, int]) -> PairedAnswers:
-    """Two nets of the first seed on the same test images."""
-    names = [make_arm(evidence.size, *net).name for net in (better, worse)]
-    first, second = (set(evidence.on_networks(name)[0]) for name in names)
+    """Two nets on the same test images, seed by seed."""
+    first, second = (evidence.on_networks(make_arm(evidence.size, *net).name) for net in (better, worse))
+    pairs = [(set(ours), set(theirs)) for ours, theirs in zip(first, second, strict=True)]
+    record = evidence.records[make_arm(evidence.size, *better).name][0].document
     return PairedAnswers(
         what=f"{net_name(*worse)} minus {net_name(*better)}",
-        only_first=len(second - first),
-        only_second=len(first - second),
-        total=evidence.records[names[0]][0].document.final["test"].total,
+        only_first=sum(len(theirs - ours) for ours, theirs in pairs),
+        only_second=sum(len(ours - theirs) for ours, theirs in pairs),
+        total=record.final["test"].total * len(pairs),
+        seeds=len(pairs),
     )
 
 
@@ -158,10 +160,9 @@ EXPERIMENT = Experiment(
     seeds=lambda size: {"digits": 20, "small": 8, "paper": 1}[size],
     rule=f"{GAP_RULE} On the digits, where now and then a deep residual net is lost, at most {100 * _LOST:.0f} % of "
     f"them may end more than {MARGIN:g} point above the mean of {_SHALLOW} layers (Clopper and Pearson's interval). At "
-    "the paper's length, with one training each, intervals are over the training images. There the test error is "
-    "judged "
-    f"too: on the same test images plain-{_DEEP} has to be worse than plain-{_SHALLOW}, and ResNet-{_DEEP} better than "
-    f"ResNet-{_SHALLOW} and than plain-{_DEEP}, each by McNemar's exact test below 0.05.",
+    "the paper's length, with one training each, intervals are over the training images. There the rule judges "
+    f"the test error too: on the same test images plain-{_DEEP} has to be worse than plain-{_SHALLOW}, and "
+    f"ResNet-{_DEEP} better than ResNet-{_SHALLOW} and than plain-{_DEEP}, each by McNemar's exact test below 0.05.",
     caption="Thin lines: training error of the batches as trained on; bold: validation error on the digits, test error "
     "on CIFAR-10. Lines are means over the seeds, bands go from the lowest to the highest; dashed: the learning rate "
     "drops.",

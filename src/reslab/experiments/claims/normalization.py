@@ -15,7 +15,7 @@ from reslab.builders import build_preprocess, build_splits
 from reslab.data import Dataset
 from reslab.data.stream import Batch
 from reslab.data.views import batches
-from reslab.experiments.arms import NET_KINDS, Arm, Size, kind_in_words, make_arm, net_name
+from reslab.experiments.arms import FIRST_SEED, NET_KINDS, Arm, Size, kind_in_words, make_arm, net_name
 from reslab.experiments.evidence import Evidence
 from reslab.experiments.experiment import (
     Bench,
@@ -37,7 +37,7 @@ NORMS: tuple[Norm, ...] = ("batch", "none")
 DEPTHS = (20, 56, 110)
 TRAINED = (20, 56)
 _BATCH = 128
-_SEEDS = 3
+_SEEDS = 3  # of untrained networks, from those on that no rule has seen
 
 
 _WHEN: tuple[When, ...] = ("start", "end")
@@ -63,7 +63,8 @@ def _measure_untrained(bench: Bench) -> UntrainedSignals:
     train = build_splits(config.data).train
     batch = _first_batch(train, build_preprocess(config.data, train), bench.device)
     rows = []
-    for kind, norm, depth, seed in product(NET_KINDS, NORMS, DEPTHS, range(_SEEDS)):
+    seeds = range(FIRST_SEED[bench.size], FIRST_SEED[bench.size] + _SEEDS)
+    for kind, norm, depth, seed in product(NET_KINDS, NORMS, DEPTHS, seeds):
         torch.manual_seed(seed)
         spec = make_arm(bench.size, kind, depth).config.model
         model = build(replace(spec, norm=norm, num_classes=len(train.class_names))).to(bench.device)
