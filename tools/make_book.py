@@ -85,8 +85,8 @@ def experiment_page(chapters: list[Chapter], discussion: str) -> str:
 
 def verdict_paragraph(verdict: Verdict) -> str:
     """Return the verdict on one part of a claim, with its numbers."""
-    part = f"{verdict.part.capitalize()}: " if verdict.part else ""
-    return f"**{part}{verdict.label}.** {verdict.sentence}\n"
+    label = f"{verdict.part}: {verdict.label}" if verdict.part else verdict.label
+    return f"**{label[0].upper()}{label[1:]}.** {verdict.sentence}\n"
 
 
 def _table(chapter: Chapter) -> str:

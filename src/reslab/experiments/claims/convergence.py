@@ -70,7 +70,7 @@ def _draw(evidence: Evidence) -> Figure:
             values = [_errors(evidence, depth, times) for times in _BUDGETS]
             draw_means(axes, _BUDGETS, values, color=color, label=f"plain, {depth} layers", dot=5)
         axes.set_xticks(_BUDGETS, [f"{times} x" for times in _BUDGETS])
-        axes.set_xlabel("iterations, to the recipe's")
+        axes.set_xlabel("iterations, in multiples of the recipe's")
         axes.set_ylabel("training error, clean (%)")
         axes.set_ylim(bottom=0)
         axes.legend()

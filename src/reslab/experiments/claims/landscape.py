@@ -20,7 +20,6 @@ from reslab.experiments.figures import make_figure
 from reslab.experiments.judged import Estimate
 from reslab.experiments.statistics import difference, spread
 from reslab.experiments.verdict import Verdict, decide
-from reslab.experiments.wording import budget_in_words
 from reslab.models import Network
 from reslab.runs.session import read_config
 
@@ -135,7 +134,7 @@ def _judge(evidence: Evidence[Surfaces, None]) -> tuple[Verdict, ...]:
     sentence = (
         f"The loss is on average {spread(plain)} nats above its centre around plain-{_DEPTH} and {spread(residual)} "
         f"around ResNet-{_DEPTH}, a difference of {higher.in_words('nats')}; the losses at the centres are up to "
-        f"{apart:.2f} nats apart.{budget_in_words(evidence)}"
+        f"{apart:.2f} nats apart."
     )
     estimate = Estimate(
         what=f"height around plain-{_DEPTH} minus ResNet-{_DEPTH}", difference=higher, side="above", unit="nats"
