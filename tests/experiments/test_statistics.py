@@ -8,7 +8,6 @@ from scipy import stats
 from reslab.experiments.statistics import (
     MeanDifference,
     difference,
-    difference_of_gaps,
     difference_of_shares,
     p_in_words,
     paired_difference,
@@ -72,27 +71,6 @@ def test_a_difference_that_is_the_same_in_every_seed_is_not_told_from_chance() -
 def test_a_spread_is_mean_and_sample_deviation() -> None:
     assert spread((1.0, 2.0, 3.0)) == "2.00 ± 1.00"
     assert spread((1.0,)) == "1.00"
-
-
-def test_a_gap_more_than_no_gap_is_the_difference_itself() -> None:
-    one, other, still = (10.0, 11.0, 12.5), (8.0, 8.2, 8.1), (3.0, 3.0, 3.0)
-    found, expected = difference_of_gaps((one, other), (still, still)), difference(one, other)
-    for name in ("mean", "low", "high", "p_value"):
-        assert getattr(found, name) == pytest.approx(getattr(expected, name))
-
-
-def test_the_interval_between_gaps_of_equal_spread_is_students() -> None:
-    samples = [(level - 1.0, level, level + 1.0) for level in (40.0, 10.0, 12.0, 11.0)]
-    found = difference_of_gaps((samples[0], samples[1]), (samples[2], samples[3]))
-    half = stats.t.ppf(0.975, 8) * math.sqrt(4 / 3)  # four variances of 1 over three seeds, two degrees of each
-    assert found.mean == pytest.approx(29)
-    assert (found.low, found.high) == pytest.approx((29 - half, 29 + half))
-
-
-def test_gaps_of_one_seed_or_without_spread_have_no_interval_to_compute() -> None:
-    assert "one seed" in str(difference_of_gaps(((5.0,), (1.0,)), ((2.0, 2.0), (1.0, 1.0))))
-    without = difference_of_gaps(((5.0, 5.0), (1.0, 1.0)), ((2.0, 2.0), (1.0, 1.0)))
-    assert (without.mean, without.low) == (3, -math.inf)
 
 
 def test_the_interval_of_two_shares_is_agrestis_and_caffos() -> None:

@@ -106,29 +106,6 @@ def paired_difference(sample: Sequence[float], other: Sequence[float]) -> MeanDi
     return _estimate(statistics.mean(changes), len(changes), spread_of_seeds, lambda: stats.ttest_rel(sample, other))
 
 
-def difference_of_gaps(
-    gap: tuple[Sequence[float], Sequence[float]], other: tuple[Sequence[float], Sequence[float]]
-) -> MeanDifference:
-    """Return (mean(gap[0]) - mean(gap[1])) - (mean(other[0]) - mean(other[1])).
-
-    The interval is Welch's for a sum of four means, with Satterthwaite's degrees of freedom.
-    """
-    samples = (*gap, *other)
-    means = [statistics.mean(sample) for sample in samples]
-    mean = _rounded(means[0] - means[1] - means[2] + means[3])
-    count = min(map(len, samples))
-    if count < 2:
-        return _one_seed(mean)
-    parts = [statistics.variance(sample) / len(sample) for sample in samples]
-    error = math.sqrt(sum(parts))
-    if error < _ROUNDING:
-        return _same_in_every_seed(mean, count)
-    freedom = sum(parts) ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
-    low, high = stats.t.interval(_CONFIDENCE, freedom, loc=mean, scale=error)
-    p_value = float(2 * stats.t.sf(abs(mean) / error, freedom))
-    return MeanDifference(mean, float(low), float(high), p_value, count=count, error=error, freedom=float(freedom))
-
-
 def difference_of_shares(share: float, other: float, count: int) -> MeanDifference:
     """Return share - other for two errors in %, each counted over `count` images: a binomial interval, in points.
 
